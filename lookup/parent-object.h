@@ -1,0 +1,90 @@
+// What is known of a shipped binary (vmlinux or a module): its symbols in the order of its symbol table, sympos,
+// ftrace sites, entry sizes of special sections, translation units.
+//
+// A ParentObject is made from an ELF file (vmlinux, .ko, .o; also .ko.xz), from the text that `readelf -s --wide`
+// prints (symbols alone), or from the index that write_index() made of one (fast: mapped, nothing is parsed).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace kpatch {
+
+enum class SymbolType : uint8_t { none, object, function, section, file, common, tls, ifunc };
+enum class SymbolBinding : uint8_t { local, global, weak };
+
+struct ParentSymbol {
+  std::string_view name;
+  uint64_t value = 0;     // address in vmlinux, offset in its section in a relocatable file
+  uint64_t size = 0;      // bytes
+  uint32_t section = 0;   // ELF section index, 0 (SHN_UNDEF) when undefined; SHN_ABS and SHN_COMMON stay as they are
+  uint32_t file = no_file;  // index into files(): the FILE symbol before a local; no_file for globals
+  SymbolType type = SymbolType::none;
+  SymbolBinding binding = SymbolBinding::local;
+  bool has_ftrace_site = false;   // an entry of __mcount_loc lies at or just behind its start
+  bool starts_with_endbr = false; // x86: the first bytes in the file are ENDBR64
+  bool endbr_sealed = false;      // x86: .ibt_endbr_seal lists its start, the kernel overwrites the ENDBR
+
+  static constexpr uint32_t no_file = UINT32_MAX;
+  bool defined() const { return section != 0; }
+};
+
+// The local symbols behind one FILE symbol: symbols()[first .. first + count).
+struct FileGroup {
+  std::string_view name;  // as the compiler wrote it: "meminfo.c"
+  uint32_t first = 0;
+  uint32_t count = 0;
+};
+
+class ParentObject {
+ public:
+  // Reads an ELF file, an index or `readelf -s --wide` text; which one it is shows in the first bytes.
+  // Throws Error (naming the file) when it is none of these, is truncated, or has no symbol table.
+  static ParentObject open(const std::filesystem::path& path);
+  ParentObject(ParentObject&&) noexcept;
+  ParentObject& operator=(ParentObject&&) noexcept;
+  ~ParentObject();
+
+  uint16_t machine() const;             // ELF e_machine; 0 for readelf text
+  bool relocatable() const;             // a module or object, not vmlinux
+
+  std::span<const ParentSymbol> symbols() const;  // symbol table order, the NULL symbol included
+  std::span<const FileGroup> files() const;       // symbol table order
+
+  // Every defined symbol of that name, as indices into symbols(), in the order in which the kernel counts them:
+  // by address in vmlinux (kallsyms is sorted by address), in symbol table order in a module.
+  std::span<const uint32_t> named(std::string_view name) const;
+
+  // old_sympos (kernel: struct klp_func, klp_find_object_symbol): 0 when the name is unique, else the 1-based
+  // rank of symbols()[symbol] in named(). Locals and globals both count.
+  unsigned sympos(uint32_t symbol) const;
+
+  // sizeof of a struct of the kernel, in bytes, from DWARF or BTF: "bug_entry", "jump_entry", "alt_instr",
+  // "exception_table_entry", "static_call_site", "paravirt_patch_site", "orc_entry", "pi_entry".
+  std::optional<uint64_t> struct_size(std::string_view name) const;
+
+  // Names of the compiled translation units as DWARF has them, for example "fs/proc/meminfo.c" or
+  // "arch/x86/kvm/../../../virt/kvm/kvm_main.c", sorted; empty without DWARF.
+  std::span<const std::string_view> units() const;
+
+  std::string_view banner() const;      // linux_banner ("Linux version 6.12.117+deb12-cloud-amd64 …"), or empty
+  std::string_view producer() const;    // DW_AT_producer of the first C unit, or empty
+  std::string_view build_id() const;    // lower case hex, or empty
+
+  // Writes the index. The write is atomic: a temporary file beside it, then rename.
+  void write_index(const std::filesystem::path& path) const;
+
+ private:
+  struct Data;
+  explicit ParentObject(std::unique_ptr<Data> data);
+  std::unique_ptr<Data> data_;
+};
+
+}  // namespace kpatch
