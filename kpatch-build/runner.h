@@ -1,0 +1,61 @@
+// Runs the commands that a build consists of, keeps every command line and its whole output in one log file.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <mutex>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace kpatch {
+
+struct Command {
+  std::vector<std::string> argv;                                 // argv[0] is looked up in PATH; no shell
+  std::filesystem::path directory;                               // where it runs; empty: here
+  std::vector<std::pair<std::string, std::string>> environment;  // added to ours (LC_ALL=C is always set)
+};
+
+struct CommandResult {
+  int status = 0;      // exit status; 128 + signal when killed
+  std::string output;  // stdout and stderr as they came, in one
+  bool ok() const { return status == 0; }
+};
+
+class Runner {
+ public:
+  // log: the file that command lines and outputs are appended to. Throws Error when it can't be written.
+  explicit Runner(std::filesystem::path log);
+
+  // Runs one command to its end. on_line (may be empty) gets each line of output as it comes, for progress.
+  // Throws Error when the program can't be started, Interrupted when the run was stopped by a signal.
+  CommandResult run(const Command& command, const std::function<void(std::string_view)>& on_line = {});
+
+  // Runs all of them, at most `jobs` at a time; results in the order of the commands. on_done: called after each.
+  std::vector<CommandResult> run_all(std::span<const Command> commands, unsigned jobs,
+                                     const std::function<void(size_t done)>& on_done = {});
+
+  // Throws Error with what failed, the last lines of output and the log's path.
+  [[noreturn]] void fail(const std::string& what, const CommandResult& result) const;
+
+  const std::filesystem::path& log() const { return log_; }
+
+ private:
+  std::filesystem::path log_;
+  std::mutex mutex_;
+};
+
+// Thrown when SIGINT, SIGTERM or SIGHUP arrived: children are ended (whole process groups), temporary files go away
+// by the destructors on the way out, main then ends with 128 + signal.
+struct Interrupted {
+  int signal;
+};
+
+// Installs the handlers; call once, first thing in main.
+void handle_signals();
+// Throws Interrupted when a signal has arrived; called in every long loop.
+void check_interrupted();
+
+}  // namespace kpatch
