@@ -1,0 +1,422 @@
+#!/usr/bin/env bats
+# What kpatch-build does with input that it can't use: one clear message that names the thing, exit 1 (2 where the
+# change can't be patched, 3 where there is none), nothing half-written, and the source as it was.
+
+bats_require_minimum_version 1.5.0
+
+load bad-input.bash
+
+setup_file() {
+  export KPATCH_TEST_CACHE=$BATS_FILE_TMPDIR/cache
+}
+
+setup() {
+  kpatch_build=${KPATCH_BUILD_DIR:-$BATS_TEST_DIRNAME/../build}/kpatch-build/kpatch-build
+  [ -x "$kpatch_build" ] || skip "kpatch-build isn't built"
+  stock_inputs
+  out=$BATS_TEST_TMPDIR/out
+  export XDG_CACHE_HOME=$KPATCH_TEST_CACHE TMPDIR=$BATS_TEST_TMPDIR/tmp
+  mkdir -p "$TMPDIR"
+  patch=$BATS_TEST_TMPDIR/fix.patch
+  good_patch "$patch"
+  [ -e "$BATS_FILE_TMPDIR/source-digest" ] || tree_digest "$source" >"$BATS_FILE_TMPDIR/source-digest"
+}
+
+teardown() {
+  [ ! -d "$BATS_TEST_TMPDIR/small" ] || umount -l "$BATS_TEST_TMPDIR/small" 2>/dev/null || true
+}
+
+# --- the patch -------------------------------------------------------------------------------------------------
+
+@test "the good inputs build" {
+  build "$patch"
+  [ "$status" -eq 0 ]
+  [ -s "$out/livepatch-fix.ko" ]
+}
+
+@test "no patch named" {
+  build
+  refused 1 'patch'
+}
+
+@test "no patch file" {
+  build "$BATS_TEST_TMPDIR/absent.patch"
+  refused 1 'absent\.patch' 'no such file'
+}
+
+@test "a directory for a patch" {
+  mkdir "$BATS_TEST_TMPDIR/dir.patch"
+  build "$BATS_TEST_TMPDIR/dir.patch"
+  refused 1 'dir\.patch' 'directory'
+}
+
+@test "an unknown option" {
+  build --no-such-option "$patch"
+  refused 1 'no-such-option'
+}
+
+@test "a patch that does not apply: which hunk" {
+  sed -i 's/si_meminfo(&i);/si_something_else(\&i);/' "$patch"
+  build "$patch"
+  refused 1 'fs/proc/meminfo\.c' 'hunk #?1' 'not apply'
+}
+
+@test "of two hunks, the one that does not apply" {
+  change fs/proc/meminfo.c 's/^\tsi_meminfo\(&i\);/\tbarrier();\n&/; s/^\tarch_report_meminfo\(m\);/\tbarrier();\n&/' >"$patch"
+  [ "$(grep -c '^@@' "$patch")" -eq 2 ]
+  sed -i 's/arch_report_meminfo(m);/arch_report_other(m);/' "$patch"
+  build "$patch"
+  refused 1 'fs/proc/meminfo\.c' 'hunk #?2'
+}
+
+@test "a patch that is already applied" {
+  cp -al "$source" "$BATS_TEST_TMPDIR/patched"
+  patch -s -d "$BATS_TEST_TMPDIR/patched" -p1 <"$patch"
+  use_source=$BATS_TEST_TMPDIR/patched build "$patch"
+  refused 1 'fs/proc/meminfo\.c' 'already applied'
+}
+
+@test "a patch of a file that isn't there" {
+  sed -i 's,fs/proc/meminfo\.c,fs/proc/nothing.c,' "$patch"
+  build "$patch"
+  refused 1 'fs/proc/nothing\.c'
+}
+
+@test "a patch pasted with spaces for tabs" {
+  expand -t 8 "$patch" >"$patch.spaces"
+  mv "$patch.spaces" "$patch"
+  build "$patch"
+  refused 1 'spaces' 'tab'
+}
+
+@test "an empty patch" {
+  : >"$patch"
+  build "$patch"
+  refused 1 'fix\.patch' 'empty|no change'
+}
+
+@test "a patch file without a patch in it" {
+  echo 'Dear list, the fix is attached.' >"$patch"
+  build "$patch"
+  refused 1 'fix\.patch'
+}
+
+@test "a patch that is cut off" {
+  head -n 7 "$patch" >"$patch.cut"
+  mv "$patch.cut" "$patch"
+  build "$patch"
+  refused 1 'fix\.patch|fs/proc/meminfo\.c'
+}
+
+@test "a patch that leaves the source tree" {
+  sed -i 's,fs/proc/meminfo\.c,../../outside.c,' "$patch"
+  build "$patch"
+  refused 1 'outside\.c'
+  [ ! -e "$BATS_TEST_TMPDIR/outside.c" ]
+}
+
+@test "a patch of a file that the config does not build" {
+  change fs/jfs/jfs_umount.c 's/^int jfs_umount\(.*/&\n/' >"$patch"
+  sed -i 's/^+$/+\/\/ changed/' "$patch"
+  build "$patch"
+  refused 2 'fs/jfs/jfs_umount\.c' 'config'
+}
+
+@test "a patch with no functional change" {
+  change fs/proc/meminfo.c 's/^static int meminfo_proc_show/\/* what free(1) reads *\/\n&/' >"$patch"
+  build "$patch"
+  [ "$status" -eq 3 ]
+  grep -qi 'no functional change' <<<"$output$stderr"
+  nothing_written
+}
+
+@test "a patch that moves lines alone" {
+  change fs/proc/meminfo.c 's/^\tsi_meminfo\(&i\);/\n\n&/' >"$patch"
+  build "$patch"
+  [ "$status" -eq 3 ]
+  nothing_written
+}
+
+@test "a compile error in the patched file: the compiler's message with the patch's file and line" {
+  change fs/proc/meminfo.c 's/^\tsi_meminfo\(&i\);/\tthis_is_no_function(\&no_variable);\n&/' >"$patch"
+  line=$(grep -n 'si_meminfo(&i);' "$source/fs/proc/meminfo.c" | cut -d: -f1)
+  build "$patch"
+  [ "$status" -eq 1 ]
+  grep -qE "(^|[^/a-z])fs/proc/meminfo\.c:$line:.*error: .*no_variable" <<<"$stderr"
+  nothing_written
+}
+
+# --- the config -----------------------------------------------------------------------------------------------
+
+without_option() {
+  sed -E "s/^CONFIG_($1)=.*/# CONFIG_\1 is not set/" "$config" >"$BATS_TEST_TMPDIR/config"
+  use_config=$BATS_TEST_TMPDIR/config build "$patch"
+}
+
+@test "no config file" {
+  use_config=$BATS_TEST_TMPDIR/absent.config build "$patch"
+  refused 1 'absent\.config'
+}
+
+@test "a config without LIVEPATCH" {
+  without_option LIVEPATCH
+  refused 1 'CONFIG_LIVEPATCH'
+}
+
+@test "a config without KALLSYMS_ALL" {
+  without_option KALLSYMS_ALL
+  refused 1 'CONFIG_KALLSYMS_ALL'
+}
+
+@test "a config without DEBUG_INFO" {
+  without_option 'DEBUG_INFO|DEBUG_INFO_DWARF5|DEBUG_INFO_DWARF_TOOLCHAIN_DEFAULT'
+  refused 1 'CONFIG_DEBUG_INFO'
+}
+
+@test "a config of a kernel that is not this one" {
+  echo 'this is no config' >"$BATS_TEST_TMPDIR/config"
+  use_config=$BATS_TEST_TMPDIR/config build "$patch"
+  refused 1 'config'
+}
+
+# --- source and compiler -----------------------------------------------------------------------------------------
+
+@test "no source" {
+  use_source=$BATS_TEST_TMPDIR/absent build "$patch"
+  refused 1 'absent'
+}
+
+@test "a directory that holds no kernel source" {
+  mkdir "$BATS_TEST_TMPDIR/not-a-kernel"
+  use_source=$BATS_TEST_TMPDIR/not-a-kernel build "$patch"
+  refused 1 'not-a-kernel'
+}
+
+@test "a source of another version than vmlinux" {
+  cp -al "$source" "$BATS_TEST_TMPDIR/other"
+  rm "$BATS_TEST_TMPDIR/other/Makefile"
+  sed -E 's/^PATCHLEVEL = .*/PATCHLEVEL = 11/' "$source/Makefile" >"$BATS_TEST_TMPDIR/other/Makefile"
+  use_source=$BATS_TEST_TMPDIR/other build "$patch"
+  refused 1 '6\.11' '6\.12'
+}
+
+@test "another compiler than the kernel's: which one to install" {
+  mkdir "$BATS_TEST_TMPDIR/bin"
+  for name in gcc gcc-12 x86_64-linux-gnu-gcc x86_64-linux-gnu-gcc-12; do
+    cat >"$BATS_TEST_TMPDIR/bin/$name" <<'SH'
+#!/bin/sh
+case "$*" in
+  --version) echo 'gcc (Debian 11.3.0-12) 11.3.0' ;;
+  -dumpversion | -dumpfullversion) echo 11.3.0 ;;
+  *) exec /usr/bin/gcc-12 "$@" | sed 's/12\.2\.0/11.3.0/; s/^12 2 0/11 3 0/' ;;
+esac
+SH
+    chmod +x "$BATS_TEST_TMPDIR/bin/$name"
+  done
+  PATH=$BATS_TEST_TMPDIR/bin:$PATH build "$patch"
+  refused 1 '11\.3\.0' 'gcc-12' 'install'
+}
+
+@test "a source path with spaces" {
+  cp -al "$source" "$BATS_TEST_TMPDIR/my linux source"
+  use_source="$BATS_TEST_TMPDIR/my linux source" build "$patch"
+  [ "$status" -eq 0 ]
+  [ -s "$out/livepatch-fix.ko" ]
+}
+
+# --- vmlinux and Module.symvers -----------------------------------------------------------------------------------
+
+@test "no vmlinux" {
+  use_vmlinux=$BATS_TEST_TMPDIR/absent-vmlinux build "$patch"
+  refused 1 'absent-vmlinux'
+}
+
+@test "a vmlinux that is no ELF file" {
+  echo hello >"$BATS_TEST_TMPDIR/vmlinux"
+  use_vmlinux=$BATS_TEST_TMPDIR/vmlinux build "$patch"
+  refused 1 'vmlinux'
+}
+
+@test "a stripped vmlinux" {
+  strip -o "$BATS_TEST_TMPDIR/vmlinux" "$vmlinux"
+  use_vmlinux=$BATS_TEST_TMPDIR/vmlinux build "$patch"
+  refused 1 'vmlinux' 'symbol|stripped'
+}
+
+@test "a truncated vmlinux" {
+  head -c 30000000 "$vmlinux" >"$BATS_TEST_TMPDIR/vmlinux"
+  use_vmlinux=$BATS_TEST_TMPDIR/vmlinux build "$patch"
+  refused 1 'vmlinux' 'truncated|cut|end of|beyond'
+}
+
+@test "an empty vmlinux" {
+  : >"$BATS_TEST_TMPDIR/vmlinux"
+  use_vmlinux=$BATS_TEST_TMPDIR/vmlinux build "$patch"
+  refused 1 'vmlinux'
+}
+
+@test "a vmlinux of another architecture" {
+  cp "$vmlinux" "$BATS_TEST_TMPDIR/vmlinux"
+  # e_machine, two bytes at offset 18: 183 is EM_AARCH64
+  printf '\267\000' | dd of="$BATS_TEST_TMPDIR/vmlinux" bs=1 seek=18 conv=notrunc status=none
+  use_vmlinux=$BATS_TEST_TMPDIR/vmlinux build "$patch"
+  refused 1 'vmlinux' 'aarch64|architecture|machine'
+}
+
+@test "no Module.symvers" {
+  use_symvers=$BATS_TEST_TMPDIR/absent.symvers build "$patch"
+  refused 1 'absent\.symvers'
+}
+
+@test "a Module.symvers that is cut off" {
+  head -c 500011 "$symvers" >"$BATS_TEST_TMPDIR/Module.symvers"
+  use_symvers=$BATS_TEST_TMPDIR/Module.symvers build "$patch"
+  refused 1 'Module\.symvers' 'line [0-9]+|:[0-9]+|cut|truncated|incomplete'
+}
+
+@test "an empty Module.symvers" {
+  : >"$BATS_TEST_TMPDIR/Module.symvers"
+  use_symvers=$BATS_TEST_TMPDIR/Module.symvers build "$patch"
+  refused 1 'Module\.symvers'
+}
+
+@test "an unknown release" {
+  run --separate-stderr timeout 120 "$kpatch_build" -a 6.99.42-nobody-amd64 -o "$out" "$patch"
+  printf '%s\n%s\n' "$output" "$stderr"
+  refused 1 '6\.99\.42-nobody-amd64'
+}
+
+@test "an unknown series" {
+  run --separate-stderr timeout 120 "$kpatch_build" -a 5.99-cloud -o "$out" "$patch"
+  printf '%s\n%s\n' "$output" "$stderr"
+  refused 1 '5\.99-cloud'
+}
+
+# --- the machine ------------------------------------------------------------------------------------------------
+
+@test "an output directory that is a file" {
+  : >"$BATS_TEST_TMPDIR/file"
+  out=$BATS_TEST_TMPDIR/file build "$patch"
+  out=$BATS_TEST_TMPDIR/none refused 1 'file'
+  [ ! -s "$BATS_TEST_TMPDIR/file" ]
+}
+
+@test "an output directory that can't be made" {
+  out=/proc/kpatch-out build "$patch"
+  out=$BATS_TEST_TMPDIR/none refused 1 '/proc/kpatch-out'
+}
+
+@test "an output directory that is not writable" {
+  [ "$(id -u)" -ne 0 ] || skip "root may write everywhere"
+  mkdir "$out"
+  chmod a-w "$out"
+  build "$patch"
+  refused 1 "$out"
+}
+
+# small SIZE: a file system of that size
+small() {
+  [ "$(id -u)" -eq 0 ] || skip "a small file system needs root"
+  mkdir -p "$BATS_TEST_TMPDIR/small"
+  mount -t tmpfs -o "size=$1" kpatch-test "$BATS_TEST_TMPDIR/small" 2>/dev/null || skip "mount isn't permitted here"
+}
+
+@test "disk full where the module goes" {
+  small 16k
+  out=$BATS_TEST_TMPDIR/small/out
+  mkdir "$out"
+  build "$patch"
+  refused 1 'no space left' 'livepatch-fix|small/out'
+}
+
+@test "disk full in the cache, then there is room again" {
+  small 12m
+  XDG_CACHE_HOME=$BATS_TEST_TMPDIR/small build "$patch"
+  refused 1 'no space left'
+  mount -o remount,size=2g "$BATS_TEST_TMPDIR/small"
+  XDG_CACHE_HOME=$BATS_TEST_TMPDIR/small build "$patch"
+  [ "$status" -eq 0 ]
+}
+
+@test "disk full in the scratch directory" {
+  small 64k
+  TMPDIR=$BATS_TEST_TMPDIR/small build "$patch"
+  [ "$status" -eq 0 ] || TMPDIR=$BATS_TEST_TMPDIR/small refused 1 'no space left'
+}
+
+# --- interrupted, and side by side --------------------------------------------------------------------------------
+
+# stop_after SECONDS SIGNAL: starts a build, sends its process the signal, waits for its end. Sets status.
+stop_after() {
+  local pid
+  # a background command of a script ignores SIGINT unless told otherwise
+  env --default-signal=INT setsid "$kpatch_build" -a "$release" -s "$source" -c "$config" -v "$vmlinux" --symvers "$symvers" -m "$modules" \
+    -o "$out" "$patch" >"$BATS_TEST_TMPDIR/stopped.log" 2>&1 3>&- &
+  pid=$!
+  sleep "$1"
+  kill "-$2" "$pid" 2>/dev/null || true
+  status=0
+  wait "$pid" || status=$?
+  cat "$BATS_TEST_TMPDIR/stopped.log"
+  # Its children end with it, at once or within the time that an orphan needs to notice.
+  for _ in $(seq 50); do
+    pgrep -s "$pid" >/dev/null || break
+    sleep 0.1
+  done
+  if [ "$2" != KILL ]; then
+    ! pgrep -s "$pid" -a || { echo "children are left"; return 1; }
+    if [ "$status" -ne 0 ]; then nothing_written; fi
+  fi
+  # Whatever is there is whole.
+  [ ! -e "$out/livepatch-fix.ko" ] || modinfo "$out/livepatch-fix.ko" >/dev/null
+}
+
+random_seconds() { echo "$((RANDOM % $1)).$((RANDOM % 10))"; }
+
+works_after() {
+  build "$patch"
+  [ "$status" -eq 0 ]
+  [ -s "$out/livepatch-fix.ko" ]
+  [ "$(tree_digest "$source")" = "$(cat "$BATS_FILE_TMPDIR/source-digest")" ]
+}
+
+@test "stopped at any moment of making the base: the next run works" {
+  export XDG_CACHE_HOME=$BATS_TEST_TMPDIR/cache
+  for signal in INT TERM KILL; do
+    moment=$(random_seconds 12)
+    echo "SIG$signal after $moment s"
+    stop_after "$moment" $signal
+    rm -rf "$out"
+  done
+  works_after
+}
+
+@test "stopped at any moment of a build on a ready base: the next run works" {
+  build "$patch"
+  for signal in INT TERM KILL INT TERM KILL; do
+    moment=$(random_seconds 3)
+    echo "SIG$signal after $moment s"
+    rm -rf "$out"
+    stop_after "$moment" $signal
+  done
+  works_after
+}
+
+@test "two builds at once in one cache" {
+  export XDG_CACHE_HOME=$BATS_TEST_TMPDIR/cache
+  pids=()
+  for n in 1 2; do
+    "$kpatch_build" -a "$release" -s "$source" -c "$config" -v "$vmlinux" --symvers "$symvers" -m "$modules" \
+      -o "$out/$n" "$patch" >"$BATS_TEST_TMPDIR/$n.log" 2>&1 3>&- &
+    pids+=($!)
+  done
+  failed=0
+  for pid in "${pids[@]}"; do wait "$pid" || failed=1; done
+  cat "$BATS_TEST_TMPDIR"/[12].log
+  [ $failed -eq 0 ]
+  cmp "$out/1/livepatch-fix.ko" "$out/2/livepatch-fix.ko"
+}
+
+@test "after all of this the source is as it was" {
+  [ "$(tree_digest "$source")" = "$(cat "$BATS_FILE_TMPDIR/source-digest")" ]
+}
