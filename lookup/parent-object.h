@@ -43,10 +43,21 @@ struct FileGroup {
   uint32_t count = 0;
 };
 
+// By what an index recognises the file that it was made from.
+struct IndexSource {
+  uint64_t size = 0;      // bytes
+  int64_t mtime = 0;      // nanoseconds since 1970
+  std::string build_id;   // lower case hex, empty when the file has none
+};
+
+struct ParentData;        // lookup/parent-data.h, for the library alone
+
 class ParentObject {
  public:
   // Reads an ELF file, an index or `readelf -s --wide` text; which one it is shows in the first bytes.
-  // Throws Error (naming the file) when it is none of these, is truncated, or has no symbol table.
+  // Throws Error (naming the file) when it is none of these, is a 32-bit ELF file, is truncated, or has no symbol
+  // table. Costs one pass over the symbol table; DWARF and BTF are not touched before units(), producer() or
+  // struct_size() ask for them.
   static ParentObject open(const std::filesystem::path& path);
   ParentObject(ParentObject&&) noexcept;
   ParentObject& operator=(ParentObject&&) noexcept;
@@ -59,15 +70,18 @@ class ParentObject {
   std::span<const FileGroup> files() const;       // symbol table order
 
   // Every defined symbol of that name, as indices into symbols(), in the order in which the kernel counts them:
-  // by address in vmlinux (kallsyms is sorted by address), in symbol table order in a module.
+  // by address in vmlinux (kallsyms is sorted by address), in symbol table order in a module. FILE and SECTION
+  // symbols are not among them, nor those of vmlinux that kallsyms leaves out (absolute ones, __crc_*, …).
   std::span<const uint32_t> named(std::string_view name) const;
 
   // old_sympos (kernel: struct klp_func, klp_find_object_symbol): 0 when the name is unique, else the 1-based
-  // rank of symbols()[symbol] in named(). Locals and globals both count.
+  // rank of symbols()[symbol] in named(). Locals and globals both count. Throws Error when the symbol is none that
+  // the kernel can look up (undefined, absolute, a FILE or SECTION symbol).
   unsigned sympos(uint32_t symbol) const;
 
   // sizeof of a struct of the kernel, in bytes, from DWARF or BTF: "bug_entry", "jump_entry", "alt_instr",
-  // "exception_table_entry", "static_call_site", "paravirt_patch_site", "orc_entry", "pi_entry".
+  // "exception_table_entry", "static_call_site", "paravirt_patch_site", "orc_entry", "pi_entry". An index knows
+  // exactly these names, an ELF file knows every named struct.
   std::optional<uint64_t> struct_size(std::string_view name) const;
 
   // Names of the compiled translation units as DWARF has them, for example "fs/proc/meminfo.c" or
@@ -78,13 +92,34 @@ class ParentObject {
   std::string_view producer() const;    // DW_AT_producer of the first C unit, or empty
   std::string_view build_id() const;    // lower case hex, or empty
 
-  // Writes the index. The write is atomic: a temporary file beside it, then rename.
+  // True when the symbol lies between __start_ro_after_init and __end_ro_after_init of vmlinux: memory that the
+  // kernel writes to while it boots and never again.
+  bool in_ro_after_init(const ParentSymbol& symbol) const;
+
+  // True when the kernel seals static keys in that memory (jump_label_init_ro, since 6.10): a module may then have
+  // jump entries for them. Older kernels write to the key when such a module is loaded, and die of it.
+  bool seals_ro_after_init_keys() const;
+
+  // The bytes of the file at a symbol, symbol.size of them. Empty when the parent was opened from text or an index,
+  // when the symbol has no bytes in the file (.bss, undefined), or when it reaches beyond its section.
+  std::span<const std::byte> contents(const ParentSymbol& symbol) const;
+
+  // Name of the ELF section of that index; empty for indices that are none, and for parents opened from text.
+  std::string_view section_name(uint32_t section) const;
+
+  // The file from which an index was made; empty unless this parent was opened from an index.
+  const std::optional<IndexSource>& index_source() const;
+
+  // Writes the index. The write is atomic: a temporary file beside it, then rename. Throws Error when it fails.
   void write_index(const std::filesystem::path& path) const;
 
  private:
-  struct Data;
-  explicit ParentObject(std::unique_ptr<Data> data);
-  std::unique_ptr<Data> data_;
+  explicit ParentObject(std::unique_ptr<ParentData> data);
+  std::unique_ptr<ParentData> data_;
 };
+
+// What IndexSource would be for the file at `path` now, its build id left empty (that would mean reading it). An
+// index is stale when size or mtime differ from index_source(). Throws Error when there is no such file.
+IndexSource stat_index_source(const std::filesystem::path& path);
 
 }  // namespace kpatch

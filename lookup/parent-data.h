@@ -1,0 +1,96 @@
+// What a ParentObject holds, and the readers that fill it. For the lookup library alone; others see
+// lookup/parent-object.h.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "lookup/file-bytes.h"
+#include "lookup/parent-object.h"
+
+namespace kpatch {
+
+struct ParentSection {
+  std::string_view name;
+  uint64_t address = 0;
+  uint64_t size = 0;
+  uint64_t flags = 0;                  // SHF_*
+  std::span<const std::byte> bytes;    // empty when it has none in the file (SHT_NOBITS)
+};
+
+// What DWARF tells of a file as a whole.
+struct UnitFacts {
+  std::string arena;                   // where the names lie
+  std::vector<std::string_view> names; // sorted
+  std::string producer;
+};
+
+struct ParentData {
+  FileBytes file;                      // the names below point into it
+  std::filesystem::path path;
+  bool is_elf = false;                 // else text or an index: no contents, no DWARF
+  bool big_endian = false;
+  uint16_t machine = 0;
+  bool relocatable = false;
+  std::vector<ParentSymbol> symbols;
+  std::vector<FileGroup> files;
+  std::vector<ParentSection> sections; // by ELF index; an index file has only the names
+  std::vector<uint32_t> by_name_storage;
+  std::span<const uint32_t> by_name;   // counted symbols sorted by name, equal names as the kernel counts them
+  uint64_t ro_after_init_start = 0;
+  uint64_t ro_after_init_end = 0;
+  std::string_view banner;
+  std::string build_id;
+  std::optional<IndexSource> index_source;
+  // Filled when first asked for in an ELF file, at once from an index.
+  std::optional<UnitFacts> units;
+  std::vector<std::pair<std::string, std::optional<uint64_t>>> struct_sizes;
+};
+
+// The structs whose sizes an index keeps: entries of special sections.
+std::span<const std::string_view> special_structs();
+
+// The readers fill everything but by_name (and index_source, which only read_index sets) and throw Error.
+void read_elf(ParentData& data);
+void read_symbol_text(ParentData& data);
+void read_index(ParentData& data);
+void write_index(const ParentData& data, std::span<const std::pair<std::string_view, uint64_t>> struct_sizes,
+                 const UnitFacts& units, const IndexSource& source, const std::filesystem::path& path);
+
+// True for text that begins like the output of readelf -s; true for bytes that begin like an index.
+bool looks_like_symbol_text(std::span<const std::byte> bytes);
+bool looks_like_index(std::span<const std::byte> bytes);
+
+// Sets has_ftrace_site, starts_with_endbr and endbr_sealed of the symbols of an ELF file (elf-facts.cc).
+struct Relocation {
+  uint32_t section;   // the section that it changes
+  uint64_t offset;    // in it; an address in vmlinux
+  uint32_t symbol;    // index into symbols, 0 for none
+  int64_t addend;
+  uint32_t type;
+};
+void set_code_facts(ParentData& data, std::span<const Relocation> relocations);
+
+// Sections whose relocations set_code_facts needs.
+bool has_code_facts(const ParentData& data, std::string_view section);
+
+// True when kallsyms of a kernel leaves out this defined symbol of vmlinux (kallsyms.cc).
+bool missing_from_kallsyms(const ParentSymbol& symbol, uint64_t section_flags);
+
+// Fills by_name from symbols.
+void sort_by_name(ParentData& data);
+
+// Size of a named struct in BTF (a .BTF section's bytes); nothing when there is none or the BTF is damaged.
+std::optional<uint64_t> btf_struct_size(std::span<const std::byte> btf, std::string_view name);
+
+// The same and the facts on units from an ELF file's DWARF. `elf` is the whole file.
+std::optional<uint64_t> dwarf_struct_size(const ParentData& data, std::string_view name);
+UnitFacts dwarf_units(const ParentData& data);
+
+}  // namespace kpatch

@@ -1,0 +1,239 @@
+// Reads the symbol table of a vmlinux, a module or an object.
+//
+// Everything is taken from where the file itself says it is: sections by their headers, never by a fixed order, and
+// each offset is checked against the file's size, by libelf for what it converts (symbols, relocations) and here for
+// what is viewed in place (names, contents). The file's own byte order holds: libelf converts records, get_u64 and
+// get_u32 of elf-facts.cc convert tables.
+//
+// A FILE symbol opens a group that lasts to the next one or to the first global:
+//
+//    32: 0000000000000000     0 FILE    LOCAL  DEFAULT  ABS xt_comment.c
+//    33: 0000000000000010    19 FUNC    LOCAL  DEFAULT    1 comment_mt
+//    47: 0000000000000000     0 FILE    LOCAL  DEFAULT  ABS xt_comment.mod.c
+//
+// Linkers write symbols of their own behind a FILE symbol with an empty name: that is a group too.
+// Symbol types and bindings that mean nothing here (TLS, IFUNC, OS-specific ones) are kept, and count as symbols.
+#include <gelf.h>
+#include <libelf.h>
+
+#include <cstring>
+#include <memory>
+
+#include <fmt/format.h>
+
+#include "lookup/parent-data.h"
+#include "support/error.h"
+
+namespace kpatch {
+
+namespace {
+
+struct ElfEnd {
+  void operator()(Elf* elf) const { elf_end(elf); }
+};
+using ElfHandle = std::unique_ptr<Elf, ElfEnd>;
+
+class ElfReader {
+ public:
+  explicit ElfReader(ParentData& data) : data_(data), bytes_(data.file.bytes()) {}
+
+  void run() {
+    open();
+    read_sections();
+    read_symbols();
+    read_relocations();
+    set_code_facts(data_, relocations_);
+    read_banner();
+    read_build_id();
+    data_.is_elf = true;
+  }
+
+ private:
+  [[noreturn]] void fail(std::string_view what) const {
+    throw Error(fmt::format("'{}': {}", data_.path.string(), what));
+  }
+
+  void open() {
+    if (bytes_.size() < EI_NIDENT || std::memcmp(bytes_.data(), ELFMAG, SELFMAG) != 0)
+      fail("neither an ELF file nor the output of readelf -s --wide nor an index");
+    if (static_cast<uint8_t>(bytes_[EI_CLASS]) == ELFCLASS32) fail("32-bit ELF files are not supported");
+    elf_version(EV_CURRENT);
+    // libelf only reads from the image unless told otherwise (elf_update).
+    elf_.reset(elf_memory(const_cast<char*>(reinterpret_cast<const char*>(bytes_.data())), bytes_.size()));
+    GElf_Ehdr header;
+    if (!elf_ || elf_kind(elf_.get()) != ELF_K_ELF || gelf_getehdr(elf_.get(), &header) == nullptr)
+      fail("a damaged or truncated ELF file");
+    data_.machine = header.e_machine;
+    data_.big_endian = header.e_ident[EI_DATA] == ELFDATA2MSB;
+    data_.relocatable = header.e_type == ET_REL;
+    if (!data_.relocatable && header.e_type != ET_EXEC && header.e_type != ET_DYN)
+      fail("an ELF file, but neither a kernel nor an object");
+    // Section headers stand at the end of what compilers and linkers write: without them the file was cut off.
+    if (header.e_shoff == 0) fail("an ELF file without section headers");
+    if (header.e_shoff > bytes_.size()) fail("a truncated ELF file");
+  }
+
+  void read_sections() {
+    size_t count = 0;
+    size_t names = 0;
+    if (elf_getshdrnum(elf_.get(), &count) != 0 || elf_getshdrstrndx(elf_.get(), &names) != 0)
+      fail("a damaged or truncated ELF file");
+    for (size_t i = 0; i < count; ++i) {
+      GElf_Shdr header;
+      Elf_Scn* scn = elf_getscn(elf_.get(), i);
+      if (scn == nullptr || gelf_getshdr(scn, &header) == nullptr) fail("a truncated ELF file (section headers)");
+      ParentSection section;
+      const char* name = elf_strptr(elf_.get(), names, header.sh_name);
+      if (name == nullptr && i != 0) fail("a damaged or truncated ELF file (section names)");
+      section.name = name == nullptr ? "" : name;
+      section.address = header.sh_addr;
+      section.size = header.sh_size;
+      section.flags = header.sh_flags;
+      if (i != 0 && header.sh_type != SHT_NOBITS && header.sh_type != SHT_NULL) {
+        if (header.sh_offset > bytes_.size() || header.sh_size > bytes_.size() - header.sh_offset)
+          fail(fmt::format("a truncated ELF file (section {} reaches beyond its end)", section.name));
+        section.bytes = bytes_.subspan(header.sh_offset, header.sh_size);
+      }
+      data_.sections.push_back(section);
+      if (header.sh_type == SHT_SYMTAB) symtab_ = scn;
+      if (header.sh_type == SHT_SYMTAB_SHNDX) extended_ = scn;
+    }
+    if (symtab_ == nullptr) fail("it has no symbol table (a stripped file?)");
+  }
+
+  std::span<const std::byte> symbol_names(const GElf_Shdr& symtab) const {
+    if (symtab.sh_link == 0 || symtab.sh_link >= data_.sections.size()) fail("a damaged ELF file (symbol names)");
+    std::span<const std::byte> names = data_.sections[symtab.sh_link].bytes;
+    if (names.empty() || names.back() != std::byte{0}) fail("a damaged ELF file (symbol names)");
+    return names;
+  }
+
+  void read_symbols() {
+    GElf_Shdr header;
+    gelf_getshdr(symtab_, &header);
+    std::span<const std::byte> names = symbol_names(header);
+    Elf_Data* table = elf_getdata(symtab_, nullptr);
+    Elf_Data* extended = extended_ == nullptr ? nullptr : elf_getdata(extended_, nullptr);
+    if (table == nullptr || header.sh_entsize != gelf_fsize(elf_.get(), ELF_T_SYM, 1, EV_CURRENT))
+      fail("a damaged or truncated ELF file (symbols)");
+    size_t count = header.sh_size / header.sh_entsize;
+    if (count <= 1) fail("its symbol table is empty (a stripped file?)");
+    data_.symbols.reserve(count);
+    uint32_t file = ParentSymbol::no_file;
+    for (size_t i = 0; i < count; ++i) {
+      GElf_Sym raw;
+      Elf32_Word section = 0;
+      if (gelf_getsymshndx(table, extended, i, &raw, &section) == nullptr || raw.st_name >= names.size())
+        fail(fmt::format("a damaged ELF file (symbol {})", i));
+      ParentSymbol symbol;
+      symbol.name = reinterpret_cast<const char*>(names.data()) + raw.st_name;
+      symbol.value = raw.st_value;
+      symbol.size = raw.st_size;
+      symbol.section = raw.st_shndx == SHN_XINDEX ? section : raw.st_shndx;
+      symbol.type = type_of(raw);
+      symbol.binding = binding_of(raw);
+      if (symbol.type == SymbolType::file && symbol.binding == SymbolBinding::local) {
+        file = data_.files.size();
+        data_.files.push_back({symbol.name, static_cast<uint32_t>(i + 1), 0});
+      } else if (symbol.binding != SymbolBinding::local) {
+        file = ParentSymbol::no_file;
+      } else if (file != ParentSymbol::no_file) {
+        symbol.file = file;
+        ++data_.files[file].count;
+      }
+      data_.symbols.push_back(symbol);
+    }
+  }
+
+  static SymbolType type_of(const GElf_Sym& raw) {
+    switch (GELF_ST_TYPE(raw.st_info)) {
+      case STT_OBJECT: return SymbolType::object;
+      case STT_FUNC: return SymbolType::function;
+      case STT_SECTION: return SymbolType::section;
+      case STT_FILE: return SymbolType::file;
+      case STT_COMMON: return SymbolType::common;
+      case STT_TLS: return SymbolType::tls;
+      case STT_GNU_IFUNC: return SymbolType::ifunc;
+      default: return SymbolType::none;
+    }
+  }
+
+  static SymbolBinding binding_of(const GElf_Sym& raw) {
+    switch (GELF_ST_BIND(raw.st_info)) {
+      case STB_LOCAL: return SymbolBinding::local;
+      case STB_WEAK: return SymbolBinding::weak;
+      default: return SymbolBinding::global;
+    }
+  }
+
+  // Of an object those of the few tables that tell something of its functions; of vmlinux all, they are few (arm64's
+  // .rela.dyn, where the table in the file may hold zeros).
+  void read_relocations() {
+    for (size_t i = 1; i < data_.sections.size(); ++i) {
+      GElf_Shdr header;
+      Elf_Scn* scn = elf_getscn(elf_.get(), i);
+      if (gelf_getshdr(scn, &header) == nullptr || header.sh_type != SHT_RELA) continue;
+      bool dynamic = !data_.relocatable && (header.sh_flags & SHF_ALLOC) != 0;
+      bool wanted = data_.relocatable && header.sh_info < data_.sections.size() &&
+                    has_code_facts(data_, data_.sections[header.sh_info].name);
+      if (!dynamic && !wanted) continue;
+      Elf_Data* table = elf_getdata(scn, nullptr);
+      size_t entry = gelf_fsize(elf_.get(), ELF_T_RELA, 1, EV_CURRENT);
+      if (table == nullptr || header.sh_entsize != entry) fail("a damaged ELF file (relocations)");
+      for (size_t k = 0; k < header.sh_size / entry; ++k) {
+        GElf_Rela raw;
+        if (gelf_getrela(table, k, &raw) == nullptr) fail("a damaged ELF file (relocations)");
+        uint32_t symbol = GELF_R_SYM(raw.r_info);
+        // .rela.dyn counts in .dynsym, which says nothing about .symtab; what matters there has no symbol.
+        if (dynamic && symbol != 0) continue;
+        if (symbol >= data_.symbols.size()) fail("a damaged ELF file (relocations)");
+        relocations_.push_back({header.sh_info, raw.r_offset, symbol, raw.r_addend,
+                                static_cast<uint32_t>(GELF_R_TYPE(raw.r_info))});
+      }
+    }
+  }
+
+  void read_banner() {
+    for (const ParentSymbol& symbol : data_.symbols) {
+      if (symbol.name != "linux_banner" || symbol.section == 0 || symbol.section >= data_.sections.size()) continue;
+      const ParentSection& section = data_.sections[symbol.section];
+      uint64_t offset = symbol.value - (data_.relocatable ? 0 : section.address);
+      if (offset > section.bytes.size() || symbol.size > section.bytes.size() - offset) continue;
+      std::string_view text(reinterpret_cast<const char*>(section.bytes.data()) + offset, symbol.size);
+      data_.banner = text.substr(0, text.find_first_of(std::string_view("\n\0", 2)));
+    }
+  }
+
+  void read_build_id() {
+    for (size_t i = 1; i < data_.sections.size() && data_.build_id.empty(); ++i) {
+      GElf_Shdr header;
+      Elf_Scn* scn = elf_getscn(elf_.get(), i);
+      if (gelf_getshdr(scn, &header) == nullptr || header.sh_type != SHT_NOTE) continue;
+      Elf_Data* notes = elf_getdata(scn, nullptr);
+      if (notes == nullptr) continue;
+      GElf_Nhdr note;
+      size_t name = 0;
+      size_t text = 0;
+      for (size_t at = 0; (at = gelf_getnote(notes, at, &note, &name, &text)) > 0;) {
+        const char* start = static_cast<const char*>(notes->d_buf);
+        if (note.n_type != NT_GNU_BUILD_ID || note.n_namesz != 4 || std::memcmp(start + name, "GNU", 4) != 0) continue;
+        for (size_t k = 0; k < note.n_descsz; ++k)
+          data_.build_id += fmt::format("{:02x}", static_cast<uint8_t>(start[text + k]));
+        break;
+      }
+    }
+  }
+
+  ParentData& data_;
+  std::span<const std::byte> bytes_;
+  ElfHandle elf_;
+  Elf_Scn* symtab_ = nullptr;
+  Elf_Scn* extended_ = nullptr;
+  std::vector<Relocation> relocations_;
+};
+
+}  // namespace
+
+void read_elf(ParentData& data) { ElfReader(data).run(); }
+
+}  // namespace kpatch
