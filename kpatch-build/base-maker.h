@@ -1,0 +1,34 @@
+// Makes the base of a run, or finds it in the cache.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "kpatch-build/base.h"
+#include "kpatch-build/cache.h"
+#include "kpatch-build/console.h"
+#include "kpatch-build/runner.h"
+
+namespace kpatch {
+
+// The options of the command line that decide about the base. Empty: not given.
+struct BaseOptions {
+  std::filesystem::path source;          // --sourcedir
+  std::filesystem::path config;          // --config
+  std::filesystem::path vmlinux;         // --vmlinux
+  std::filesystem::path symvers;         // --symvers
+  std::filesystem::path modules;         // --modules
+  std::filesystem::path source_package;  // --sourcerpm
+  std::string release;                   // --archversion: a release, or a series ("6.12-cloud")
+  std::vector<std::string> targets;      // --target; empty: all
+  unsigned jobs = 1;
+  bool skip_compiler_check = false;
+};
+
+// A source without a vmlinux is an own kernel: it is built in full once. Everything else is a stock kernel: its
+// release, else the vmlinux's banner, else `uname -r` says which. Shows its stages on the console.
+// Throws Error (nothing half-made stays in the cache), Interrupted.
+Base make_base(const BaseOptions& options, Cache& cache, Runner& runner, Console& console);
+
+}  // namespace kpatch

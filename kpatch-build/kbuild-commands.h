@@ -1,0 +1,53 @@
+// How kbuild compiles the objects of a base: asked of kbuild itself.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "kpatch-build/base.h"
+#include "kpatch-build/cache.h"
+#include "kpatch-build/runner.h"
+
+namespace kpatch {
+
+// The simple commands of one line of shell: split at ; && || | and newlines outside quotes, each into its words, with
+// quotes and backslashes removed. Redirections and variables are left as they are. Throws Error on an open quote.
+std::vector<std::vector<std::string>> split_shell(std::string_view text);
+
+// The kernel C compilations in what `make -n` printed, in its order; each object once.
+std::vector<CompileCommand> parse_commands(std::string_view make_output, const std::filesystem::path& source);
+
+// A make of the base that later runs must use: `make -C KBUILD CC=… KERNELRELEASE=… arguments`, the variables as the
+// base was made with. For external modules: {"M=DIR", "modules"}.
+Command kbuild_make(const Base& base, std::vector<std::string> arguments);
+
+// What kbuild would compile for the folder (relative to the source, with its subfolders): sorted by object. Kept in
+// the base. Empty when the folder has no Makefile.
+std::vector<CompileCommand> directory_commands(const Base& base, Runner& runner, std::string_view directory);
+// The whole kernel's.
+std::vector<CompileCommand> all_commands(const Base& base, Runner& runner);
+
+// The objects of the kernel (shipped vmlinux and modules) that are compiled from this .c, usually one; more where
+// several folders build the same file; none when the configuration doesn't build it, or when another .c includes it.
+// source: relative to the source tree, normalised.
+std::vector<CompileCommand> commands_for_source(const Base& base, Runner& runner, std::string_view source);
+
+// All commands of all_commands() that are part of the shipped kernel.
+std::vector<CompileCommand> shipped_commands(const Base& base, Runner& runner);
+
+// For --full: a whole kernel compiled with function sections and without objtool.
+struct FullPair {
+  CompileCommand command;          // as the original's build has it
+  std::filesystem::path original;  // absolute; empty when only the patched kernel has the object
+  std::filesystem::path patched;   // absolute; empty when only the original has it
+};
+// Builds original (cached) and patched kernel, returns the pairs whose bytes differ, sorted by object.
+// view: the patched source, a complete tree. changed: the files that the patch touches, relative to it.
+std::vector<FullPair> build_full(const Base& base, const std::filesystem::path& view,
+                                 const std::vector<std::string>& changed, Cache& cache, Runner& runner,
+                                 Console& console, unsigned jobs, const std::filesystem::path& scratch);
+
+}  // namespace kpatch
