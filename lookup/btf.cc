@@ -1,10 +1,11 @@
 // The size of a kernel struct from BTF: 4 MB that say what takes 67 s of CPU to get from the DWARF of the same
-// vmlinux through readelf. Format: Documentation/bpf/btf.rst. After a header come the types, one after the other, each a
+// vmlinux through readelf. Format: Documentation/bpf/btf.rst. After a header come the types, one after the other, each
+// a
 //
 //   u32 name_off; u32 info; u32 size_or_type;      info: vlen in bits 0-15, kind in bits 24-28
 //
-// followed by as much as its kind and vlen say. One walk over them finds a struct by its name; a kind that is not known here
-// ends the walk, as its length isn't known either, and DWARF is asked instead.
+// followed by as much as its kind and vlen say. One walk over them finds a struct by its name; a kind that is not known
+// here ends the walk, as its length isn't known either, and DWARF is asked instead.
 #include <algorithm>
 #include <cstring>
 
@@ -16,9 +17,25 @@ namespace {
 
 constexpr uint16_t btf_magic = 0xeb9f;
 enum Kind : uint32_t {
-  kind_int = 1, kind_ptr, kind_array, kind_struct, kind_union, kind_enum, kind_fwd, kind_typedef, kind_volatile,
-  kind_const, kind_restrict, kind_func, kind_func_proto, kind_var, kind_datasec, kind_float, kind_decl_tag,
-  kind_type_tag, kind_enum64
+  kind_int = 1,
+  kind_ptr,
+  kind_array,
+  kind_struct,
+  kind_union,
+  kind_enum,
+  kind_fwd,
+  kind_typedef,
+  kind_volatile,
+  kind_const,
+  kind_restrict,
+  kind_func,
+  kind_func_proto,
+  kind_var,
+  kind_datasec,
+  kind_float,
+  kind_decl_tag,
+  kind_type_tag,
+  kind_enum64
 };
 
 // Bytes that follow the three common words of a type.
@@ -26,14 +43,18 @@ std::optional<size_t> tail_size(uint32_t kind, size_t vlen) {
   switch (kind) {
     case kind_int:
     case kind_var:
-    case kind_decl_tag: return 4;
-    case kind_array: return 12;
+    case kind_decl_tag:
+      return 4;
+    case kind_array:
+      return 12;
     case kind_struct:
     case kind_union:
     case kind_datasec:
-    case kind_enum64: return 12 * vlen;
+    case kind_enum64:
+      return 12 * vlen;
     case kind_enum:
-    case kind_func_proto: return 8 * vlen;
+    case kind_func_proto:
+      return 8 * vlen;
     case kind_ptr:
     case kind_fwd:
     case kind_typedef:
@@ -42,8 +63,10 @@ std::optional<size_t> tail_size(uint32_t kind, size_t vlen) {
     case kind_restrict:
     case kind_func:
     case kind_float:
-    case kind_type_tag: return 0;
-    default: return std::nullopt;
+    case kind_type_tag:
+      return 0;
+    default:
+      return std::nullopt;
   }
 }
 

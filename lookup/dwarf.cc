@@ -5,8 +5,9 @@
 // unit is found by the header's length: 2,400 of them cost milliseconds, although .debug_info is 200 MB.
 //
 // Struct sizes. The top-level entries of unit after unit are walked, siblings only, until the struct is found with a
-// size. Whether it can be found at all is asked of .debug_str first: a name that is not in it would otherwise cost a walk over
-// everything (names shorter than four letters can stand elsewhere, and no kernel struct of interest is as short).
+// size. Whether it can be found at all is asked of .debug_str first: a name that is not in it would otherwise cost a
+// walk over everything (names shorter than four letters can stand elsewhere, and no kernel struct of interest is as
+// short).
 //
 // In a module or object the references into .debug_str are relocations: libdwfl applies them to a copy in memory.
 #include <dwarf.h>
@@ -120,8 +121,10 @@ bool is_c(Dwarf_Die& unit) {
     case DW_LANG_C:
     case DW_LANG_C89:
     case DW_LANG_C99:
-    case DW_LANG_C11: return true;
-    default: return false;
+    case DW_LANG_C11:
+      return true;
+    default:
+      return false;
   }
 }
 

@@ -8,14 +8,15 @@
 //   ffffffff814d7a14:  e8 ...           call __fentry__        <- __mcount_loc has ffffffff814d7a14
 //
 // so the entry lies at the start or a little behind: x86 +4 after ENDBR64; arm64 +4 and +8 after BTI and the saved link
-// register (or 8 before the start, with pre-function NOPs); ppc64le +8, after the TOC set-up, or +12. vmlinux no longer has
-// the section, but the symbols __start_mcount_loc and __stop_mcount_loc enclose its entries, of 8 bytes each. A
+// register (or 8 before the start, with pre-function NOPs); ppc64le +8, after the TOC set-up, or +12. vmlinux no longer
+// has the section, but the symbols __start_mcount_loc and __stop_mcount_loc enclose its entries, of 8 bytes each. A
 // position-independent vmlinux (arm64, s390) may hold zeros there and the addresses in .rela.dyn. Modules and objects
 // have the section with relocations. x86's __patchable_function_entries names the padding before the function, also
 // that of notrace functions: it never counts. Other architectures have their sites there.
 //
-// ENDBR. Under IBT an indirect branch must land on ENDBR64 (f3 0f 1e fa). The kernel overwrites those that objtool found
-// to be never taken by address, listed in .ibt_endbr_seal: 32-bit PC-relative entries, relocated ones in a module.
+// ENDBR. Under IBT an indirect branch must land on ENDBR64 (f3 0f 1e fa). The kernel overwrites those that objtool
+// found to be never taken by address, listed in .ibt_endbr_seal: 32-bit PC-relative entries, relocated ones in a
+// module.
 #include <elf.h>
 
 #include <algorithm>
@@ -100,7 +101,8 @@ class CodeFacts {
     const ParentSection& section = data_.sections[index];
     if (start < section.address || stop < start || stop - section.address > section.bytes.size()) return places;
     for (uint64_t at = start; at + 8 <= stop; at += 8)
-      if (uint64_t site = get<uint64_t>(section.bytes, at - section.address, data_.big_endian)) places.push_back({0, site});
+      if (uint64_t site = get<uint64_t>(section.bytes, at - section.address, data_.big_endian))
+        places.push_back({0, site});
     for (const Relocation& relocation : relocations_)
       if (relocation.offset >= start && relocation.offset < stop)
         places.push_back({0, static_cast<uint64_t>(relocation.addend)});
@@ -127,12 +129,15 @@ class CodeFacts {
       return distance <= last && (distance == 0 || distance < symbol.size);
     };
     switch (data_.machine) {
-      case EM_X86_64: return within(0, 0) || within(4, 4);
+      case EM_X86_64:
+        return within(0, 0) || within(4, 4);
       case EM_AARCH64:
-        return within(0, 8) || (start.offset >= 8 && std::binary_search(sites.begin(), sites.end(),
-                                                                        Place{start.section, start.offset - 8}));
-      case EM_PPC64: return within(0, 12);
-      default: return within(0, 8);
+        return within(0, 8) || (start.offset >= 8 &&
+                                std::binary_search(sites.begin(), sites.end(), Place{start.section, start.offset - 8}));
+      case EM_PPC64:
+        return within(0, 12);
+      default:
+        return within(0, 8);
     }
   }
 

@@ -26,9 +26,8 @@ namespace kpatch {
 namespace {
 
 bool starts_with(std::span<const std::byte> bytes, std::initializer_list<uint8_t> magic) {
-  return bytes.size() >= magic.size() &&
-         std::equal(magic.begin(), magic.end(), bytes.begin(),
-                    [](uint8_t a, std::byte b) { return std::byte{a} == b; });
+  return bytes.size() >= magic.size() && std::equal(magic.begin(), magic.end(), bytes.begin(),
+                                                    [](uint8_t a, std::byte b) { return std::byte{a} == b; });
 }
 
 std::vector<std::byte> unpack_xz(std::span<const std::byte> packed, const std::filesystem::path& path) {
@@ -48,8 +47,7 @@ std::vector<std::byte> unpack_xz(std::span<const std::byte> packed, const std::f
     filled = result.size() - stream.avail_out;
   }
   lzma_end(&stream);
-  if (status != LZMA_STREAM_END)
-    throw Error(fmt::format("'{}': the xz data is damaged or cut off", path.string()));
+  if (status != LZMA_STREAM_END) throw Error(fmt::format("'{}': the xz data is damaged or cut off", path.string()));
   result.resize(filled);
   return result;
 }

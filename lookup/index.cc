@@ -231,8 +231,7 @@ class Reader {
     data_.banner = name(facts.banner);
     data_.build_id = name(facts.build_id);
     data_.units->producer = name(facts.producer);
-    data_.index_source =
-        IndexSource{facts.source_size, facts.source_mtime, std::string(name(facts.source_build_id))};
+    data_.index_source = IndexSource{facts.source_size, facts.source_mtime, std::string(name(facts.source_build_id))};
   }
 
   ParentData& data_;

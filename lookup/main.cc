@@ -10,8 +10,8 @@
 #include <iostream>
 #include <string>
 
-#include <boost/program_options.hpp>
 #include <fmt/format.h>
+#include <boost/program_options.hpp>
 
 #include "lookup/parent-object.h"
 #include "support/error.h"
@@ -23,23 +23,34 @@ namespace po = boost::program_options;
 
 std::string_view type_name(SymbolType type) {
   switch (type) {
-    case SymbolType::none: return "notype";
-    case SymbolType::object: return "object";
-    case SymbolType::function: return "function";
-    case SymbolType::section: return "section";
-    case SymbolType::file: return "file";
-    case SymbolType::common: return "common";
-    case SymbolType::tls: return "tls";
-    case SymbolType::ifunc: return "ifunc";
+    case SymbolType::none:
+      return "notype";
+    case SymbolType::object:
+      return "object";
+    case SymbolType::function:
+      return "function";
+    case SymbolType::section:
+      return "section";
+    case SymbolType::file:
+      return "file";
+    case SymbolType::common:
+      return "common";
+    case SymbolType::tls:
+      return "tls";
+    case SymbolType::ifunc:
+      return "ifunc";
   }
   return "";
 }
 
 std::string_view binding_name(SymbolBinding binding) {
   switch (binding) {
-    case SymbolBinding::local: return "local";
-    case SymbolBinding::global: return "global";
-    case SymbolBinding::weak: return "weak";
+    case SymbolBinding::local:
+      return "local";
+    case SymbolBinding::global:
+      return "global";
+    case SymbolBinding::weak:
+      return "weak";
   }
   return "";
 }
@@ -88,8 +99,8 @@ int run(int argc, char** argv) {
   options.add_options()("help,h", "show this text")("version", "show the version")(
       "symbol", po::value<std::string>()->value_name("NAME"), "every symbol of that name, in the kernel's order")(
       "struct", po::value<std::string>()->value_name("NAME"), "the size of a struct, in bytes")(
-      "units", "the translation units, one a line")(
-      "index", po::value<std::string>()->value_name("OUT"), "write an index, which opens faster");
+      "units", "the translation units, one a line")("index", po::value<std::string>()->value_name("OUT"),
+                                                    "write an index, which opens faster");
   po::options_description hidden;
   hidden.add_options()("file", po::value<std::string>());
   po::options_description all;

@@ -20,29 +20,29 @@ struct ParentSection {
   std::string_view name;
   uint64_t address = 0;
   uint64_t size = 0;
-  uint64_t flags = 0;                  // SHF_*
-  std::span<const std::byte> bytes;    // empty when it has none in the file (SHT_NOBITS)
+  uint64_t flags = 0;                // SHF_*
+  std::span<const std::byte> bytes;  // empty when it has none in the file (SHT_NOBITS)
 };
 
 // What DWARF tells of a file as a whole.
 struct UnitFacts {
-  std::string arena;                   // where the names lie
-  std::vector<std::string_view> names; // sorted
+  std::string arena;                    // where the names lie
+  std::vector<std::string_view> names;  // sorted
   std::string producer;
 };
 
 struct ParentData {
-  FileBytes file;                      // the names below point into it
+  FileBytes file;  // the names below point into it
   std::filesystem::path path;
-  bool is_elf = false;                 // else text or an index: no contents, no DWARF
+  bool is_elf = false;  // else text or an index: no contents, no DWARF
   bool big_endian = false;
   uint16_t machine = 0;
   bool relocatable = false;
   std::vector<ParentSymbol> symbols;
   std::vector<FileGroup> files;
-  std::vector<ParentSection> sections; // by ELF index; an index file has only the names
+  std::vector<ParentSection> sections;  // by ELF index; an index file has only the names
   std::vector<uint32_t> by_name_storage;
-  std::span<const uint32_t> by_name;   // counted symbols sorted by name, equal names as the kernel counts them
+  std::span<const uint32_t> by_name;  // counted symbols sorted by name, equal names as the kernel counts them
   uint64_t ro_after_init_start = 0;
   uint64_t ro_after_init_end = 0;
   std::string_view banner;
@@ -69,9 +69,9 @@ bool looks_like_index(std::span<const std::byte> bytes);
 
 // Sets has_ftrace_site, starts_with_endbr and endbr_sealed of the symbols of an ELF file (elf-facts.cc).
 struct Relocation {
-  uint32_t section;   // the section that it changes
-  uint64_t offset;    // in it; an address in vmlinux
-  uint32_t symbol;    // index into symbols, 0 for none
+  uint32_t section;  // the section that it changes
+  uint64_t offset;   // in it; an address in vmlinux
+  uint32_t symbol;   // index into symbols, 0 for none
   int64_t addend;
   uint32_t type;
 };

@@ -34,8 +34,8 @@ namespace kpatch {
 namespace {
 
 constexpr std::array<std::string_view, 8> special_struct_names = {
-    "alt_instr",  "bug_entry",           "exception_table_entry", "jump_entry",
-    "orc_entry",  "paravirt_patch_site", "pi_entry",              "static_call_site",
+    "alt_instr",           "bug_entry", "exception_table_entry", "jump_entry", "orc_entry",
+    "paravirt_patch_site", "pi_entry",  "static_call_site",
 };
 
 bool in_range(const ParentData& data, uint64_t address) {
@@ -138,8 +138,8 @@ unsigned ParentObject::sympos(uint32_t symbol) const {
   std::span<const uint32_t> same = named(name);
   auto place = std::find(same.begin(), same.end(), symbol);
   if (place == same.end())
-    throw Error(fmt::format("'{}': the kernel cannot look up symbol '{}' (number {})", data_->path.string(), name,
-                            symbol));
+    throw Error(
+        fmt::format("'{}': the kernel cannot look up symbol '{}' (number {})", data_->path.string(), name, symbol));
   return same.size() == 1 ? 0 : place - same.begin() + 1;
 }
 

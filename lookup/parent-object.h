@@ -22,15 +22,15 @@ enum class SymbolBinding : uint8_t { local, global, weak };
 
 struct ParentSymbol {
   std::string_view name;
-  uint64_t value = 0;     // address in vmlinux, offset in its section in a relocatable file
-  uint64_t size = 0;      // bytes
-  uint32_t section = 0;   // ELF section index, 0 (SHN_UNDEF) when undefined; SHN_ABS and SHN_COMMON stay as they are
+  uint64_t value = 0;       // address in vmlinux, offset in its section in a relocatable file
+  uint64_t size = 0;        // bytes
+  uint32_t section = 0;     // ELF section index, 0 (SHN_UNDEF) when undefined; SHN_ABS and SHN_COMMON stay as they are
   uint32_t file = no_file;  // index into files(): the FILE symbol before a local; no_file for globals
   SymbolType type = SymbolType::none;
   SymbolBinding binding = SymbolBinding::local;
-  bool has_ftrace_site = false;   // an entry of __mcount_loc lies at or just behind its start
-  bool starts_with_endbr = false; // x86: the first bytes in the file are ENDBR64
-  bool endbr_sealed = false;      // x86: .ibt_endbr_seal lists its start, the kernel overwrites the ENDBR
+  bool has_ftrace_site = false;    // an entry of __mcount_loc lies at or just behind its start
+  bool starts_with_endbr = false;  // x86: the first bytes in the file are ENDBR64
+  bool endbr_sealed = false;       // x86: .ibt_endbr_seal lists its start, the kernel overwrites the ENDBR
 
   static constexpr uint32_t no_file = UINT32_MAX;
   bool defined() const { return section != 0; }
@@ -45,12 +45,12 @@ struct FileGroup {
 
 // By what an index recognises the file that it was made from.
 struct IndexSource {
-  uint64_t size = 0;      // bytes
-  int64_t mtime = 0;      // nanoseconds since 1970
-  std::string build_id;   // lower case hex, empty when the file has none
+  uint64_t size = 0;     // bytes
+  int64_t mtime = 0;     // nanoseconds since 1970
+  std::string build_id;  // lower case hex, empty when the file has none
 };
 
-struct ParentData;        // lookup/parent-data.h, for the library alone
+struct ParentData;  // lookup/parent-data.h, for the library alone
 
 class ParentObject {
  public:
@@ -63,8 +63,8 @@ class ParentObject {
   ParentObject& operator=(ParentObject&&) noexcept;
   ~ParentObject();
 
-  uint16_t machine() const;             // ELF e_machine; 0 for readelf text
-  bool relocatable() const;             // a module or object, not vmlinux
+  uint16_t machine() const;  // ELF e_machine; 0 for readelf text
+  bool relocatable() const;  // a module or object, not vmlinux
 
   std::span<const ParentSymbol> symbols() const;  // symbol table order, the NULL symbol included
   std::span<const FileGroup> files() const;       // symbol table order
@@ -88,9 +88,9 @@ class ParentObject {
   // "arch/x86/kvm/../../../virt/kvm/kvm_main.c", sorted; empty without DWARF.
   std::span<const std::string_view> units() const;
 
-  std::string_view banner() const;      // linux_banner ("Linux version 6.12.117+deb12-cloud-amd64 …"), or empty
-  std::string_view producer() const;    // DW_AT_producer of the first C unit, or empty
-  std::string_view build_id() const;    // lower case hex, or empty
+  std::string_view banner() const;    // linux_banner ("Linux version 6.12.117+deb12-cloud-amd64 …"), or empty
+  std::string_view producer() const;  // DW_AT_producer of the first C unit, or empty
+  std::string_view build_id() const;  // lower case hex, or empty
 
   // True when the symbol lies between __start_ro_after_init and __end_ro_after_init of vmlinux: memory that the
   // kernel writes to while it boots and never again.

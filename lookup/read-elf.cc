@@ -147,22 +147,33 @@ class ElfReader {
 
   static SymbolType type_of(const GElf_Sym& raw) {
     switch (GELF_ST_TYPE(raw.st_info)) {
-      case STT_OBJECT: return SymbolType::object;
-      case STT_FUNC: return SymbolType::function;
-      case STT_SECTION: return SymbolType::section;
-      case STT_FILE: return SymbolType::file;
-      case STT_COMMON: return SymbolType::common;
-      case STT_TLS: return SymbolType::tls;
-      case STT_GNU_IFUNC: return SymbolType::ifunc;
-      default: return SymbolType::none;
+      case STT_OBJECT:
+        return SymbolType::object;
+      case STT_FUNC:
+        return SymbolType::function;
+      case STT_SECTION:
+        return SymbolType::section;
+      case STT_FILE:
+        return SymbolType::file;
+      case STT_COMMON:
+        return SymbolType::common;
+      case STT_TLS:
+        return SymbolType::tls;
+      case STT_GNU_IFUNC:
+        return SymbolType::ifunc;
+      default:
+        return SymbolType::none;
     }
   }
 
   static SymbolBinding binding_of(const GElf_Sym& raw) {
     switch (GELF_ST_BIND(raw.st_info)) {
-      case STB_LOCAL: return SymbolBinding::local;
-      case STB_WEAK: return SymbolBinding::weak;
-      default: return SymbolBinding::global;
+      case STB_LOCAL:
+        return SymbolBinding::local;
+      case STB_WEAK:
+        return SymbolBinding::weak;
+      default:
+        return SymbolBinding::global;
     }
   }
 
@@ -187,8 +198,8 @@ class ElfReader {
         // .rela.dyn counts in .dynsym, which says nothing about .symtab; what matters there has no symbol.
         if (dynamic && symbol != 0) continue;
         if (symbol >= data_.symbols.size()) fail("a damaged ELF file (relocations)");
-        relocations_.push_back({header.sh_info, raw.r_offset, symbol, raw.r_addend,
-                                static_cast<uint32_t>(GELF_R_TYPE(raw.r_info))});
+        relocations_.push_back(
+            {header.sh_info, raw.r_offset, symbol, raw.r_addend, static_cast<uint32_t>(GELF_R_TYPE(raw.r_info))});
       }
     }
   }

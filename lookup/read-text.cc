@@ -67,9 +67,10 @@ class TextReader {
 
   std::string_view next_line() {
     size_t end = rest_.find('\n');
-    std::string_view line = rest_.substr(0, end);
-    rest_.remove_prefix(end == rest_.npos ? rest_.size() : end + 1);
     ++line_number_;
+    if (end == rest_.npos) fail(fmt::format("line {}: the last line is cut off", line_number_));
+    std::string_view line = rest_.substr(0, end);
+    rest_.remove_prefix(end + 1);
     if (line.ends_with('\r')) line.remove_suffix(1);
     return line;
   }

@@ -1,12 +1,12 @@
-// Module.symvers is what a module is linked against: it decides whether a reference can be an ordinary one, and with which
-// checksum. A line:
+// Module.symvers is what a module is linked against: it decides whether a reference can be an ordinary one, and with
+// which checksum. A line:
 //
 //   0x2a7e01c3<TAB>xt_register_match<TAB>net/netfilter/x_tables<TAB>EXPORT_SYMBOL<TAB>
 //   0x8f9c2a11<TAB>dma_buf_get<TAB>vmlinux<TAB>EXPORT_SYMBOL_GPL<TAB>DMA_BUF
 //
 // with the namespace, the fifth, since 5.4. A file that was cut off would make exported symbols look like unexported
-// ones in silence: so the last line must end as a line, and each must have its columns. (Where a cut falls exactly behind a
-// line nothing can tell, without knowing the file's size.)
+// ones in silence: so the last line must end as a line, and each must have its columns. (Where a cut falls exactly
+// behind a line nothing can tell, without knowing the file's size.)
 #include "lookup/symvers.h"
 
 #include <array>
@@ -68,8 +68,7 @@ Symvers Symvers::read(const std::filesystem::path& path) {
   std::string_view rest(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
   for (size_t number = 1; !rest.empty(); ++number) {
     size_t end = rest.find('\n');
-    if (end == rest.npos)
-      throw Error(fmt::format("'{}', line {}: the last line is cut off", path.string(), number));
+    if (end == rest.npos) throw Error(fmt::format("'{}', line {}: the last line is cut off", path.string(), number));
     std::string_view line = rest.substr(0, end);
     rest.remove_prefix(end + 1);
     if (line.empty()) continue;

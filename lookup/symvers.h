@@ -13,10 +13,10 @@ namespace kpatch {
 
 struct Export {
   std::string name;
-  std::string owner;      // "vmlinux", or the module's path without .ko: "net/netfilter/x_tables"
-  uint32_t crc = 0;       // 0 without MODVERSIONS
+  std::string owner;  // "vmlinux", or the module's path without .ko: "net/netfilter/x_tables"
+  uint32_t crc = 0;   // 0 without MODVERSIONS
   bool gpl = false;
-  std::string name_space; // empty when none
+  std::string name_space;  // empty when none
 };
 
 class Symvers {
