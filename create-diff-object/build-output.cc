@@ -1,0 +1,484 @@
+// Building the diff object. A relocation of a copied chunk refers to one of three things:
+//
+//   what was copied too        call .text.helper_new+0xc       →  the copy: section symbols and symbols stay what they
+//                                                                 were, so that objtool sees what the compiler wrote
+//   an export of vmlinux       call _printk                    →  an ordinary undefined symbol
+//   the rest of the kernel     mov  .bss.nr_files(%rip)        →  an undefined placeholder and an entry of the side
+//                                                                 table, from which post-link makes a klp relocation
+//
+// A pointer to a function that the patch replaces refers to the original, so that pointers compare equal; a call goes
+// to the copy.
+
+#include "create-diff-object/build-output.h"
+
+#include <elf.h>
+#include <fmt/format.h>
+#include <gelf.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <unordered_map>
+
+#include "support/error.h"
+
+namespace kpatch {
+namespace {
+
+constexpr unsigned char info(unsigned binding, unsigned type) {
+  return static_cast<unsigned char>(binding << 4 | type);
+}
+
+unsigned elf_type(SymbolType type) {
+  switch (type) {
+    case SymbolType::object:
+      return STT_OBJECT;
+    case SymbolType::function:
+      return STT_FUNC;
+    case SymbolType::tls:
+      return STT_TLS;
+    case SymbolType::ifunc:
+      return STT_GNU_IFUNC;
+    default:
+      return STT_NOTYPE;
+  }
+}
+
+class Builder {
+ public:
+  Builder(const Pair& pair, const Selection& selection, Resolver& resolver, const ParentObject& parent,
+          Diagnostics& diagnostics)
+      : pair_(pair),
+        patched_(pair.patched),
+        selection_(selection),
+        resolver_(resolver),
+        parent_(parent),
+        diagnostics_(diagnostics),
+        replaced_(selection.functions.begin(), selection.functions.end()) {}
+
+  OutputObject run() {
+    out_.arch = &patched_.arch();
+    out_.big_endian = patched_.big_endian();
+    out_.flags = patched_.flags();
+    out_.add_symbol({.name = "livepatch", .info = info(STB_LOCAL, STT_FILE)});
+    for (const Chunk& chunk : selection_.chunks) place(chunk);
+    for (size_t i = 0; i < selection_.chunks.size(); ++i) add_symbols(i);
+    for (size_t i = 0; i < selection_.chunks.size(); ++i) add_relocations(i);
+    add_static_call_keys();
+    add_functions();
+    for (const Callback& callback : selection_.callbacks) add_callback(callback);
+    add_side_table();
+    add_namespaces();
+    // Last, so that everything has been added to it.
+    if (strings_ != none) out_.sections[strings_].size = out_.sections[strings_].contents.size();
+    return std::move(out_);
+  }
+
+ private:
+  static constexpr uint32_t none = UINT32_MAX;
+
+  struct Place {
+    uint32_t section = none;
+    uint64_t offset = 0;
+  };
+
+  std::string output_name(const Chunk& chunk) const {
+    const Section& home = patched_.section(chunk.section);
+    // Code taken out of a shared section gets one of its own.
+    if (home.kind == SectionKind::shared_text && chunk.symbol != no_symbol)
+      return fmt::format(".text.{}", final_name(chunk.symbol));
+    return std::string{home.name};
+  }
+
+  void place(const Chunk& chunk) {
+    const Section& home = patched_.section(chunk.section);
+    const std::string name = output_name(chunk);
+    auto [it, fresh] = section_of_.try_emplace({index(chunk.section), name}, none);
+    if (fresh) {
+      constexpr uint64_t dropped_flags = SHF_GROUP | SHF_LINK_ORDER | SHF_INFO_LINK;
+      it->second = out_.add_section({.name = name,
+                                     .type = home.type,
+                                     .flags = home.flags & ~dropped_flags,
+                                     .entry_size = home.entry_size,
+                                     .alignment = home.alignment});
+    }
+    OutputSection& section = out_.sections[it->second];
+    uint64_t offset = section.size;
+    // Table entries and strings stand one behind the other; everything else keeps its alignment.
+    const bool packed =
+        home.kind == SectionKind::table || home.kind == SectionKind::strings || home.kind == SectionKind::discard;
+    if (!packed) offset += (chunk.begin - offset) & (home.alignment - 1);
+    section.size = offset + (chunk.end - chunk.begin);
+    if (home.type != SHT_NOBITS) {
+      section.contents.resize(section.size);
+      if (!home.contents.empty())
+        std::copy(home.contents.begin() + static_cast<std::ptrdiff_t>(chunk.begin),
+                  home.contents.begin() + static_cast<std::ptrdiff_t>(chunk.end),
+                  section.contents.begin() + static_cast<std::ptrdiff_t>(offset));
+    }
+    places_.push_back({it->second, offset});
+  }
+
+  // Correlated symbols take the original's name, so that the running kernel's is found.
+  std::string_view final_name(SymbolId id) const {
+    const SymbolId twin = pair_.twins.orig(id);
+    return twin == no_symbol ? patched_.symbol(id).name : pair_.orig.symbol(twin).name;
+  }
+
+  void add_symbols(size_t i) {
+    const Chunk& chunk = selection_.chunks[i];
+    for (SymbolId id : patched_.section(chunk.section).symbols) {
+      const Symbol& s = patched_.symbol(id);
+      if (s.value < chunk.begin || s.value > chunk.end || (s.value == chunk.end && s.value != chunk.begin)) continue;
+      if (s.name.empty() || is_prefix_symbol(s.name) || (is_local_label(s.name) && !is_special_static(s.name)))
+        continue;
+      // A patched function becomes local: the kernel's own is the global one. What is new stays global.
+      const bool existed = pair_.twins.orig(id) != no_symbol;
+      const unsigned binding = !s.global() || existed             ? STB_LOCAL
+                               : s.binding == SymbolBinding::weak ? STB_WEAK
+                                                                  : STB_GLOBAL;
+      if (binding != STB_LOCAL) check_new_global(s);
+      const uint32_t symbol = out_.add_symbol({.name = std::string{final_name(id)},
+                                               .section = places_[i].section,
+                                               .value = s.value - chunk.begin + places_[i].offset,
+                                               .size = s.size,
+                                               .info = info(binding, elf_type(s.type)),
+                                               .other = s.other});
+      symbols_[index(id)] = symbol;
+    }
+  }
+
+  void check_new_global(const Symbol& s) {
+    for (uint32_t id : parent_.named(s.name)) {
+      const ParentSymbol& known = parent_.symbols()[id];
+      if (known.binding == SymbolBinding::local) continue;
+      diagnostics_.refuse("moved", s.name,
+                          fmt::format("is new in this object, but {} defines it already", resolver_.parent_name()));
+      return;
+    }
+  }
+
+  uint32_t section_symbol(uint32_t section) {
+    auto [it, fresh] = section_symbols_.try_emplace(section, none);
+    if (fresh) it->second = out_.add_symbol({.section = section, .info = info(STB_LOCAL, STT_SECTION)});
+    return it->second;
+  }
+
+  size_t number(const Chunk* chunk) const { return static_cast<size_t>(chunk - selection_.chunks.data()); }
+
+  void add_relocations(size_t i) {
+    const Chunk& chunk = selection_.chunks[i];
+    for (const Relocation& r : patched_.relocations(chunk.section, chunk.begin, chunk.end)) {
+      const uint64_t at = r.offset - chunk.begin + places_[i].offset;
+      OutputRelocation out{.offset = at, .type = r.type, .symbol = 0, .addend = r.addend};
+      if (!refer(chunk, r, places_[i].section, out)) continue;
+      out_.sections[places_[i].section].relocations.push_back(out);
+    }
+  }
+
+  std::string where(const Chunk& chunk) const {
+    return std::string{chunk.symbol != no_symbol ? patched_.symbol(chunk.symbol).name
+                                                 : patched_.section(chunk.section).name};
+  }
+
+  // Fills symbol and addend; false when that was refused.
+  bool refer(const Chunk& chunk, const Relocation& r, uint32_t out_section, OutputRelocation& out) {
+    const Symbol& s = patched_.symbol(r.symbol);
+    if (r.symbol == no_symbol) {
+      out.symbol = none_symbol();
+      return true;
+    }
+    const Target target = patched_.target(r);
+    if (target.section == no_section) {
+      const SymbolId twin = pair_.twins.orig(r.symbol);
+      const bool was_defined = twin != no_symbol && pair_.orig.symbol(twin).section != no_section;
+      return outside(chunk, r, was_defined ? resolver_.defined(twin) : resolver_.undefined(s.name), out_section, out);
+    }
+    uint64_t at = static_cast<uint64_t>(std::max<int64_t>(target.offset, 0));
+    if (target.symbol != no_symbol) at = patched_.symbol(target.symbol).value;
+    const Chunk* copy = selection_.chunk_at(target.section, at);
+    if (copy != nullptr && !points_to_replaced(chunk, r, target)) {
+      inside(r, *copy, out);
+      return true;
+    }
+    return kernel_symbol(chunk, r, target, out_section, out);
+  }
+
+  // A pointer to a function that existed before means the kernel's own; its replacement is found through ftrace.
+  bool points_to_replaced(const Chunk& chunk, const Relocation& r, const Target& target) const {
+    if (target.symbol == no_symbol || target.offset != 0 || !replaced_.contains(target.symbol)) return false;
+    const Section& home = patched_.section(chunk.section);
+    switch (home.kind) {
+      case SectionKind::table:
+      case SectionKind::discard:
+      case SectionKind::pieces:
+        return false;
+      default:
+        return patched_.arch().use_of(patched_, home, r) == Use::address;
+    }
+  }
+
+  void inside(const Relocation& r, const Chunk& copy, OutputRelocation& out) {
+    const Symbol& s = patched_.symbol(r.symbol);
+    const Place& to = places_[number(&copy)];
+    if (const auto known = symbols_.find(index(r.symbol)); known != symbols_.end()) {
+      out.symbol = known->second;
+      return;
+    }
+    out.symbol = section_symbol(to.section);
+    out.addend += static_cast<int64_t>(s.value + to.offset) - static_cast<int64_t>(copy.begin);
+  }
+
+  bool kernel_symbol(const Chunk& chunk, const Relocation& r, const Target& target, uint32_t out_section,
+                     OutputRelocation& out) {
+    if (target.symbol == no_symbol) {
+      diagnostics_.refuse("unnamed-data", where(chunk),
+                          fmt::format("refers to {}+{:#x}, which stays in the kernel and has no name there",
+                                      patched_.section(target.section).name, target.offset));
+      return false;
+    }
+    const Symbol& named = patched_.symbol(target.symbol);
+    const SymbolId twin = pair_.twins.orig(target.symbol);
+    if (twin == no_symbol) {
+      diagnostics_.refuse("missing", where(chunk),
+                          fmt::format("refers to {}, which is neither in the kernel nor in the patch", named.name));
+      return false;
+    }
+    if (named.function() && target.offset != 0) {
+      diagnostics_.refuse("reference", where(chunk),
+                          fmt::format("refers to the middle of {}, which stays in the kernel", named.name));
+      return false;
+    }
+    out.addend += static_cast<int64_t>(patched_.symbol(r.symbol).value) - static_cast<int64_t>(named.value);
+    const bool was_defined = pair_.orig.symbol(twin).section != no_section;
+    return outside(chunk, r, was_defined ? resolver_.defined(twin) : resolver_.undefined(named.name), out_section, out);
+  }
+
+  bool outside(const Chunk& chunk, const Relocation& r, std::optional<Reference> reference, uint32_t out_section,
+               OutputRelocation& out) {
+    if (!reference) return false;  // refused, and said so
+    check_landing_pad(chunk, r, *reference);
+    if (!check_table(chunk, *reference)) return false;
+    if (!reference->name_space.empty()) namespaces_.insert(reference->name_space);
+    if (reference->name.starts_with("__SCT__")) static_calls_.insert(reference->name);
+    out.symbol = external(*reference);
+    if (reference->kind == Reference::Kind::klp)
+      side_table_.push_back({out_section, out.offset, out.symbol, *reference});
+    return true;
+  }
+
+  // An indirect call of a function without ENDBR, or with one that the kernel has sealed, panics under IBT.
+  void check_landing_pad(const Chunk& chunk, const Relocation& r, const Reference& reference) {
+    const Arch& arch = patched_.arch();
+    const Section& home = patched_.section(chunk.section);
+    if (arch.starts_with_landing_pad == nullptr || reference.symbol == nullptr ||
+        reference.symbol->type != SymbolType::function || !uses_landing_pads())
+      return;
+    const bool data = home.kind == SectionKind::data || home.kind == SectionKind::rodata;
+    const bool text = home.kind == SectionKind::text || home.kind == SectionKind::shared_text;
+    if ((!data && !text) || arch.use_of(patched_, home, r) != Use::address) return;
+    if (reference.symbol->starts_with_endbr && !reference.symbol->endbr_sealed) return;
+    diagnostics_.refuse("sealed-endbr", where(chunk),
+                        fmt::format("takes the address of {}, which has no ENDBR in the running kernel: an indirect "
+                                    "call of it would panic; call it directly or through a new function",
+                                    reference.name));
+  }
+
+  // Whether the object was compiled for IBT: its functions begin with a landing pad.
+  bool uses_landing_pads() {
+    if (!landing_pads_) {
+      landing_pads_ = false;
+      for (const Symbol& s : patched_.symbols()) {
+        if (!s.function() || s.section == no_section || patched_.section(s.section).contents.size() <= s.value)
+          continue;
+        if (patched_.arch().starts_with_landing_pad(patched_.section(s.section).contents.subspan(s.value))) {
+          landing_pads_ = true;
+          break;
+        }
+      }
+    }
+    return *landing_pads_;
+  }
+
+  // The kernel reads some tables before it applies a module's klp relocations.
+  bool check_table(const Chunk& chunk, const Reference& reference) {
+    const Section& home = patched_.section(chunk.section);
+    const TableFacts* facts = patched_.arch().table(home.name);
+    if (home.name == "__jump_table" && reference.kind == Reference::Kind::klp && reference.owner != "vmlinux") {
+      diagnostics_.refuse("static-key", reference.name,
+                          fmt::format("belongs to module {}: a static branch on it can't be patched; use "
+                                      "static_key_enabled() instead",
+                                      reference.owner));
+      return false;
+    }
+    if (home.name == "__jump_table" && reference.symbol != nullptr && parent_.in_ro_after_init(*reference.symbol) &&
+        !parent_.seals_ro_after_init_keys()) {
+      diagnostics_.refuse(
+          "static-key", reference.name,
+          "is read-only after boot, and this kernel writes to the key when a module with a branch on it "
+          "is loaded; use static_key_enabled() instead");
+      return false;
+    }
+    if (reference.name.starts_with("__SCT__") && reference.kind == Reference::Kind::klp &&
+        reference.owner != "vmlinux") {
+      diagnostics_.refuse("static-call", reference.name.substr(7),
+                          fmt::format("belongs to module {}: a static call to it can't be patched; use "
+                                      "KPATCH_STATIC_CALL() instead",
+                                      reference.owner));
+      return false;
+    }
+    const bool early = (facts != nullptr && facts->early) || home.kind == SectionKind::pieces;
+    if (early && reference.kind == Reference::Kind::klp && reference.owner != "vmlinux") {
+      diagnostics_.refuse("special-section", home.name,
+                          fmt::format("would refer to {} of module {}, which is relocated too late for it",
+                                      reference.name, reference.owner));
+      return false;
+    }
+    return true;
+  }
+
+  static std::string placeholder(const Reference& reference) {
+    if (reference.kind == Reference::Kind::plain || reference.real_name) return reference.name;
+    return fmt::format("{}.klp.{}.{}", reference.name, reference.owner, reference.sympos);
+  }
+
+  uint32_t external(const Reference& reference) {
+    const std::string name = placeholder(reference);
+    auto [it, fresh] = externals_.try_emplace(name, none);
+    if (fresh) {
+      const bool weak = reference.kind == Reference::Kind::klp && !reference.global_placeholder;
+      it->second = out_.add_symbol({.name = name, .info = info(weak ? STB_WEAK : STB_GLOBAL, STT_NOTYPE)});
+    }
+    return it->second;
+  }
+
+  // Relocations without a symbol (R_*_NONE) refer to the NULL symbol; a section symbol says the same.
+  uint32_t none_symbol() { return section_symbol(places_.front().section); }
+
+  // objtool takes the trampoline for the key where it sees no key, and loading fails with EINVAL
+  // (static_call_add_module).
+  void add_static_call_keys() {
+    for (const std::string& trampoline : static_calls_) {
+      const std::string key = "__SCK__" + trampoline.substr(7);
+      const auto reference = resolver_.named(key);
+      if (!reference || reference->unknown) continue;
+      const uint32_t symbol = external(*reference);
+      if (reference->kind == Reference::Kind::klp) side_table_.push_back({none, 0, symbol, *reference});
+    }
+  }
+
+  uint32_t strings_section() {
+    if (strings_ == none)
+      strings_ = out_.add_section({.name = ".kpatch.strings", .type = SHT_PROGBITS, .flags = SHF_ALLOC});
+    return strings_;
+  }
+
+  // Appends a field that points to a string.
+  void append_string(uint32_t section, const std::string& text) {
+    auto [it, fresh] = string_offsets_.try_emplace(text, 0);
+    const uint32_t strings = strings_section();
+    if (fresh) {
+      std::vector<std::byte>& bytes = out_.sections[strings].contents;
+      it->second = bytes.size();
+      for (char c : text) bytes.push_back(static_cast<std::byte>(c));
+      bytes.push_back(std::byte{0});
+    }
+    append_pointer(section, section_symbol(strings), static_cast<int64_t>(it->second));
+  }
+
+  void append_pointer(uint32_t section, uint32_t symbol, int64_t addend) {
+    OutputSection& out = out_.sections[section];
+    out.relocations.push_back(
+        {.offset = out.contents.size(), .type = out_.arch->absolute_64, .symbol = symbol, .addend = addend});
+    out_.append_u64(out, 0);
+  }
+
+  void add_functions() {
+    if (selection_.functions.empty()) return;
+    const uint32_t table =
+        out_.add_section({.name = ".kpatch.funcs", .type = SHT_PROGBITS, .flags = SHF_ALLOC, .alignment = 8});
+    for (SymbolId id : selection_.functions) {
+      const auto reference = resolver_.defined(pair_.twins.orig(id));
+      if (!reference) continue;
+      const ParentSymbol* known = reference->symbol;
+      unsigned sympos = reference->sympos;
+      if (reference->kind == Reference::Kind::plain && known != nullptr)
+        sympos = parent_.sympos(static_cast<uint32_t>(known - parent_.symbols().data()));
+      append_pointer(table, symbols_.at(index(id)), 0);
+      append_string(table, std::string{final_name(id)});
+      append_string(table, resolver_.parent_name());
+      out_.append_u64(out_.sections[table], sympos);
+    }
+  }
+
+  void add_callback(const Callback& callback) {
+    const std::string name = ".kpatch.callbacks." + callback.kind;
+    const uint32_t table =
+        out_.add_section({.name = name, .type = SHT_PROGBITS, .flags = SHF_ALLOC | SHF_WRITE, .alignment = 8});
+    const Relocation& r = patched_.relocations(callback.section, callback.offset, callback.offset + 8).front();
+    const Target target = patched_.target(r);
+    append_pointer(table, symbols_.at(index(target.symbol)), 0);
+    append_string(table, resolver_.parent_name());
+  }
+
+  void add_side_table() {
+    if (side_table_.empty()) return;
+    const uint32_t table = out_.add_section({.name = ".comment.kpatch.relocs", .type = SHT_PROGBITS, .alignment = 8});
+    for (const SideEntry& entry : side_table_) {
+      if (entry.section == none)
+        out_.append_u64(out_.sections[table], 0);
+      else
+        append_pointer(table, section_symbol(entry.section), static_cast<int64_t>(entry.offset));
+      append_pointer(table, entry.symbol, 0);
+      append_string(table, resolver_.parent_name());
+      append_string(table, entry.reference.owner);
+      append_string(table, entry.reference.name);
+      out_.append_u64(out_.sections[table], entry.reference.sympos);
+    }
+  }
+
+  // modpost wants to see the namespaces of the exports that a module uses.
+  void add_namespaces() {
+    if (namespaces_.empty()) return;
+    OutputSection info{.name = ".modinfo", .type = SHT_PROGBITS, .flags = SHF_ALLOC};
+    for (const std::string& name : namespaces_)
+      for (char c : fmt::format("import_ns={}{}", name, '\0')) info.contents.push_back(static_cast<std::byte>(c));
+    info.size = info.contents.size();
+    out_.add_section(std::move(info));
+  }
+
+  struct SideEntry {
+    uint32_t section;
+    uint64_t offset;
+    uint32_t symbol;
+    Reference reference;
+  };
+
+  const Pair& pair_;
+  const Object& patched_;
+  const Selection& selection_;
+  Resolver& resolver_;
+  const ParentObject& parent_;
+  Diagnostics& diagnostics_;
+  std::set<SymbolId> replaced_;
+  OutputObject out_;
+  std::map<std::pair<uint32_t, std::string>, uint32_t> section_of_;
+  std::vector<Place> places_;                       // by chunk
+  std::unordered_map<uint32_t, uint32_t> symbols_;  // patched symbol → output symbol
+  std::unordered_map<uint32_t, uint32_t> section_symbols_;
+  std::unordered_map<std::string, uint32_t> externals_;
+  std::unordered_map<std::string, uint64_t> string_offsets_;
+  std::vector<SideEntry> side_table_;
+  std::set<std::string> static_calls_, namespaces_;
+  std::optional<bool> landing_pads_;
+  uint32_t strings_ = none;
+};
+
+}  // namespace
+
+OutputObject build_output(const Pair& pair, const Selection& selection, Resolver& resolver, const ParentObject& parent,
+                          Diagnostics& diagnostics) {
+  return Builder(pair, selection, resolver, parent, diagnostics).run();
+}
+
+}  // namespace kpatch

@@ -1,0 +1,18 @@
+// From a selection to the diff object: copies chunks, rewrites relocations, adds the tables that the module template
+// and the post-link step read (doc/formats.md).
+#pragma once
+
+#include <string>
+
+#include "create-diff-object/diagnostics.h"
+#include "create-diff-object/output-object.h"
+#include "create-diff-object/resolve.h"
+#include "create-diff-object/select.h"
+
+namespace kpatch {
+
+// Refuses what no relocation can express; the result is then of no use.
+OutputObject build_output(const Pair& pair, const Selection& selection, Resolver& resolver, const ParentObject& parent,
+                          Diagnostics& diagnostics);
+
+}  // namespace kpatch

@@ -1,0 +1,358 @@
+// What changed. Two functions are the same when their bytes, their relocations and their table entries are:
+//
+//   original                                     patched
+//   mov  $.rodata.str1.1+0x10,%rdi               mov  $.rodata.str1.1+0x2f,%rdi    another offset, the same string
+//   call .text.helper+0xc                        call .text.helper+0x1c            another offset, the same function
+//   __bug_table: flags 0x905                     __bug_table: flags 0x907          same code, another entry: changed
+//
+// References are compared by what they mean: a string by its contents, a symbol by its twin, an unnamed constant by its
+// bytes, a piece of alternative code by its code. Line numbers in warnings are no change.
+
+#include "create-diff-object/compare.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <functional>
+#include <set>
+
+#include "create-diff-object/arch.h"
+
+namespace kpatch {
+namespace {
+
+// Helpers that get a line number as an argument (include/asm-generic/bug.h, linux/kernel.h, linux/rcupdate.h,
+// fs/btrfs).
+constexpr auto line_helpers = std::to_array<std::string_view>(
+    {"__warn_printk", "__might_sleep", "___might_sleep", "__might_resched", "__might_fault", "__cant_sleep",
+     "__cant_migrate", "_printk", "printk", "lockdep_rcu_suspicious", "__btrfs_abort_transaction",
+     "__btrfs_handle_fs_error", "__btrfs_panic", "btrfs_assertfail", "assertfail", "btrfs_assertfail.constprop.0",
+     "rcu_warn", "dump_stack", "btrfs_print_tree_lock"});
+
+bool takes_line_number(std::string_view name) {
+  if (std::find(line_helpers.begin(), line_helpers.end(), name) != line_helpers.end()) return true;
+  if (name.starts_with("warn_slowpath_")) return true;
+  return name.starts_with("btrfs_assertfail") || name.starts_with("assertfail.");
+}
+
+bool is_text(SectionKind kind) { return kind == SectionKind::text || kind == SectionKind::shared_text; }
+
+struct Range {
+  SectionId section;
+  uint64_t begin = 0, end = 0;
+  uint64_t size() const { return end - begin; }
+};
+
+class Comparer {
+ public:
+  Comparer(const Pair& pair, Diagnostics& diagnostics)
+      : pair_(pair), orig_(pair.orig), patched_(pair.patched), diagnostics_(diagnostics) {}
+
+  Comparison run() {
+    result_.status.resize(patched_.symbols().size(), Status::absent);
+    result_.reason.resize(patched_.symbols().size());
+    result_.parents = find_parents(patched_);
+    for (uint32_t i = 1; i < patched_.symbols().size(); ++i) compare_symbol(SymbolId{i});
+    spread_to_parents();
+    return std::move(result_);
+  }
+
+ private:
+  void compare_symbol(SymbolId id) {
+    const Symbol& p = patched_.symbol(id);
+    if (p.name.empty() || p.section == no_section || is_local_label(p.name) || is_prefix_symbol(p.name) ||
+        p.type == SymbolType::section)
+      return;
+    const SectionKind kind = patched_.section(p.section).kind;
+    switch (kind) {
+      case SectionKind::text:
+      case SectionKind::shared_text:
+      case SectionKind::init:
+      case SectionKind::data:
+      case SectionKind::rodata:
+      case SectionKind::bss:
+      case SectionKind::constants:
+      case SectionKind::strings:
+      case SectionKind::once:
+      case SectionKind::verbose:
+      case SectionKind::referred:
+        break;
+      default:
+        return;
+    }
+    Status& status = result_.status[index(id)];
+    const SymbolId twin = pair_.twins.orig(id);
+    if (twin == no_symbol || orig_.symbol(twin).section == no_section) {
+      status = Status::added;
+      return;
+    }
+    const Symbol& o = orig_.symbol(twin);
+    const SectionKind orig_kind = orig_.section(o.section).kind;
+    if (orig_kind != kind && !(is_text(kind) && is_text(orig_kind))) {
+      diagnostics_.refuse(
+          "moved", p.name,
+          fmt::format("moves from section {} to {}", orig_.section(o.section).name, patched_.section(p.section).name));
+      return;
+    }
+    if (kind == SectionKind::referred) {
+      status = Status::same;
+      return;
+    }
+    status = p.function() ? compare_functions(twin, id) : compare_data(twin, id);
+  }
+
+  static Range range(const Object& object, SymbolId id) {
+    const Object::Extent extent = object.extent(id);
+    return {object.symbol(id).section, extent.begin, extent.end};
+  }
+
+  Status compare_data(SymbolId o, SymbolId p) {
+    const Range a = range(orig_, o), b = range(patched_, p);
+    std::string& reason = result_.reason[index(p)];
+    if (a.size() != b.size()) {
+      reason = fmt::format("its size changes from {} to {} bytes", a.size(), b.size());
+      return Status::changed;
+    }
+    if (!same_bytes(a, b)) {
+      reason = "its initial value changes";
+      return Status::changed;
+    }
+    return same_relocations(a, b, &reason) ? Status::same : Status::changed;
+  }
+
+  Status compare_functions(SymbolId o, SymbolId p) {
+    const Range a = range(orig_, o), b = range(patched_, p);
+    std::string& reason = result_.reason[index(p)];
+    if (a.size() != b.size()) {
+      reason = fmt::format("its size changes from {} to {} bytes", a.size(), b.size());
+      return Status::changed;
+    }
+    if (!same_relocations(a, b, &reason)) return Status::changed;
+    if (!same_entries(a, b, &reason)) return Status::changed;
+    if (same_bytes(a, b)) return Status::same;
+    reason = fmt::format("its code changes at +{:#x}", first_difference(a, b));
+    return lines_only(a, b) ? Status::lines_only : Status::changed;
+  }
+
+  std::span<const std::byte> bytes(const Object& object, const Range& r) const {
+    const std::span<const std::byte> all = object.section(r.section).contents;
+    return all.empty() ? all : all.subspan(r.begin, r.size());
+  }
+
+  bool same_bytes(const Range& a, const Range& b) const {
+    const auto x = bytes(orig_, a), y = bytes(patched_, b);
+    return x.size() == y.size() && std::equal(x.begin(), x.end(), y.begin());
+  }
+
+  uint64_t first_difference(const Range& a, const Range& b) const {
+    const auto x = bytes(orig_, a), y = bytes(patched_, b);
+    return static_cast<uint64_t>(std::mismatch(x.begin(), x.end(), y.begin(), y.end()).first - x.begin());
+  }
+
+  bool same_relocations(const Range& a, const Range& b, std::string* reason) {
+    const auto x = orig_.relocations(a.section, a.begin, a.end);
+    const auto y = patched_.relocations(b.section, b.begin, b.end);
+    auto differs = [&](std::string text) {
+      if (reason != nullptr && reason->empty()) *reason = std::move(text);
+      return false;
+    };
+    for (size_t i = 0; i < std::min(x.size(), y.size()); ++i) {
+      const uint64_t at = y[i].offset - b.begin;
+      if (x[i].offset - a.begin != at) return differs(fmt::format("its references differ from +{:#x} on", at));
+      if (x[i].type != y[i].type || !same_target(x[i], y[i]))
+        return differs(fmt::format("the reference at +{:#x} changes from {} to {}", at, describe(orig_, x[i]),
+                                   describe(patched_, y[i])));
+    }
+    return x.size() == y.size() || differs("its references differ in number");
+  }
+
+  static std::string describe(const Object& object, const Relocation& r) {
+    const Target target = object.target(r);
+    if (target.is_string) return fmt::format("\"{}\"", target.string.substr(0, 40));
+    const std::string_view name =
+        target.symbol != no_symbol ? object.symbol(target.symbol).name : object.section(target.section).name;
+    return target.offset == 0 ? std::string{name} : fmt::format("{}+{:#x}", name, target.offset);
+  }
+
+  bool same_target(const Relocation& x, const Relocation& y) {
+    const Target a = orig_.target(x), b = patched_.target(y);
+    if (a.is_string || b.is_string) return a.is_string && b.is_string && a.string == b.string;
+    if (a.symbol != no_symbol && b.symbol != no_symbol) {
+      if (pair_.twins.orig(b.symbol) == a.symbol) return a.offset == b.offset;
+      return fresh(orig_, a.symbol) && fresh(patched_, b.symbol) && a.offset == b.offset &&
+             same_fresh(a.symbol, b.symbol);
+    }
+    if (a.symbol != no_symbol || b.symbol != no_symbol || a.section == no_section || b.section == no_section)
+      return a.symbol == b.symbol && a.section == b.section && a.offset == b.offset;
+    return same_unnamed(a, b);
+  }
+
+  // Data of which each compile makes its own, so that no twin is sought.
+  static bool fresh(const Object& object, SymbolId id) {
+    const Symbol& s = object.symbol(id);
+    if (is_special_static(s.name)) return true;
+    if (s.section == no_section || s.global()) return false;
+    const SectionKind kind = object.section(s.section).kind;
+    return kind == SectionKind::once || kind == SectionKind::verbose;
+  }
+
+  bool same_fresh(SymbolId o, SymbolId p) {
+    const std::string_view x = orig_.symbol(o).name, y = patched_.symbol(p).name;
+    if (!x.starts_with(".L") && symbol_stem(x) != symbol_stem(y)) return false;
+    const Range a = range(orig_, o), b = range(patched_, p);
+    if (a.size() != b.size()) return false;
+    const bool lines = holds_line_number(y) || patched_.section(b.section).kind == SectionKind::verbose;
+    if (!lines && !same_bytes(a, b)) return false;
+    return guarded(a, b, [&] { return same_relocations(a, b, nullptr); });
+  }
+
+  bool same_unnamed(const Target& a, const Target& b) {
+    const Section& x = orig_.section(a.section);
+    const Section& y = patched_.section(b.section);
+    if (x.kind != y.kind) return false;
+    if (x.kind == SectionKind::constants) return same_constant(x, a.offset, y, b.offset);
+    if (x.kind == SectionKind::pieces) {
+      if (x.name != y.name) return false;
+      const Range p = piece(pair_.orig_layout, a), q = piece(pair_.patched_layout, b);
+      return p.size() == q.size() && same_bytes(p, q) &&
+             guarded(p, q, [&] { return same_relocations(p, q, nullptr) && same_entries(p, q, nullptr); });
+    }
+    const bool special = is_special_section(x.name) && is_special_section(y.name);
+    if ((!special && symbol_stem(x.name) != symbol_stem(y.name)) || a.offset != b.offset) return false;
+    const Range p{a.section, 0, x.size}, q{b.section, 0, y.size};
+    return x.size == y.size && (holds_line_number(y.name) || same_bytes(p, q)) &&
+           guarded(p, q, [&] { return same_relocations(p, q, nullptr); });
+  }
+
+  static Range piece(const Layout& layout, const Target& target) {
+    const Object::Extent extent = layout.piece(target.section, static_cast<uint64_t>(target.offset));
+    return {target.section, extent.begin, extent.end};
+  }
+
+  static bool same_constant(const Section& x, int64_t at_x, const Section& y, int64_t at_y) {
+    const uint64_t size = x.entry_size;
+    if (size != y.entry_size || size == 0 || at_x < 0 || at_y < 0) return false;
+    if (static_cast<uint64_t>(at_x) + size > x.contents.size() ||
+        static_cast<uint64_t>(at_y) + size > y.contents.size())
+      return false;
+    return std::equal(x.contents.begin() + at_x, x.contents.begin() + at_x + static_cast<int64_t>(size),
+                      y.contents.begin() + at_y);
+  }
+
+  // Data may refer to itself in a circle: what is being compared is taken for equal.
+  bool guarded(const Range& a, const Range& b, const std::function<bool()>& equal) {
+    const auto key = std::array<uint64_t, 4>{index(a.section), a.begin, index(b.section), b.begin};
+    if (!comparing_.insert(key).second) return true;
+    const bool result = equal();
+    comparing_.erase(key);
+    return result;
+  }
+
+  bool same_entries(const Range& a, const Range& b, std::string* reason) {
+    auto compared = [](const Object& object, const Layout& layout, const Range& r) {
+      std::vector<TableEntry> list;
+      for (const TableEntry& entry : layout.entries(r.section, r.begin, r.end)) {
+        const Section& table = object.section(entry.table);
+        if (table.kind != SectionKind::table) continue;
+        const TableFacts* facts = object.arch().table(table.name);
+        if (facts != nullptr && facts->compared) list.push_back(entry);
+      }
+      return list;
+    };
+    auto x = compared(orig_, pair_.orig_layout, a), y = compared(patched_, pair_.patched_layout, b);
+    auto by_table = [](const Object& object) {
+      return [&object](const TableEntry& l, const TableEntry& r) {
+        return object.section(l.table).name < object.section(r.table).name;
+      };
+    };
+    std::stable_sort(x.begin(), x.end(), by_table(orig_));
+    std::stable_sort(y.begin(), y.end(), by_table(patched_));
+    for (size_t i = 0; i < std::max(x.size(), y.size()); ++i) {
+      if (i < x.size() && i < y.size() && same_entry(x[i], y[i])) continue;
+      if (reason != nullptr && reason->empty())
+        *reason = fmt::format("its entries in {} change",
+                              i < y.size() ? patched_.section(y[i].table).name : orig_.section(x[i].table).name);
+      return false;
+    }
+    return true;
+  }
+
+  bool same_entry(const TableEntry& x, const TableEntry& y) {
+    const Section& table = patched_.section(y.table);
+    if (orig_.section(x.table).name != table.name || x.end - x.begin != y.end - y.begin) return false;
+    const TableFacts* facts = patched_.arch().table(table.name);
+    const Range a{x.table, x.begin, x.end}, b{y.table, y.begin, y.end};
+    const auto left = bytes(orig_, a), right = bytes(patched_, b);
+    for (size_t i = 0; i < right.size(); ++i) {
+      const bool line = facts != nullptr && i >= facts->line_offset && i < facts->line_offset + facts->line_size;
+      if (!line && left[i] != right[i]) return false;
+    }
+    return guarded(a, b, [&] { return same_relocations(a, b, nullptr); });
+  }
+
+  bool lines_only(const Range& a, const Range& b) {
+    const Arch& arch = patched_.arch();
+    if (arch.line_numbers_only == nullptr) return false;
+    auto warns_behind = [&](uint64_t offset) {
+      for (const Relocation& r : patched_.relocations(b.section, b.begin + offset, b.end)) {
+        const Target target = patched_.target(r);
+        if (target.is_string) continue;
+        if (target.symbol == no_symbol) return false;
+        if (fresh(patched_, target.symbol)) continue;
+        return takes_line_number(patched_.symbol(target.symbol).name);
+      }
+      return false;
+    };
+    return arch.line_numbers_only(bytes(orig_, a), bytes(patched_, b), warns_behind);
+  }
+
+  // A part without an ftrace site of its own cannot be replaced alone: its parent changes with it.
+  void spread_to_parents() {
+    for (uint32_t i = 1; i < patched_.symbols().size(); ++i) {
+      SymbolId id{i};
+      if (result_.of(id) != Status::changed && result_.of(id) != Status::added) continue;
+      while (result_.parents[index(id)] != no_symbol && !has_ftrace_site(patched_, pair_.patched_layout, id)) {
+        const SymbolId parent = result_.parents[index(id)];
+        Status& status = result_.status[index(parent)];
+        if (status == Status::same || status == Status::lines_only) {
+          status = Status::changed;
+          result_.reason[index(parent)] = fmt::format("its part {} changes", patched_.symbol(id).name);
+        }
+        id = parent;
+      }
+    }
+  }
+
+  const Pair& pair_;
+  const Object& orig_;
+  const Object& patched_;
+  Diagnostics& diagnostics_;
+  Comparison result_;
+  std::set<std::array<uint64_t, 4>> comparing_;
+};
+
+}  // namespace
+
+bool has_ftrace_site(const Object& object, const Layout& layout, SymbolId function) {
+  const Symbol& s = object.symbol(function);
+  if (s.section == no_section) return false;
+  const Object::Extent extent = object.extent(function);
+  const Arch& arch = object.arch();
+  for (const TableEntry& entry : layout.entries(s.section, extent.begin, extent.end)) {
+    const std::string_view table = object.section(entry.table).name;
+    if (table == "__mcount_loc" && entry.code_offset >= s.value) return true;
+    if (table == "__patchable_function_entries" && arch.table(table) != nullptr) return true;
+  }
+  for (const Relocation& r : object.relocations(s.section, extent.begin, extent.end)) {
+    const std::string_view name = object.symbol(r.symbol).name;
+    if (std::find(arch.ftrace_symbols.begin(), arch.ftrace_symbols.end(), name) != arch.ftrace_symbols.end())
+      return true;
+  }
+  return false;
+}
+
+Comparison compare(const Pair& pair, Diagnostics& diagnostics) { return Comparer(pair, diagnostics).run(); }
+
+}  // namespace kpatch

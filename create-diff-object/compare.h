@@ -1,0 +1,44 @@
+// Decides for each symbol of the patched object whether it differs from its twin, and how.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "create-diff-object/correlate.h"
+#include "create-diff-object/diagnostics.h"
+#include "create-diff-object/layout.h"
+#include "create-diff-object/object.h"
+
+namespace kpatch {
+
+enum class Status : uint8_t {
+  absent,  // undefined, a label, or of no interest
+  same,
+  lines_only,  // functions: nothing but line numbers differ
+  changed,
+  added,  // no twin
+};
+
+struct Comparison {
+  std::vector<Status> status;       // by patched symbol id
+  std::vector<std::string> reason;  // for changed ones: the first difference, for a person
+  std::vector<SymbolId> parents;    // by patched symbol id: see find_parents()
+
+  Status of(SymbolId id) const { return status[index(id)]; }
+};
+
+// Both objects, what is known of them, and their twins.
+struct Pair {
+  const Object& orig;
+  const Object& patched;
+  const Layout& orig_layout;
+  const Layout& patched_layout;
+  const Correlation& twins;
+};
+
+Comparison compare(const Pair& pair, Diagnostics& diagnostics);
+
+// True when the function has an ftrace site: an entry of the ftrace table, or a call of an ftrace symbol at its start.
+bool has_ftrace_site(const Object& object, const Layout& layout, SymbolId function);
+
+}  // namespace kpatch

@@ -1,0 +1,366 @@
+// Twins. The compiler numbers clones and static locals anew in each compile, and a patch that adds one shifts the rest:
+//
+//   original                          patched
+//   copy_signal.isra.6                copy_signal.isra.7
+//   count.1   (static in show)        count.2   (static in show)
+//   count.2   (static in store)       count.3   (static in store)
+//   hash.constprop.0                  hash.constprop.1     emitted in another order
+//   hash.constprop.1                  hash.constprop.0
+//
+// An equal name is strong evidence only where nothing in it is a number. So symbols are grouped by stem (the name
+// without the numbers), type and binding; a group of one and one is a pair, and larger groups are told apart by content
+// (functions) and by users (functions and data). What cannot be told apart stays without a twin: a function is then
+// new, and its callers change with it, which is always right; data without a twin is refused when it is needed,
+// because its state would be lost. Position in the file is no evidence.
+
+#include "create-diff-object/correlate.h"
+
+#define XXH_STATIC_LINKING_ONLY  // for a hash state on the stack
+#include <xxhash.h>
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+namespace kpatch {
+namespace {
+
+bool takes_part(const Object& object, const Symbol& symbol) {
+  if (symbol.name.empty() || symbol.type == SymbolType::section || symbol.type == SymbolType::file) return false;
+  if (is_local_label(symbol.name) || is_special_static(symbol.name) || is_prefix_symbol(symbol.name)) return false;
+  if (symbol.section == no_section) return true;
+  switch (object.section(symbol.section).kind) {
+    case SectionKind::once:
+    case SectionKind::verbose:
+      return symbol.global();  // local ones are copied fresh
+    case SectionKind::marker:
+    case SectionKind::debug:
+    case SectionKind::structure:
+      return false;
+    default:
+      return true;
+  }
+}
+
+struct Group {
+  std::vector<SymbolId> orig, patched;
+};
+
+class Correlator {
+ public:
+  Correlator(const Object& orig, const Object& patched) : orig_(orig), patched_(patched) {
+    result_.to_orig.resize(patched.symbols().size(), no_symbol);
+    result_.to_patched.resize(orig.symbols().size(), no_symbol);
+    result_.ambiguous.resize(patched.symbols().size(), false);
+  }
+
+  Correlation run() {
+    collect(orig_, &Group::orig);
+    collect(patched_, &Group::patched);
+    bool users_needed = false;
+    for (auto& [key, group] : groups_) users_needed = users_needed || needs_users(group);
+    if (users_needed) {
+      orig_users_ = find_users(orig_);
+      patched_users_ = find_users(patched_);
+    }
+    for (auto& [key, group] : groups_) pair(group);
+    return std::move(result_);
+  }
+
+ private:
+  void collect(const Object& object, std::vector<SymbolId> Group::*side) {
+    uint32_t files = 0;
+    for (const Symbol& s : object.symbols()) files = std::max(files, s.file);
+    for (uint32_t i = 1; i < object.symbols().size(); ++i) {
+      const Symbol& s = object.symbols()[i];
+      if (!takes_part(object, s)) continue;
+      std::string key;
+      key += s.global() ? 'g' : 'l';
+      key += !s.defined() ? 'u' : s.function() ? 'f' : 'd';
+      // Several files in one object (ld -r): a local belongs to its file.
+      if (files > 1 && !s.global()) key += object.file_name(s.file);
+      key += '\0';
+      key += s.global() ? std::string{s.name} : symbol_stem(s.name);
+      (groups_[key].*side).push_back(SymbolId{i});
+    }
+  }
+
+  static bool alone(const Group& group) { return group.orig.size() == 1 && group.patched.size() == 1; }
+
+  bool static_local(const Group& group) const {
+    const Symbol& s = patched_.symbol(group.patched.front());
+    return !s.function() && !s.global() && s.defined() && is_static_local(s.name);
+  }
+
+  bool needs_users(const Group& group) const {
+    if (group.orig.empty() || group.patched.empty()) return false;
+    return !alone(group) || static_local(group);
+  }
+
+  void pair(Group& group) {
+    if (group.orig.empty() || group.patched.empty()) return;
+    if (static_local(group)) return pair_static_locals(group);
+    if (alone(group)) return join(group.orig.front(), group.patched.front());
+    pair_by_unmangled_name(group);
+    pair_by_parent(group);
+    if (group.patched.empty()) return;
+    if (patched_.symbol(group.patched.front()).function()) pair_by_content(group);
+    pair_by_users(group, false);
+    if (alone(group)) return join(group.orig.front(), group.patched.front());
+    for (SymbolId id : group.patched)
+      if (!group.orig.empty()) result_.ambiguous[index(id)] = true;
+  }
+
+  void join(SymbolId o, SymbolId p) {
+    result_.to_orig[index(p)] = o;
+    result_.to_patched[index(o)] = p;
+  }
+
+  // Joins the pair and takes both out of the group.
+  void take(Group& group, size_t o, size_t p) {
+    join(group.orig[o], group.patched[p]);
+    group.orig.erase(group.orig.begin() + static_cast<std::ptrdiff_t>(o));
+    group.patched.erase(group.patched.begin() + static_cast<std::ptrdiff_t>(p));
+  }
+
+  // A name without numbers says which is which, unless it occurs twice.
+  void pair_by_unmangled_name(Group& group) {
+    std::map<std::string_view, Group> names;
+    for (SymbolId id : group.orig) names[orig_.symbol(id).name].orig.push_back(id);
+    for (SymbolId id : group.patched) names[patched_.symbol(id).name].patched.push_back(id);
+    for (auto& [name, same] : names) {
+      if (!alone(same) || is_mangled(name)) continue;
+      const auto o = std::find(group.orig.begin(), group.orig.end(), same.orig.front()) - group.orig.begin();
+      const auto p =
+          std::find(group.patched.begin(), group.patched.end(), same.patched.front()) - group.patched.begin();
+      take(group, static_cast<size_t>(o), static_cast<size_t>(p));
+    }
+  }
+
+  // Parts of clones go where their parents went (parents come first: their stem is a prefix).
+  void pair_by_parent(Group& group) {
+    if (orig_parents_.empty()) {
+      orig_parents_ = find_parents(orig_);
+      patched_parents_ = find_parents(patched_);
+    }
+    for (size_t p = 0; p < group.patched.size();) {
+      const SymbolId parent = patched_parents_[index(group.patched[p])];
+      const SymbolId twin = parent == no_symbol ? no_symbol : result_.orig(parent);
+      auto o = std::find_if(group.orig.begin(), group.orig.end(),
+                            [&](SymbolId id) { return twin != no_symbol && orig_parents_[index(id)] == twin; });
+      if (o == group.orig.end())
+        ++p;
+      else
+        take(group, static_cast<size_t>(o - group.orig.begin()), p);
+    }
+  }
+
+  // Functions of equal code are interchangeable: equal names first, then any.
+  void pair_by_content(Group& group) {
+    std::map<uint64_t, Group> shapes;
+    for (SymbolId id : group.orig) shapes[shape(orig_, id)].orig.push_back(id);
+    for (SymbolId id : group.patched) shapes[shape(patched_, id)].patched.push_back(id);
+    Group left;
+    for (auto& [hash, same] : shapes) {
+      for (size_t p = 0; p < same.patched.size();) {
+        auto equal_name = std::find_if(same.orig.begin(), same.orig.end(), [&](SymbolId o) {
+          return orig_.symbol(o).name == patched_.symbol(same.patched[p]).name;
+        });
+        if (equal_name == same.orig.end()) {
+          ++p;
+          continue;
+        }
+        take(same, static_cast<size_t>(equal_name - same.orig.begin()), p);
+      }
+      while (!same.orig.empty() && !same.patched.empty()) take(same, 0, 0);
+      left.orig.insert(left.orig.end(), same.orig.begin(), same.orig.end());
+      left.patched.insert(left.patched.end(), same.patched.begin(), same.patched.end());
+    }
+    std::sort(left.orig.begin(), left.orig.end());
+    std::sort(left.patched.begin(), left.patched.end());
+    group = std::move(left);
+  }
+
+  static size_t shared(const std::vector<std::string>& a, const std::vector<std::string>& b) {
+    size_t count = 0;
+    for (auto i = a.begin(), j = b.begin(); i != a.end() && j != b.end();) {
+      if (*i == *j)
+        ++count, ++i, ++j;
+      else if (*i < *j)
+        ++i;
+      else
+        ++j;
+    }
+    return count;
+  }
+
+  bool fits(SymbolId o, SymbolId p, bool data) const {
+    const Symbol& a = orig_.symbol(o);
+    const Symbol& b = patched_.symbol(p);
+    return !data || (a.type == b.type && a.size == b.size);
+  }
+
+  // Pairs whose users point at each other and at no one else.
+  void pair_by_users(Group& group, bool data) {
+    auto best = [&](SymbolId p) -> std::optional<size_t> {
+      size_t most = 0, at = 0, ties = 0;
+      for (size_t o = 0; o < group.orig.size(); ++o) {
+        if (!fits(group.orig[o], p, data)) continue;
+        const size_t n = shared(orig_users_[index(group.orig[o])], patched_users_[index(p)]);
+        if (n > most)
+          most = n, at = o, ties = 0;
+        else if (n == most)
+          ++ties;
+      }
+      if (most == 0 || ties != 0) return std::nullopt;
+      return at;
+    };
+    for (bool again = true; again;) {
+      again = false;
+      for (size_t p = 0; p < group.patched.size() && !again; ++p) {
+        const auto o = best(group.patched[p]);
+        if (!o) continue;
+        // nobody else may claim the same one
+        bool rival = false;
+        for (size_t q = 0; q < group.patched.size(); ++q)
+          if (q != p)
+            if (const auto other = best(group.patched[q]); other && *other == *o) rival = true;
+        if (rival) continue;
+        take(group, *o, p);
+        again = true;
+      }
+    }
+  }
+
+  // A static local's number says nothing; its users do. The last one of a stem follows when its users cannot speak:
+  // they are new, or vanished by inlining.
+  void pair_static_locals(Group& group) {
+    // Constants hold no state: equal contents are as good as identity (`__msg.3` of NL_SET_ERR_MSG, dozens a file).
+    const Symbol& s = patched_.symbol(group.patched.front());
+    if (s.section != no_section && patched_.section(s.section).kind == SectionKind::rodata) pair_by_content(group);
+    pair_by_users(group, true);
+    if (alone(group)) {
+      const SymbolId o = group.orig.front(), p = group.patched.front();
+      if (fits(o, p, true) && !speaks_against(o, p)) return join(o, p);
+    }
+    for (SymbolId id : group.patched)
+      if (!group.orig.empty()) result_.ambiguous[index(id)] = true;
+  }
+
+  // Users on both sides exist in both objects, and are different ones.
+  bool speaks_against(SymbolId o, SymbolId p) {
+    if (orig_names_.empty()) {
+      for (const Symbol& s : orig_.symbols()) orig_names_.push_back(outermost(s.name));
+      for (const Symbol& s : patched_.symbols()) patched_names_.push_back(outermost(s.name));
+      std::sort(orig_names_.begin(), orig_names_.end());
+      std::sort(patched_names_.begin(), patched_names_.end());
+    }
+    auto known = [](const std::vector<std::string>& users, const std::vector<std::string>& names) {
+      return std::any_of(users.begin(), users.end(),
+                         [&](const std::string& user) { return std::binary_search(names.begin(), names.end(), user); });
+    };
+    return known(orig_users_[index(o)], patched_names_) && known(patched_users_[index(p)], orig_names_);
+  }
+
+ public:
+  static std::string outermost(std::string_view name) {
+    const size_t dot = name.find('.', 1);
+    return std::string{name.substr(0, dot)};
+  }
+
+ private:
+  // A digest of a function's code and of what it refers to, by stems and contents, not by numbers.
+  static uint64_t shape(const Object& object, SymbolId id) {
+    XXH3_state_t state;
+    XXH3_64bits_reset(&state);
+    auto add = [&](const auto& value) { XXH3_64bits_update(&state, &value, sizeof value); };
+    auto add_text = [&](std::string_view text) {
+      add(text.size());
+      XXH3_64bits_update(&state, text.data(), text.size());
+    };
+    const Symbol& s = object.symbol(id);
+    if (s.section == no_section) return 0;
+    const Section& section = object.section(s.section);
+    const Object::Extent extent = object.extent(id);
+    if (!section.contents.empty())
+      XXH3_64bits_update(&state, section.contents.data() + extent.begin, extent.end - extent.begin);
+    for (const Relocation& r : object.relocations(s.section, extent.begin, extent.end)) {
+      const Target target = object.target(r);
+      add(r.offset - extent.begin);
+      add(r.type);
+      if (target.is_string) {
+        add_text(target.string);
+      } else if (target.symbol != no_symbol) {
+        add_text(symbol_stem(object.symbol(target.symbol).name));
+        add(target.offset);
+      } else if (target.section != no_section && object.section(target.section).kind == SectionKind::constants) {
+        add_text(object.section(target.section).name);
+      }
+    }
+    return XXH3_64bits_digest(&state);
+  }
+
+  const Object& orig_;
+  const Object& patched_;
+  Correlation result_;
+  std::map<std::string, Group> groups_;
+  std::vector<std::vector<std::string>> orig_users_, patched_users_;
+  std::vector<std::string> orig_names_, patched_names_;
+  std::vector<SymbolId> orig_parents_, patched_parents_;
+};
+
+}  // namespace
+
+std::vector<std::vector<std::string>> find_users(const Object& object) {
+  std::vector<std::vector<std::string>> users(object.symbols().size());
+  for (uint32_t i = 1; i < object.sections().size(); ++i) {
+    const Section& section = object.sections()[i];
+    const SectionKind kind = section.kind;
+    if (kind == SectionKind::table || kind == SectionKind::discard || kind == SectionKind::debug ||
+        kind == SectionKind::derived || kind == SectionKind::dropped)
+      continue;
+    for (const Relocation& r : section.relocations) {
+      const Target target = object.target(r);
+      if (target.symbol == no_symbol) continue;
+      const Symbol& used = object.symbol(target.symbol);
+      if (used.global() || used.section == no_section) continue;
+      SymbolId user = object.symbol_at(SectionId{i}, r.offset);
+      if (user == no_symbol) user = section.owner;
+      if (user == no_symbol || user == target.symbol) continue;
+      users[index(target.symbol)].push_back(Correlator::outermost(object.symbol(user).name));
+    }
+  }
+  for (std::vector<std::string>& list : users) {
+    std::sort(list.begin(), list.end());
+    list.erase(std::unique(list.begin(), list.end()), list.end());
+  }
+  return users;
+}
+
+std::vector<SymbolId> find_parents(const Object& object) {
+  std::unordered_map<std::string_view, std::vector<SymbolId>> functions;
+  for (uint32_t i = 1; i < object.symbols().size(); ++i) {
+    const Symbol& s = object.symbols()[i];
+    if (s.function() && s.section != no_section) functions[s.name].push_back(SymbolId{i});
+  }
+  std::vector<SymbolId> parents(object.symbols().size(), no_symbol);
+  for (uint32_t i = 1; i < object.symbols().size(); ++i) {
+    const Symbol& s = object.symbols()[i];
+    if (!s.function() || s.section == no_section) continue;
+    const auto name = part_parent(s.name);
+    if (!name) continue;
+    const auto found = functions.find(*name);
+    if (found == functions.end()) continue;
+    for (SymbolId id : found->second)
+      if (found->second.size() == 1 || object.symbol(id).file == s.file) parents[i] = id;
+  }
+  return parents;
+}
+
+Correlation correlate(const Object& orig, const Object& patched) { return Correlator(orig, patched).run(); }
+
+}  // namespace kpatch

@@ -1,0 +1,99 @@
+// The stages of create-diff-object, each a function from const input to a new value:
+//
+//   read → layout → correlate → compare → select → build output → write
+//
+// Findings of all stages are collected. A stage runs only when nothing before it was refused in a way that would make
+// its result meaningless; a refused run writes nothing.
+
+#include "create-diff-object/differ.h"
+
+#include <fmt/format.h>
+
+#include "create-diff-object/arch.h"
+#include "create-diff-object/build-output.h"
+#include "create-diff-object/compare.h"
+#include "create-diff-object/correlate.h"
+#include "create-diff-object/layout.h"
+#include "create-diff-object/object.h"
+#include "create-diff-object/output-object.h"
+#include "create-diff-object/resolve.h"
+#include "create-diff-object/select.h"
+#include "lookup/parent-object.h"
+#include "lookup/symvers.h"
+#include "support/error.h"
+
+namespace kpatch {
+namespace {
+
+void check_headers(const Object& orig, const Object& patched) {
+  if (&orig.arch() != &patched.arch() || orig.big_endian() != patched.big_endian())
+    throw Error(fmt::format("{} is an object for {}, {} one for {}", orig.path(), orig.arch().name, patched.path(),
+                            patched.arch().name));
+  if (orig.flags() != patched.flags())
+    throw Error(fmt::format("{} and {} have different ELF flags", orig.path(), patched.path()));
+}
+
+// Functions under the kernel's names, with the first difference of each.
+std::vector<FunctionReport> functions(const Pair& pair, const Comparison& comparison,
+                                      const std::vector<SymbolId>& ids) {
+  std::vector<FunctionReport> list;
+  for (SymbolId id : ids) {
+    const SymbolId twin = pair.twins.orig(id);
+    const Symbol& named = twin == no_symbol ? pair.patched.symbol(id) : pair.orig.symbol(twin);
+    list.push_back({std::string{named.name}, comparison.reason[index(id)]});
+  }
+  return list;
+}
+
+void describe(const Pair& pair, const Comparison& comparison, const Selection& selection, DifferResult& result) {
+  result.changed = functions(pair, comparison, selection.functions);
+  result.added = functions(pair, comparison, selection.added);
+  result.lines_only = functions(pair, comparison, selection.lines_only);
+  for (const Chunk& chunk : selection.chunks) {
+    const bool named = chunk.symbol != no_symbol;
+    const std::string_view name =
+        named ? pair.patched.symbol(chunk.symbol).name : pair.patched.section(chunk.section).name;
+    if (named && pair.patched.symbol(chunk.symbol).function() && !is_cold_part(name)) {
+      for (FunctionReport& function : result.added)
+        if (function.name == name) function.reason = chunk.reason;
+      continue;
+    }
+    result.included.push_back({std::string{name}, chunk.reason});
+  }
+  for (const Callback& callback : selection.callbacks) result.callbacks.push_back(callback.kind);
+}
+
+}  // namespace
+
+DifferResult run_differ(const DifferInput& input) {
+  const Object patched = Object::read(input.patched);
+  const Object orig = input.orig == "/dev/null" ? Object::empty(patched) : Object::read(input.orig);
+  check_headers(orig, patched);
+  const ParentObject parent = ParentObject::open(input.parent_symtab);
+  const Symvers symvers = input.symvers == "/dev/null" ? Symvers{} : Symvers::read(input.symvers);
+
+  Diagnostics diagnostics;
+  DifferResult result;
+  const StructSizes sizes = [&](std::string_view name) -> std::optional<uint64_t> {
+    const auto given = input.struct_sizes.find(std::string{name});
+    return given != input.struct_sizes.end() ? std::optional{given->second} : parent.struct_size(name);
+  };
+  const Layout orig_layout(orig, sizes, diagnostics);
+  const Layout patched_layout(patched, sizes, diagnostics);
+  const Correlation twins = correlate(orig, patched);
+  const Pair pair{orig, patched, orig_layout, patched_layout, twins};
+  const Comparison comparison = compare(pair, diagnostics);
+  const Selection selection = select(pair, comparison, diagnostics);
+  describe(pair, comparison, selection, result);
+
+  if (!diagnostics.refused() && !selection.nothing_to_do()) {
+    Resolver resolver(parent, input.parent_name, symvers, orig, diagnostics);
+    const OutputObject output = build_output(pair, selection, resolver, parent, diagnostics);
+    if (!diagnostics.refused()) write_elf(output, input.output);
+  }
+  result.findings = diagnostics.sorted();
+  result.exit_code = diagnostics.refused() ? exit_unpatchable : selection.nothing_to_do() ? exit_no_change : exit_ok;
+  return result;
+}
+
+}  // namespace kpatch

@@ -1,0 +1,132 @@
+// Special sections, as the assembler left them:
+//
+//   __bug_table, entries of 12 bytes                     .altinstr_replacement
+//     0: .text.f + 0x1a   .rodata.str1.1 + 0x0   line      0: e8 … call clear_page_erms    ← .altinstructions entry 0
+//    12: .text.g + 0x30   .rodata.str1.1 + 0x0   line      5: e8 … call clear_page_orig    ← entry 1
+//
+// The entry size comes from the kernel's DWARF or BTF and is checked against the distance between the entries; it is
+// never guessed. Where a table has one relocation an entry (.discard.*), that distance is the entry size.
+
+#include "create-diff-object/layout.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "create-diff-object/arch.h"
+
+namespace kpatch {
+namespace {
+
+bool is_split(const Section& section) { return section.kind == SectionKind::pieces; }
+
+// Whether every run of `size` bytes has relocations of the same types at the same places. The last entry may lack its
+// padding.
+bool is_entry_size(const Section& section, uint64_t size) {
+  const std::vector<Relocation>& list = section.relocations;
+  size_t count = 0;  // of the first entry
+  while (count < list.size() && list[count].offset < size) ++count;
+  if (count == 0 || list.size() % count != 0 || (section.size + size - 1) / size != list.size() / count) return false;
+  for (size_t i = count; i < list.size(); ++i)
+    if (list[i].offset != list[i - count].offset + size || list[i].type != list[i - count].type) return false;
+  return true;
+}
+
+// The distance between entries, where the relocations tell it: the smallest period that all of them follow.
+std::optional<uint64_t> stride(const Section& section) {
+  const std::vector<Relocation>& list = section.relocations;
+  if (list.empty() || list.front().offset != 0) return std::nullopt;
+  for (const Relocation& r : list)
+    if (r.offset != 0 && is_entry_size(section, r.offset)) return r.offset;
+  return section.size;
+}
+
+}  // namespace
+
+Layout::Layout(const Object& object, const StructSizes& sizes, Diagnostics& diagnostics)
+    : object_(object), entries_(object.sections().size()), boundaries_(object.sections().size()) {
+  for (uint32_t i = 1; i < object.sections().size(); ++i) {
+    const Section& section = object.sections()[i];
+    if (section.size == 0) continue;
+    if (section.kind == SectionKind::table || section.kind == SectionKind::discard ||
+        section.kind == SectionKind::runtime_const)
+      add_table(object, SectionId{i}, sizes, diagnostics);
+  }
+  for (std::vector<TableEntry>& list : entries_)
+    std::stable_sort(list.begin(), list.end(),
+                     [](const TableEntry& a, const TableEntry& b) { return a.code_offset < b.code_offset; });
+  find_pieces(object);
+}
+
+void Layout::add_table(const Object& object, SectionId id, const StructSizes& sizes, Diagnostics& diagnostics) {
+  const Section& section = object.section(id);
+  const TableFacts* facts = object.arch().table(section.name);
+  std::optional<uint64_t> size;
+  if (facts != nullptr && facts->fixed_size != 0) size = facts->fixed_size;
+  const std::string_view name = facts != nullptr ? facts->struct_name : std::string_view{};
+  if (!name.empty()) size = sizes(name);
+  auto refuse = [&](std::string message) { diagnostics.refuse("special-section", section.name, std::move(message)); };
+  if (!size && !name.empty())
+    return refuse(fmt::format("the size of its entries is unknown (give --struct-size {}=BYTES)", name));
+  const std::optional<uint64_t> seen = stride(section);
+  if (size && *size != 0 && !is_entry_size(section, *size) && seen) {
+    // The struct of another kernel: believe the table, where it has more than one entry to show.
+    const bool evident = *seen != section.size || section.size % *size != 0;
+    if (evident && !name.empty())
+      diagnostics.add(Severity::notice, "special-section", section.name,
+                      fmt::format("has entries of {} bytes, while {} is said to have {}", *seen, name, *size));
+    if (evident) size = seen;
+  }
+  if (!size) size = seen;
+  if (!size || *size == 0) return refuse("the size of its entries can't be told");
+  if (section.size % *size != 0 && !is_entry_size(section, *size))
+    return refuse(fmt::format("its size {} is no multiple of its entry size {}", section.size, *size));
+  for (uint64_t at = 0; at < section.size; at += *size) {
+    const uint64_t end = std::min(at + *size, section.size);
+    const auto relocations = object.relocations(id, at, end);
+    if (relocations.empty()) {
+      // An entry that is all zero ends some tables (a terminator) and refers to nothing.
+      continue;
+    }
+    const Target target = object.target(relocations.front());
+    if (target.section == no_section) continue;  // refers to another object: no code of ours
+    const uint64_t base = target.symbol == no_symbol ? 0 : object.symbol(target.symbol).value;
+    entries_[index(target.section)].push_back({.table = id,
+                                               .begin = at,
+                                               .end = end,
+                                               .code_section = target.section,
+                                               .code_offset = base + static_cast<uint64_t>(target.offset)});
+  }
+}
+
+void Layout::find_pieces(const Object& object) {
+  for (const Section& section : object.sections()) {
+    for (const Relocation& relocation : section.relocations) {
+      const Symbol& symbol = object.symbol(relocation.symbol);
+      if (symbol.section == no_section || !is_split(object.section(symbol.section))) continue;
+      boundaries_[index(symbol.section)].push_back(symbol.value + static_cast<uint64_t>(relocation.target_offset));
+    }
+  }
+  for (std::vector<uint64_t>& list : boundaries_) {
+    std::sort(list.begin(), list.end());
+    list.erase(std::unique(list.begin(), list.end()), list.end());
+  }
+}
+
+std::span<const TableEntry> Layout::entries(SectionId code_section, uint64_t begin, uint64_t end) const {
+  const std::vector<TableEntry>& list = entries_[index(code_section)];
+  auto below = [](const TableEntry& entry, uint64_t offset) { return entry.code_offset < offset; };
+  auto first = std::lower_bound(list.begin(), list.end(), begin, below);
+  auto last = std::lower_bound(first, list.end(), end, below);
+  return {first, last};
+}
+
+Object::Extent Layout::piece(SectionId section, uint64_t offset) const {
+  const std::vector<uint64_t>& list = boundaries_[index(section)];
+  const uint64_t size = object_.section(section).size;
+  auto next = std::upper_bound(list.begin(), list.end(), offset);
+  const uint64_t begin = next == list.begin() ? 0 : *(next - 1);
+  return {std::min(begin, size), next == list.end() ? size : std::min(*next, size)};
+}
+
+}  // namespace kpatch

@@ -1,0 +1,110 @@
+// create-diff-object: compares an original and a patched object and writes what a livepatch needs of the difference.
+
+#include <fmt/format.h>
+
+#include <boost/program_options.hpp>
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+#include <optional>
+
+#include "create-diff-object/differ.h"
+#include "support/error.h"
+
+namespace {
+
+namespace options = boost::program_options;
+using kpatch::Error;
+
+constexpr const char* usage =
+    "Usage: create-diff-object [options] ORIG.o PATCHED.o PARENT-NAME PARENT-SYMTAB MODULE.SYMVERS PATCH-NAME "
+    "OUTPUT.o\n"
+    "\n"
+    "Compares ORIG.o and PATCHED.o and writes the changed and new code to OUTPUT.o.\n"
+    "ORIG.o may be /dev/null for a file that is new in the patch. PARENT-NAME is vmlinux or the module's name;\n"
+    "PARENT-SYMTAB its ELF file, an index made by lookup, or `readelf -s --wide` text.\n"
+    "\n"
+    "Exit: 0 written, 1 error, 2 the change can't be patched, 3 no functional change.\n";
+
+struct CommandLine {
+  kpatch::DifferInput input;
+  std::string report;
+  bool explain = false;
+};
+
+void add_struct_size(const std::string& text, std::map<std::string, uint64_t>& sizes) {
+  const size_t equals = text.find('=');
+  size_t used = 0;
+  unsigned long long size = 0;
+  try {
+    if (equals != std::string::npos) size = std::stoull(text.substr(equals + 1), &used, 0);
+  } catch (const std::exception&) {
+    used = 0;
+  }
+  if (used == 0 || equals + 1 + used != text.size() || size == 0)
+    throw Error(fmt::format("--struct-size {}: expected NAME=BYTES, for example bug_entry=12", text));
+  sizes[text.substr(0, equals)] = size;
+}
+
+// Nothing when help or the version was asked for.
+std::optional<CommandLine> parse(int argc, char** argv) {
+  std::vector<std::string> files, sizes;
+  CommandLine line;
+  options::options_description visible("Options");
+  auto add = visible.add_options();
+  add("help,h", "show this help");
+  add("version", "show the version");
+  add("struct-size", options::value(&sizes)->value_name("NAME=N"), "size of a kernel struct in bytes (repeatable)");
+  add("explain", options::bool_switch(&line.explain), "say why each function changed or was included");
+  add("report", options::value(&line.report)->value_name("FILE"), "write the findings as JSON");
+  options::options_description all;
+  all.add(visible).add_options()("files", options::value(&files));
+  options::positional_options_description positions;
+  positions.add("files", -1);
+  options::variables_map values;
+  options::store(options::command_line_parser(argc, argv).options(all).positional(positions).run(), values);
+  options::notify(values);
+  if (values.count("help") != 0) {
+    std::cout << usage << "\n" << visible;
+    return std::nullopt;
+  }
+  if (values.count("version") != 0) {
+    std::cout << "create-diff-object " KPATCH_VERSION "\n";
+    return std::nullopt;
+  }
+  if (files.size() != 7) throw Error(fmt::format("expected 7 arguments, got {}; see --help", files.size()));
+  line.input = {files[0], files[1], files[2], files[3], files[4], files[6], {}};
+  for (const std::string& size : sizes) add_struct_size(size, line.input.struct_sizes);
+  return line;
+}
+
+void print_findings(const kpatch::DifferResult& result) {
+  constexpr const char* severities[] = {"notice", "warning", "error"};
+  for (const kpatch::Finding& f : result.findings)
+    std::cerr << fmt::format("{}: {}: {} [{}]\n", severities[static_cast<int>(f.severity)], f.where, f.message, f.rule);
+}
+
+int run(const CommandLine& line) {
+  const kpatch::DifferResult result = kpatch::run_differ(line.input);
+  std::cout << kpatch::text_report(result, line.explain);
+  print_findings(result);
+  if (!line.report.empty()) {
+    std::ofstream file(line.report);
+    file << kpatch::json_report(line.input, result);
+    file.close();
+    if (!file) throw Error(fmt::format("{}: can't be written", line.report));
+  }
+  return result.exit_code;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    const auto line = parse(argc, argv);
+    return line ? run(*line) : kpatch::exit_ok;
+  } catch (const std::exception& error) {
+    std::cerr << "create-diff-object: " << error.what() << "\n";
+    return kpatch::exit_error;
+  }
+}

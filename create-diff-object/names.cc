@@ -1,0 +1,309 @@
+// The names that compilers, assembler macros and the kernel's linker script give to sections and symbols.
+//
+// A section's name decides how its contents are treated, for example in fs/proc/meminfo.o
+//
+//   .text.meminfo_proc_show              one function, may be replaced
+//   .rodata.meminfo_proc_show.str1.1     its strings: flags AMS, whatever the name says
+//   .rodata.strategy_ops                 a table, although "str" is in its name: flags decide, not substrings
+//   .init.text                           gone when a livepatch comes
+//
+// and a symbol's suffix says which compile it came from: `foo.isra.0` may be `foo.isra.1` in the patched object, and
+// `count.7` may be `count.9`. A section that nobody has classified stays unknown: a changed function that needs it is
+// refused rather than copied on luck.
+
+#include "create-diff-object/names.h"
+
+#include <elf.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+
+namespace kpatch {
+namespace {
+
+struct Rule {
+  std::string_view text;
+  bool prefix;  // matches names that begin with it; else the whole name
+  SectionKind kind;
+};
+
+// First match wins. Sources: include/asm-generic/vmlinux.lds.h, include/linux/init.h, compiler.h, objtool.h,
+// arch/x86/kernel/vmlinux.lds.S (5.10 to 6.18).
+constexpr auto rules = std::to_array<Rule>({
+    {".init.", true, SectionKind::init},
+    {".initcall", true, SectionKind::dropped},
+    {".con_initcall", true, SectionKind::dropped},
+    {".exitcall", true, SectionKind::dropped},
+    {".exit.", true, SectionKind::init},
+    {".meminit.", true, SectionKind::init},
+    {".memexit.", true, SectionKind::init},
+    {".cpuinit.", true, SectionKind::init},
+    {".head.text", true, SectionKind::init},
+    {".altinstr_replacement", false, SectionKind::pieces},
+    {".altinstr_aux", false, SectionKind::pieces},
+    {".fixup", false, SectionKind::pieces},
+    {".noinstr.text", true, SectionKind::shared_text},
+    {".entry.text", true, SectionKind::shared_text},
+    {".sched.text", true, SectionKind::shared_text},
+    {".cpuidle.text", true, SectionKind::shared_text},
+    {".kprobes.text", true, SectionKind::shared_text},
+    {".lock.text", true, SectionKind::shared_text},
+    {".spinlock.text", true, SectionKind::shared_text},
+    {".irqentry.text", true, SectionKind::shared_text},
+    {".softirqentry.text", true, SectionKind::shared_text},
+    {".ref.text", true, SectionKind::shared_text},
+    {".text..refcount", true, SectionKind::shared_text},
+    {".text..", true, SectionKind::shared_text},
+    {".static_call.text", true, SectionKind::referred},
+    {".text", false, SectionKind::text},
+    {".text.", true, SectionKind::text},
+    {".data.once", true, SectionKind::once},
+    {".data..once", true, SectionKind::once},
+    {".data.unlikely", false, SectionKind::once},
+    {"__dyndbg", false, SectionKind::verbose},
+    {"__dyndbg_classes", false, SectionKind::referred},
+    {"__verbose", false, SectionKind::verbose},
+    {".data", false, SectionKind::data},
+    {".data.", true, SectionKind::data},
+    {".sdata", true, SectionKind::data},
+    {".toc", false, SectionKind::data},
+    {".got", false, SectionKind::data},
+    {".bss", false, SectionKind::bss},
+    {".bss.", true, SectionKind::bss},
+    {".sbss", true, SectionKind::bss},
+    {".rodata", true, SectionKind::rodata},
+    {"__tracepoint_str", false, SectionKind::referred},
+    {"__trace_printk_fmt", false, SectionKind::data},
+    {"runtime_ptr_", true, SectionKind::runtime_const},
+    {"runtime_shift_", true, SectionKind::runtime_const},
+    {".orc_unwind", true, SectionKind::derived},
+    {".orc_header", true, SectionKind::derived},
+    {".static_call_sites", false, SectionKind::derived},
+    {".return_sites", false, SectionKind::derived},
+    {".retpoline_sites", false, SectionKind::derived},
+    {".call_sites", false, SectionKind::derived},
+    {".ibt_endbr_seal", false, SectionKind::derived},
+    {".cfi_sites", false, SectionKind::derived},
+    {".sframe", false, SectionKind::derived},
+    {".eh_frame", false, SectionKind::derived},
+    {".discard", true, SectionKind::discard},
+    {".export_symbol", true, SectionKind::dropped},
+    {"__ksymtab", true, SectionKind::dropped},
+    {"___ksymtab", true, SectionKind::dropped},
+    {"__kcrctab", true, SectionKind::dropped},
+    {"___kcrctab", true, SectionKind::dropped},
+    {"_kprobe_blacklist", false, SectionKind::dropped},
+    {"_error_injection_whitelist", false, SectionKind::dropped},
+    {"___kentry", true, SectionKind::dropped},
+    {"__tracepoints", true, SectionKind::referred},
+    {"_ftrace_events", false, SectionKind::referred},
+    {"_ftrace_eval_map", false, SectionKind::referred},
+    {"_ftrace_annotated_branch", false, SectionKind::referred},
+    {"_ftrace_branch", false, SectionKind::referred},
+    {"__bpf_raw_tp_map", false, SectionKind::referred},
+    {"__syscalls_metadata", false, SectionKind::referred},
+    {".static_call_tramp_key", false, SectionKind::referred},
+    {".ref.data", true, SectionKind::data},
+    {".ref.rodata", true, SectionKind::rodata},
+    {".pci_fixup", true, SectionKind::dropped},
+    {"__param", false, SectionKind::dropped},
+    {"__modver", false, SectionKind::dropped},
+    {"__lsm_info", true, SectionKind::dropped},
+    {"__sched_class", true, SectionKind::referred},
+    {".BTF_ids", false, SectionKind::referred},
+    {".BTF", true, SectionKind::debug},
+    {".builtin_fw", true, SectionKind::dropped},
+    {"__earlycon_table", true, SectionKind::dropped},
+    {"__clk_of_table", true, SectionKind::dropped},
+    {".x86_cpu_dev.init", true, SectionKind::dropped},
+    {".apicdrivers", true, SectionKind::dropped},
+    {".iommu_table", true, SectionKind::dropped},
+    {".x86_intel_mid_dev", true, SectionKind::dropped},
+    {"__kunit", true, SectionKind::dropped},
+    {".kunit_test_suites", true, SectionKind::dropped},
+    {".vvar", true, SectionKind::referred},
+    {".brk_reservation", true, SectionKind::dropped},
+    {".modinfo", false, SectionKind::dropped},
+    {"__patchable_function_entries", false, SectionKind::dropped},  // architectures that use it list it as a table
+    {".note", true, SectionKind::debug},
+    {".comment", true, SectionKind::debug},
+    {".debug", true, SectionKind::debug},
+    {".zdebug", true, SectionKind::debug},
+    {".stab", true, SectionKind::debug},
+    {".llvm", true, SectionKind::debug},
+    {".gnu.lto", true, SectionKind::debug},
+    {".gnu.attributes", true, SectionKind::debug},
+    {".gnu.warning", true, SectionKind::debug},
+    {".GCC.", true, SectionKind::debug},
+    {".ARM.attributes", false, SectionKind::debug},
+    {".kpatch.", true, SectionKind::marker},
+});
+
+bool all_digits(std::string_view text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](unsigned char c) { return std::isdigit(c); });
+}
+
+// Splits the last `.component` off; empty when there is none (a leading dot is part of the name).
+std::string_view last_component(std::string_view name) {
+  const size_t dot = name.rfind('.');
+  return dot == std::string_view::npos || dot == 0 ? std::string_view{} : name.substr(dot + 1);
+}
+
+constexpr auto numbered_suffixes =
+    std::to_array<std::string_view>({".isra", ".constprop", ".part", ".cold", ".lto_priv"});
+
+std::string_view base_of_static(std::string_view name) {
+  const std::string_view last = last_component(name);
+  if (last.empty()) return name;
+  if (all_digits(last)) return name.substr(0, name.size() - last.size() - 1);  // gcc: name.N
+  return last;                                                                 // clang: function.name
+}
+
+constexpr auto special_bases = std::to_array<std::string_view>(
+    {"__key", "__warned", "__func__", "__FUNCTION__", "__PRETTY_FUNCTION__", "__already_done", "_rs", "CSWTCH",
+     "_entry", "_entry_ptr", "descriptor", "___once_key", "__already_done_once", "__print_once"});
+
+constexpr auto special_prefixes = std::to_array<std::string_view>(
+    {".LC", ".Lubsan_data", ".Lubsan_type", ".L__unnamed_", "CSWTCH.", "switch.table."});
+
+}  // namespace
+
+SectionKind classify_section(const SectionFacts& section, bool is_table) {
+  switch (section.type) {
+    case SHT_NULL:
+      return SectionKind::null;
+    case SHT_SYMTAB:
+    case SHT_STRTAB:
+    case SHT_RELA:
+    case SHT_REL:
+    case SHT_SYMTAB_SHNDX:
+    case SHT_GROUP:
+      return SectionKind::structure;
+    case SHT_NOTE:
+      return SectionKind::debug;
+    default:
+      break;
+  }
+  if (is_table) return SectionKind::table;
+  const bool debug = section.name.starts_with(".debug") || section.name.starts_with(".comment");
+  if ((section.flags & SHF_MERGE) != 0 && (section.flags & SHF_ALLOC) != 0 && (section.flags & SHF_WRITE) == 0 &&
+      !debug && !section.name.starts_with(".init.")) {
+    if ((section.flags & SHF_STRINGS) != 0 && section.entry_size == 1) return SectionKind::strings;
+    return SectionKind::constants;
+  }
+  for (const Rule& rule : rules) {
+    const bool match = rule.prefix ? section.name.starts_with(rule.text) : section.name == rule.text;
+    if (!match) continue;
+    // .data.rel.ro is written by the linker only; the kernel maps it read-only.
+    if (rule.kind == SectionKind::data && section.name.starts_with(".data.rel.ro")) return SectionKind::rodata;
+    return rule.kind;
+  }
+  // `struct sched_class` objects: __fair_sched_class …, placed by the linker script.
+  if (section.name.starts_with("__") && section.name.ends_with("_sched_class")) return SectionKind::referred;
+  return SectionKind::unknown;
+}
+
+bool is_special_static(std::string_view name) {
+  for (std::string_view prefix : special_prefixes)
+    if (name.starts_with(prefix)) return true;
+  const std::string_view last = last_component(name);
+  if (last.empty()) return false;
+  const std::string_view base = base_of_static(name);
+  return std::find(special_bases.begin(), special_bases.end(), base) != special_bases.end() ||
+         // clang and LTO: function.name.N
+         (all_digits(last) &&
+          std::find(special_bases.begin(), special_bases.end(), base_of_static(base)) != special_bases.end() &&
+          base_of_static(base) != base);
+}
+
+bool is_special_section(std::string_view name) {
+  for (std::string_view prefix : {std::string_view{".data.rel.ro.local."}, std::string_view{".data.rel.local."},
+                                  std::string_view{".data.rel.ro."}, std::string_view{".data.rel."},
+                                  std::string_view{".data."}, std::string_view{".rodata."}, std::string_view{".bss."}})
+    if (name.starts_with(prefix)) return is_special_static(name.substr(prefix.size()));
+  return false;
+}
+
+bool holds_line_number(std::string_view name) {
+  const std::string_view base = base_of_static(name);
+  return base == "_entry" || base == "descriptor" || name.find(".Lubsan_data") != std::string_view::npos ||
+         name.find("__UNIQUE_ID_ddebug") != std::string_view::npos;
+}
+
+bool is_local_label(std::string_view name) {
+  return name.starts_with(".L") || name == "$x" || name == "$d" || name.starts_with("$x.") || name.starts_with("$d.");
+}
+
+bool is_prefix_symbol(std::string_view name) { return name.starts_with("__pfx_") || name.starts_with("__cfi_"); }
+
+bool is_static_local(std::string_view name) {
+  return !last_component(name).empty() && !is_local_label(name) && !is_special_static(name);
+}
+
+std::string symbol_stem(std::string_view name) {
+  std::string stem;
+  // Components behind the first, one after the other; the order of suffixes matters to the compiler, so it is kept.
+  size_t dot = name.size() > 1 ? name.find('.', 1) : std::string_view::npos;
+  std::string_view head = name.substr(0, dot);
+  constexpr std::string_view unique = "__UNIQUE_ID_";
+  auto without_unique_digits = [&](std::string_view text) {
+    std::string out{text};
+    if (text.find(unique) != std::string_view::npos || text.starts_with("__initcall__kmod_") ||
+        text.starts_with("__addressable_"))
+      while (!out.empty() && std::isdigit(static_cast<unsigned char>(out.back()))) out.pop_back();
+    return out;
+  };
+  stem = without_unique_digits(head);
+  while (dot != std::string_view::npos) {
+    const size_t next = name.find('.', dot + 1);
+    const std::string_view component = name.substr(dot + 1, next == std::string_view::npos ? next : next - dot - 1);
+    if (all_digits(component) && name.find(".str") == std::string_view::npos) {
+      // a clone's or a static local's number: gone
+    } else if (stem.ends_with(".llvm")) {
+      // the hash behind .llvm.
+    } else {
+      stem += '.';
+      stem += without_unique_digits(component);
+    }
+    dot = next;
+  }
+  return stem;
+}
+
+bool is_mangled(std::string_view name) { return symbol_stem(name) != name; }
+
+std::optional<std::string_view> part_parent(std::string_view name) {
+  // The last .cold or .part, with or without its number.
+  std::string_view rest = name;
+  if (const std::string_view last = last_component(rest); all_digits(last)) rest.remove_suffix(last.size() + 1);
+  for (std::string_view suffix : {std::string_view{".cold"}, std::string_view{".part"}})
+    if (rest.ends_with(suffix) && rest.size() > suffix.size()) return rest.substr(0, rest.size() - suffix.size());
+  return std::nullopt;
+}
+
+bool is_cold_part(std::string_view name) {
+  std::string_view rest = name;
+  if (const std::string_view last = last_component(rest); all_digits(last)) rest.remove_suffix(last.size() + 1);
+  return rest.ends_with(".cold");
+}
+
+bool section_belongs_to(std::string_view section, std::string_view symbol, bool function) {
+  constexpr auto text_prefixes =
+      std::to_array<std::string_view>({".text.unlikely.", ".text.hot.", ".text.startup.", ".text.exit.", ".text."});
+  constexpr auto data_prefixes =
+      std::to_array<std::string_view>({".data.rel.ro.local.", ".data.rel.ro.", ".data.rel.local.", ".data.rel.",
+                                       ".data.", ".rodata.", ".bss.", ".sdata.", ".sbss."});
+  auto matches = [&](std::string_view prefix) {
+    if (!section.starts_with(prefix)) return false;
+    const std::string_view rest = section.substr(prefix.size());
+    if (rest == symbol) return true;
+    // The section of a cold part has its parent's name, which begins the symbol's: .text.unlikely.f holds f.cold
+    return function && part_parent(symbol) && symbol.starts_with(rest) && symbol.size() > rest.size() &&
+           symbol[rest.size()] == '.';
+  };
+  if (function) return std::any_of(text_prefixes.begin(), text_prefixes.end(), matches);
+  return std::any_of(data_prefixes.begin(), data_prefixes.end(), matches);
+}
+
+}  // namespace kpatch

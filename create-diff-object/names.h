@@ -1,0 +1,77 @@
+// What names mean: sections are classified once, on reading; compiler suffixes of symbols are taken apart here and
+// nowhere else.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace kpatch {
+
+enum class SectionKind : uint8_t {
+  null,         // SHT_NULL
+  structure,    // symbol, string, relocation and group tables
+  text,         // .text.NAME, .text.unlikely.NAME, .text.hot.NAME and .text itself
+  shared_text,  // .sched.text, .noinstr.text, .cpuidle.text …: traced or not, but not split by function
+  init,         // .init.*, .exit.*, .meminit.*: gone, or never run, when a livepatch is loaded
+  data,         // .data.NAME and the like, writable
+  rodata,       // .rodata.NAME and the like
+  bss,
+  strings,        // mergeable, NUL-terminated
+  constants,      // mergeable, fixed size
+  once,           // .data.once, .data.unlikely: state of *_ONCE macros, copied fresh
+  verbose,        // __dyndbg, __verbose: descriptors of dynamic debug, copied fresh
+  pieces,         // .altinstr_replacement, .altinstr_aux, .fixup: code reached from table entries or by jumps
+  table,          // special section: entries that refer to functions, see Arch::tables
+  discard,        // .discard.*: notes for objtool, entries travel with their function
+  derived,        // rebuilt by objtool or the linker: ORC and the like, only in objects that objtool has seen
+  runtime_const,  // runtime_ptr_*, runtime_shift_*: patched once, at vmlinux's boot
+  referred,       // tables that code refers to but that are never copied: __tracepoints, .static_call.text …
+  dropped,        // exports, initcalls, parameters, kprobe blacklists: say nothing about a function's code
+  marker,         // .kpatch.*: author macros
+  debug,          // debug information, notes, .comment
+  unknown,
+};
+
+struct SectionFacts {
+  std::string_view name;
+  uint32_t type = 0;
+  uint64_t flags = 0;
+  uint64_t entry_size = 0;
+};
+
+// The kind of a section from its name, type and flags. Tables are the architecture's: `is_table` says whether it knows
+// the name as one.
+SectionKind classify_section(const SectionFacts& section, bool is_table);
+
+// True for data whose contents or name no twin has: a copy is made whenever it is used (`__key.3`, `__func__.0`,
+// `fn.__already_done`, `.LC4`, `CSWTCH.12`, `.Lubsan_data7`). The section kind covers once and verbose.
+bool is_special_static(std::string_view name);
+// The same for a section of such data whose symbol is not in the symbol table (`.data..Lubsan_data118`).
+bool is_special_section(std::string_view name);
+// Special statics whose bytes hold line numbers, so that only their relocations are compared (_entry, descriptor).
+bool holds_line_number(std::string_view name);
+// Labels that take no part in comparing (`.L*`, arm64's `$x` and `$d`).
+bool is_local_label(std::string_view name);
+
+// Symbols for the padding before a function (objtool's __pfx_f, clang's __cfi_f): part of the function behind them.
+bool is_prefix_symbol(std::string_view name);
+
+// A static local of gcc (`count.7`) or clang (`f.count`): an object with a dot in its name that is no special static.
+bool is_static_local(std::string_view name);
+
+// The name without what changes from one compile to the next: numbers of .isra.N, .constprop.N, .part.N, .cold.N,
+// .lto_priv.N, hashes of .llvm.H, the number of a static local, the digits of __UNIQUE_ID_x123.
+std::string symbol_stem(std::string_view name);
+// True when symbol_stem() took something away.
+bool is_mangled(std::string_view name);
+
+// `f` for `f.cold`, `f.cold.3`, `f.part.0`, `f.part.0.cold` gives `f.part.0`; nothing for other names.
+std::optional<std::string_view> part_parent(std::string_view name);
+bool is_cold_part(std::string_view name);
+
+// Whether section `section` is the one that the compiler makes for symbol `symbol` alone.
+bool section_belongs_to(std::string_view section, std::string_view symbol, bool function);
+
+}  // namespace kpatch

@@ -1,0 +1,380 @@
+// Reading a relocatable object through libelf into plain vectors.
+//
+// The differ looks at an object in many ways, so everything that needs a search is settled here once: which section
+// owns which symbols, what section symbol stands for what, in which order relocations lie, and what a relocation
+// against a section symbol means:
+//
+//   R_X86_64_PC32  .text.meminfo_proc_show + 0xc       →  meminfo_proc_show        (16 bytes of padding before it)
+//   R_X86_64_32S   .rodata.str1.1 + 0x2f               →  the string "MemTotal: "
+//
+// Corrupt input throws Error; nothing behind the reader checks an index again.
+
+#include "create-diff-object/object.h"
+
+#include <elf.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <gelf.h>
+#include <libelf.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "create-diff-object/arch.h"
+#include "support/error.h"
+
+namespace kpatch {
+namespace {
+
+SymbolType symbol_type(unsigned type) {
+  switch (type) {
+    case STT_OBJECT:
+      return SymbolType::object;
+    case STT_FUNC:
+      return SymbolType::function;
+    case STT_SECTION:
+      return SymbolType::section;
+    case STT_FILE:
+      return SymbolType::file;
+    case STT_COMMON:
+      return SymbolType::common;
+    case STT_TLS:
+      return SymbolType::tls;
+    case STT_GNU_IFUNC:
+      return SymbolType::ifunc;
+    default:
+      return SymbolType::none;
+  }
+}
+
+struct Mapping {
+  void* address = MAP_FAILED;
+  size_t size = 0;
+  Elf* elf = nullptr;
+  ~Mapping() {
+    if (elf != nullptr) elf_end(elf);
+    if (address != MAP_FAILED) munmap(address, size);
+  }
+};
+
+}  // namespace
+
+class ObjectReader {
+ public:
+  ObjectReader(Elf* elf, std::string path) : elf_(elf) { object_.path_ = std::move(path); }
+
+  Object run(std::shared_ptr<const void> keep) {
+    read_header();
+    read_sections();
+    read_symbols();
+    find_owners();
+    read_relocations();
+    object_.file_ = std::move(keep);
+    return std::move(object_);
+  }
+
+ private:
+  [[noreturn]] void fail(std::string_view what) const { throw Error(fmt::format("{}: {}", object_.path_, what)); }
+
+  void read_header() {
+    GElf_Ehdr header;
+    if (elf_ == nullptr || elf_kind(elf_) != ELF_K_ELF || gelf_getehdr(elf_, &header) == nullptr)
+      fail("not an ELF file, or truncated");
+    if (gelf_getclass(elf_) != ELFCLASS64) fail("not a 64-bit object");
+    if (header.e_type != ET_REL) fail("not a relocatable object (ET_REL)");
+    if (header.e_phnum != 0) fail("has program headers: not a compiler's object");
+    object_.arch_ = find_arch(header.e_machine);
+    if (object_.arch_ == nullptr) fail(fmt::format("unsupported architecture (e_machine {})", header.e_machine));
+    object_.flags_ = header.e_flags;
+    object_.big_endian_ = header.e_ident[EI_DATA] == ELFDATA2MSB;
+  }
+
+  void read_sections() {
+    size_t count = 0;
+    size_t names = 0;
+    if (elf_getshdrnum(elf_, &count) != 0 || count == 0 || elf_getshdrstrndx(elf_, &names) != 0)
+      fail("no section headers, or truncated");
+    object_.sections_.resize(count);
+    headers_.resize(count);
+    for (size_t i = 1; i < count; ++i) read_section(i, names);
+    object_.sections_[0].kind = SectionKind::null;
+  }
+
+  void read_section(size_t i, size_t names) {
+    Section& section = object_.sections_[i];
+    Elf_Scn* scn = elf_getscn(elf_, i);
+    GElf_Shdr& header = headers_[i];
+    if (scn == nullptr || gelf_getshdr(scn, &header) == nullptr)
+      fail(fmt::format("section header {} is unreadable", i));
+    const char* name = elf_strptr(elf_, names, header.sh_name);
+    if (name == nullptr) fail(fmt::format("section {} has no readable name", i));
+    section.name = name;
+    section.type = header.sh_type;
+    section.flags = header.sh_flags;
+    section.entry_size = header.sh_entsize;
+    section.alignment = header.sh_addralign == 0 ? 1 : header.sh_addralign;
+    if ((section.alignment & (section.alignment - 1)) != 0)
+      fail(fmt::format("section {}: alignment {} is no power of two", section.name, section.alignment));
+    section.size = header.sh_size;
+    section.link = header.sh_link;
+    section.info = header.sh_info;
+    section.kind = classify_section({section.name, section.type, section.flags, section.entry_size},
+                                    object_.arch_->table(section.name) != nullptr);
+    if (section.type == SHT_SYMTAB) {
+      if (symtab_ != 0) fail("two symbol tables");
+      symtab_ = i;
+    }
+    if (section.type == SHT_SYMTAB_SHNDX) xindex_ = i;
+    if (section.type == SHT_NOBITS || section.type == SHT_NULL || section.size == 0) return;
+    if (section.kind == SectionKind::debug && (section.flags & SHF_ALLOC) == 0) return;  // never looked at
+    Elf_Data* data = elf_rawdata(scn, nullptr);
+    if (data == nullptr || data->d_buf == nullptr || data->d_size != section.size)
+      fail(fmt::format("section {} lies outside the file", section.name));
+    section.contents = {static_cast<const std::byte*>(data->d_buf), data->d_size};
+  }
+
+  void read_symbols() {
+    if (symtab_ == 0) fail("no symbol table");
+    Elf_Data* data = elf_getdata(elf_getscn(elf_, symtab_), nullptr);
+    Elf_Data* xindex = xindex_ == 0 ? nullptr : elf_getdata(elf_getscn(elf_, xindex_), nullptr);
+    const GElf_Shdr& header = headers_[symtab_];
+    if (data == nullptr || header.sh_entsize == 0) fail("unreadable symbol table");
+    const size_t count = header.sh_size / header.sh_entsize;
+    if (count == 0) fail("empty symbol table");
+    object_.symbols_.resize(count);
+    for (size_t i = 0; i < count; ++i) {
+      GElf_Sym raw;
+      Elf32_Word extended = 0;
+      if (gelf_getsymshndx(data, xindex, static_cast<int>(i), &raw, &extended) == nullptr)
+        fail(fmt::format("symbol {} is unreadable", i));
+      add_symbol(i, raw, raw.st_shndx == SHN_XINDEX ? extended : raw.st_shndx, raw.st_shndx == SHN_XINDEX);
+    }
+    for (Section& section : object_.sections_)
+      std::stable_sort(section.symbols.begin(), section.symbols.end(),
+                       [&](SymbolId a, SymbolId b) { return object_.symbol(a).value < object_.symbol(b).value; });
+  }
+
+  void add_symbol(size_t i, const GElf_Sym& raw, uint32_t section, bool extended) {
+    Symbol& symbol = object_.symbols_[i];
+    const char* name = elf_strptr(elf_, headers_[symtab_].sh_link, raw.st_name);
+    if (name == nullptr) fail(fmt::format("symbol {} has no readable name", i));
+    symbol.name = name;
+    symbol.value = raw.st_value;
+    symbol.size = raw.st_size;
+    symbol.type = symbol_type(GELF_ST_TYPE(raw.st_info));
+    symbol.binding = GELF_ST_BIND(raw.st_info) == STB_LOCAL  ? SymbolBinding::local
+                     : GELF_ST_BIND(raw.st_info) == STB_WEAK ? SymbolBinding::weak
+                                                             : SymbolBinding::global;
+    symbol.other = raw.st_other;
+    if (symbol.type == SymbolType::file) {
+      object_.files_.push_back(symbol.name);
+      return;
+    }
+    symbol.file = symbol.global() ? 0 : static_cast<uint32_t>(object_.files_.size());
+    if (!extended && section >= SHN_LORESERVE) {
+      symbol.absolute = section == SHN_ABS;
+      symbol.common = section == SHN_COMMON;
+      if (!symbol.absolute && !symbol.common) fail(fmt::format("symbol {}: unknown section index {}", name, section));
+      return;
+    }
+    if (section >= object_.sections_.size()) fail(fmt::format("symbol {}: section {} does not exist", name, section));
+    symbol.section = SectionId{section};
+    if (section == 0) return;
+    Section& home = object_.sections_[section];
+    if (symbol.type == SymbolType::section) {
+      symbol.name = home.name;
+      if (home.section_symbol == no_symbol) home.section_symbol = SymbolId{static_cast<uint32_t>(i)};
+      return;
+    }
+    if (symbol.value > home.size || symbol.size > home.size - symbol.value)
+      if (home.kind != SectionKind::debug) fail(fmt::format("symbol {} lies outside its section {}", name, home.name));
+    home.symbols.push_back(SymbolId{static_cast<uint32_t>(i)});
+  }
+
+  // With -ffunction-sections and -fdata-sections a section is named after what it holds. The owner starts at the
+  // section's start, or behind the padding that precedes a function, and is the only one of its name.
+  void find_owners() {
+    for (Section& section : object_.sections_) {
+      for (SymbolId id : section.symbols) {
+        const Symbol& symbol = object_.symbol(id);
+        const bool function = symbol.function();
+        if (!function && symbol.type != SymbolType::object && symbol.type != SymbolType::none) continue;
+        if (symbol.value > (function ? object_.arch_->max_function_offset : 0)) break;
+        if (!section_belongs_to(section.name, symbol.name, function)) continue;
+        section.owner = id;
+        break;
+      }
+    }
+  }
+
+  void read_relocations() {
+    for (size_t i = 1; i < headers_.size(); ++i) {
+      const GElf_Shdr& header = headers_[i];
+      if (header.sh_type == SHT_REL) fail("has SHT_REL relocations: not an object of a supported architecture");
+      if (header.sh_type != SHT_RELA) continue;
+      if (header.sh_info == 0 || header.sh_info >= headers_.size())
+        fail(fmt::format("relocation section {} belongs to no section", object_.sections_[i].name));
+      Section& section = object_.sections_[header.sh_info];
+      if (section.kind == SectionKind::debug) continue;
+      if (!section.relocations.empty()) fail(fmt::format("section {} has two relocation sections", section.name));
+      if (header.sh_link != symtab_) fail("relocations against another symbol table");
+      read_relocations(i, section);
+    }
+  }
+
+  void read_relocations(size_t i, Section& section) {
+    Elf_Data* data = elf_getdata(elf_getscn(elf_, i), nullptr);
+    if (data == nullptr || headers_[i].sh_entsize == 0)
+      fail(fmt::format("relocation section {} is unreadable", object_.sections_[i].name));
+    const size_t count = headers_[i].sh_size / headers_[i].sh_entsize;
+    section.relocations.reserve(count);
+    for (size_t r = 0; r < count; ++r) {
+      GElf_Rela raw;
+      if (gelf_getrela(data, static_cast<int>(r), &raw) == nullptr)
+        fail(fmt::format("relocation {} of {} is unreadable", r, section.name));
+      const uint64_t symbol = GELF_R_SYM(raw.r_info);
+      if (symbol >= object_.symbols_.size())
+        fail(fmt::format("relocation {} of {}: symbol {} does not exist", r, section.name, symbol));
+      if (raw.r_offset >= section.size)
+        fail(fmt::format("relocation {} of {} lies outside the section", r, section.name));
+      section.relocations.push_back({.offset = raw.r_offset,
+                                     .type = static_cast<uint32_t>(GELF_R_TYPE(raw.r_info)),
+                                     .symbol = SymbolId{static_cast<uint32_t>(symbol)},
+                                     .addend = raw.r_addend});
+    }
+    std::stable_sort(section.relocations.begin(), section.relocations.end(),
+                     [](const Relocation& a, const Relocation& b) { return a.offset < b.offset; });
+    object_.arch_->find_targets(object_, section, section.relocations);
+  }
+
+  Elf* elf_;
+  Object object_;
+  std::vector<GElf_Shdr> headers_;
+  size_t symtab_ = 0;
+  size_t xindex_ = 0;
+};
+
+Object Object::read(const std::filesystem::path& path) {
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) throw Error(fmt::format("{}: {}", path.string(), std::strerror(errno)));
+  struct stat status {};
+  auto mapping = std::make_shared<Mapping>();
+  if (fstat(fd, &status) == 0 && status.st_size > 0) {
+    mapping->size = static_cast<size_t>(status.st_size);
+    // Private and writable: libelf may convert in place.
+    mapping->address = mmap(nullptr, mapping->size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+  }
+  close(fd);
+  if (mapping->address == MAP_FAILED) throw Error(fmt::format("{}: empty or unreadable", path.string()));
+  elf_version(EV_CURRENT);
+  mapping->elf = elf_memory(static_cast<char*>(mapping->address), mapping->size);
+  Elf* elf = mapping->elf;
+  return ObjectReader(elf, path.string()).run(std::move(mapping));
+}
+
+Object Object::read(std::span<const std::byte> image, std::string name) {
+  struct Memory {
+    std::vector<std::byte> bytes;
+    Elf* elf = nullptr;
+    ~Memory() {
+      if (elf != nullptr) elf_end(elf);
+    }
+  };
+  auto memory = std::make_shared<Memory>();
+  memory->bytes.assign(image.begin(), image.end());
+  elf_version(EV_CURRENT);
+  memory->elf = elf_memory(reinterpret_cast<char*>(memory->bytes.data()), memory->bytes.size());
+  Elf* elf = memory->elf;
+  return ObjectReader(elf, std::move(name)).run(std::move(memory));
+}
+
+Object Object::empty(const Object& like) {
+  Object object;
+  object.path_ = "(no original)";
+  object.arch_ = like.arch_;
+  object.flags_ = like.flags_;
+  object.big_endian_ = like.big_endian_;
+  object.sections_.resize(1);
+  object.sections_[0].kind = SectionKind::null;
+  object.symbols_.resize(1);
+  return object;
+}
+
+SymbolId Object::symbol_at(SectionId id, uint64_t offset) const {
+  const std::vector<SymbolId>& symbols = section(id).symbols;
+  // The last symbol that starts at or before the offset, and any before it that still reaches there. Aliases start
+  // at one place: a function or object is preferred to a label, the first in the file to later ones.
+  auto after = std::upper_bound(symbols.begin(), symbols.end(), offset,
+                                [&](uint64_t at, SymbolId s) { return at < symbol(s).value; });
+  SymbolId best = no_symbol;
+  auto rank = [&](const Symbol& s) { return s.function() || s.type == SymbolType::object ? 2 : 1; };
+  while (after != symbols.begin()) {
+    const Symbol& candidate = symbol(*--after);
+    if (best != no_symbol && candidate.value != symbol(best).value) break;
+    if (is_local_label(candidate.name) && !is_special_static(candidate.name)) continue;
+    const bool covers = offset < candidate.value + candidate.size || offset == candidate.value;
+    if (!covers) {
+      if (best == no_symbol && candidate.size != 0) break;
+      continue;
+    }
+    if (best == no_symbol || rank(candidate) >= rank(symbol(best))) best = *after;
+  }
+  return best;
+}
+
+Target Object::target(const Relocation& r) const {
+  const Symbol& s = symbol(r.symbol);
+  Target target;
+  target.section = s.section;
+  const bool label = s.type == SymbolType::section || (is_local_label(s.name) && !is_special_static(s.name));
+  if (s.section == no_section || (!label && section(s.section).kind != SectionKind::strings)) {
+    target.symbol = r.symbol;
+    target.offset = r.target_offset;
+    return target;
+  }
+  const int64_t offset = r.target_offset + static_cast<int64_t>(s.value);
+  const Section& home = section(s.section);
+  if (home.kind == SectionKind::strings && offset >= 0 && static_cast<uint64_t>(offset) < home.contents.size()) {
+    const char* text = reinterpret_cast<const char*>(home.contents.data()) + offset;
+    target.is_string = true;
+    target.offset = offset;
+    target.string = {text, strnlen(text, home.contents.size() - static_cast<size_t>(offset))};
+    return target;
+  }
+  if (offset >= 0) target.symbol = symbol_at(s.section, static_cast<uint64_t>(offset));
+  if (target.symbol == no_symbol) target.symbol = home.owner;
+  target.offset = offset;
+  if (target.symbol != no_symbol) target.offset -= static_cast<int64_t>(symbol(target.symbol).value);
+  return target;
+}
+
+uint64_t Object::number(std::span<const std::byte> bytes) const {
+  uint64_t value = 0;
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    const size_t at = big_endian_ ? i : bytes.size() - 1 - i;
+    value = value << 8 | std::to_integer<uint64_t>(bytes[at]);
+  }
+  return value;
+}
+
+Object::Extent Object::extent(SymbolId id) const {
+  const Symbol& s = symbol(id);
+  if (s.section == no_section) return {};
+  const Section& home = section(s.section);
+  if (home.owner != no_symbol) return {0, home.size};
+  return {s.value, s.value + s.size};
+}
+
+std::span<const Relocation> Object::relocations(SectionId id, uint64_t begin, uint64_t end) const {
+  const std::vector<Relocation>& all = section(id).relocations;
+  auto below = [](const Relocation& r, uint64_t offset) { return r.offset < offset; };
+  auto first = std::lower_bound(all.begin(), all.end(), begin, below);
+  auto last = std::lower_bound(first, all.end(), end, below);
+  return {first, last};
+}
+
+}  // namespace kpatch

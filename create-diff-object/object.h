@@ -1,0 +1,129 @@
+// A relocatable object file in memory: sections, symbols and relocations, read once and never changed.
+//
+// Ids are the ELF indices: SectionId{0} is SHN_UNDEF, SymbolId{0} the NULL symbol. They sort and print the same in
+// every run. Names are views into the file's string tables, contents are views on the file.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "create-diff-object/names.h"
+#include "lookup/parent-object.h"
+
+namespace kpatch {
+
+struct Arch;
+
+enum class SectionId : uint32_t {};
+enum class SymbolId : uint32_t {};
+inline constexpr SectionId no_section{0};
+inline constexpr SymbolId no_symbol{0};
+constexpr uint32_t index(SectionId id) { return static_cast<uint32_t>(id); }
+constexpr uint32_t index(SymbolId id) { return static_cast<uint32_t>(id); }
+
+struct Relocation {
+  uint64_t offset = 0;  // of the field, in its section
+  uint32_t type = 0;    // the architecture's number
+  SymbolId symbol = no_symbol;
+  int64_t addend = 0;
+  // What the field refers to, as an offset from the symbol: the addend, corrected by the distance between the field
+  // and the place that the processor counts from (x86: the end of the instruction).
+  int64_t target_offset = 0;
+};
+
+struct Section {
+  std::string_view name;
+  SectionKind kind = SectionKind::unknown;
+  uint32_t type = 0;
+  uint64_t flags = 0;
+  uint64_t entry_size = 0;
+  uint64_t alignment = 1;
+  uint64_t size = 0;
+  uint32_t link = 0;
+  uint32_t info = 0;
+  std::span<const std::byte> contents;  // empty for SHT_NOBITS
+  std::vector<Relocation> relocations;  // by offset; order in the file where offsets are equal
+  SymbolId section_symbol = no_symbol;
+  SymbolId owner = no_symbol;     // the symbol that the whole section belongs to, see find_owner()
+  std::vector<SymbolId> symbols;  // named symbols defined in it, by value; no section symbol
+};
+
+struct Symbol {
+  std::string_view name;
+  uint64_t value = 0;
+  uint64_t size = 0;
+  SymbolType type = SymbolType::none;
+  SymbolBinding binding = SymbolBinding::local;
+  uint8_t other = 0;               // st_other: visibility, ppc64le local entry
+  SectionId section = no_section;  // no_section also for absolute and common symbols
+  bool absolute = false;
+  bool common = false;
+  uint32_t file = 0;  // how many FILE symbols stand before it; 0 for globals
+
+  bool defined() const { return section != no_section || absolute || common; }
+  bool global() const { return binding != SymbolBinding::local; }
+  bool function() const { return type == SymbolType::function; }
+};
+
+// What a relocation refers to once section symbols are looked through.
+struct Target {
+  SymbolId symbol = no_symbol;     // the named symbol that covers the place, if any
+  SectionId section = no_section;  // where it lies; no_section when undefined
+  int64_t offset = 0;              // from the symbol; from the section's start when there is no symbol
+  bool is_string = false;          // in a mergeable string section
+  std::string_view string;         // then: the string from there to its NUL
+};
+
+class Object {
+ public:
+  // Reads a relocatable ELF64 object. Throws Error naming the file when it is not one, is truncated or inconsistent.
+  static Object read(const std::filesystem::path& path);
+  // The same from memory (fuzzing, tests); `name` is used in messages.
+  static Object read(std::span<const std::byte> image, std::string name);
+  // An object without any section, of the machine of `like`: what a file that is new in the patch is compared with.
+  static Object empty(const Object& like);
+
+  const std::string& path() const { return path_; }
+  const Arch& arch() const { return *arch_; }
+  uint32_t flags() const { return flags_; }
+  bool big_endian() const { return big_endian_; }
+
+  std::span<const Section> sections() const { return sections_; }
+  std::span<const Symbol> symbols() const { return symbols_; }
+  const Section& section(SectionId id) const { return sections_[index(id)]; }
+  const Symbol& symbol(SymbolId id) const { return symbols_[index(id)]; }
+  std::string_view file_name(uint32_t file) const { return file == 0 ? std::string_view{} : files_[file - 1]; }
+
+  Target target(const Relocation& relocation) const;
+  // The named symbol whose bytes cover `offset`, or no_symbol.
+  SymbolId symbol_at(SectionId section, uint64_t offset) const;
+  // Reads an unsigned integer of 1, 2, 4 or 8 bytes in the object's byte order.
+  uint64_t number(std::span<const std::byte> bytes) const;
+
+  // Where the symbol's bytes lie in its section, with what belongs to them: the whole section for its owner.
+  struct Extent {
+    uint64_t begin = 0, end = 0;
+  };
+  Extent extent(SymbolId id) const;
+  // The relocations of a section in [begin, end).
+  std::span<const Relocation> relocations(SectionId section, uint64_t begin, uint64_t end) const;
+
+ private:
+  friend class ObjectReader;
+  std::string path_;
+  std::shared_ptr<const void> file_;  // keeps the mapping and libelf's descriptor
+  const Arch* arch_ = nullptr;
+  uint32_t flags_ = 0;
+  bool big_endian_ = false;
+  std::vector<Section> sections_;
+  std::vector<Symbol> symbols_;
+  std::vector<std::string_view> files_;
+};
+
+}  // namespace kpatch

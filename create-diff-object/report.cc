@@ -1,0 +1,55 @@
+// What the differ found, as lines for a person and as JSON for programs.
+
+#include <fmt/format.h>
+
+#include <iterator>
+#include <nlohmann/json.hpp>
+
+#include "create-diff-object/differ.h"
+
+namespace kpatch {
+
+std::string text_report(const DifferResult& result, bool explain) {
+  std::string text;
+  auto out = std::back_inserter(text);
+  auto list = [&](std::string_view what, const std::vector<FunctionReport>& functions) {
+    for (const FunctionReport& f : functions) {
+      fmt::format_to(out, "{}: {}\n", what, f.name);
+      if (explain && !f.reason.empty()) fmt::format_to(out, "    {}\n", f.reason);
+    }
+  };
+  list("changed function", result.changed);
+  list("new function", result.added);
+  list("line numbers only", result.lines_only);
+  for (const std::string& kind : result.callbacks) fmt::format_to(out, "callback: {}\n", kind);
+  if (explain) list("included", result.included);
+  return text;
+}
+
+std::string json_report(const DifferInput& input, const DifferResult& result) {
+  using nlohmann::json;
+  auto functions = [](const std::vector<FunctionReport>& list) {
+    json array = json::array();
+    for (const FunctionReport& f : list) array.push_back({{"name", f.name}, {"reason", f.reason}});
+    return array;
+  };
+  json findings = json::array();
+  for (const Finding& f : result.findings) {
+    constexpr const char* severities[] = {"notice", "warning", "refusal"};
+    findings.push_back({{"severity", severities[static_cast<int>(f.severity)]},
+                        {"rule", f.rule},
+                        {"where", f.where},
+                        {"message", f.message}});
+  }
+  const json report = {{"object", input.parent_name},
+                       {"exit", result.exit_code},
+                       {"changed", functions(result.changed)},
+                       {"new", functions(result.added)},
+                       {"lines_only", functions(result.lines_only)},
+                       {"included", functions(result.included)},
+                       {"callbacks", result.callbacks},
+                       {"findings", findings}};
+  return report.dump(2) + "\n";
+}
+
+}  // namespace kpatch

@@ -1,0 +1,197 @@
+// References are decided by the symbol's identity, not by its name: in Debian's 6.12 vmlinux there are 43 names that
+// are both local and exported, and hundreds of locals that share a name:
+//
+//   $ readelf -sW vmlinux | grep ' show$'
+//   …  0xffffffff812a1b30  FUNC LOCAL  show      ← fs/proc/cmdline.c's? drivers/base/…'s?
+//
+// A local symbol is looked for among the locals behind its own FILE symbol. Several files have the same base name, so
+// the group has to match as a whole: the locals of the object are those of the group, and the other way round. Where
+// two groups match, nothing tells them apart and the change is refused, naming both.
+//
+// The kernel finds a klp symbol by name and sympos (kernel/livepatch/core.c, klp_find_object_symbol), counting every
+// symbol of that name.
+
+#include "create-diff-object/resolve.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+namespace kpatch {
+namespace {
+
+// Names that the linker discards, or that tools add behind the compiler: they say nothing about a file.
+bool identifies_file(std::string_view name) {
+  constexpr auto discardable = std::to_array<std::string_view>(
+      {"__exitcall_", "__brk_reservation_fn_", "__addressable_", "__UNIQUE_ID_", ".L", "__pfx_", "__cfi_", "__kstrtab",
+       "__ksymtab_", "__crc_", "__export_symbol_", "__initcall_", "__func_stack_frame_non_standard_", "__kpatch_",
+       "__param_", "__setup_", "__mod_", "__this_module", "$"});
+  if (name.empty() || is_special_static(name) || is_local_label(name)) return false;
+  return std::none_of(discardable.begin(), discardable.end(),
+                      [&](std::string_view prefix) { return name.starts_with(prefix); });
+}
+
+// objtool knows these by name (tools/objtool: static calls, retpolines, return thunks).
+bool objtool_reads(std::string_view name) {
+  return name.starts_with("__SCT__") || name.starts_with("__SCK__") || name.starts_with("__x86_indirect_") ||
+         name.starts_with("__x86_return_") || name == "__fentry__";
+}
+
+}  // namespace
+
+Resolver::Resolver(const ParentObject& parent, std::string parent_name, const Symvers& symvers, const Object& orig,
+                   Diagnostics& diagnostics)
+    : parent_(parent), parent_name_(std::move(parent_name)), symvers_(symvers), orig_(orig), diagnostics_(diagnostics) {
+  for (uint32_t i = 1; i < orig.symbols().size(); ++i)
+    if (orig.symbols()[i].global()) orig_names_.emplace(orig.symbols()[i].name, SymbolId{i});
+}
+
+Reference Resolver::klp(uint32_t symbol) const {
+  const ParentSymbol& s = parent_.symbols()[symbol];
+  Reference reference;
+  reference.kind = Reference::Kind::klp;
+  reference.name = s.name;
+  reference.owner = parent_name_;
+  reference.sympos = parent_.sympos(symbol);
+  reference.symbol = &s;
+  if (objtool_reads(s.name)) {
+    reference.real_name = true;
+  } else if (parent_name_ == "vmlinux" && s.type == SymbolType::function && s.binding != SymbolBinding::local &&
+             reference.sympos == 0) {
+    reference.real_name = reference.global_placeholder = true;
+  }
+  return reference;
+}
+
+std::optional<Reference> Resolver::exported(std::string_view name) const {
+  const Export* found = symvers_.find(name);
+  if (found == nullptr) return std::nullopt;
+  Reference reference;
+  reference.name = name;
+  reference.name_space = found->name_space;
+  if (found->owner == "vmlinux") return reference;
+  reference.kind = Reference::Kind::klp;
+  reference.owner = std::string{std::string_view{found->owner}.substr(found->owner.rfind('/') + 1)};
+  std::replace(reference.owner.begin(), reference.owner.end(), '-', '_');
+  return reference;
+}
+
+std::optional<uint32_t> Resolver::find_global(std::string_view name) const {
+  for (uint32_t id : parent_.named(name))
+    if (parent_.symbols()[id].binding != SymbolBinding::local) return id;
+  return std::nullopt;
+}
+
+std::vector<std::string_view> Resolver::local_names(uint32_t file) const {
+  std::vector<std::string_view> names;
+  for (const Symbol& s : orig_.symbols()) {
+    if (s.global() || s.file != file || s.section == no_section || !identifies_file(s.name)) continue;
+    if (s.type == SymbolType::function || s.type == SymbolType::object) names.push_back(s.name);
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+std::vector<std::string_view> Resolver::group_names(const FileGroup& group) const {
+  std::vector<std::string_view> names;
+  for (uint32_t i = group.first; i < group.first + group.count; ++i) {
+    const ParentSymbol& s = parent_.symbols()[i];
+    if ((s.type == SymbolType::function || s.type == SymbolType::object) && identifies_file(s.name))
+      names.push_back(s.name);
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+// The groups of the parent that match the file's locals in both directions. Clones (names with a dot) may differ
+// between a compile with function sections and one without; they count only when nothing else tells groups apart.
+const std::vector<uint32_t>& Resolver::groups_of(uint32_t file) {
+  auto [it, fresh] = groups_.try_emplace(file);
+  if (!fresh) return it->second;
+  const std::vector<std::string_view> wanted = local_names(file);
+  auto plain = [](std::vector<std::string_view> names) {
+    std::erase_if(names, [](std::string_view name) { return name.find('.') != std::string_view::npos; });
+    return names;
+  };
+  std::vector<uint32_t> exact, close;
+  for (uint32_t g = 0; g < parent_.files().size(); ++g) {
+    const FileGroup& group = parent_.files()[g];
+    if (group.name != orig_.file_name(file)) continue;
+    const std::vector<std::string_view> names = group_names(group);
+    if (names == wanted)
+      exact.push_back(g);
+    else if (plain(names) == plain(wanted))
+      close.push_back(g);
+  }
+  it->second = exact.empty() ? close : exact;
+  return it->second;
+}
+
+std::optional<uint32_t> Resolver::find_local(SymbolId id) {
+  const Symbol& s = orig_.symbol(id);
+  std::vector<uint32_t> candidates;
+  for (uint32_t symbol : parent_.named(s.name))
+    if (parent_.symbols()[symbol].binding == SymbolBinding::local && parent_.symbols()[symbol].type == s.type)
+      candidates.push_back(symbol);
+  if (candidates.size() == 1 && parent_.named(s.name).size() == 1) return candidates.front();
+  if (candidates.empty()) {
+    diagnostics_.refuse("missing", s.name, fmt::format("is not among the symbols of {}", parent_name_));
+    return std::nullopt;
+  }
+  std::vector<uint32_t> found;
+  const std::vector<uint32_t>& groups = groups_of(s.file);
+  for (uint32_t symbol : candidates)
+    if (std::find(groups.begin(), groups.end(), parent_.symbols()[symbol].file) != groups.end())
+      found.push_back(symbol);
+  if (found.size() == 1) return found.front();
+  std::string list;
+  for (uint32_t symbol : found.empty() ? candidates : found) {
+    const ParentSymbol& c = parent_.symbols()[symbol];
+    list += fmt::format("{}{:#x} of {}", list.empty() ? "" : ", ", c.value,
+                        c.file == ParentSymbol::no_file ? "?" : parent_.files()[c.file].name);
+  }
+  diagnostics_.refuse("ambiguous", s.name, fmt::format("may be any of these symbols of {}: {}", parent_name_, list));
+  return std::nullopt;
+}
+
+std::optional<Reference> Resolver::defined(SymbolId id) {
+  const Symbol& s = orig_.symbol(id);
+  if (!s.global()) {
+    const auto found = find_local(id);
+    return found ? std::optional{klp(*found)} : std::nullopt;
+  }
+  const auto found = find_global(s.name);
+  if (parent_name_ == "vmlinux")
+    if (auto reference = exported(s.name); reference && reference->kind == Reference::Kind::plain) {
+      if (found) reference->symbol = &parent_.symbols()[*found];
+      return reference;
+    }
+  if (found) return klp(*found);
+  diagnostics_.refuse("missing", s.name, fmt::format("is not among the symbols of {}", parent_name_));
+  return std::nullopt;
+}
+
+std::optional<Reference> Resolver::undefined(std::string_view name) {
+  const auto found = find_global(name);
+  // A module's own symbol comes before an export of the same name, as the linker had it.
+  const bool defined_in_parent = found && parent_.symbols()[*found].defined();
+  if (parent_name_ != "vmlinux" && defined_in_parent) return klp(*found);
+  if (auto reference = exported(name)) {
+    if (defined_in_parent) reference->symbol = &parent_.symbols()[*found];
+    return reference;
+  }
+  if (defined_in_parent) return klp(*found);
+  Reference reference;
+  reference.name = name;
+  reference.unknown = true;
+  return reference;
+}
+
+std::optional<Reference> Resolver::named(std::string_view name) {
+  const auto found = orig_names_.find(name);
+  if (found != orig_names_.end() && orig_.symbol(found->second).section != no_section) return defined(found->second);
+  return undefined(name);
+}
+
+}  // namespace kpatch

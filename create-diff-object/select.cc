@@ -1,0 +1,461 @@
+// Selection: from the roots (changed functions, new global functions, callbacks) along the relocations.
+//
+//   meminfo_proc_show   changed                         root: its section is copied
+//     → show_val_kb     unchanged twin                  stays in the kernel: a reference
+//     → "MemTotal: "    string                          copied, that string alone
+//     → patch_count     new static variable             copied
+//     → descriptor.3    dynamic debug                   copied, always fresh
+//     ← __bug_table[7]  refers to meminfo_proc_show     the entry is copied
+//
+// Nothing else comes along. What changed but cannot be copied is refused here: init code, data that already runs,
+// functions that ftrace cannot redirect.
+
+#include "create-diff-object/select.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <deque>
+
+#include "create-diff-object/arch.h"
+#include "create-diff-object/markers.h"
+
+namespace kpatch {
+namespace {
+
+class Selector {
+ public:
+  Selector(const Pair& pair, const Comparison& comparison, Diagnostics& diagnostics)
+      : pair_(pair),
+        orig_(pair.orig),
+        patched_(pair.patched),
+        comparison_(comparison),
+        diagnostics_(diagnostics),
+        markers_(read_markers(patched_)),
+        taken_(patched_.sections().size()) {}
+
+  Selection run() {
+    check_vanished_exports();
+    for (uint32_t i = 1; i < patched_.symbols().size(); ++i) add_root(SymbolId{i});
+    for (const Markers::Entry& entry : markers_.callbacks) add_callback(entry);
+    check_ignored();
+    while (!work_.empty()) {
+      const Chunk chunk = work_.front();
+      work_.pop_front();
+      follow(chunk);
+    }
+    check_lost_statics();
+    finish();
+    return std::move(result_);
+  }
+
+ private:
+  std::string_view name(SymbolId id) const { return patched_.symbol(id).name; }
+
+  SymbolId outermost(SymbolId id) const {
+    while (comparison_.parents[index(id)] != no_symbol) id = comparison_.parents[index(id)];
+    return id;
+  }
+
+  bool ignored(SymbolId id) {
+    for (SymbolId s = id;; s = comparison_.parents[index(s)]) {
+      if (markers_.ignored_functions.contains(s)) {
+        used_ignores_.insert(s);
+        return true;
+      }
+      if (comparison_.parents[index(s)] == no_symbol) break;
+    }
+    const std::string section{patched_.section(patched_.symbol(id).section).name};
+    if (!markers_.ignored_sections.contains(section)) return false;
+    used_ignored_sections_.insert(section);
+    return true;
+  }
+
+  // One name for each place: the kernel must not be given two patch entries for the same code.
+  bool is_alias(SymbolId id) const {
+    const Symbol& s = patched_.symbol(id);
+    if (!s.function() || s.section == no_section) return false;
+    const Section& home = patched_.section(s.section);
+    if (home.owner != no_symbol && patched_.symbol(home.owner).value == s.value) return id != home.owner;
+    for (SymbolId other : home.symbols)
+      if (other < id && patched_.symbol(other).function() && patched_.symbol(other).value == s.value) return true;
+    return false;
+  }
+
+  void add_root(SymbolId id) {
+    const Symbol& s = patched_.symbol(id);
+    const Status status = comparison_.of(id);
+    if (status == Status::absent || status == Status::same || is_alias(id)) {
+      if (!markers_.forced.contains(id)) return;
+    }
+    if (status == Status::lines_only && !markers_.forced.contains(id)) {
+      result_.lines_only.push_back(id);
+      return;
+    }
+    const bool forced = markers_.forced.contains(id) && status != Status::added;
+    if (!forced && status != Status::changed && status != Status::added) return;
+    if (ignored(id)) return;
+    if (!s.function()) {
+      if (status == Status::changed) refuse_data(id);
+      return;
+    }
+    if (status == Status::added) {
+      // A new global can be what another object of the patch calls. New local ones come when something needs them.
+      if (s.global() && patched_.section(s.section).kind != SectionKind::init) include(id, "new global function");
+      return;
+    }
+    add_changed(id, forced ? "forced by the patch" : comparison_.reason[index(id)]);
+  }
+
+  void add_changed(SymbolId id, const std::string& reason) {
+    const Symbol& s = patched_.symbol(id);
+    const Section& home = patched_.section(s.section);
+    if (home.kind == SectionKind::init) {
+      diagnostics_.refuse("init-code", s.name,
+                          fmt::format("lies in {}, which has already run or is gone when a livepatch is loaded: {}",
+                                      home.name, reason));
+      return;
+    }
+    const SymbolId twin = pair_.twins.orig(id);
+    const SymbolId parent = comparison_.parents[index(id)];
+    const bool traced = has_ftrace_site(orig_, pair_.orig_layout, twin);
+    if (!traced && parent != no_symbol) {
+      // a part: comes with its parent, which compare() marked as changed
+      include(id, reason);
+      return;
+    }
+    if (!traced) {
+      diagnostics_.refuse(
+          "no-ftrace", s.name,
+          fmt::format("has no ftrace site ({}), so that it can't be redirected: {}; patch its callers "
+                      "instead",
+                      home.name.starts_with(".text") ? "notrace, or its file is not traced" : home.name, reason));
+      return;
+    }
+    if (!include(id, reason)) return;
+    result_.functions.push_back(id);
+    // Its parts are new code as much as it is.
+    for (SymbolId part : parts_of(id)) include(part, fmt::format("part of {}", s.name));
+  }
+
+  const std::vector<SymbolId>& parts_of(SymbolId id) {
+    if (parts_.empty()) {
+      parts_.resize(patched_.symbols().size());
+      for (uint32_t i = 1; i < comparison_.parents.size(); ++i)
+        if (comparison_.parents[i] != no_symbol && is_cold_part(patched_.symbols()[i].name))
+          parts_[index(comparison_.parents[i])].push_back(SymbolId{i});
+    }
+    return parts_[index(id)];
+  }
+
+  // Includes the symbol's bytes; false when that was refused.
+  bool include(SymbolId id, std::string reason) {
+    const Symbol& s = patched_.symbol(id);
+    if (s.common) {
+      diagnostics_.refuse("data-init", s.name, "is a common symbol: compile with -fno-common");
+      return false;
+    }
+    const Section& home = patched_.section(s.section);
+    const Object::Extent extent = patched_.extent(id);
+    if (s.function() && home.owner == no_symbol && patched_.arch().escapes != nullptr &&
+        patched_.arch().escapes(home.contents, extent.begin, extent.end)) {
+      diagnostics_.refuse(
+          "shared-section", s.name,
+          fmt::format("shares section {} with code that it branches to, and can't be taken out of it", home.name));
+      return false;
+    }
+    // An object of size zero, or a label in shared data, has no extent of its own.
+    if (extent.begin == extent.end && home.owner == no_symbol && s.function()) {
+      diagnostics_.refuse("shared-section", s.name, fmt::format("has no size in section {}", home.name));
+      return false;
+    }
+    add(Chunk{s.section, extent.begin, extent.end, id, std::move(reason)});
+    const SymbolId parent = comparison_.parents[index(id)];
+    if (s.function() && parent != no_symbol && is_cold_part(s.name) && comparison_.of(parent) == Status::added)
+      include(parent, fmt::format("parent of {}", s.name));
+    return true;
+  }
+
+  void add(Chunk chunk) {
+    auto& taken = taken_[index(chunk.section)];
+    auto [it, fresh] = taken.try_emplace(chunk.begin, chunk);
+    if (!fresh) {
+      if (it->second.end >= chunk.end) return;
+      it->second.end = chunk.end;
+    }
+    work_.push_back(std::move(chunk));
+  }
+
+  bool covered(SectionId section, uint64_t offset) const {
+    const auto& taken = taken_[index(section)];
+    auto after = taken.upper_bound(offset);
+    return after != taken.begin() && std::prev(after)->second.end > offset;
+  }
+
+  void follow(const Chunk& chunk) {
+    const Section& home = patched_.section(chunk.section);
+    for (const Relocation& r : patched_.relocations(chunk.section, chunk.begin, chunk.end)) need(chunk, r);
+    if ((home.flags & SHF_EXECINSTR_FLAG) == 0) return;
+    for (const TableEntry& entry : pair_.patched_layout.entries(chunk.section, chunk.begin, chunk.end)) {
+      const Section& table = patched_.section(entry.table);
+      if (table.name == ".discard.addressable") continue;  // keeps symbols alive, says nothing of code
+      if (table.kind == SectionKind::runtime_const) {
+        diagnostics_.refuse(
+            "runtime-const", where(chunk),
+            fmt::format("uses a runtime constant ({}), which is filled in only when the kernel boots", table.name));
+        continue;
+      }
+      add(Chunk{entry.table, entry.begin, entry.end, no_symbol, fmt::format("refers to {}", where(chunk))});
+    }
+  }
+
+  std::string where(const Chunk& chunk) const {
+    return std::string{chunk.symbol != no_symbol ? name(chunk.symbol) : patched_.section(chunk.section).name};
+  }
+
+  void need(const Chunk& chunk, const Relocation& r) {
+    const Target target = patched_.target(r);
+    const std::string reason = fmt::format("used by {}", where(chunk));
+    if (!patched_.arch().known_relocation(r.type)) {
+      diagnostics_.refuse("relocation", where(chunk), fmt::format("relocation type {} is not known", r.type));
+      return;
+    }
+    if (target.section == no_section) return;  // undefined: resolved when the output is written
+    const Section& home = patched_.section(target.section);
+    if (target.is_string) {
+      const auto begin = static_cast<uint64_t>(target.offset);
+      // A label of its own may be used with any index: keep all behind it.
+      const bool labelled = patched_.symbol(r.symbol).type != SymbolType::section;
+      add(Chunk{target.section, begin, labelled ? home.size : begin + target.string.size() + 1, no_symbol, reason});
+      return;
+    }
+    if (target.symbol == no_symbol) return need_unnamed(chunk, target, reason);
+    need_symbol(chunk, target, home, reason);
+  }
+
+  void need_symbol(const Chunk& chunk, const Target& target, const Section& home, const std::string& reason) {
+    const Symbol& s = patched_.symbol(target.symbol);
+    if (target.symbol == chunk.symbol || covered(target.section, s.value)) return;
+    switch (home.kind) {
+      case SectionKind::text:
+      case SectionKind::shared_text:
+        // a part that did not change still has to follow its parent's fresh code; entries in its middle
+        if (pair_.twins.orig(target.symbol) == no_symbol) {
+          include(target.symbol, reason);
+        } else if (target.offset != 0 && comparison_.parents[index(target.symbol)] != no_symbol) {
+          include(target.symbol, reason);
+        }
+        return;
+      case SectionKind::init:
+        diagnostics_.refuse("init-code", where(chunk),
+                            fmt::format("refers to {} in {}, which is gone after boot", s.name, home.name));
+        return;
+      case SectionKind::once:
+      case SectionKind::verbose:
+        if (!s.global() || pair_.twins.orig(target.symbol) == no_symbol) include(target.symbol, reason);
+        return;
+      case SectionKind::data:
+      case SectionKind::rodata:
+      case SectionKind::bss:
+      case SectionKind::constants:
+      case SectionKind::strings:
+        need_data(target.symbol, home, reason);
+        return;
+      case SectionKind::table:
+        // an object placed in a table by name, for example .printk_index: the entry comes with its function
+        return;
+      case SectionKind::referred:
+        if (pair_.twins.orig(target.symbol) == no_symbol)
+          diagnostics_.refuse(
+              "new-table-entry", where(chunk),
+              fmt::format("needs {}, a new entry of {}, which a livepatch can't add", s.name, home.name));
+        return;
+      case SectionKind::pieces: {
+        const Object::Extent piece = pair_.patched_layout.piece(target.section, s.value);
+        add(Chunk{target.section, piece.begin, piece.end, no_symbol, reason});
+        return;
+      }
+      default:
+        diagnostics_.refuse("unknown-section", where(chunk),
+                            fmt::format("refers to {} in section {}, whose meaning is not known", s.name, home.name));
+    }
+  }
+
+  void need_data(SymbolId id, const Section& home, const std::string& reason) {
+    const Symbol& s = patched_.symbol(id);
+    if (pair_.twins.orig(id) != no_symbol) return;
+    if (pair_.twins.ambiguous[index(id)] && (home.flags & SHF_WRITE_FLAG) != 0) {
+      std::string candidates;
+      for (uint32_t o = 1; o < orig_.symbols().size(); ++o)
+        if (pair_.twins.patched(SymbolId{o}) == no_symbol && orig_.symbols()[o].section != no_section &&
+            symbol_stem(orig_.symbols()[o].name) == symbol_stem(s.name))
+          candidates += fmt::format("{}{}", candidates.empty() ? "" : ", ", orig_.symbols()[o].name);
+      diagnostics_.refuse("static-local", s.name,
+                          fmt::format("may be any of {} of the running kernel: its state would be lost", candidates));
+      return;
+    }
+    if (is_static_local(s.name) && !s.global() && (home.flags & SHF_WRITE_FLAG) != 0)
+      diagnostics_.add(Severity::warning, "static-local", s.name, "is new: it begins with its initial value");
+    include(id, reason);
+  }
+
+  void need_unnamed(const Chunk& chunk, const Target& target, const std::string& reason) {
+    const Section& home = patched_.section(target.section);
+    const auto offset = static_cast<uint64_t>(std::max<int64_t>(target.offset, 0));
+    switch (home.kind) {
+      case SectionKind::constants:
+        if (home.entry_size != 0 && offset < home.size) {
+          const uint64_t begin = offset - offset % home.entry_size;
+          add(Chunk{target.section, begin, begin + home.entry_size, no_symbol, reason});
+        }
+        return;
+      case SectionKind::pieces: {
+        const Object::Extent piece = pair_.patched_layout.piece(target.section, offset);
+        add(Chunk{target.section, piece.begin, piece.end, no_symbol, reason});
+        return;
+      }
+      case SectionKind::rodata:
+        // jump tables and unnamed initialisers: with -fdata-sections a section of the function's own
+        add(Chunk{target.section, 0, home.size, no_symbol, reason});
+        return;
+      case SectionKind::text:
+      case SectionKind::shared_text:
+        if (covered(target.section, offset)) return;
+        [[fallthrough]];
+      default:
+        diagnostics_.refuse(
+            home.kind == SectionKind::unknown ? "unknown-section" : "unnamed-data", where(chunk),
+            fmt::format("refers to section {}+{:#x}, where no symbol tells what it is", home.name, target.offset));
+    }
+  }
+
+  void refuse_data(SymbolId id) {
+    const Section& home = patched_.section(patched_.symbol(id).section);
+    if (home.kind == SectionKind::once || home.kind == SectionKind::verbose || home.kind == SectionKind::referred)
+      return;
+    diagnostics_.refuse(home.kind == SectionKind::init ? "init-code" : "data-init", name(id),
+                        fmt::format("lies in {} and is in use already: {}; use a callback or a shadow variable",
+                                    home.name, comparison_.reason[index(id)]));
+  }
+
+  void add_callback(const Markers::Entry& entry) {
+    const auto relocations = patched_.relocations(entry.section, entry.offset, entry.offset + 8);
+    if (relocations.empty()) return;
+    const Target target = patched_.target(relocations.front());
+    for (const Callback& other : result_.callbacks)
+      if (other.kind == entry.kind)
+        diagnostics_.refuse("callbacks", entry.kind,
+                            "two callbacks of this kind for one object: the kernel knows one of each");
+    if (target.symbol == no_symbol || target.section == no_section || !patched_.symbol(target.symbol).function()) {
+      diagnostics_.refuse("callbacks", entry.kind, "refers to no function of this object");
+      return;
+    }
+    include(target.symbol, fmt::format("{} callback", entry.kind));
+    result_.callbacks.push_back({entry.kind, entry.section, entry.offset});
+  }
+
+  void check_ignored() {
+    for (SymbolId id : markers_.ignored_functions)
+      if (!used_ignores_.contains(id))
+        diagnostics_.add(Severity::notice, "ignore", name(id), "is to be ignored, but did not change");
+    for (const std::string& section : markers_.ignored_sections)
+      if (!used_ignored_sections_.contains(section))
+        diagnostics_.add(Severity::notice, "ignore", section, "is to be ignored, but nothing in it changed");
+  }
+
+  // An export that comes or goes changes the table that other modules were linked with.
+  void check_vanished_exports() {
+    auto exports = [](const Object& object) {
+      std::set<std::string_view> names;
+      for (const Symbol& s : object.symbols())
+        for (std::string_view prefix : {std::string_view{"__ksymtab_"}, std::string_view{"__export_symbol_"}})
+          if (s.section != no_section && s.name.starts_with(prefix)) names.insert(s.name.substr(prefix.size()));
+      return names;
+    };
+    const auto before = exports(orig_), after = exports(patched_);
+    for (std::string_view symbol : before)
+      if (!after.contains(symbol) && orig_.sections().size() > 1)
+        diagnostics_.refuse("export", symbol, "is no longer exported: modules that use it would be left behind");
+    for (std::string_view symbol : after)
+      if (!before.contains(symbol))
+        diagnostics_.refuse("export", symbol, "is exported by the patch: a livepatch can't add exports");
+  }
+
+  // A static local that a changed function used, and that nothing uses any more or that has no twin: its state is lost.
+  void check_lost_statics() {
+    std::set<SymbolId> changed;
+    for (SymbolId id : result_.functions) changed.insert(pair_.twins.orig(id));
+    for (SymbolId function : changed) {
+      const Object::Extent extent = orig_.extent(function);
+      for (const Relocation& r : orig_.relocations(orig_.symbol(function).section, extent.begin, extent.end)) {
+        const Target target = orig_.target(r);
+        if (target.symbol == no_symbol || target.section == no_section) continue;
+        const Symbol& s = orig_.symbol(target.symbol);
+        if (s.global() || s.type != SymbolType::object || !is_static_local(s.name)) continue;
+        const Section& home = orig_.section(s.section);
+        if ((home.flags & SHF_WRITE_FLAG) == 0 || home.kind == SectionKind::once || home.kind == SectionKind::verbose)
+          continue;
+        if (pair_.twins.patched(target.symbol) == no_symbol)
+          diagnostics_.refuse("static-local", s.name,
+                              fmt::format("of {} is no longer there, or has another size: its state would be lost",
+                                          orig_.symbol(function).name));
+      }
+    }
+  }
+
+  void finish() {
+    for (auto& taken : taken_)
+      for (auto& [begin, chunk] : taken) {
+        if (!result_.chunks.empty()) {
+          Chunk& last = result_.chunks.back();
+          // overlapping pieces (a string and its tail) become one
+          if (last.section == chunk.section && chunk.begin < last.end) {
+            last.end = std::max(last.end, chunk.end);
+            continue;
+          }
+        }
+        result_.chunks.push_back(chunk);
+        if (chunk.symbol != no_symbol && patched_.symbol(chunk.symbol).function() &&
+            comparison_.of(chunk.symbol) == Status::added && !is_cold_part(name(chunk.symbol)))
+          result_.added.push_back(chunk.symbol);
+      }
+    auto by_name = [&](SymbolId a, SymbolId b) { return std::pair{name(a), a} < std::pair{name(b), b}; };
+    for (auto* list : {&result_.functions, &result_.added, &result_.lines_only})
+      std::sort(list->begin(), list->end(), by_name);
+  }
+
+  static constexpr uint64_t SHF_WRITE_FLAG = 1;      // ELF gABI, SHF_WRITE
+  static constexpr uint64_t SHF_EXECINSTR_FLAG = 4;  // ELF gABI, SHF_EXECINSTR
+
+  const Pair& pair_;
+  const Object& orig_;
+  const Object& patched_;
+  const Comparison& comparison_;
+  Diagnostics& diagnostics_;
+  Markers markers_;
+  Selection result_;
+  std::vector<std::map<uint64_t, Chunk>> taken_;  // by section, begin
+  std::deque<Chunk> work_;
+  std::vector<std::vector<SymbolId>> parts_;
+  std::set<SymbolId> used_ignores_;
+  std::set<std::string> used_ignored_sections_;
+};
+
+}  // namespace
+
+const Chunk* Selection::chunk_at(SectionId section, uint64_t offset) const {
+  auto after = std::upper_bound(chunks.begin(), chunks.end(), std::pair{section, offset},
+                                [](const std::pair<SectionId, uint64_t>& at, const Chunk& chunk) {
+                                  return at < std::pair{chunk.section, chunk.begin};
+                                });
+  if (after == chunks.begin()) return nullptr;
+  const Chunk& chunk = *(after - 1);
+  const bool inside = chunk.section == section && (offset < chunk.end || offset == chunk.begin);
+  return inside ? &chunk : nullptr;
+}
+
+Selection select(const Pair& pair, const Comparison& comparison, Diagnostics& diagnostics) {
+  return Selector(pair, comparison, diagnostics).run();
+}
+
+}  // namespace kpatch

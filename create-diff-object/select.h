@@ -1,0 +1,42 @@
+// What goes into the diff object: changed functions, what is new, and what those need.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "create-diff-object/compare.h"
+#include "create-diff-object/diagnostics.h"
+
+namespace kpatch {
+
+// A run of bytes of a patched section that is copied to the output.
+struct Chunk {
+  SectionId section;
+  uint64_t begin = 0, end = 0;
+  SymbolId symbol = no_symbol;  // whose extent it is, where it is one
+  std::string reason;           // why it is included
+};
+
+struct Callback {
+  std::string kind;   // "pre_patch", "post_patch", "pre_unpatch", "post_unpatch"
+  SectionId section;  // the marker section that holds the entry
+  uint64_t offset = 0;
+};
+
+struct Selection {
+  std::vector<Chunk> chunks;         // sorted by section and begin, disjoint
+  std::vector<SymbolId> functions;   // patched ids that get a patch entry, sorted by name
+  std::vector<SymbolId> added;       // new functions included, sorted by name
+  std::vector<SymbolId> lines_only;  // differ in line numbers alone: not patched
+  std::vector<Callback> callbacks;
+  std::vector<std::string> notices;
+
+  // The chunk that covers the place, or nullptr.
+  const Chunk* chunk_at(SectionId section, uint64_t offset) const;
+  bool nothing_to_do() const { return functions.empty() && added.empty() && callbacks.empty(); }
+};
+
+Selection select(const Pair& pair, const Comparison& comparison, Diagnostics& diagnostics);
+
+}  // namespace kpatch
