@@ -130,8 +130,7 @@ class Builder {
     for (SymbolId id : patched_.section(chunk.section).symbols) {
       const Symbol& s = patched_.symbol(id);
       if (s.value < chunk.begin || s.value > chunk.end || (s.value == chunk.end && s.value != chunk.begin)) continue;
-      if (s.name.empty() || is_prefix_symbol(s.name) || (is_local_label(s.name) && !is_special_static(s.name)))
-        continue;
+      if (s.name.empty() || (is_local_label(s.name) && !is_special_static(s.name))) continue;
       // A patched function becomes local: the kernel's own is the global one. What is new stays global.
       const bool existed = pair_.twins.orig(id) != no_symbol;
       const unsigned binding = !s.global() || existed             ? STB_LOCAL
