@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <mutex>
 #include <string>
 #include <string_view>
 
@@ -23,22 +24,36 @@ class Console {
     void note(std::string text);                  // shown behind the stage's name: "2 objects", "cached"
 
    private:
+    friend class Console;
     Console& console_;
     std::string name_;
     std::string note_;
     std::chrono::steady_clock::time_point start_;
+    std::chrono::steady_clock::time_point drawn_{};
+    std::string bar_;
     int exceptions_;
+    Stage* outer_ = nullptr;
   };
 
-  void info(std::string_view text);
-  void warning(std::string_view text);
-  void error(std::string_view text);
-  void debug(std::string_view text);   // shown from verbosity 1
+  // All of them may be called from any thread, also while a stage runs. Texts of several lines are fine.
+  void info(std::string_view text);      // stdout
+  void warning(std::string_view text);   // stderr, "warning: " before it
+  void error(std::string_view text);     // stderr, "error: " before it, unless the text names the kind itself
+  void debug(std::string_view text);     // stderr; shown from verbosity 1
+  unsigned verbosity() const { return verbosity_; }
 
  private:
   friend class Stage;
+  void say(std::FILE* to, std::string_view text);
+  void draw(Stage& stage);
+  std::string paint(bool on, std::string_view code, std::string_view text) const;
+
   unsigned verbosity_;
-  bool terminal_;
+  bool terminal_;      // stdout is one
+  bool colour_;
+  bool colour_errors_;
+  std::mutex mutex_;
+  Stage* stage_ = nullptr;
 };
 
 }  // namespace kpatch

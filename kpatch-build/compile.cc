@@ -1,0 +1,294 @@
+// Two compiles an object, and one for the proof
+//
+// Kbuild's command for fs/proc/meminfo.o is run as it is, in kbuild's own directory, but for four things:
+//
+//     gcc … -I SRC/include … SRC/fs/proc/meminfo.c       the kernel's
+//     gcc … -I VIEW/include … VIEW/fs/proc/meminfo.c     the patched source; -fmacro-prefix-map=SRC/= becomes VIEW/=, so
+//                                                        that __FILE__ stays "fs/proc/meminfo.c"
+//     -ffunction-sections -fdata-sections                one section a function, the unit of comparing
+//     -o, -MD -MF                                        our own files
+//     -include asm-generic/runtime-const.h               (x86 since 6.11, vmlinux's objects only) a runtime constant is an
+//         instruction with a placeholder that the kernel fills in once, at boot. In a module nobody would. The generic
+//         header has the same include guard and turns the constants into loads of the variables they come from.
+//
+// The dependency record proves that a patched compile read no original of a touched file; if it did, the view is made
+// complete and the unit compiled again. A unit that only includes a touched header is preprocessed first in both
+// trees: equal text is the same object, at a quarter of a compile's cost.
+#include "kpatch-build/compile.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+
+#include "support/error.h"
+
+namespace kpatch {
+namespace {
+
+namespace fs = std::filesystem;
+using std::string_view;
+
+bool of_patched_tree(Variant variant) { return variant == Variant::patched || variant == Variant::text_after; }
+bool preprocessed(Variant variant) { return variant == Variant::text_before || variant == Variant::text_after; }
+
+// No throw: a missing file is no text.
+std::string text_of(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+// The macro of the first #ifndef, an include guard.
+std::string guard_of(const fs::path& header) {
+  std::ifstream in(header);
+  for (std::string line; std::getline(in, line);) {
+    if (line.starts_with("#ifndef ")) return line.substr(8);
+  }
+  return {};
+}
+
+// One compile to run, and which unit it belongs to.
+struct Job {
+  size_t unit = 0;
+  Variant variant = Variant::original;
+  fs::path output;
+  fs::path dependencies;
+};
+
+class Compiler {
+ public:
+  Compiler(const CompileSettings& settings, Runner& runner)
+      : settings_(settings), runner_(runner), runtime_constants_(has_runtime_constants(settings.base.source)) {
+    fs::create_directories(settings_.directory);
+  }
+
+  Job job(size_t unit, Variant variant) const {
+    constexpr const char* suffixes[] = {"orig.o", "patched.o", "plain.o", "before.i", "after.i"};
+    const fs::path stem = settings_.directory / fmt::format("{}", unit);
+    fs::path output = stem;
+    output += fmt::format(".{}", suffixes[static_cast<int>(variant)]);
+    fs::path dependencies = output;
+    dependencies += ".d";
+    return {unit, variant, output, dependencies};
+  }
+
+  std::vector<CommandResult> run(std::span<const AffectedObject> objects, std::span<const Job> jobs,
+                                 const std::function<void(size_t, size_t)>& progress) {
+    std::vector<Command> commands;
+    commands.reserve(jobs.size());
+    for (const Job& job : jobs) {
+      const AffectedObject& object = objects[job.unit];
+      const bool ours = of_patched_tree(job.variant) || !object.original;
+      Command command;
+      command.directory = settings_.base.kbuild;
+      command.argv = compile_arguments(ours ? object.command : *object.original, job.variant, settings_, job.output,
+                                       job.dependencies, runtime_constants_);
+      commands.push_back(std::move(command));
+    }
+    return runner_.run_all(commands, settings_.jobs,
+                           [&](size_t done) { if (progress) progress(done, commands.size()); });
+  }
+
+  // The units whose patched variant read an original of a touched file, or failed for want of a file.
+  std::vector<Job> leaked(std::span<const Job> jobs, std::span<const CommandResult> results) const {
+    std::vector<Job> again;
+    for (size_t i = 0; i < jobs.size(); ++i) {
+      if (!of_patched_tree(jobs[i].variant)) continue;
+      const bool failed = !results[i].ok();
+      const bool misses_file = failed && results[i].output.find("No such file or directory") != std::string::npos;
+      const std::vector<std::string> files = read_dependencies(text_of(jobs[i].dependencies));
+      if (misses_file || settings_.view.leak(files, settings_.base.kbuild)) again.push_back(jobs[i]);
+    }
+    return again;
+  }
+
+  // Compiles, and once more with the complete view what read past it. Results in the order of jobs.
+  std::vector<CommandResult> run_proven(std::span<const AffectedObject> objects, const std::vector<Job>& jobs,
+                                        const std::function<void(size_t, size_t)>& progress) {
+    std::vector<CommandResult> results = run(objects, jobs, progress);
+    const std::vector<Job> again = leaked(jobs, results);
+    if (again.empty() || settings_.view.full()) {
+      refuse_leak(again, results, jobs);
+      return results;
+    }
+    settings_.view.make_full();
+    const std::vector<CommandResult> second = run(objects, again, {});
+    for (size_t i = 0; i < again.size(); ++i) {
+      const auto same = [&](const Job& job) { return job.output == again[i].output; };
+      results[static_cast<size_t>(std::find_if(jobs.begin(), jobs.end(), same) - jobs.begin())] = second[i];
+    }
+    refuse_leak(leaked(again, second), second, again);
+    return results;
+  }
+
+  // Messages speak of the patch's files, not of where the view lies.
+  [[noreturn]] void fail(const AffectedObject& object, const Job& job, const CommandResult& result) const {
+    std::string output = result.output;
+    for (const fs::path& root : {settings_.view.root(), settings_.base.source}) {
+      const std::string prefix = root.string() + "/";
+      for (size_t at = output.find(prefix); at != std::string::npos; at = output.find(prefix, at)) {
+        output.erase(at, prefix.size());
+      }
+    }
+    while (!output.empty() && output.back() == '\n') output.pop_back();
+    if (of_patched_tree(job.variant)) {
+      throw Error(fmt::format("{}\n>>> the patched {} does not compile; the whole log is in {}", output,
+                              object.command.source, runner_.log().string()));
+    }
+    throw Error(fmt::format("{}: the unpatched source does not compile\n{}\n>>> the whole log is in {}",
+                            object.command.source, output, runner_.log().string()));
+  }
+
+ private:
+  void refuse_leak(const std::vector<Job>& leaks, std::span<const CommandResult> results,
+                   std::span<const Job> jobs) const {
+    for (const Job& leak : leaks) {
+      const auto same = [&](const Job& job) { return job.output == leak.output; };
+      const size_t at = static_cast<size_t>(std::find_if(jobs.begin(), jobs.end(), same) - jobs.begin());
+      if (!results[at].ok()) continue;  // it misses a file: the compiler's own message is shown
+      throw Error(fmt::format("{}: an include leads out of the patched tree to an unpatched file",
+                              settings_.view.leak(read_dependencies(text_of(leak.dependencies)),
+                                                  settings_.base.kbuild).value_or(leak.output.string())));
+    }
+  }
+
+  const CompileSettings& settings_;
+  Runner& runner_;
+  bool runtime_constants_;
+};
+
+bool drops(string_view argument) {
+  return argument.starts_with("-Wp,-MMD,") || argument.starts_with("-Wp,-MD,") || argument == "-c";
+}
+
+}  // namespace
+
+std::vector<std::string> compile_arguments(const CompileCommand& command, Variant variant,
+                                           const CompileSettings& settings, const fs::path& output,
+                                           const fs::path& dependencies, bool plain_runtime_constants) {
+  const std::vector<std::string>& theirs = command.arguments;
+  KPATCH_ASSERT(theirs.size() >= 3);
+  std::vector<std::string> ours;
+  bool module = false;
+  for (size_t i = 0; i + 1 < theirs.size(); ++i) {
+    if (theirs[i] == "-o") {
+      ++i;
+    } else if (!drops(theirs[i])) {
+      module |= theirs[i] == "-DMODULE";
+      ours.push_back(theirs[i]);
+    }
+  }
+  const bool sections = variant == Variant::original || variant == Variant::patched;
+  if (variant != Variant::plain) {
+    if (plain_runtime_constants && !module) ours.insert(ours.end(), {"-include", "asm-generic/runtime-const.h"});
+    ours.push_back("-I" + settings.author_headers.string());
+  }
+  if (sections) ours.insert(ours.end(), {"-ffunction-sections", "-fdata-sections"});
+  if (variant == Variant::plain) ours.push_back("-g0");  // code is compared, nothing else
+  if (preprocessed(variant)) ours.insert(ours.end(), {"-E", "-P"});
+  ours.insert(ours.end(), {"-MD", "-MF", dependencies.string()});
+  if (!preprocessed(variant)) ours.push_back("-c");
+  ours.insert(ours.end(), {"-o", output.string(), theirs.back()});
+  if (of_patched_tree(variant)) {
+    for (std::string& argument : ours) argument = settings.view.translate(argument);
+    // Debug information names the source's files, so that an unchanged object is equal byte by byte.
+    const auto source = ours.end() - 1;
+    ours.insert(source, fmt::format("-fdebug-prefix-map={}={}", settings.view.root().string(),
+                                    settings.base.source.string()));
+  }
+  return ours;
+}
+
+std::vector<std::string> read_dependencies(string_view text) {
+  std::vector<std::string> files;
+  const size_t colon = text.find(": ");
+  if (colon == string_view::npos) return files;
+  text.remove_prefix(colon + 2);
+  std::string file;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char next = i + 1 < text.size() ? text[i + 1] : '\n';
+    if (text[i] == '\\' && (next == ' ' || next == '#')) {
+      file += text[++i];
+    } else if (text[i] == '$' && next == '$') {
+      file += text[++i];
+    } else if (text[i] == '\\' && next == '\n') {
+      ++i;
+      if (!file.empty()) files.push_back(std::exchange(file, {}));
+    } else if (text[i] == ' ' || text[i] == '\n') {
+      if (!file.empty()) files.push_back(std::exchange(file, {}));
+      if (text[i] == '\n') break;
+    } else {
+      file += text[i];
+    }
+  }
+  if (!file.empty()) files.push_back(std::move(file));
+  return files;
+}
+
+bool has_runtime_constants(const fs::path& source) {
+  const std::string guard = guard_of(source / "arch/x86/include/asm/runtime-const.h");
+  return !guard.empty() && guard == guard_of(source / "include/asm-generic/runtime-const.h");
+}
+
+std::vector<AffectedObject> drop_equal_texts(std::vector<AffectedObject> objects, const CompileSettings& settings,
+                                             Runner& runner, const std::function<void(size_t, size_t)>& progress) {
+  Compiler compiler(settings, runner);
+  std::vector<Job> jobs;
+  for (size_t unit = 0; unit < objects.size(); ++unit) {
+    if (objects[unit].certain || !objects[unit].original) continue;
+    jobs.push_back(compiler.job(unit, Variant::text_before));
+    jobs.push_back(compiler.job(unit, Variant::text_after));
+  }
+  if (jobs.empty()) return objects;
+  const std::vector<CommandResult> results = compiler.run_proven(objects, jobs, progress);
+  std::vector<bool> equal(objects.size(), false);
+  for (size_t i = 0; i < jobs.size(); i += 2) {
+    if (!results[i].ok()) compiler.fail(objects[jobs[i].unit], jobs[i], results[i]);
+    if (!results[i + 1].ok()) compiler.fail(objects[jobs[i].unit], jobs[i + 1], results[i + 1]);
+    equal[jobs[i].unit] = text_of(jobs[i].output) == text_of(jobs[i + 1].output);
+    for (const Job& job : {jobs[i], jobs[i + 1]}) fs::remove(job.output);
+  }
+  std::vector<AffectedObject> kept;
+  for (size_t unit = 0; unit < objects.size(); ++unit) {
+    if (!equal[unit]) kept.push_back(std::move(objects[unit]));
+  }
+  return kept;
+}
+
+std::vector<ObjectPair> compile_pairs(std::span<const AffectedObject> objects, bool with_plain,
+                                      const CompileSettings& settings, Runner& runner,
+                                      const std::function<void(size_t, size_t)>& progress) {
+  Compiler compiler(settings, runner);
+  std::vector<Job> jobs;
+  for (size_t unit = 0; unit < objects.size(); ++unit) {
+    jobs.push_back(compiler.job(unit, Variant::patched));
+    if (!objects[unit].original) continue;
+    jobs.push_back(compiler.job(unit, Variant::original));
+    if (with_plain) jobs.push_back(compiler.job(unit, Variant::plain));
+  }
+  const std::vector<CommandResult> results = compiler.run_proven(objects, jobs, progress);
+  std::vector<ObjectPair> pairs(objects.size());
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    const Job& job = jobs[i];
+    if (!results[i].ok()) compiler.fail(objects[job.unit], job, results[i]);
+    ObjectPair& pair = pairs[job.unit];
+    if (job.variant == Variant::patched) pair.patched = job.output;
+    if (job.variant == Variant::original) pair.original = job.output;
+    if (job.variant == Variant::plain) pair.plain = job.output;
+  }
+  std::vector<ObjectPair> different;
+  for (size_t unit = 0; unit < objects.size(); ++unit) {
+    ObjectPair& pair = pairs[unit];
+    pair.command = objects[unit].command;
+    if (!objects[unit].original) {
+      pair.original = "/dev/null";
+    } else if (text_of(pair.original) == text_of(pair.patched)) {
+      continue;
+    }
+    different.push_back(std::move(pair));
+  }
+  return different;
+}
+
+}  // namespace kpatch

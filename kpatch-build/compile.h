@@ -1,0 +1,66 @@
+// Compiling the original and the patched object of each affected unit.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kpatch-build/affected.h"
+#include "kpatch-build/base.h"
+#include "kpatch-build/patched-view.h"
+#include "kpatch-build/runner.h"
+
+namespace kpatch {
+
+// How a unit is compiled for us.
+enum class Variant {
+  original,    // function and data sections, the source tree
+  patched,     // the same, the patched view
+  plain,       // the kernel's own flags, the source tree: what the proof compares with the shipped code
+  text_before, // preprocessed only, the source tree
+  text_after,  // preprocessed only, the patched view
+};
+
+struct CompileSettings {
+  const Base& base;
+  PatchedView& view;
+  std::filesystem::path directory;       // objects go here
+  std::filesystem::path author_headers;  // kpatch-macros.h
+  unsigned jobs = 1;
+};
+
+struct ObjectPair {
+  CompileCommand command;
+  std::filesystem::path original;  // /dev/null when the patch adds the object
+  std::filesystem::path patched;
+  std::filesystem::path plain;     // empty when the patch adds the object
+};
+
+// The compiler's argv for one variant: the kernel's own, but for the output, the dependency record (a Makefile
+// fragment at `dependencies`), and what the variant asks for. Runs in base.kbuild.
+std::vector<std::string> compile_arguments(const CompileCommand& command, Variant variant,
+                                           const CompileSettings& settings, const std::filesystem::path& output,
+                                           const std::filesystem::path& dependencies, bool plain_runtime_constants);
+
+// The files in a Makefile fragment as compilers write it ("x.o: a.c b.h \"); blanks and $ unescaped.
+std::vector<std::string> read_dependencies(std::string_view text);
+
+// True when loads of runtime constants may replace the placeholders that only vmlinux's boot fills in.
+bool has_runtime_constants(const std::filesystem::path& source);
+
+// Drops the units that only may be affected and whose text after preprocessing is the same in both trees.
+// Throws Error when the original can't be preprocessed.
+std::vector<AffectedObject> drop_equal_texts(std::vector<AffectedObject> objects, const CompileSettings& settings,
+                                             Runner& runner, const std::function<void(size_t, size_t)>& progress);
+
+// Compiles all pairs in parallel; those whose bytes are equal are left out of the result. Throws Error with the
+// compiler's own messages, which name the patch's files and lines.
+std::vector<ObjectPair> compile_pairs(std::span<const AffectedObject> objects, bool with_plain,
+                                      const CompileSettings& settings, Runner& runner,
+                                      const std::function<void(size_t, size_t)>& progress);
+
+}  // namespace kpatch

@@ -1,0 +1,37 @@
+// Which compiled units may read a header.
+#pragma once
+
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "kpatch-build/base.h"
+
+namespace kpatch {
+
+// Indices into `units` of those whose text may depend on one of the `touched` files (relative to the source;
+// they may be missing there, a patch adds headers too). Never too few; too many where an include is
+// conditional or its folder is ambiguous. Reads the source and the prepared kbuild folder, runs nothing.
+std::vector<size_t> units_that_may_include(const std::filesystem::path& source, const std::filesystem::path& kbuild,
+                                           std::span<const CompileCommand> units,
+                                           std::span<const std::string> touched);
+
+// The includes of one file's text, for the scan above and its tests.
+struct IncludeDirectives {
+  struct Named {
+    std::string name;
+    bool quoted = false;  // "x": the file's own folder is searched first
+  };
+  std::vector<Named> named;
+  std::vector<std::string> computed;                            // #include MACRO: the macro's name
+  bool opaque = false;                                          // #include of something that only a compiler can tell
+  std::vector<std::pair<std::string, Named>> include_macros;    // #define MACRO "x" or <x>
+  std::string trace_file;                                       // TRACE_INCLUDE_FILE, TRACE_SYSTEM without it
+  std::string trace_path;                                       // TRACE_INCLUDE_PATH
+};
+IncludeDirectives scan_includes(std::string_view text);
+
+}  // namespace kpatch

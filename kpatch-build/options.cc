@@ -1,0 +1,215 @@
+// Reading the command line
+//
+//     kpatch-build -s linux -c .config -j10 -o out/ fix.patch
+//
+// Boost.Program_options reads it; this file adds three things: -d may be repeated (the library takes a second switch
+// for an error, so they are counted before it sees them), paths in messages are the caller's own, and help is
+// grouped by what an option is about.
+#include "kpatch-build/options.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <boost/program_options.hpp>
+#include <iostream>
+#include <thread>
+
+#include "support/error.h"
+
+namespace kpatch {
+namespace {
+
+namespace po = boost::program_options;
+
+constexpr size_t longest_module_name = 55;
+
+struct Groups {
+  po::options_description kernel{"Which kernel"};
+  po::options_description build{"How to build"};
+  po::options_description result{"What comes out"};
+  po::options_description closer{"Looking closer"};
+};
+
+Groups describe() {
+  Groups g;
+  g.kernel.add_options()
+      ("sourcedir,s", po::value<std::string>()->value_name("DIR"),
+       "kernel source, never written to (default: the release's source package)")
+      ("config,c", po::value<std::string>()->value_name("FILE"),
+       "kernel config (default: the source's .config, or the release's config)")
+      ("vmlinux,v", po::value<std::string>()->value_name("FILE"),
+       "the vmlinux that runs, with symbols (default: the release's debug package; for an own kernel it is built "
+       "once and kept)")
+      ("archversion,a", po::value<std::string>()->value_name("VER"),
+       "kernel release, or a stock series such as 6.12-cloud: the newest in the archive (default: what vmlinux says, "
+       "or the running kernel)")
+      ("sourcerpm,r", po::value<std::string>()->value_name("FILE"), "source package (.src.rpm, .dsc)")
+      ("modules,m", po::value<std::string>()->value_name("DIR"), "the shipped modules (default: beside vmlinux)")
+      ("symvers", po::value<std::string>()->value_name("FILE"),
+       "the kernel's Module.symvers (default: from the headers package)");
+  g.build.add_options()
+      ("jobs,j", po::value<unsigned>()->value_name("N"), "parallel jobs (default: all processors)")
+      ("target,t", po::value<std::vector<std::string>>()->value_name("NAME")->composing(),
+       "only these kbuild targets, repeatable (default: vmlinux modules)")
+      ("full", po::bool_switch(),
+       "build the original and the patched kernel in full and compare every object")
+      ("ignore-whitespace", po::bool_switch(),
+       "apply patches whose white space differs from the source's")
+      ("ack", po::value<std::vector<std::string>>()->value_name("RULE")->composing(),
+       "accept one finding by its name, repeatable")
+      ("skip-compiler-check", po::bool_switch(), "go on with another compiler than the kernel's")
+      ("skip-proof", po::bool_switch(),
+       "don't prove that the compiled code is the code that runs (recorded in the module)");
+  g.result.add_options()
+      ("name,n", po::value<std::string>()->value_name("NAME"), "module name (default: livepatch-PATCH)")
+      ("output,o", po::value<std::string>()->value_name("DIR"), "where the .ko goes; made if missing (default: here)")
+      ("non-replace,R", po::bool_switch(), "don't replace livepatches that are loaded already")
+      ("report", po::value<std::string>()->value_name("FILE"), "write what changed and why (.json)")
+      ("explain", po::bool_switch(), "print what changed and why");
+  g.closer.add_options()
+      ("debug,d", "say more; repeat it for every command that runs")
+      ("skip-cleanup", po::bool_switch(), "keep the scratch directory")
+      ("version", "print the version")
+      ("help,h", "print this help");
+  return g;
+}
+
+void print_help(const Groups& groups) {
+  std::cout << "Usage: kpatch-build [options] PATCH...\n"
+               "Builds one livepatch module from source patches, for a kernel that runs.\n\n"
+            << groups.kernel << '\n'
+            << groups.build << '\n'
+            << groups.result << '\n'
+            << groups.closer
+            << "\nExit status: 0 built; 1 error; 2 the change can't be patched; 3 no functional change.\n"
+               "Manual: kpatch-build(1)\n";
+}
+
+po::parsed_options parse(int argc, const char* const* argv, const po::options_description& all) {
+  po::options_description with_patches;
+  with_patches.add(all).add_options()("patch", po::value<std::vector<std::string>>());
+  po::positional_options_description positional;
+  positional.add("patch", -1);
+  namespace style = po::command_line_style;
+  const int no_guessing = style::unix_style & ~style::allow_guessing;
+  po::parsed_options parsed =
+      po::command_line_parser(argc, argv).options(with_patches).positional(positional).style(no_guessing).run();
+  parsed.description = nullptr;
+  return parsed;
+}
+
+template <typename T, typename Target>
+void take(const po::variables_map& values, const char* name, Target& into) {
+  if (auto it = values.find(name); it != values.end()) into = it->second.as<T>();
+}
+
+Options fill(const po::variables_map& values) {
+  Options o;
+  std::vector<std::string> patches;
+  take<std::vector<std::string>>(values, "patch", patches);
+  o.patches.assign(patches.begin(), patches.end());
+  take<std::string>(values, "sourcedir", o.source);
+  take<std::string>(values, "config", o.config);
+  take<std::string>(values, "vmlinux", o.vmlinux);
+  take<std::string>(values, "archversion", o.archversion);
+  take<std::string>(values, "sourcerpm", o.source_package);
+  take<std::string>(values, "modules", o.modules);
+  take<std::string>(values, "symvers", o.symvers);
+  o.jobs = std::max(1U, std::thread::hardware_concurrency());
+  take<unsigned>(values, "jobs", o.jobs);
+  take<std::vector<std::string>>(values, "target", o.targets);
+  take<bool>(values, "full", o.full);
+  take<bool>(values, "ignore-whitespace", o.ignore_whitespace);
+  take<std::vector<std::string>>(values, "ack", o.acknowledged);
+  take<bool>(values, "skip-compiler-check", o.skip_compiler_check);
+  take<bool>(values, "skip-proof", o.skip_proof);
+  take<std::string>(values, "name", o.name);
+  take<std::string>(values, "output", o.output);
+  o.replace = !values["non-replace"].as<bool>();
+  take<std::string>(values, "report", o.report);
+  take<bool>(values, "explain", o.explain);
+  take<bool>(values, "skip-cleanup", o.skip_cleanup);
+  return o;
+}
+
+void check(const Options& o) {
+  if (o.patches.empty()) throw Error("no patch file is named; usage: kpatch-build [options] PATCH... (see --help)");
+  if (o.jobs == 0) throw Error("--jobs 0: at least one job is needed");
+  if (!o.report.empty() && o.report.extension() != ".json") {
+    throw Error(fmt::format("{}: reports are written as .json", o.report.string()));
+  }
+}
+
+}  // namespace
+
+std::optional<Options> parse_options(int argc, const char* const* argv) {
+  const Groups groups = describe();
+  po::options_description all;
+  all.add(groups.kernel).add(groups.build).add(groups.result).add(groups.closer);
+  try {
+    po::parsed_options parsed = parse(argc, argv, all);
+    const auto is = [](std::string_view key) {
+      return [key](const po::option& option) { return option.string_key == key; };
+    };
+    const auto debug = std::count_if(parsed.options.begin(), parsed.options.end(), is("debug"));
+    std::erase_if(parsed.options, is("debug"));
+    if (std::any_of(parsed.options.begin(), parsed.options.end(), is("help"))) {
+      print_help(groups);
+      return std::nullopt;
+    }
+    if (std::any_of(parsed.options.begin(), parsed.options.end(), is("version"))) {
+      std::cout << "kpatch-build " KPATCH_VERSION "\n";
+      return std::nullopt;
+    }
+    po::options_description with_patches;
+    with_patches.add(all).add_options()("patch", po::value<std::vector<std::string>>());
+    parsed.description = &with_patches;
+    po::variables_map values;
+    po::store(parsed, values);
+    po::notify(values);
+    Options options = fill(values);
+    options.debug = static_cast<unsigned>(debug);
+    check(options);
+    return options;
+  } catch (const po::error& e) {
+    throw Error(fmt::format("{} (see --help)", e.what()));
+  }
+}
+
+std::string module_name(const std::string& given, const std::vector<std::filesystem::path>& patches) {
+  std::string name = given;
+  if (name.empty()) {
+    if (patches.size() == 1) {
+      const std::filesystem::path& file = patches.front();
+      const std::string extension = file.extension().string();
+      const bool known = extension == ".patch" || extension == ".diff";
+      name = "livepatch-" + (known ? file.stem() : file.filename()).string();
+    } else {
+      name = "livepatch-patch";
+    }
+  }
+  for (char& c : name) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+    if (!plain) c = '-';
+  }
+  if (name.size() > longest_module_name) name.resize(longest_module_name);
+  if (name.find_first_not_of('-') == std::string::npos) {
+    throw Error(fmt::format("'{}' is no name for a module: no letter or digit is in it", given));
+  }
+  return name;
+}
+
+std::string options_summary(const Options& o) {
+  std::string summary;
+  const auto add = [&](const std::string& word) { summary += (summary.empty() ? "" : " ") + word; };
+  if (!o.replace) add("--non-replace");
+  if (o.full) add("--full");
+  for (const std::string& target : o.targets) add("--target=" + target);
+  if (o.ignore_whitespace) add("--ignore-whitespace");
+  for (const std::string& rule : o.acknowledged) add("--ack=" + rule);
+  if (o.skip_compiler_check) add("--skip-compiler-check");
+  if (o.skip_proof) add("--skip-proof");
+  return summary;
+}
+
+}  // namespace kpatch

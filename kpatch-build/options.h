@@ -1,0 +1,53 @@
+// The command line of kpatch-build.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace kpatch {
+
+struct Options {
+  std::vector<std::filesystem::path> patches;  // in the order in which they apply
+  // The kernel. Empty: found by release.
+  std::filesystem::path source;
+  std::filesystem::path config;
+  std::filesystem::path vmlinux;
+  std::filesystem::path source_package;
+  std::filesystem::path modules;
+  std::filesystem::path symvers;
+  std::string archversion;
+  // The build.
+  unsigned jobs = 1;
+  std::vector<std::string> targets;  // empty: vmlinux and modules
+  bool full = false;
+  bool ignore_whitespace = false;
+  std::vector<std::string> acknowledged;  // names of findings that the caller accepts
+  bool skip_compiler_check = false;
+  bool skip_proof = false;
+  // The result.
+  std::string name;  // as given; empty: made from the patches
+  std::filesystem::path output = ".";
+  bool replace = true;
+  std::filesystem::path report;
+  bool explain = false;
+  // Looking closer.
+  unsigned debug = 0;
+  bool skip_cleanup = false;
+};
+
+// Reads the command line. Empty: --help or --version was asked for and has been printed.
+// Throws Error when an option is unknown, lacks its value, or no patch is named.
+std::optional<Options> parse_options(int argc, const char* const* argv);
+
+// The module's name: `given`, or "livepatch-" and the patch's name ("livepatch-patch" for several); every other
+// character than letters, digits, '_' and '-' becomes '-', at most 55 characters (kernel: MODULE_NAME_LEN).
+// Throws Error when nothing usable is left.
+std::string module_name(const std::string& given, const std::vector<std::filesystem::path>& patches);
+
+// The same options as one line for modinfo: those that shape the result, without paths.
+std::string options_summary(const Options& options);
+
+}  // namespace kpatch

@@ -1,0 +1,60 @@
+// Reading patches: unified diffs as git, diff -u and mail programs write them.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace kpatch {
+
+struct Hunk {
+  unsigned old_start = 0;  // 1-based line in the old file; 0 when old_count is 0 and the file is new
+  unsigned old_count = 0;
+  unsigned new_start = 0;
+  unsigned new_count = 0;
+  unsigned line = 0;               // where its @@ stands in the patch, 1-based
+  std::vector<std::string> lines;  // each begins with ' ', '-' or '+'; without the newline
+  bool old_ends_open = false;      // "\ No newline at end of file" stood behind the last old line
+  bool new_ends_open = false;
+
+  std::vector<std::string_view> old_side() const;  // context and removed lines
+  std::vector<std::string_view> new_side() const;  // context and added lines
+};
+
+enum class FileChange { modify, create, remove, rename, copy };
+
+struct FilePatch {
+  FileChange change = FileChange::modify;
+  std::string old_path;  // as the patch has them, unquoted, time stamp and prefix still to be stripped
+  std::string new_path;
+  bool git = false;
+  unsigned line = 0;     // where it begins in the patch, 1-based
+  std::vector<Hunk> hunks;
+};
+
+struct PatchFile {
+  std::filesystem::path path;
+  std::vector<FilePatch> files;
+  std::vector<std::string> notes;  // what was mended on reading: carriage returns, indentation
+};
+
+// Reads one patch. Throws Error, naming file and line, when it can't be read, holds no change, is cut off in a hunk,
+// or is no unified diff (context diffs, combined diffs, binary patches).
+PatchFile read_patch(const std::filesystem::path& path);
+
+// The same from memory; `path` is for messages.
+PatchFile parse_patch(const std::filesystem::path& path, std::string_view text);
+
+// Strips the leading folder ("a/") where the paths carry one, decided against the source tree, and settles what each
+// file patch is. Throws Error for an absolute path, one with "..", or a file that is missing in the tree.
+// `exists` tells whether a file (path relative to the source) exists before this patch applies.
+void resolve_paths(PatchFile& patch, const std::function<bool(const std::string&)>& exists);
+
+// True when a path may be used below the source tree: relative, not empty, without "..".
+bool safe_path(std::string_view path);
+// The path without its first folder; empty when it has none.
+std::string strip_first(std::string_view path);
+
+}  // namespace kpatch

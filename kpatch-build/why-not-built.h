@@ -1,0 +1,16 @@
+// Why the configuration does not build a file.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace kpatch {
+
+// The option of the first Makefile line on the way from the file to the top that the config has switched off, as
+// "CONFIG_JFS_FS"; empty when no line tells.
+std::optional<std::string> missing_option(const std::filesystem::path& source, const std::filesystem::path& config,
+                                          std::string_view file);
+
+}  // namespace kpatch
