@@ -74,6 +74,8 @@ class Builder {
     return std::move(out_);
   }
 
+  const std::set<ReferenceReport>& references() const { return references_; }
+
  private:
   static constexpr uint32_t none = UINT32_MAX;
 
@@ -196,7 +198,7 @@ class Builder {
     uint64_t at = static_cast<uint64_t>(std::max<int64_t>(target.offset, 0));
     if (target.symbol != no_symbol) at = patched_.symbol(target.symbol).value;
     const Chunk* copy = selection_.chunk_at(target.section, at);
-    if (copy != nullptr && !points_to_replaced(chunk, r, target)) {
+    if (copy != nullptr && (!points_to_replaced(chunk, r, target) || copy_stands_in(chunk, target.symbol))) {
       inside(r, *copy, out);
       return true;
     }
@@ -215,6 +217,20 @@ class Builder {
       default:
         return patched_.arch().use_of(patched_, home, r) == Use::address;
     }
+  }
+
+  // Under IBT a pointer to the original is of no use when its ENDBR is not there: the copy has one.
+  bool copy_stands_in(const Chunk& chunk, SymbolId function) {
+    if (patched_.arch().starts_with_landing_pad == nullptr || !uses_landing_pads()) return false;
+    const auto reference = resolver_.defined(pair_.twins.orig(function));
+    if (!reference || reference->symbol == nullptr) return false;
+    if (reference->symbol->starts_with_endbr && !reference->symbol->endbr_sealed) return false;
+    diagnostics_.add(
+        Severity::warning, "sealed-endbr", where(chunk),
+        fmt::format("takes the address of {}, whose ENDBR is gone in the running kernel: it gets that of the "
+                    "new copy, and the two compare unequal",
+                    reference->name));
+    return true;
   }
 
   void inside(const Relocation& r, const Chunk& copy, OutputRelocation& out) {
@@ -261,6 +277,12 @@ class Builder {
     if (!reference->name_space.empty()) namespaces_.insert(reference->name_space);
     if (reference->name.starts_with("__SCT__")) static_calls_.insert(reference->name);
     out.symbol = external(*reference);
+    const bool is_klp = reference->kind == Reference::Kind::klp;
+    references_.insert({where(chunk), reference->name,
+                        is_klp               ? "klp"
+                        : reference->unknown ? "patch"
+                                             : "export",
+                        reference->owner, reference->sympos});
     if (reference->kind == Reference::Kind::klp)
       side_table_.push_back({out_section, out.offset, out.symbol, *reference});
     return true;
@@ -469,6 +491,7 @@ class Builder {
   std::unordered_map<std::string, uint64_t> string_offsets_;
   std::vector<SideEntry> side_table_;
   std::set<std::string> static_calls_, namespaces_;
+  std::set<ReferenceReport> references_;
   std::optional<bool> landing_pads_;
   uint32_t strings_ = none;
 };
@@ -476,8 +499,11 @@ class Builder {
 }  // namespace
 
 OutputObject build_output(const Pair& pair, const Selection& selection, Resolver& resolver, const ParentObject& parent,
-                          Diagnostics& diagnostics) {
-  return Builder(pair, selection, resolver, parent, diagnostics).run();
+                          Diagnostics& diagnostics, std::vector<ReferenceReport>& references) {
+  Builder builder(pair, selection, resolver, parent, diagnostics);
+  OutputObject object = builder.run();
+  references.assign(builder.references().begin(), builder.references().end());
+  return object;
 }
 
 }  // namespace kpatch

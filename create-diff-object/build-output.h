@@ -5,14 +5,16 @@
 #include <string>
 
 #include "create-diff-object/diagnostics.h"
+#include "create-diff-object/differ.h"
 #include "create-diff-object/output-object.h"
 #include "create-diff-object/resolve.h"
 #include "create-diff-object/select.h"
 
 namespace kpatch {
 
-// Refuses what no relocation can express; the result is then of no use.
+// Refuses what no relocation can express; the result is then of no use. references: how each reference to something
+// outside the output is resolved, sorted, each once.
 OutputObject build_output(const Pair& pair, const Selection& selection, Resolver& resolver, const ParentObject& parent,
-                          Diagnostics& diagnostics);
+                          Diagnostics& diagnostics, std::vector<ReferenceReport>& references);
 
 }  // namespace kpatch

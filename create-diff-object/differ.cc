@@ -9,6 +9,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "create-diff-object/arch.h"
 #include "create-diff-object/build-output.h"
 #include "create-diff-object/compare.h"
@@ -60,6 +62,11 @@ void describe(const Pair& pair, const Comparison& comparison, const Selection& s
     }
     result.included.push_back({std::string{name}, chunk.reason});
   }
+  auto key = [](const FunctionReport& f) { return std::pair{f.name, f.reason}; };
+  auto& list = result.included;
+  std::sort(list.begin(), list.end(), [&](const auto& a, const auto& b) { return key(a) < key(b); });
+  list.erase(std::unique(list.begin(), list.end(), [&](const auto& a, const auto& b) { return key(a) == key(b); }),
+             list.end());
   for (const Callback& callback : selection.callbacks) result.callbacks.push_back(callback.kind);
 }
 
@@ -88,7 +95,7 @@ DifferResult run_differ(const DifferInput& input) {
 
   if (!diagnostics.refused() && !selection.nothing_to_do()) {
     Resolver resolver(parent, input.parent_name, symvers, orig, diagnostics);
-    const OutputObject output = build_output(pair, selection, resolver, parent, diagnostics);
+    const OutputObject output = build_output(pair, selection, resolver, parent, diagnostics, result.references);
     if (!diagnostics.refused()) write_elf(output, input.output);
   }
   result.findings = diagnostics.sorted();

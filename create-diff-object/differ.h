@@ -1,6 +1,8 @@
 // One pair from objects to diff object: the stages in order.
 #pragma once
 
+#include <compare>
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <string>
@@ -25,6 +27,17 @@ struct FunctionReport {
   std::string reason;
 };
 
+// How a reference of the output to something outside it is resolved.
+struct ReferenceReport {
+  std::string from;     // function, object or section that refers
+  std::string to;       // the symbol's name in the kernel
+  std::string kind;     // "export", "klp", "patch" (defined by another object of the patch)
+  std::string owner;    // klp: where the symbol lives
+  unsigned sympos = 0;  // klp
+
+  auto operator<=>(const ReferenceReport&) const = default;
+};
+
 struct DifferResult {
   int exit_code = 0;                    // ExitCode
   std::vector<Finding> findings;        // sorted
@@ -33,6 +46,7 @@ struct DifferResult {
   std::vector<FunctionReport> lines_only;
   std::vector<FunctionReport> included;  // everything else that was copied, and why
   std::vector<std::string> callbacks;
+  std::vector<ReferenceReport> references;  // sorted, each once
 };
 
 // Reads, compares and writes input.output (only when something changed and nothing was refused). Throws Error for

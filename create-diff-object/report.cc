@@ -22,7 +22,15 @@ std::string text_report(const DifferResult& result, bool explain) {
   list("new function", result.added);
   list("line numbers only", result.lines_only);
   for (const std::string& kind : result.callbacks) fmt::format_to(out, "callback: {}\n", kind);
-  if (explain) list("included", result.included);
+  if (!explain) return text;
+  list("included", result.included);
+  for (const ReferenceReport& r : result.references) {
+    fmt::format_to(out, "reference: {} -> ", r.from);
+    if (r.kind == "klp")
+      fmt::format_to(out, "{}:{},{}\n", r.owner, r.to, r.sympos);
+    else
+      fmt::format_to(out, "{} ({})\n", r.to, r.kind);
+  }
   return text;
 }
 
@@ -33,6 +41,9 @@ std::string json_report(const DifferInput& input, const DifferResult& result) {
     for (const FunctionReport& f : list) array.push_back({{"name", f.name}, {"reason", f.reason}});
     return array;
   };
+  json references = json::array();
+  for (const ReferenceReport& r : result.references)
+    references.push_back({{"from", r.from}, {"to", r.to}, {"kind", r.kind}, {"owner", r.owner}, {"sympos", r.sympos}});
   json findings = json::array();
   for (const Finding& f : result.findings) {
     constexpr const char* severities[] = {"notice", "warning", "refusal"};
@@ -48,6 +59,7 @@ std::string json_report(const DifferInput& input, const DifferResult& result) {
                        {"lines_only", functions(result.lines_only)},
                        {"included", functions(result.included)},
                        {"callbacks", result.callbacks},
+                       {"references", references},
                        {"findings", findings}};
   return report.dump(2) + "\n";
 }
