@@ -10,25 +10,27 @@
 namespace kpatch {
 
 struct Base {
-  std::string release;                   // "6.12.117+deb12-cloud-amd64"
-  std::filesystem::path directory;       // the base's folder in the cache
-  std::filesystem::path source;          // the source tree that kbuild knows; ours, never the user's
-  std::filesystem::path kbuild;          // the prepared O= directory
-  std::filesystem::path config;          // the config it was prepared with
-  std::filesystem::path vmlinux;         // the vmlinux that runs, with symbols (and DWARF where there is)
-  std::filesystem::path vmlinux_index;   // lookup's index of it
-  std::filesystem::path symvers;         // Module.symvers, vmlinux and modules
-  std::filesystem::path modules;         // the folder below which the shipped .ko files lie ("kernel/net/…")
-  std::vector<std::string> compiler;     // the compiler's command, "gcc-12"
-  bool built_here = false;               // an own kernel: objects and .cmd records are in kbuild
+  std::string release;                  // "6.12.117+deb12-cloud-amd64"
+  std::filesystem::path directory;      // the base's folder in the cache
+  std::filesystem::path source;         // the source tree that kbuild knows; ours, never the user's
+  std::filesystem::path kbuild;         // the prepared O= directory
+  std::filesystem::path config;         // the config it was prepared with
+  std::filesystem::path vmlinux;        // the vmlinux that runs, with symbols (and DWARF where there is)
+  std::filesystem::path vmlinux_index;  // lookup's index of it
+  std::filesystem::path symvers;        // Module.symvers, vmlinux and modules
+  std::filesystem::path modules;        // shipped: modules / "net/netfilter/xt_comment.ko", or .ko.xz, .ko.gz, .ko.zst
+  std::filesystem::path debug_modules;  // the same with DWARF, uncompressed; empty when there are none
+  std::filesystem::path image;          // bzImage of this kernel where it is known, for tests in QEMU; or empty
+  std::vector<std::string> compiler;    // the compiler's command, "gcc-12"
+  bool built_here = false;              // an own kernel: objects and .cmd records are in kbuild
 };
 
 // How kbuild compiles one object of the base.
 struct CompileCommand {
-  std::string object;                    // as kbuild names it, relative to kbuild: "arch/x86/kvm/../../../virt/kvm/kvm_main.o"
-  std::string source;                    // relative to source, normalised: "virt/kvm/kvm_main.c"
-  std::string module;                    // empty for vmlinux, else the module's path without .ko: "net/netfilter/xt_comment"
-  std::vector<std::string> arguments;    // the compiler's argv, to be run in kbuild; ends with -c -o OBJECT SOURCE
+  std::string object;  // as kbuild names it, relative to kbuild: "arch/x86/kvm/../../../virt/kvm/kvm_main.o"
+  std::string source;  // relative to source, normalised: "virt/kvm/kvm_main.c"
+  std::string module;  // empty for vmlinux, else the module's path without .ko: "net/netfilter/xt_comment"
+  std::vector<std::string> arguments;  // the compiler's argv, to be run in kbuild; ends with -c -o OBJECT SOURCE
 };
 
 }  // namespace kpatch

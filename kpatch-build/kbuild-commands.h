@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -23,6 +24,9 @@ std::vector<CompileCommand> parse_commands(std::string_view make_output, const s
 // A make of the base that later runs must use: `make -C KBUILD CC=… KERNELRELEASE=… arguments`, the variables as the
 // base was made with. For external modules: {"M=DIR", "modules"}.
 Command kbuild_make(const Base& base, std::vector<std::string> arguments);
+
+// The shipped file of a module ("net/netfilter/xt_comment"): plain or compressed, or one whose `-` and `_` differ.
+std::optional<std::filesystem::path> module_file(const Base& base, std::string_view module);
 
 // What kbuild would compile for the folder (relative to the source, with its subfolders): sorted by object. Kept in
 // the base. Empty when the folder has no Makefile.
