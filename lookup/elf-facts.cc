@@ -47,7 +47,7 @@ T get(std::span<const std::byte> bytes, size_t at, bool big_endian) {
 
 class CodeFacts {
  public:
-  CodeFacts(ParentData& data, std::span<const Relocation> relocations) : data_(data), relocations_(relocations) {}
+  CodeFacts(ParentData& data, std::span<const ParentRelocation> relocations) : data_(data), relocations_(relocations) {}
 
   void run() {
     std::vector<Place> sites;
@@ -77,7 +77,7 @@ class CodeFacts {
   // Where the relocations of the named tables point. Any type will do: entries are absolute or relative to themselves.
   std::vector<Place> relocated(std::array<std::string_view, 2> tables) const {
     std::vector<Place> places;
-    for (const Relocation& relocation : relocations_) {
+    for (const ParentRelocation& relocation : relocations_) {
       if (relocation.section >= data_.sections.size() || relocation.symbol == 0) continue;
       std::string_view name = data_.sections[relocation.section].name;
       if (name.empty() || (name != tables[0] && name != tables[1])) continue;
@@ -103,7 +103,7 @@ class CodeFacts {
     for (uint64_t at = start; at + 8 <= stop; at += 8)
       if (uint64_t site = get<uint64_t>(section.bytes, at - section.address, data_.big_endian))
         places.push_back({0, site});
-    for (const Relocation& relocation : relocations_)
+    for (const ParentRelocation& relocation : relocations_)
       if (relocation.offset >= start && relocation.offset < stop)
         places.push_back({0, static_cast<uint64_t>(relocation.addend)});
     return places;
@@ -151,7 +151,7 @@ class CodeFacts {
   }
 
   ParentData& data_;
-  std::span<const Relocation> relocations_;
+  std::span<const ParentRelocation> relocations_;
 };
 
 }  // namespace
@@ -161,6 +161,8 @@ bool has_code_facts(const ParentData& data, std::string_view section) {
          (data.machine != EM_X86_64 && section == "__patchable_function_entries");
 }
 
-void set_code_facts(ParentData& data, std::span<const Relocation> relocations) { CodeFacts(data, relocations).run(); }
+void set_code_facts(ParentData& data, std::span<const ParentRelocation> relocations) {
+  CodeFacts(data, relocations).run();
+}
 
 }  // namespace kpatch

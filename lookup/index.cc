@@ -146,7 +146,7 @@ class Reader {
     read_files();
     data_.by_name = take<uint32_t>();
     for (uint32_t symbol : data_.by_name) check(symbol < data_.symbols.size());
-    for (const Name& entry : take<Name>()) data_.sections.push_back({name(entry), 0, 0, 0, {}});
+    for (const Name& entry : take<Name>()) data_.sections.push_back({name(entry), 0, 0, 0, 0, {}});
     data_.units.emplace();
     for (const Name& entry : take<Name>()) data_.units->names.push_back(name(entry));
     for (const StructEntry& entry : take<StructEntry>())

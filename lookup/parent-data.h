@@ -16,14 +16,6 @@
 
 namespace kpatch {
 
-struct ParentSection {
-  std::string_view name;
-  uint64_t address = 0;
-  uint64_t size = 0;
-  uint64_t flags = 0;                // SHF_*
-  std::span<const std::byte> bytes;  // empty when it has none in the file (SHT_NOBITS)
-};
-
 // What DWARF tells of a file as a whole.
 struct UnitFacts {
   std::string arena;                    // where the names lie
@@ -58,6 +50,7 @@ std::span<const std::string_view> special_structs();
 
 // The readers fill everything but by_name (and index_source, which only read_index sets) and throw Error.
 void read_elf(ParentData& data);
+std::vector<ParentRelocation> read_relocations(const ParentData& data, uint32_t section);
 void read_symbol_text(ParentData& data);
 void read_index(ParentData& data);
 void write_index(const ParentData& data, std::span<const std::pair<std::string_view, uint64_t>> struct_sizes,
@@ -68,14 +61,7 @@ bool looks_like_symbol_text(std::span<const std::byte> bytes);
 bool looks_like_index(std::span<const std::byte> bytes);
 
 // Sets has_ftrace_site, starts_with_endbr and endbr_sealed of the symbols of an ELF file (elf-facts.cc).
-struct Relocation {
-  uint32_t section;  // the section that it changes
-  uint64_t offset;   // in it; an address in vmlinux
-  uint32_t symbol;   // index into symbols, 0 for none
-  int64_t addend;
-  uint32_t type;
-};
-void set_code_facts(ParentData& data, std::span<const Relocation> relocations);
+void set_code_facts(ParentData& data, std::span<const ParentRelocation> relocations);
 
 // Sections whose relocations set_code_facts needs.
 bool has_code_facts(const ParentData& data, std::string_view section);

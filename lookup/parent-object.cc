@@ -185,6 +185,13 @@ std::string_view ParentObject::section_name(uint32_t section) const {
   return section < data_->sections.size() ? data_->sections[section].name : std::string_view();
 }
 
+std::span<const ParentSection> ParentObject::sections() const { return data_->sections; }
+
+std::vector<ParentRelocation> ParentObject::relocations(uint32_t section) const {
+  if (!data_->is_elf || !data_->relocatable) return {};
+  return read_relocations(*data_, section);
+}
+
 void ParentObject::write_index(const std::filesystem::path& path) const {
   std::vector<std::pair<std::string_view, uint64_t>> sizes;
   for (std::string_view name : special_struct_names)

@@ -43,6 +43,23 @@ struct FileGroup {
   uint32_t count = 0;
 };
 
+struct ParentSection {
+  std::string_view name;
+  uint64_t address = 0;
+  uint64_t size = 0;
+  uint64_t flags = 0;                // SHF_*
+  uint64_t entry_size = 0;           // of a table or of mergeable contents
+  std::span<const std::byte> bytes;  // empty when it has none in the file (SHT_NOBITS)
+};
+
+struct ParentRelocation {
+  uint32_t section = 0;  // the section that it changes
+  uint64_t offset = 0;   // in it; an address in vmlinux
+  uint32_t symbol = 0;   // index into symbols(), 0 for none
+  int64_t addend = 0;
+  uint32_t type = 0;  // R_*
+};
+
 // By what an index recognises the file that it was made from.
 struct IndexSource {
   uint64_t size = 0;     // bytes
@@ -106,6 +123,13 @@ class ParentObject {
 
   // Name of the ELF section of that index; empty for indices that are none, and for parents opened from text.
   std::string_view section_name(uint32_t section) const;
+
+  // By ELF section index. Opened from an index they have nothing but a name, from text there are none.
+  std::span<const ParentSection> sections() const;
+
+  // The relocations (RELA) of a section of a relocatable file that was opened as ELF, sorted by offset; else none.
+  // Read anew at each call. Throws Error when they are damaged.
+  std::vector<ParentRelocation> relocations(uint32_t section) const;
 
   // The file from which an index was made; empty unless this parent was opened from an index.
   const std::optional<IndexSource>& index_source() const;

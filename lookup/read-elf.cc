@@ -16,6 +16,7 @@
 #include <gelf.h>
 #include <libelf.h>
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 
@@ -33,6 +34,32 @@ struct ElfEnd {
 };
 using ElfHandle = std::unique_ptr<Elf, ElfEnd>;
 
+ElfHandle open_elf(std::span<const std::byte> bytes) {
+  elf_version(EV_CURRENT);
+  // libelf only reads from the image unless told otherwise (elf_update).
+  return ElfHandle(elf_memory(const_cast<char*>(reinterpret_cast<const char*>(bytes.data())), bytes.size()));
+}
+
+void append_relocations(const ParentData& data, Elf* elf, Elf_Scn* scn, std::vector<ParentRelocation>& relocations) {
+  GElf_Shdr header;
+  gelf_getshdr(scn, &header);
+  Elf_Data* table = elf_getdata(scn, nullptr);
+  size_t entry = gelf_fsize(elf, ELF_T_RELA, 1, EV_CURRENT);
+  bool sound = table != nullptr && header.sh_entsize == entry;
+  for (size_t i = 0; sound && i < header.sh_size / entry; ++i) {
+    GElf_Rela raw;
+    sound = gelf_getrela(table, i, &raw) != nullptr;
+    if (!sound) break;
+    uint32_t symbol = GELF_R_SYM(raw.r_info);
+    // .rela.dyn counts in .dynsym, which says nothing about .symtab; what matters there has no symbol.
+    if (!data.relocatable && symbol != 0) continue;
+    sound = symbol < data.symbols.size();
+    relocations.push_back(
+        {header.sh_info, raw.r_offset, symbol, raw.r_addend, static_cast<uint32_t>(GELF_R_TYPE(raw.r_info))});
+  }
+  if (!sound) throw Error(fmt::format("'{}': a damaged ELF file (relocations)", data.path.string()));
+}
+
 class ElfReader {
  public:
   explicit ElfReader(ParentData& data) : data_(data), bytes_(data.file.bytes()) {}
@@ -41,7 +68,7 @@ class ElfReader {
     open();
     read_sections();
     read_symbols();
-    read_relocations();
+    read_code_relocations();
     set_code_facts(data_, relocations_);
     read_banner();
     read_build_id();
@@ -57,9 +84,7 @@ class ElfReader {
     if (bytes_.size() < EI_NIDENT || std::memcmp(bytes_.data(), ELFMAG, SELFMAG) != 0)
       fail("neither an ELF file nor the output of readelf -s --wide nor an index");
     if (static_cast<uint8_t>(bytes_[EI_CLASS]) == ELFCLASS32) fail("32-bit ELF files are not supported");
-    elf_version(EV_CURRENT);
-    // libelf only reads from the image unless told otherwise (elf_update).
-    elf_.reset(elf_memory(const_cast<char*>(reinterpret_cast<const char*>(bytes_.data())), bytes_.size()));
+    elf_ = open_elf(bytes_);
     GElf_Ehdr header;
     if (!elf_ || elf_kind(elf_.get()) != ELF_K_ELF || gelf_getehdr(elf_.get(), &header) == nullptr)
       fail("a damaged or truncated ELF file");
@@ -89,6 +114,7 @@ class ElfReader {
       section.address = header.sh_addr;
       section.size = header.sh_size;
       section.flags = header.sh_flags;
+      section.entry_size = header.sh_entsize;
       if (i != 0 && header.sh_type != SHT_NOBITS && header.sh_type != SHT_NULL) {
         if (header.sh_offset > bytes_.size() || header.sh_size > bytes_.size() - header.sh_offset)
           fail(fmt::format("a truncated ELF file (section {} reaches beyond its end)", section.name));
@@ -179,7 +205,7 @@ class ElfReader {
 
   // Of an object those of the few tables that tell something of its functions; of vmlinux all, they are few (arm64's
   // .rela.dyn, where the table in the file may hold zeros).
-  void read_relocations() {
+  void read_code_relocations() {
     for (size_t i = 1; i < data_.sections.size(); ++i) {
       GElf_Shdr header;
       Elf_Scn* scn = elf_getscn(elf_.get(), i);
@@ -187,20 +213,7 @@ class ElfReader {
       bool dynamic = !data_.relocatable && (header.sh_flags & SHF_ALLOC) != 0;
       bool wanted = data_.relocatable && header.sh_info < data_.sections.size() &&
                     has_code_facts(data_, data_.sections[header.sh_info].name);
-      if (!dynamic && !wanted) continue;
-      Elf_Data* table = elf_getdata(scn, nullptr);
-      size_t entry = gelf_fsize(elf_.get(), ELF_T_RELA, 1, EV_CURRENT);
-      if (table == nullptr || header.sh_entsize != entry) fail("a damaged ELF file (relocations)");
-      for (size_t k = 0; k < header.sh_size / entry; ++k) {
-        GElf_Rela raw;
-        if (gelf_getrela(table, k, &raw) == nullptr) fail("a damaged ELF file (relocations)");
-        uint32_t symbol = GELF_R_SYM(raw.r_info);
-        // .rela.dyn counts in .dynsym, which says nothing about .symtab; what matters there has no symbol.
-        if (dynamic && symbol != 0) continue;
-        if (symbol >= data_.symbols.size()) fail("a damaged ELF file (relocations)");
-        relocations_.push_back(
-            {header.sh_info, raw.r_offset, symbol, raw.r_addend, static_cast<uint32_t>(GELF_R_TYPE(raw.r_info))});
-      }
+      if (dynamic || wanted) append_relocations(data_, elf_.get(), scn, relocations_);
     }
   }
 
@@ -240,11 +253,25 @@ class ElfReader {
   ElfHandle elf_;
   Elf_Scn* symtab_ = nullptr;
   Elf_Scn* extended_ = nullptr;
-  std::vector<Relocation> relocations_;
+  std::vector<ParentRelocation> relocations_;
 };
 
 }  // namespace
 
 void read_elf(ParentData& data) { ElfReader(data).run(); }
+
+std::vector<ParentRelocation> read_relocations(const ParentData& data, uint32_t section) {
+  std::vector<ParentRelocation> relocations;
+  ElfHandle elf = open_elf(data.file.bytes());
+  for (Elf_Scn* scn = elf_nextscn(elf.get(), nullptr); scn != nullptr; scn = elf_nextscn(elf.get(), scn)) {
+    GElf_Shdr header;
+    if (gelf_getshdr(scn, &header) != nullptr && header.sh_type == SHT_RELA && header.sh_info == section)
+      append_relocations(data, elf.get(), scn, relocations);
+  }
+  auto before = [](const ParentRelocation& a, const ParentRelocation& b) { return a.offset < b.offset; };
+  if (!std::is_sorted(relocations.begin(), relocations.end(), before))
+    std::stable_sort(relocations.begin(), relocations.end(), before);
+  return relocations;
+}
 
 }  // namespace kpatch

@@ -148,6 +148,14 @@ TEST_F(LookupTest, ReadsAnObject) {
   EXPECT_EQ(bytes[3], std::byte{4});
   EXPECT_TRUE(parent.contents(symbol(parent, "zeros")).empty());
 
+  std::vector<ParentRelocation> calls = parent.relocations(show.section);
+  ASSERT_EQ(calls.size(), 2u);
+  EXPECT_EQ(calls[0].offset, 21u);
+  EXPECT_EQ(parent.symbols()[calls[1].symbol].name, "__fentry__");
+  EXPECT_EQ(calls[1].addend, -4);
+  EXPECT_EQ(parent.sections()[show.section].size, 16u + 10u + 10u + 1u);
+  EXPECT_TRUE(parent.relocations(0).empty());
+
   EXPECT_TRUE(parent.named("__fentry__").empty()) << "undefined";
   EXPECT_TRUE(parent.named("first.c").empty()) << "a FILE symbol";
   EXPECT_TRUE(parent.named(".text").empty()) << "a SECTION symbol";
@@ -592,6 +600,7 @@ TEST_F(LookupTest, ADamagedElfFileDoesNotCrash) {
       try {
         ParentObject parent = ParentObject::open(write("damaged.o", damaged));
         for (const ParentSymbol& each : parent.symbols()) parent.contents(each), parent.named(each.name);
+        for (uint32_t i = 0; i < parent.sections().size(); ++i) parent.relocations(i);
         parent.units();
       } catch (const Error&) {
       }
