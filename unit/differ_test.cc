@@ -1,0 +1,320 @@
+// The differ on small objects, compiled here with the kernel's kind of flags. Each case holds its C before and after
+// and the complete list of golden facts, so that an extra fact fails too:
+//
+//   changed f · new f · lines f · callback KIND · f -> vmlinux:x,1 (klp) · f -> x (export) · f -> x (patch)
+//   refused RULE where · warning RULE where · exit N
+//
+// The parent is a "vmlinux" linked (ld -r) from the original and a second file, `other.c`, that defines a static
+// function `twin` too, so that sympos and FILE groups matter.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "create-diff-object/differ.h"
+#include "create-diff-object/object.h"
+#include "support/error.h"
+
+namespace kpatch {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* prelude = R"(
+#define noinline __attribute__((noinline, noclone))
+#define notrace __attribute__((no_instrument_function))
+#define section(s) __attribute__((section(s)))
+extern int printk(const char *fmt, ...);
+extern int exported(int);
+extern int kernel_global;
+#define WARN_ON(c) do { if (__builtin_expect(!!(c), 0)) \
+  asm volatile("1: ud2\n.pushsection __bug_table,\"aw\"\n2: .long 1b - .\n.long %c0 - .\n.word %c1, %c2\n.org 2b+12\n" \
+               ".popsection" :: "i"(__FILE__), "i"(__LINE__), "i"(0x901)); } while (0)
+)";
+
+constexpr const char* other = R"(
+__attribute__((noinline)) static int twin(int x) { asm volatile(""); return x; }
+int use_twin(int x) { return twin(x) + 1; }
+int kernel_global = 3;
+)";
+
+constexpr const char* flags =
+    " -O2 -g0 -pg -mfentry -mrecord-mcount -fno-pie -mcmodel=kernel -fno-asynchronous-unwind-tables -fno-common "
+    "-fno-stack-protector -mno-sse -falign-functions=16 -fcf-protection=none -fno-reorder-functions ";
+
+struct Case {
+  const char* name;
+  const char* before;
+  const char* after;
+  std::vector<std::string> facts;
+};
+
+void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
+
+class Differ : public testing::TestWithParam<Case> {
+ protected:
+  void SetUp() override {
+#ifndef __x86_64__
+    GTEST_SKIP() << "compiles x86-64 objects with the host's gcc";
+#endif
+    directory_ = fs::temp_directory_path() / ("differ-test-" + std::to_string(getpid()) + "-" + GetParam().name);
+    fs::create_directories(directory_);
+  }
+  void TearDown() override {
+    std::error_code ignored;
+    fs::remove_all(directory_, ignored);
+  }
+
+  void command(const std::string& line) const {
+    ASSERT_EQ(std::system(("cd " + directory_.string() + " && " + line).c_str()), 0) << line;
+  }
+
+  void compile(const std::string& text, const std::string& object, const std::string& extra) const {
+    std::ofstream(directory_ / "file.c") << prelude << text;
+    command("gcc -w" + std::string{flags} + extra + " -c -o " + object + " file.c");
+  }
+
+  DifferInput prepare(const std::string& before, const std::string& after) const {
+    const std::string split = "-ffunction-sections -fdata-sections";
+    compile(before, "orig.o", split);
+    compile(after, "patched.o", split);
+    compile(before, "plain.o", "");
+    std::ofstream(directory_ / "other.c") << other;
+    command("gcc -w" + std::string{flags} + "-c -o other.o other.c && ld -r -o vmlinux.o other.o plain.o");
+    std::ofstream(directory_ / "Module.symvers")
+        << "0x12345678\tprintk\tvmlinux\tEXPORT_SYMBOL\t\n0x12345678\texported\tvmlinux\tEXPORT_SYMBOL\tNS\n"
+        << "0x12345678\t__fentry__\tvmlinux\tEXPORT_SYMBOL\t\n0x1\towned\tdrivers/some-module\tEXPORT_SYMBOL\t\n";
+    return {directory_ / "orig.o",
+            directory_ / "patched.o",
+            "vmlinux",
+            directory_ / "vmlinux.o",
+            directory_ / "Module.symvers",
+            directory_ / "out.o",
+            {{"bug_entry", 12}, {"jump_entry", 16}}};
+  }
+
+  static std::vector<std::string> facts(const DifferResult& result) {
+    std::vector<std::string> list;
+    for (const auto& f : result.changed) list.push_back("changed " + f.name);
+    for (const auto& f : result.added) list.push_back("new " + f.name);
+    for (const auto& f : result.lines_only) list.push_back("lines " + f.name);
+    for (const auto& kind : result.callbacks) list.push_back("callback " + kind);
+    for (const auto& r : result.references) {
+      if (r.to == "__fentry__") continue;
+      list.push_back(
+          r.from + " -> " +
+          (r.kind == "klp" ? r.owner + ":" + r.to + "," + std::to_string(r.sympos) : r.to + " (" + r.kind + ")"));
+    }
+    for (const auto& f : result.findings) {
+      if (f.severity == Severity::notice) continue;
+      list.push_back((f.severity == Severity::refusal ? "refused " : "warning ") + f.rule + " " + f.where);
+    }
+    list.push_back("exit " + std::to_string(result.exit_code));
+    std::sort(list.begin(), list.end());
+    return list;
+  }
+
+  fs::path directory_;
+};
+
+TEST_P(Differ, GivesTheGoldenFacts) {
+  const DifferInput input = prepare(GetParam().before, GetParam().after);
+  const DifferResult result = run_differ(input);
+  std::vector<std::string> wanted = GetParam().facts;
+  std::sort(wanted.begin(), wanted.end());
+  EXPECT_EQ(facts(result), wanted);
+  // Output exists exactly when the exit code says so, and can be read again.
+  EXPECT_EQ(fs::exists(input.output), result.exit_code == exit_ok);
+  if (result.exit_code == exit_ok) {
+    EXPECT_NO_THROW(Object::read(input.output));
+  }
+}
+
+// Lines are inserted in front of an object that does not change: nothing may be found.
+TEST_P(Differ, FindsNothingInAnIdenticalObject) {
+  const DifferInput input = prepare(GetParam().before, GetParam().before);
+  const DifferResult result = run_differ(input);
+  for (const auto& f : result.findings) ADD_FAILURE() << f.rule << " " << f.where << ": " << f.message;
+  EXPECT_TRUE(result.changed.empty());
+  EXPECT_FALSE(fs::exists(input.output) && result.callbacks.empty() && result.changed.empty() && result.added.empty());
+}
+
+const Case cases[] = {
+    {"Nothing", "int f(int x) { return x + 1; }", "int f(int x) { return x + 1; }", {"exit 3"}},
+    {"NewLinesOnly",
+     "int f(int x) { WARN_ON(x); return x + 1; }",
+     "\n\n\nint f(int x) { WARN_ON(x); return x + 1; }",
+     {"exit 3"}},
+    {"String",
+     "int f(void) { return printk(\"one\"); } int g(void) { return printk(\"two\"); }",
+     "int f(void) { return printk(\"three\"); } int g(void) { return printk(\"two\"); }",
+     {"changed f", "f -> printk (export)", "exit 0"}},
+    {"ExportNamespace",
+     "int f(int x) { return x; }",
+     "int f(int x) { return exported(x) + 1; }",
+     {"changed f", "f -> exported (export)", "exit 0"}},
+    {"ModuleExport",
+     "int f(int x) { return x; }",
+     "extern int owned(int); int f(int x) { return owned(x) + 1; }",
+     {"changed f", "f -> some_module:owned,0", "exit 0"}},
+    {"KernelGlobal",
+     "int f(int x) { return x; }",
+     "int f(int x) { return kernel_global + x; }",
+     {"changed f", "f -> vmlinux:kernel_global,0", "exit 0"}},
+    {"StaticFunction",
+     "static noinline int helper(int x) { asm(\"\"); return x * 3; } int f(int x) { return helper(x); }",
+     "static noinline int helper(int x) { asm(\"\"); return x * 3; } int f(int x) { return helper(x) + 1; }",
+     {"changed f", "f -> vmlinux:helper,0", "exit 0"}},
+    {"DuplicateStatic",
+     "static noinline int twin(int x) { asm(\"\"); return x * 3; } int f(int x) { return twin(x); }",
+     "static noinline int twin(int x) { asm(\"\"); return x * 3; } int f(int x) { return twin(x) + 1; }",
+     {"changed f", "f -> vmlinux:twin,2", "exit 0"}},
+    {"ChangedDuplicateStatic",
+     "static noinline int twin(int x) { asm(\"\"); return x * 3; } int f(int x) { return twin(x) + 1; }",
+     "static noinline int twin(int x) { asm(\"\"); return x * 5; } int f(int x) { return twin(x) + 1; }",
+     {"changed twin", "exit 0"}},
+    {"NewFunctionAndVariable",
+     "int f(int x) { return x; }",
+     "static int calls; static noinline int helper(int x) { asm(\"\"); return x + calls++; } "
+     "int f(int x) { return helper(x); }",
+     {"changed f", "new helper", "exit 0"}},
+    {"NewGlobal",
+     "int f(int x) { return x; }",
+     "int fresh(int x) { return x + 2; } int f(int x) { return x; }",
+     {"new fresh", "exit 0"}},
+    {"UnknownGlobalIsLeftToThePatch",
+     "int f(int x) { return x; }",
+     "extern int elsewhere(int); int f(int x) { return elsewhere(x) + 1; }",
+     {"changed f", "f -> elsewhere (patch)", "exit 0"}},
+    {"MovedGlobal",
+     "int f(int x) { return x; }",
+     "int use_twin(int x) { return x + 2; } int f(int x) { return x; }",
+     {"new use_twin", "refused moved use_twin", "exit 2"}},
+    {"StaticLocalKeepsItsState",
+     "int f(void) { static int count; return ++count; }",
+     "int f(void) { static int count; return (count += 2); }",
+     {"changed f", "f -> vmlinux:count.0,0", "exit 0"}},
+    {"StaticLocalsAreToldApartByTheirUsers",
+     "noinline int a(void) { static int n; return ++n; } noinline int b(void) { static int n; return n += 2; }",
+     "noinline int c(void) { static int n; return n += 9; } noinline int a(void) { static int n; return n += 5; } "
+     "noinline int b(void) { static int n; return n += 2; }",
+     {"changed a", "new c", "a -> vmlinux:n.1,0", "warning static-local n.2", "exit 0"}},
+    {"LostStaticLocal",
+     "int f(void) { static int count; return ++count; }",
+     "int f(void) { return 7; }",
+     {"changed f", "refused static-local count.0", "exit 2"}},
+    {"ChangedData",
+     "int table[2] = {1, 2}; int f(int i) { return table[i]; }",
+     "int table[2] = {1, 3}; int f(int i) { return table[i]; }",
+     {"refused data-init table", "exit 2"}},
+    {"GrownData",
+     "int table[2]; int f(int i) { return table[i]; }",
+     "int table[3]; int f(int i) { return table[i]; }",
+     {"refused data-init table", "exit 2"}},
+    {"InitCode",
+     "section(\".init.text\") int start(void) { return 1; } int f(int x) { return x; }",
+     "section(\".init.text\") int start(void) { return 2; } int f(int x) { return x + 1; }",
+     {"changed f", "refused init-code start", "exit 2"}},
+    {"NoTrace",
+     "notrace int f(int x) { return x; }",
+     "notrace int f(int x) { return x + 1; }",
+     {"refused no-ftrace f", "exit 2"}},
+    {"SharedSection",
+     "section(\".sched.text\") int f(int x) { return x; } int g(int x) { return x; }",
+     "section(\".sched.text\") int f(int x) { return x + 1; } int g(int x) { return x; }",
+     {"changed f", "exit 0"}},
+    {"BugEntryFlags",
+     "int f(int x) { WARN_ON(x); return x; }",
+     "#define W(c) do { if (__builtin_expect(!!(c), 0)) asm volatile(\"1: ud2\\n.pushsection __bug_table,\\\"aw\\\"\\n"
+     "2: .long 1b - .\\n.long %c0 - .\\n.word %c1, %c2\\n.org 2b+12\\n.popsection\" :: \"i\"(__FILE__), "
+     "\"i\"(__LINE__), \"i\"(0x903)); } while (0)\nint f(int x) { W(x); return x; }",
+     {"changed f", "exit 0"}},
+    {"PointerToReplacedFunction",
+     "int f(int x) { return x; } typedef int fn(int); fn *get(void) { return 0; }",
+     "int f(int x) { return x + 1; } typedef int fn(int); fn *get(void) { return f; }",
+     {"changed f", "changed get", "get -> vmlinux:f,0", "exit 0"}},
+    {"CallOfReplacedFunction",
+     "noinline int f(int x) { asm(\"\"); return x; } int g(int x) { return f(x); }",
+     "noinline int f(int x) { asm(\"\"); return x + 1; } int g(int x) { return f(x) + 1; }",
+     {"changed f", "changed g", "exit 0"}},
+    {"UnknownSection",
+     "int f(int x) { return x; }",
+     "static int v section(\"strange\") = 1; int f(int x) { return x + v++; }",
+     {"changed f", "refused unknown-section f", "exit 2"}},
+    {"RuntimeConstant",
+     "int f(int x) { return x; }",
+     "int f(int x) { asm volatile(\"1:\\n.pushsection runtime_ptr_x,\\\"a\\\"\\n.long 1b - .\\n.popsection\"); "
+     "return x + 1; }",
+     {"changed f", "refused runtime-const f", "exit 2"}},
+    {"IgnoredFunction",
+     "notrace int f(int x) { return x; } int g(int x) { return x; }",
+     "notrace int f(int x) { return x + 1; } int g(int x) { return x + 1; } "
+     "void *ignored section(\".kpatch.ignore.functions\") = f;",
+     {"changed g", "exit 0"}},
+    {"ForcedFunction",
+     "int f(int x) { return x; }",
+     "int f(int x) { return x; } void *forced section(\".kpatch.force\") = f;",
+     {"changed f", "exit 0"}},
+    {"Callback",
+     "int f(int x) { return x; }",
+     "static int pre(void *o) { return 0; } struct { void *f; const char *o; } cb "
+     "section(\".kpatch.callbacks.pre_patch\") = { pre }; int f(int x) { return x + 1; }",
+     {"changed f", "new pre", "callback pre_patch", "exit 0"}},
+    {"AddedExport",
+     "int f(int x) { return x; }",
+     "int f(int x) { return x; } int __ksymtab_f section(\"___ksymtab+f\") = 1;",
+     {"refused export f", "exit 2"}},
+    {"OnceStateIsFresh",
+     "int f(int x) { return x; }",
+     "int f(int x) { static _Bool __warned section(\".data.once\"); if (!__warned) { __warned = 1; return x; } return "
+     "0; }",
+     {"changed f", "exit 0"}},
+};
+
+INSTANTIATE_TEST_SUITE_P(Rules, Differ, testing::ValuesIn(cases),
+                         [](const auto& info) { return std::string{info.param.name}; });
+
+// Clones are emitted in another order: `f` must go on with the body that it had.
+TEST(DifferClones, SwappedNumbersKeepTheirBodies) {
+#ifndef __x86_64__
+  GTEST_SKIP() << "assembles x86-64 objects";
+#endif
+  const fs::path directory = fs::temp_directory_path() / ("differ-clones-" + std::to_string(getpid()));
+  fs::create_directories(directory);
+  auto clone = [](const char* number, const char* body) {
+    const std::string name = std::string{"h.constprop."} + number;
+    return ".section .text." + name + ",\"ax\"\n.type " + name + ",@function\n" + name + ":\n1: call __fentry__\n" +
+           ".pushsection __mcount_loc,\"a\"\n.quad 1b\n.popsection\nmov $" + body + ",%eax\nret\n.size " + name +
+           ",.-" + name + "\n";
+  };
+  auto caller = [](const char* name, const char* number) {
+    const std::string n = name;
+    return ".section .text." + n + ",\"ax\"\n.globl " + n + "\n.type " + n + ",@function\n" + n +
+           ":\ncall h.constprop." + number + "\nret\n.size " + n + ",.-" + n + "\n";
+  };
+  auto assemble = [&](const std::string& text, const char* name) {
+    std::ofstream(directory / "a.s") << ".file \"a.c\"\n" << text;
+    const std::string line = "cd " + directory.string() + " && as -o " + name + " a.s";
+    ASSERT_EQ(std::system(line.c_str()), 0);
+  };
+  assemble(clone("0", "100") + clone("1", "200") + caller("f", "0") + caller("g", "1"), "orig.o");
+  assemble(clone("1", "100") + clone("0", "200") + caller("f", "1") + caller("g", "0"), "patched.o");
+  const DifferResult result = run_differ({directory / "orig.o",
+                                          directory / "patched.o",
+                                          "vmlinux",
+                                          directory / "orig.o",
+                                          "/dev/null",
+                                          directory / "out.o",
+                                          {}});
+  EXPECT_EQ(result.exit_code, exit_no_change);
+  for (const auto& f : result.changed) ADD_FAILURE() << "changed " << f.name << ": " << f.reason;
+  fs::remove_all(directory);
+}
+
+}  // namespace
+}  // namespace kpatch
