@@ -54,7 +54,11 @@ class Comparer {
     result_.status.resize(patched_.symbols().size(), Status::absent);
     result_.reason.resize(patched_.symbols().size());
     result_.parents = find_parents(patched_);
-    for (uint32_t i = 1; i < patched_.symbols().size(); ++i) compare_symbol(SymbolId{i});
+    for (bool functions : {false, true}) {
+      for (uint32_t i = 1; i < patched_.symbols().size(); ++i)
+        if (patched_.symbols()[i].function() == functions) compare_symbol(SymbolId{i});
+      if (!functions) find_fresh_constants();
+    }
     spread_to_parents();
     return std::move(result_);
   }
@@ -101,6 +105,44 @@ class Comparer {
       return;
     }
     status = p.function() ? compare_functions(twin, id) : compare_data(twin, id);
+  }
+
+  // A static constant without pointers to code or data has no identity that matters, when only functions read it:
+  //   static const u8 table[] = { 1, 2, 3 };     changed: copied, and its readers with it
+  //   static const struct file_operations ops    holds functions, may have been handed out: stays refused
+  void find_fresh_constants() {
+    std::set<SymbolId> candidates;
+    for (uint32_t i = 1; i < patched_.symbols().size(); ++i) {
+      const Symbol& s = patched_.symbols()[i];
+      if (result_.status[i] != Status::changed || s.global() || s.type != SymbolType::object) continue;
+      if (patched_.section(s.section).kind != SectionKind::rodata) continue;
+      if (only_strings(orig_, pair_.twins.orig(SymbolId{i})) && only_strings(patched_, SymbolId{i}))
+        candidates.insert(SymbolId{i});
+    }
+    if (candidates.empty()) return;
+    for (SymbolId id : read_elsewhere(patched_, [](SymbolId id) { return id; })) candidates.erase(id);
+    for (SymbolId id : read_elsewhere(orig_, [&](SymbolId id) { return pair_.twins.patched(id); }))
+      candidates.erase(id);
+    result_.fresh_constants = std::move(candidates);
+  }
+
+  static bool only_strings(const Object& object, SymbolId id) {
+    const Object::Extent extent = object.extent(id);
+    for (const Relocation& r : object.relocations(object.symbol(id).section, extent.begin, extent.end))
+      if (!object.target(r).is_string) return false;
+    return true;
+  }
+
+  // Symbols that something other than replaceable code refers to: data, tables, init code.
+  template <typename Map>
+  static std::set<SymbolId> read_elsewhere(const Object& object, Map map) {
+    std::set<SymbolId> read;
+    for (const Section& section : object.sections()) {
+      if (is_text(section.kind) || section.kind == SectionKind::debug) continue;
+      for (const Relocation& r : section.relocations)
+        if (const SymbolId id = object.target(r).symbol; id != no_symbol) read.insert(map(id));
+    }
+    return read;
   }
 
   static Range range(const Object& object, SymbolId id) {
@@ -180,7 +222,8 @@ class Comparer {
     const Target a = orig_.target(x), b = patched_.target(y);
     if (a.is_string || b.is_string) return a.is_string && b.is_string && a.string == b.string;
     if (a.symbol != no_symbol && b.symbol != no_symbol) {
-      if (pair_.twins.orig(b.symbol) == a.symbol) return a.offset == b.offset;
+      if (pair_.twins.orig(b.symbol) == a.symbol)
+        return a.offset == b.offset && !result_.fresh_constants.contains(b.symbol);
       return fresh(orig_, a.symbol) && fresh(patched_, b.symbol) && a.offset == b.offset &&
              same_fresh(a.symbol, b.symbol);
     }

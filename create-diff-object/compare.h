@@ -1,6 +1,7 @@
 // Decides for each symbol of the patched object whether it differs from its twin, and how.
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,9 @@ struct Comparison {
   std::vector<Status> status;       // by patched symbol id
   std::vector<std::string> reason;  // for changed ones: the first difference, for a person
   std::vector<SymbolId> parents;    // by patched symbol id: see find_parents()
+  // Changed constants (patched ids) that code alone reads: a fresh copy serves, and every function that reads one has
+  // changed with it.
+  std::set<SymbolId> fresh_constants;
 
   Status of(SymbolId id) const { return status[index(id)]; }
 };

@@ -96,7 +96,7 @@ class Selector {
     if (!forced && status != Status::changed && status != Status::added) return;
     if (ignored(id)) return;
     if (!s.function()) {
-      if (status == Status::changed) refuse_data(id);
+      if (status == Status::changed && !comparison_.fresh_constants.contains(id)) refuse_data(id);
       return;
     }
     if (status == Status::added) {
@@ -283,6 +283,10 @@ class Selector {
 
   void need_data(SymbolId id, const Section& home, const std::string& reason) {
     const Symbol& s = patched_.symbol(id);
+    if (comparison_.fresh_constants.contains(id)) {
+      include(id, reason);
+      return;
+    }
     if (pair_.twins.orig(id) != no_symbol) return;
     if (pair_.twins.ambiguous[index(id)] && (home.flags & SHF_WRITE_FLAG) != 0) {
       std::string candidates;
