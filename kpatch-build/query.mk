@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Asks kbuild how it would compile a folder, without compiling anything. Run in a prepared O= folder:
+#
+#   sub_make_done=1 abs_srctree=SOURCE abs_objtree=$PWD make -rR --include-dir=SOURCE -f query.mk \
+#       KQ_DIR=fs/proc KQ_OUT=FILE kq
+#
+# The kernel's own Makefile sets every flag up, and Makefile.build prints (-n) what it would run for the folder's
+# objects, all of them (-B: also what is already built). KQ_DIR=. is the whole kernel: one tree since Linux 6.1
+# (build-dir), a list of folders before (build-dirs).
+include $(abs_srctree)/Makefile
+
+KQ_DIRS := $(if $(filter .,$(KQ_DIR)),$(or $(build-dir),$(build-dirs),$(vmlinux-dirs)),$(KQ_DIR))
+
+PHONY += kq $(addprefix kq/,$(KQ_DIRS))
+kq: $(addprefix kq/,$(KQ_DIRS)) ;
+
+$(addprefix kq/,$(KQ_DIRS)): kq/%:
+	@$(MAKE) -n -k -B -f $(srctree)/scripts/Makefile.build obj=$* need-builtin=1 need-modorder=1 >> $(KQ_OUT) || :
