@@ -291,4 +291,19 @@ std::vector<ObjectPair> compile_pairs(std::span<const AffectedObject> objects, b
   return different;
 }
 
+void compile_plain(std::vector<ObjectPair>& pairs, const CompileSettings& settings, Runner& runner) {
+  Compiler compiler(settings, runner);
+  std::vector<AffectedObject> objects;
+  std::vector<Job> jobs;
+  for (size_t unit = 0; unit < pairs.size(); ++unit) {
+    objects.push_back({pairs[unit].command, pairs[unit].command, true});
+    if (pairs[unit].original != "/dev/null") jobs.push_back(compiler.job(unit, Variant::plain));
+  }
+  const std::vector<CommandResult> results = compiler.run(objects, jobs, {});
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    if (!results[i].ok()) compiler.fail(objects[jobs[i].unit], jobs[i], results[i]);
+    pairs[jobs[i].unit].plain = jobs[i].output;
+  }
+}
+
 }  // namespace kpatch

@@ -63,4 +63,7 @@ std::vector<ObjectPair> compile_pairs(std::span<const AffectedObject> objects, b
                                       const CompileSettings& settings, Runner& runner,
                                       const std::function<void(size_t, size_t)>& progress);
 
+// Compiles the plain variant of each pair that has an original, and enters it there. For pairs of full builds.
+void compile_plain(std::vector<ObjectPair>& pairs, const CompileSettings& settings, Runner& runner);
+
 }  // namespace kpatch

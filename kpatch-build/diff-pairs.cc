@@ -1,0 +1,125 @@
+// One differ process a pair
+//
+//     create-diff-object 0.orig.o 0.patched.o xt_comment xt_comment.ko.xz Module.symvers livepatch-fix 0.diff.o
+//
+// The differ knows one pair and its parent. What it found comes back as JSON (--report), so nothing is read out of
+// text; its exit status says whether the pair differs (0), can't be patched (2) or is the same (3). Sizes of the
+// kernel's structs come from vmlinux for every pair: a shipped module has no DWARF and its BTF leans on vmlinux's.
+#include "kpatch-build/diff-pairs.h"
+
+#include <fmt/core.h>
+
+#include <array>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "kpatch-build/kbuild-commands.h"
+#include "lookup/parent-object.h"
+#include "support/error.h"
+
+namespace kpatch {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::array entry_structs = {"bug_entry",        "jump_entry",          "alt_instr",
+                                      "exception_table_entry", "static_call_site", "paravirt_patch_site",
+                                      "orc_entry",        "pi_entry"};
+
+std::vector<std::string> struct_size_options(const Base& base) {
+  std::vector<std::string> options;
+  const ParentObject vmlinux = ParentObject::open(base.vmlinux_index);
+  for (const char* name : entry_structs) {
+    if (const auto size = vmlinux.struct_size(name); size && *size > 0) {
+      options.push_back(fmt::format("--struct-size={}={}", name, *size));
+    }
+  }
+  return options;
+}
+
+std::vector<ReportedFunction> functions(const nlohmann::json& report, const char* key) {
+  std::vector<ReportedFunction> list;
+  for (const auto& entry : report.value(key, nlohmann::json::array())) {
+    list.push_back({entry.value("name", ""), entry.value("reason", "")});
+  }
+  return list;
+}
+
+void read_report(const fs::path& path, PairReport& into) {
+  std::ifstream in(path);
+  const nlohmann::json report = nlohmann::json::parse(in, nullptr, false);
+  if (report.is_discarded()) throw Error("create-diff-object left no report");
+  into.changed = functions(report, "changed");
+  into.added = functions(report, "new");
+  into.lines_only = functions(report, "lines_only");
+  into.included = functions(report, "included");
+  into.callbacks = report.value("callbacks", std::vector<std::string>());
+  for (const auto& finding : report.value("findings", nlohmann::json::array())) {
+    into.findings.push_back({finding.value("severity", ""), finding.value("rule", ""), finding.value("where", ""),
+                             finding.value("message", "")});
+  }
+}
+
+fs::path parent_file(const Base& base, const ObjectPair& pair) {
+  if (pair.command.module.empty()) return base.vmlinux_index;
+  if (auto file = module_file(base, pair.command.module)) return *file;
+  throw Error(fmt::format("{}: belongs to the module {}.ko, which is not among the shipped modules in {}",
+                          pair.command.source, pair.command.module, base.modules.string()));
+}
+
+}  // namespace
+
+std::string object_name(std::string_view module) {
+  if (module.empty()) return "vmlinux";
+  std::string name(module.substr(module.rfind('/') + 1));
+  for (char& c : name) {
+    if (c == '-' || c == ',') c = '_';  // kernel: scripts/Makefile.lib, name-fix
+  }
+  return name;
+}
+
+std::string own_program(const std::string& name) {
+  std::error_code failure;
+  const fs::path here = fs::read_symlink("/proc/self/exe", failure).parent_path();
+  for (const fs::path& place : {here / name, here.parent_path() / name / name}) {
+    if (!failure && fs::is_regular_file(place)) return place.string();
+  }
+  return name;
+}
+
+std::vector<PairReport> diff_pairs(std::span<const ObjectPair> pairs, const Base& base, const std::string& module_name,
+                                   const fs::path& directory, unsigned jobs, Runner& runner,
+                                   const std::function<void(size_t, size_t)>& progress) {
+  fs::create_directories(directory);
+  const std::string program = own_program("create-diff-object");
+  const std::vector<std::string> sizes = struct_size_options(base);
+  std::vector<PairReport> reports;
+  std::vector<Command> commands;
+  for (const ObjectPair& pair : pairs) {
+    PairReport report;
+    report.pair = pair;
+    report.object = object_name(pair.command.module);
+    report.output = directory / fmt::format("{}.diff.o", reports.size());
+    Command command;
+    command.argv = {program, "--report=" + (directory / fmt::format("{}.json", reports.size())).string()};
+    command.argv.insert(command.argv.end(), sizes.begin(), sizes.end());
+    command.argv.insert(command.argv.end(),
+                        {pair.original.string(), pair.patched.string(), report.object, parent_file(base, pair).string(),
+                         base.symvers.string(), module_name, report.output.string()});
+    commands.push_back(std::move(command));
+    reports.push_back(std::move(report));
+  }
+  const std::vector<CommandResult> results =
+      runner.run_all(commands, jobs, [&](size_t done) { if (progress) progress(done, commands.size()); });
+  for (size_t i = 0; i < results.size(); ++i) {
+    PairReport& report = reports[i];
+    report.status = results[i].status;
+    const bool decided =
+        report.status == exit_ok || report.status == exit_unpatchable || report.status == exit_no_change;
+    if (!decided) runner.fail(fmt::format("{}: comparing the objects failed", report.pair.command.source), results[i]);
+    read_report(directory / fmt::format("{}.json", i), report);
+  }
+  return reports;
+}
+
+}  // namespace kpatch

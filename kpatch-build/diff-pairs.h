@@ -1,0 +1,56 @@
+// Running create-diff-object over the pairs.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <nlohmann/json_fwd.hpp>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "kpatch-build/base.h"
+#include "kpatch-build/compile.h"
+#include "kpatch-build/runner.h"
+
+namespace kpatch {
+
+struct ReportedFunction {
+  std::string name;
+  std::string reason;
+};
+
+struct ReportedFinding {
+  std::string severity;  // "notice", "warning", "refusal"
+  std::string rule;
+  std::string where;
+  std::string message;
+};
+
+// What create-diff-object says of one pair.
+struct PairReport {
+  ObjectPair pair;
+  std::string object;            // the patched object as the kernel names it: "vmlinux", "xt_comment"
+  int status = 0;                // ExitCode
+  std::filesystem::path output;  // the diff object; there when status is 0
+  std::vector<ReportedFunction> changed;
+  std::vector<ReportedFunction> added;
+  std::vector<ReportedFunction> lines_only;
+  std::vector<ReportedFunction> included;
+  std::vector<std::string> callbacks;
+  std::vector<ReportedFinding> findings;
+};
+
+// "net/netfilter/xt_comment" -> "xt_comment", "" -> "vmlinux".
+std::string object_name(std::string_view module);
+
+// One process a pair, at most `jobs` at a time; results in the order of the pairs. Throws Error when a program fails
+// for another reason than the change (exit 1), with its own message.
+std::vector<PairReport> diff_pairs(std::span<const ObjectPair> pairs, const Base& base, const std::string& module_name,
+                                   const std::filesystem::path& directory, unsigned jobs, Runner& runner,
+                                   const std::function<void(size_t, size_t)>& progress);
+
+// A program of ours: beside this one, in a neighbouring folder of the build tree, or in PATH.
+std::string own_program(const std::string& name);
+
+}  // namespace kpatch

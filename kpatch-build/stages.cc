@@ -1,0 +1,178 @@
+// The stages of a build
+//
+// Each is a line on the console with its time; the work is done by the files that are named after it. A stage takes
+// what the ones before it made and changes none of it, so that the order in main() is the only order there is.
+#include "kpatch-build/stages.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <map>
+
+#include "kpatch-build/affected.h"
+#include "kpatch-build/base-maker.h"
+#include "kpatch-build/build-module.h"
+#include "kpatch-build/compile.h"
+#include "kpatch-build/data.h"
+#include "kpatch-build/kbuild-commands.h"
+#include "kpatch-build/patch-file.h"
+#include "kpatch-build/report.h"
+#include "support/error.h"
+
+namespace kpatch {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string count(size_t number, std::string_view thing) {
+  return fmt::format("{} {}{}", number, thing, number == 1 ? "" : "s");
+}
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
+  return text;
+}
+
+CompileSettings settings_of(const Build& build, const Base& base, PatchedView& view) {
+  return {base, view, build.scratch / "objects", data_file("kmod-template"), build.options.jobs};
+}
+
+[[noreturn]] void no_change(const Build& build, std::string_view why) {
+  build.console.info(fmt::format("no functional change: {}", why));
+  throw Ended{exit_no_change};
+}
+
+// What the search for objects has to say; throws Ended when the patch ends here.
+void judge(const Build& build, const Base& base, const Affected& affected) {
+  std::vector<std::string> refusals = affected.refusals;
+  for (const std::string& path : affected.needs_full) {
+    refusals.push_back(fmt::format(
+        "{}: error: it can change how every object is built{}", path,
+        base.built_here ? "\n>>> use --full, which builds the kernel with and without the patch"
+                        : "; that needs the kernel built in full, which a stock kernel isn't"));
+  }
+  if (!affected.ignored.empty()) {
+    build.console.info(fmt::format("no part of the kernel, ignored: {}", joined(affected.ignored)));
+  }
+  std::sort(refusals.begin(), refusals.end());
+  for (const std::string& refusal : refusals) build.console.error(refusal);
+  if (!refusals.empty()) throw Ended{exit_unpatchable};
+  if (affected.objects.empty()) no_change(build, "no object of the kernel depends on what the patch touches");
+}
+
+}  // namespace
+
+void try_patches(const Build& build) {
+  for (const fs::path& patch : build.options.patches) read_patch(patch);
+  const bool tree_named = fs::is_directory(build.options.source / "kernel");
+  if (!build.options.source.empty() && tree_named) {
+    apply_patches(build.options.patches, build.options.source, build.scratch / "tried",
+                  build.options.ignore_whitespace, build.runner);
+  }
+}
+
+Base prepare_base(const Build& build) {
+  const Options& o = build.options;
+  return make_base({o.source, o.config, o.vmlinux, o.symvers, o.modules, o.source_package, o.archversion, o.targets,
+                    o.jobs, o.skip_compiler_check},
+                   build.cache, build.runner, build.console);
+}
+
+AppliedPatches apply(const Build& build, const Base& base) {
+  Console::Stage stage(build.console, "patch");
+  AppliedPatches patches = apply_patches(build.options.patches, base.source, build.scratch / "patched",
+                                         build.options.ignore_whitespace, build.runner);
+  for (const std::string& warning : patches.warnings) build.console.warning(warning);
+  stage.note(count(patches.touched().size(), "file"));
+  return patches;
+}
+
+std::vector<ObjectPair> compile(const Build& build, const Base& base, const AppliedPatches& patches,
+                                PatchedView& view) {
+  if (patches.touched().empty()) no_change(build, "the patches leave every file as it is");
+  Affected affected;
+  {
+    Console::Stage stage(build.console, "objects");
+    affected = find_affected(base, patches, view, build.options.targets, build.runner, build.scratch);
+    stage.note(count(affected.objects.size(), "object"));
+  }
+  judge(build, base, affected);
+  Console::Stage stage(build.console, "compile");
+  const CompileSettings settings = settings_of(build, base, view);
+  const auto progress = [&](size_t done, size_t total) { stage.progress(done, total); };
+  const std::vector<AffectedObject> objects =
+      drop_equal_texts(std::move(affected.objects), settings, build.runner, progress);
+  std::vector<ObjectPair> pairs = compile_pairs(objects, !build.options.skip_proof, settings, build.runner, progress);
+  stage.note(fmt::format("{}, {} differ", count(objects.size(), "object"), pairs.size()));
+  return pairs;
+}
+
+std::vector<ObjectPair> compile_full(const Build& build, const Base& base, const AppliedPatches& patches,
+                                     PatchedView& view) {
+  view.make_full();
+  const std::vector<FullPair> full = build_full(base, view.root(), patches.touched(), build.cache, build.runner,
+                                                build.console, build.options.jobs, build.scratch);
+  Console::Stage stage(build.console, "compile");
+  std::vector<ObjectPair> pairs;
+  bool refused = false;
+  for (const FullPair& pair : full) {
+    if (pair.patched.empty()) {
+      build.console.error(fmt::format("{}: error: the patch stops building {}, which can't be taken out of a running "
+                                      "kernel", pair.command.source, pair.command.object));
+      refused = true;
+      continue;
+    }
+    pairs.push_back({pair.command, pair.original.empty() ? fs::path("/dev/null") : pair.original, pair.patched, {}});
+  }
+  if (refused) throw Ended{exit_unpatchable};
+  if (!build.options.skip_proof) compile_plain(pairs, settings_of(build, base, view), build.runner);
+  stage.note(fmt::format("{} differ", count(pairs.size(), "object")));
+  return pairs;
+}
+
+std::vector<PairReport> compare(const Build& build, const Base& base, const std::vector<ObjectPair>& pairs) {
+  if (pairs.empty()) no_change(build, "all objects are the same with the patch and without it");
+  std::vector<PairReport> reports;
+  {
+    Console::Stage stage(build.console, "compare");
+    reports = diff_pairs(pairs, base, build.module, build.scratch / "diff", build.options.jobs, build.runner,
+                         [&](size_t done, size_t total) { stage.progress(done, total); });
+    size_t changed = 0;
+    size_t added = 0;
+    for (const PairReport& report : reports) changed += report.changed.size(), added += report.added.size();
+    stage.note(fmt::format("{}, {} new", count(changed, "changed function"), added));
+  }
+  if (build.options.explain) build.console.info(explanation(reports));
+  print_findings(reports, build.console);
+  const auto has = [&](int status) {
+    return std::any_of(reports.begin(), reports.end(), [&](const PairReport& r) { return r.status == status; });
+  };
+  const int status = has(exit_unpatchable) ? exit_unpatchable : has(exit_ok) ? exit_ok : exit_no_change;
+  if (status != exit_ok && !build.options.report.empty()) {
+    write_json_report(build.options.report, reports, build.options, build.module, base.release, status);
+  }
+  if (status == exit_unpatchable) throw Ended{exit_unpatchable};
+  if (status == exit_no_change) no_change(build, "the code is the same with the patch and without it");
+  std::erase_if(reports, [](const PairReport& r) { return r.status != exit_ok; });
+  return reports;
+}
+
+void prove(const Build& build, const Base&, const std::vector<PairReport>&) {
+  if (build.options.skip_proof) {
+    build.console.warning("not proven that the patched functions are the ones that run (--skip-proof)");
+  }
+}
+
+fs::path make_module(const Build& build, const Base& base, const std::vector<PairReport>& reports) {
+  ModuleInput input;
+  input.name = build.module;
+  input.replace = build.options.replace;
+  for (const PairReport& report : reports) input.diff_objects.push_back(report.output);
+  Console::Stage stage(build.console, "module");
+  const BuiltModule module = build_module(input, base, build.scratch / "module", build.runner);
+  for (const std::string& warning : module.warnings) build.console.warning(warning);
+  return module.file;
+}
+
+}  // namespace kpatch

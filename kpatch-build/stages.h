@@ -1,0 +1,59 @@
+// The stages of a build, as main() runs them.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "kpatch-build/base.h"
+#include "kpatch-build/cache.h"
+#include "kpatch-build/console.h"
+#include "kpatch-build/delivery.h"
+#include "kpatch-build/diff-pairs.h"
+#include "kpatch-build/options.h"
+#include "kpatch-build/patch-apply.h"
+#include "kpatch-build/patched-view.h"
+#include "kpatch-build/runner.h"
+
+namespace kpatch {
+
+// Ends a build that found no error, but has no module either: everything was said on the console already.
+struct Ended {
+  int status;  // ExitCode
+};
+
+// What all stages share.
+struct Build {
+  const Options& options;
+  Console& console;
+  Runner& runner;
+  Cache& cache;
+  std::filesystem::path scratch;
+  std::string module;  // its name
+};
+
+// Fails early on patches that can't be read, or do not apply to a source that was named: a base may take minutes.
+void try_patches(const Build& build);
+
+Base prepare_base(const Build& build);
+
+AppliedPatches apply(const Build& build, const Base& base);
+
+// The objects that the patch changes, each compiled twice (three times with the proof). Throws Ended when the patch
+// touches nothing that can be patched.
+std::vector<ObjectPair> compile(const Build& build, const Base& base, const AppliedPatches& patches,
+                                PatchedView& view);
+// The same from two full builds.
+std::vector<ObjectPair> compile_full(const Build& build, const Base& base, const AppliedPatches& patches,
+                                     PatchedView& view);
+
+// Throws Ended when a change can't be patched, or nothing changed; what was found has been printed.
+std::vector<PairReport> compare(const Build& build, const Base& base, const std::vector<ObjectPair>& pairs);
+
+// The code that is replaced is the code that runs. Throws Error.
+void prove(const Build& build, const Base& base, const std::vector<PairReport>& reports);
+
+// Links, finishes and audits the module. Returns the file to deliver. Throws Error.
+std::filesystem::path make_module(const Build& build, const Base& base, const std::vector<PairReport>& reports);
+
+}  // namespace kpatch
