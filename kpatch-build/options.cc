@@ -48,7 +48,7 @@ Groups describe() {
       ("symvers", po::value<std::string>()->value_name("FILE"),
        "the kernel's Module.symvers (default: from the headers package)");
   g.build.add_options()
-      ("jobs,j", po::value<unsigned>()->value_name("N"), "parallel jobs (default: all processors)")
+      ("jobs,j", po::value<int>()->value_name("N"), "parallel jobs (default: all processors)")
       ("target,t", po::value<std::vector<std::string>>()->value_name("NAME")->composing(),
        "only these kbuild targets, repeatable (default: vmlinux modules)")
       ("full", po::bool_switch(),
@@ -116,7 +116,10 @@ Options fill(const po::variables_map& values) {
   take<std::string>(values, "modules", o.modules);
   take<std::string>(values, "symvers", o.symvers);
   o.jobs = std::max(1U, std::thread::hardware_concurrency());
-  take<unsigned>(values, "jobs", o.jobs);
+  if (const auto jobs = values.find("jobs"); jobs != values.end()) {
+    if (jobs->second.as<int>() < 1) throw Error("--jobs: at least one job is needed");
+    o.jobs = static_cast<unsigned>(jobs->second.as<int>());
+  }
   take<std::vector<std::string>>(values, "target", o.targets);
   take<bool>(values, "full", o.full);
   take<bool>(values, "ignore-whitespace", o.ignore_whitespace);
@@ -134,7 +137,6 @@ Options fill(const po::variables_map& values) {
 
 void check(const Options& o) {
   if (o.patches.empty()) throw Error("no patch file is named; usage: kpatch-build [options] PATCH... (see --help)");
-  if (o.jobs == 0) throw Error("--jobs 0: at least one job is needed");
   if (!o.report.empty() && o.report.extension() != ".json") {
     throw Error(fmt::format("{}: reports are written as .json", o.report.string()));
   }

@@ -229,20 +229,52 @@ class Applier {
     return diff;
   }
 
+  // First as it stands. Where text differs and nothing else explains it, again with fuzz, as long as some context
+  // must still match.
   void run_patch(const PatchFile& patch, const FilePatch& file, const std::string& target, const std::string& before) {
     const fs::path diff = write_hunks(file);
-    Command command;
-    command.argv = {"patch", "--batch", "--forward", "--unified", "--no-backup-if-mismatch", "--reject-file=-"};
-    if (ignore_whitespace_) command.argv.push_back("--ignore-whitespace");
-    command.argv.insert(command.argv.end(), {"--input=" + diff.string(), (result_.directory / target).string()});
-    const CommandResult result = runner_.run(command);
+    CommandResult result = call_patch(diff, target, 0);
+    const std::vector<string_view> lines = lines_of(before);
+    const bool text_only = std::none_of(file.hunks.begin(), file.hunks.end(), [&](const Hunk& hunk) {
+      const Misfit misfit = judge(lines, hunk);
+      return misfit == Misfit::applied_already || misfit == Misfit::blanks;
+    });
+    const size_t fuzz = allowed_fuzz(file);
+    if (!result.ok() && text_only && fuzz > 0) {
+      write_file(result_.directory / target, before);
+      const CommandResult fuzzy = call_patch(diff, target, fuzz);
+      if (fuzzy.ok()) result = fuzzy;
+    }
     fs::remove(diff);
-    if (result.status > 1) runner_.fail(fmt::format("patch could not work on {}", target), result);
     if (result.ok()) {
       report_success(patch, file, target, before, result.output);
     } else {
       report_failure(patch, file, target, before, result.output);
     }
+  }
+
+  CommandResult call_patch(const fs::path& diff, const std::string& target, size_t fuzz) {
+    Command command;
+    command.argv = {"patch", "--batch", "--forward", "--unified", "--no-backup-if-mismatch", "--reject-file=-",
+                    fmt::format("--fuzz={}", fuzz)};
+    if (ignore_whitespace_) command.argv.push_back("--ignore-whitespace");
+    command.argv.insert(command.argv.end(), {"--input=" + diff.string(), (result_.directory / target).string()});
+    CommandResult result = runner_.run(command);
+    if (result.status > 1) runner_.fail(fmt::format("patch could not work on {}", target), result);
+    return result;
+  }
+
+  // How many lines of context may differ: one less than the hunk with the least context has, at most two.
+  static size_t allowed_fuzz(const FilePatch& file) {
+    size_t fuzz = 2;
+    for (const Hunk& hunk : file.hunks) {
+      const auto changes = [](const std::string& line) { return line.front() != ' '; };
+      const auto first = std::find_if(hunk.lines.begin(), hunk.lines.end(), changes);
+      const auto last = std::find_if(hunk.lines.rbegin(), hunk.lines.rend(), changes);
+      const auto context = std::max(first - hunk.lines.begin(), last - hunk.lines.rbegin());
+      fuzz = std::min(fuzz, static_cast<size_t>(std::max<std::ptrdiff_t>(context, 1) - 1));
+    }
+    return fuzz;
   }
 
   void report_success(const PatchFile& patch, const FilePatch& file, const std::string& target,
