@@ -21,8 +21,9 @@ struct KernelFiles {
   std::filesystem::path config;
   std::filesystem::path vmlinux;  // with symbols and DWARF
   std::filesystem::path symvers;
-  std::filesystem::path modules;  // has kernel/…/x.ko or x.ko.xz
-  std::filesystem::path image;    // bzImage, where it is known
+  std::filesystem::path modules;        // modules / "net/ipv4/x.ko", or .ko.xz
+  std::filesystem::path debug_modules;  // the same, uncompressed and with DWARF, where there are
+  std::filesystem::path image;          // bzImage, where it is known
 };
 
 // A release taken apart: "6.1.0-56-cloud-amd64" -> "6.1", "cloud-amd64"; "6.12-cloud" -> "6.12", "cloud", series.
