@@ -16,7 +16,10 @@
 #include "kpatch-build/data.h"
 #include "kpatch-build/kbuild-commands.h"
 #include "kpatch-build/patch-file.h"
+#include "kpatch-build/post-link.h"
+#include "kpatch-build/proof.h"
 #include "kpatch-build/report.h"
+#include "lookup/parent-object.h"
 #include "support/error.h"
 
 namespace kpatch {
@@ -158,21 +161,73 @@ std::vector<PairReport> compare(const Build& build, const Base& base, const std:
   return reports;
 }
 
-void prove(const Build& build, const Base&, const std::vector<PairReport>&) {
+void prove(const Build& build, const Base& base, const std::vector<PairReport>& reports) {
   if (build.options.skip_proof) {
     build.console.warning("not proven that the patched functions are the ones that run (--skip-proof)");
+    return;
   }
+  Console::Stage stage(build.console, "proof");
+  std::map<std::string, ParentObject> shipped;  // by module, opened once
+  std::string problems;
+  size_t proven = 0;
+  for (const PairReport& report : reports) {
+    check_interrupted();
+    if (report.pair.plain.empty() || report.changed.empty()) continue;
+    const CompileCommand& command = report.pair.command;
+    auto it = shipped.find(command.module);
+    if (it == shipped.end()) {
+      const fs::path file = command.module.empty() ? base.vmlinux : module_file(base, command.module).value();
+      it = shipped.emplace(command.module, ParentObject::open(file)).first;
+    }
+    std::vector<std::string> functions;
+    for (const ReportedFunction& function : report.changed) functions.push_back(function.name);
+    const std::string file_name = fs::path(command.source).filename().string();
+    const auto findings = prove(ParentObject::open(report.pair.plain), it->second, functions, file_name);
+    for (const ProofFinding& finding : findings) {
+      problems += fmt::format("{}{}: error: {}: {}", problems.empty() ? "" : "\n", command.source, finding.function,
+                              finding.message);
+    }
+    proven += functions.size() - findings.size();
+  }
+  if (!problems.empty()) throw Error(problems);
+  stage.note(fmt::format("{} as shipped", count(proven, "function")));
 }
+
+namespace {
+
+// What `modinfo` shows of the build. No paths, no times: equal input gives an equal module.
+std::vector<std::pair<std::string, std::string>> module_info(const Build& build, const Base& base,
+                                                             const std::vector<PairReport>& reports) {
+  std::vector<std::string> objects;
+  for (const PairReport& report : reports) objects.push_back(report.object);
+  std::sort(objects.begin(), objects.end());
+  objects.erase(std::unique(objects.begin(), objects.end()), objects.end());
+  std::vector<std::pair<std::string, std::string>> info = {
+      {"description", fmt::format("Livepatch of {}", joined(objects))},
+      {"kpatch_version", KPATCH_VERSION},
+      {"kpatch_release", base.release},
+      {"kpatch_options", options_summary(build.options)},
+  };
+  for (const fs::path& patch : build.options.patches) {
+    info.emplace_back("kpatch_patch", fmt::format("{} xxh3:{}", patch.filename().string(), digest_of_file(patch)));
+  }
+  return info;
+}
+
+}  // namespace
 
 fs::path make_module(const Build& build, const Base& base, const std::vector<PairReport>& reports) {
   ModuleInput input;
   input.name = build.module;
   input.replace = build.options.replace;
+  input.info = module_info(build, base, reports);
   for (const PairReport& report : reports) input.diff_objects.push_back(report.output);
   Console::Stage stage(build.console, "module");
   const BuiltModule module = build_module(input, base, build.scratch / "module", build.runner);
   for (const std::string& warning : module.warnings) build.console.warning(warning);
-  return module.file;
+  const fs::path linked = build.scratch / (build.module + ".ko");
+  post_link(module.file, linked);
+  return linked;
 }
 
 }  // namespace kpatch

@@ -1,0 +1,182 @@
+// The module around the differences
+//
+//     Kbuild:  obj-m := livepatch-fix.o
+//              livepatch-fix-y := parts/livepatch-begin.o parts/livepatch-main.o parts/diff-0.o … parts/livepatch-end.o
+//
+// The kernel's own build makes the module: it links the parts, runs objtool over the result (which makes ORC, return
+// and call site tables anew, see doc/architecture.md), and modpost. What it must know:
+//
+//  - kbuild runs in a folder of links to the base, with a Module.symvers of vmlinux alone. With the whole one modpost
+//    would write `depends=` for exports of modules, modprobe would load those before the livepatch, and patching a
+//    module that comes later would be lost. It also keeps the base read-only.
+//  - modpost may not fail on undefined symbols (KBUILD_MODPOST_WARN): those are the placeholders that post-link turns
+//    into klp relocations. What is undefined and no placeholder is found by the audit.
+//  - objtool runs once, over the linked object. Kernels that run it per object otherwise (no IBT, no LTO) are told
+//    so with delay-objtool=y.
+//  - objtool's exit status says nothing before 6.15, its messages do. Each means that some code was not understood, and
+//    such code has no unwind data: a build with one fails.
+//
+// The parts lie in a folder of their own, so that no module name can clash with a part's.
+#include "kpatch-build/build-module.h"
+
+#include <fmt/core.h>
+
+#include <fstream>
+#include <set>
+#include <string_view>
+
+#include "kpatch-build/cache.h"
+#include "kpatch-build/data.h"
+#include "kpatch-build/kbuild-commands.h"
+#include "support/error.h"
+
+namespace kpatch {
+namespace {
+
+namespace fs = std::filesystem;
+using std::string_view;
+
+// As a C string literal. Only printable ASCII stays as it is.
+std::string c_literal(string_view text) {
+  std::string result = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') {
+      result += '\\';
+      result += c;
+    } else if (c >= ' ' && c <= '~') {
+      result += c;
+    } else {
+      result += fmt::format("\\{:03o}", static_cast<unsigned char>(c));
+    }
+  }
+  return result + "\"";
+}
+
+bool enabled(const fs::path& config, string_view option) {
+  const std::string line = fmt::format("{}=y", option);
+  std::ifstream in(config);
+  for (std::string text; std::getline(in, text);) {
+    if (text == line) return true;
+  }
+  return false;
+}
+
+// The exports of vmlinux alone; the owner is the third field.
+std::string vmlinux_exports(const fs::path& symvers) {
+  const std::string text = read_file(symvers);
+  std::string result;
+  for (size_t start = 0; start < text.size();) {
+    const size_t end = std::min(text.find('\n', start), text.size());
+    const string_view line = string_view(text).substr(start, end - start);
+    const size_t symbol = line.find('\t');
+    const size_t owner = symbol == string_view::npos ? symbol : line.find('\t', symbol + 1);
+    if (owner != string_view::npos && line.substr(owner + 1).starts_with("vmlinux\t")) {
+      (result += line) += '\n';
+    }
+    start = end + 1;
+  }
+  return result;
+}
+
+void make_base_view(const Base& base, const fs::path& view) {
+  fs::create_directories(view);
+  for (const auto& entry : fs::directory_iterator(base.kbuild)) {
+    const fs::path name = entry.path().filename();
+    if (name != "Module.symvers") fs::create_symlink(entry.path(), view / name);
+  }
+  write_file(view / "Module.symvers", vmlinux_exports(base.symvers));
+}
+
+void write_sources(const ModuleInput& input, const fs::path& directory) {
+  const fs::path parts = directory / "parts";
+  fs::create_directories(parts);
+  const fs::path kmod_template = data_file("kmod-template");
+  for (const auto& entry : fs::directory_iterator(kmod_template)) {
+    const fs::path extension = entry.path().extension();
+    if (extension == ".c" || extension == ".h") fs::copy_file(entry.path(), parts / entry.path().filename());
+  }
+  std::string info = fmt::format("#define KPATCH_REPLACE {}\n", input.replace ? 1 : 0);
+  for (const auto& [tag, value] : input.info) info += fmt::format("KPATCH_INFO({}, {})\n", tag, c_literal(value));
+  write_file(parts / "kpatch-info.h", info);
+
+  std::string objects = "parts/livepatch-begin.o parts/livepatch-main.o";
+  std::string rules;
+  for (size_t i = 0; i < input.diff_objects.size(); ++i) {
+    const std::string name = fmt::format("diff-{}.o", i);
+    fs::copy_file(input.diff_objects[i], parts / name);
+    write_file(parts / fmt::format(".{}.cmd", name), "");
+    objects += " parts/" + name;
+    rules += fmt::format("$(obj)/parts/{}: ;\n", name);
+  }
+  objects += " parts/livepatch-end.o";
+  write_file(directory / "Kbuild", fmt::format("obj-m := {0}.o\n{0}-y := {1}\n{2}", input.name, objects, rules));
+}
+
+std::vector<string_view> lines_of(string_view text) {
+  std::vector<string_view> lines;
+  while (!text.empty()) {
+    const size_t end = text.find('\n');
+    lines.push_back(text.substr(0, end));
+    if (end == string_view::npos) break;
+    text.remove_prefix(end + 1);
+  }
+  return lines;
+}
+
+// What kbuild said about the module that a person must know.
+struct Messages {
+  std::vector<std::string> objtool;
+  std::vector<std::string> others;
+};
+
+Messages read_messages(string_view output) {
+  Messages messages;
+  std::set<string_view> seen;
+  for (const string_view line : lines_of(output)) {
+    if (!seen.insert(line).second) continue;
+    const bool objtool = line.find("objtool:") != string_view::npos;
+    const bool warning = line.find("warning:") != string_view::npos || line.find("WARNING:") != string_view::npos ||
+                         line.find("error:") != string_view::npos;
+    if (!objtool && !warning) continue;
+    if (objtool) {
+      messages.objtool.emplace_back(line.substr(line.find("objtool:")));
+      continue;
+    }
+    // Placeholders are undefined until post-link. Compilers were compared before, by their versions alone.
+    const bool expected = (line.find("modpost:") != string_view::npos && line.ends_with("undefined!")) ||
+                          line.find("the compiler differs from the one used") != string_view::npos;
+    if (!expected) messages.others.emplace_back(line);
+  }
+  return messages;
+}
+
+}  // namespace
+
+BuiltModule build_module(const ModuleInput& input, const Base& base, const fs::path& directory, Runner& runner) {
+  const fs::path view = directory / "base";
+  const fs::path sources = directory / "module";
+  make_base_view(base, view);
+  write_sources(input, sources);
+
+  Base in_view = base;
+  in_view.kbuild = view;
+  std::vector<std::string> arguments = {"M=" + sources.string(), "KBUILD_MODPOST_WARN=1", "KCFLAGS=-g0", "modules"};
+  const bool whole_objects = enabled(base.config, "CONFIG_X86_KERNEL_IBT") || enabled(base.config, "CONFIG_LTO_CLANG");
+  if (!whole_objects) arguments.insert(arguments.begin(), "delay-objtool=y");
+  const CommandResult result = runner.run(kbuild_make(in_view, arguments));
+  if (!result.ok()) runner.fail("kbuild could not make the module", result);
+
+  Messages messages = read_messages(result.output);
+  if (!messages.objtool.empty()) {
+    std::string all;
+    for (const std::string& message : messages.objtool) all += "\n>>> " + message;
+    throw Error(fmt::format("objtool did not understand the patched code, which could then not be unwound{}\n"
+                            ">>> the whole log is in {}",
+                            all, runner.log().string()));
+  }
+  const fs::path file = sources / (input.name + ".ko");
+  if (!fs::exists(file)) runner.fail("kbuild made no module", result);
+  return {file, std::move(messages.others)};
+}
+
+}  // namespace kpatch
