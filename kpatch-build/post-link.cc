@@ -15,7 +15,7 @@
 //     code, and a guess would write a wrong address into the kernel: Error.
 //  2. Objtool wrote tables of its own since, which may refer to placeholders as well: .static_call_sites names the key
 //     of each static call. Such a relocation stands in no entry, but means the same symbol as all entries of its
-//     placeholder do; if these disagree, Error.
+//     placeholder do (an entry without a place is there for nothing else); if these disagree, Error.
 //  3. Now nothing allocated refers to a placeholder any more. They leave the symbol table (the loader would refuse them
 //  as
 //     unknown symbols), as do the side table and relocation sections that became empty. What is stored by index is
@@ -127,12 +127,13 @@ class PostLink {
     }
     std::sort(entries_.begin(), entries_.end(), [](const auto& a, const auto& b) { return a.place < b.place; });
     for (size_t i = 1; i < entries_.size(); ++i)
-      if (entries_[i - 1].place == entries_[i].place) fail_at(entries_[i], "the side table has the place twice");
+      if (entries_[i].place.section != 0 && entries_[i - 1].place == entries_[i].place)
+        fail_at(entries_[i], "the side table has the place twice");
     for (const Entry& entry : entries_) share(entry);
   }
 
   void read_entry(uint64_t at, std::span<const KlpRelocation* const> fields, uint64_t sympos) {
-    for (const KlpRelocation* field : fields)
+    for (const KlpRelocation* field : fields.subspan(1))
       if (field == nullptr) fail(fmt::format("{}+0x{:x}: an entry lacks a relocation", table_name, at));
     auto text = [&](const KlpRelocation& field) {
       auto place = elf_.place_of(field.symbol, field.addend);
@@ -142,9 +143,13 @@ class PostLink {
     };
     Entry entry;
     entry.meaning = {text(*fields[2]), text(*fields[3]), text(*fields[4]), sympos};
-    auto place = elf_.place_of(fields[0]->symbol, fields[0]->addend);
-    if (!place) fail(fmt::format("{}+0x{:x}: the place of {} is in no section", table_name, at, entry.meaning.name));
-    entry.place = *place;
+    if (fields[0] == nullptr) {
+      entry.done = true;  // tells what the placeholder means, for tables that objtool makes
+    } else {
+      auto place = elf_.place_of(fields[0]->symbol, fields[0]->addend);
+      if (!place) fail(fmt::format("{}+0x{:x}: the place of {} is in no section", table_name, at, entry.meaning.name));
+      entry.place = *place;
+    }
     entry.placeholder = fields[1]->symbol;
     const KlpSymbol& placeholder = elf_.symbols[entry.placeholder];
     if (placeholder.entry.st_shndx != SHN_UNDEF || placeholder.name.empty() || fields[1]->addend != 0)
