@@ -196,10 +196,15 @@ class Prover {
       if (symbol.section == 0 || symbol.section >= votes.size() || symbol.name.empty()) continue;
       if (symbol.type == SymbolType::section || symbol.type == SymbolType::file) continue;
       if (symbol.binding == SymbolBinding::weak || symbol.name.starts_with(".L")) continue;
+      // One vote for each distance: empty lock class keys ("__key.0") of many files share an address.
+      std::vector<Place> distances;
       for (uint32_t index : candidates(symbol)) {
         Place place = place_of(shipped_.symbols()[index]);
-        votes[symbol.section].push_back({place.section, place.offset - symbol.value});
+        distances.push_back({place.section, place.offset - symbol.value});
       }
+      std::sort(distances.begin(), distances.end());
+      auto last = std::unique(distances.begin(), distances.end());
+      votes[symbol.section].insert(votes[symbol.section].end(), distances.begin(), last);
     }
     for (size_t section = 0; section < votes.size(); ++section) {
       std::vector<Place>& ballot = votes[section];
@@ -432,8 +437,14 @@ class Prover {
     const ParentSection& section = plain_.sections()[symbol.section];
     uint64_t offset = symbol.value + relocation.addend;
     uint64_t bias = kind.relative ? kind.width : 0;
-    if ((section.flags & SHF_MERGE) != 0)
+    if ((section.flags & SHF_MERGE) != 0) {
+      // Section symbols are used for the start of a constant alone. With an addend of its own the assembler keeps the
+      // label (".LC5+8"), as the place meant may be behind the constant: the end of a string that a loop walks over.
+      uint64_t addend = relocation.addend;
+      if (symbol.type != SymbolType::section)
+        return compare_merged(section, symbol.value, {place.section, place.offset - addend});
       return compare_merged(section, offset + bias, {place.section, place.offset + bias});
+    }
     std::vector<Place>& known = distances_[symbol.section];
     Place distance{place.section, place.offset - offset};
     if (std::find(known.begin(), known.end(), distance) != known.end()) return std::nullopt;

@@ -295,6 +295,55 @@ TEST_F(ProofTest, ComparesSectionsWithoutSymbols) {
   }
 }
 
+TEST_F(ProofTest, KnowsReferencesToTheEndOfAString) {
+  // `for (s = "io  "; s != end; s++)`: what lies behind the string is another one after linking.
+  auto code = [](const char* first) {
+    return std::string(
+               ".file \"a.c\"\n.text\n.globl f\n.type f, @function\nf: cmp $.LC1+5, %rax\n ret\n.size f, . - f\n"
+               ".section .rodata.str1.1, \"aMS\", @progbits, 1\n.LC1: .asciz \"") +
+           first + "\"\n.LC2: .asciz \"mem \"\n";
+  };
+  assemble("others", std::string(others_source) + ".section .rodata.str1.1\n.asciz \"mem \"\n");
+  assemble("plain", code("io  "));
+  for (bool same : {true, false}) {
+    assemble("shipped", code(same ? "io  " : "irq "));
+    link("others.o shipped.o");
+    EXPECT_EQ(found("plain.o", "vmlinux", {"f"}, "a.c").empty(), same);
+    link_module("others.o shipped.o");
+    EXPECT_EQ(found("plain.o", "m.ko", {"f"}, "a.c").empty(), same);
+  }
+}
+
+TEST_F(ProofTest, IsNotOutvotedByEmptySymbolsOfOtherFiles) {
+  // Lock class keys are empty without lockdep: other files have as many as they like at one address.
+  std::string keys;
+  for (int i = 0; i < 5; ++i) {
+    assemble("keys" + std::to_string(i), ".bss\n.type __key.0, @object\n__key.0:\n.type __key.2, @object\n__key.2:\n");
+    keys += " keys" + std::to_string(i) + ".o";
+  }
+  assemble("before", before_source);
+  assemble("others", std::string(others_source) + ".bss\n.skip 64\n");
+  assemble("plain", R"(
+        .text
+        .globl f
+        .type f, @function
+f:      mov $thread_mutex, %rdi
+        ret
+        .size f, . - f
+        .bss
+        .type __key.0, @object
+__key.0:
+        .type __key.2, @object
+__key.2:
+        .type thread_mutex, @object
+thread_mutex: .skip 32
+        .size thread_mutex, 32
+)");
+  link_module("before.o plain.o others.o" + keys);
+  run("strip --strip-debug m.ko");
+  EXPECT_EQ(found("plain.o", "m.ko", {"f"}, "plain.c"), "");
+}
+
 TEST_F(ProofTest, RefusesOtherArchitectures) {
   assemble("plain", others_source);
   write("text", "Symbol table '.symtab' contains 1 entries:\n     0: 0 0 NOTYPE LOCAL DEFAULT UND \n");
