@@ -40,16 +40,17 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::string_view list_header = "kpatch commands 1";
+constexpr std::string_view list_header = "kpatch commands 2";
 
 bool is_kernel_compile(const std::vector<std::string>& words) {
   return words.size() > 4 && words.back().ends_with(".c") && std::ranges::find(words, "-c") != words.end() &&
          std::ranges::find(words, "-o") != words.end() && std::ranges::find(words, "-D__KERNEL__") != words.end();
 }
 
-// -DKBUILD_MODFILE="net/netfilter/xt_comment" (the quotes are part of the macro's value).
-std::string module_of(const std::vector<std::string>& words) {
-  constexpr std::string_view prefix = "-DKBUILD_MODFILE=";
+// The names of the modules that an object goes into, without their folder; several with colons between them.
+// -DKBUILD_MODNAME="xt_comment" (the quotes are part of the macro's value, `-` is written as `_`).
+std::string modules_of(const std::vector<std::string>& words) {
+  constexpr std::string_view prefix = "-DKBUILD_MODNAME=";
   if (std::ranges::find(words, "-DMODULE") == words.end()) return "";
   for (auto& word : words) {
     if (!word.starts_with(prefix)) continue;
@@ -58,6 +59,75 @@ std::string module_of(const std::vector<std::string>& words) {
     return value;
   }
   return "";
+}
+
+std::string underscored(std::string text) {
+  std::ranges::replace(text, '-', '_');
+  std::ranges::replace(text, ',', '_');
+  return text;
+}
+
+// Finds a module's path by its name and by where its objects lie: in the folder of the Makefile that lists them,
+// or below it. "virtio_net" of drivers/net/virtio_net.o -> "drivers/net/virtio-net", were that the file's name.
+class ModulePaths {
+ public:
+  explicit ModulePaths(const fs::path& top) {
+    size_t skip = top.string().size() + 1;
+    std::error_code error;
+    for (auto it = fs::recursive_directory_iterator(top, error); it != fs::recursive_directory_iterator();
+         it.increment(error)) {
+      if (error) break;
+      std::string path = it->path().string();
+      for (std::string_view ending : {".ko", ".ko.xz", ".ko.gz", ".ko.zst"}) {
+        if (!path.ends_with(ending)) continue;
+        std::string module = path.substr(skip, path.size() - skip - ending.size());
+        paths_.emplace(folder_and_name(module), module);
+      }
+    }
+  }
+
+  // "a:b" -> "folder/a:folder/b". A module that doesn't exist gets the object's own folder.
+  std::string resolve(const std::string& names, const std::string& object) const {
+    std::string result;
+    for (size_t start = 0; start <= names.size();) {
+      size_t end = std::min(names.find(':', start), names.size());
+      if (start > 0) result += ':';
+      result += one(names.substr(start, end - start), object);
+      start = end + 1;
+    }
+    return result;
+  }
+
+ private:
+  static std::string folder_and_name(const std::string& module) {
+    size_t slash = module.rfind('/') + 1;  // npos + 1 is 0
+    return module.substr(0, slash) + underscored(module.substr(slash));
+  }
+
+  std::string one(const std::string& name, const std::string& object) const {
+    // "arch/x86/kvm/../../../virt/kvm/kvm_main.o" is listed in arch/x86/kvm.
+    std::string folder = object.substr(0, object.find("/../"));
+    if (folder.size() == object.size())
+      folder = object.substr(0, object.rfind('/') + 1);
+    else
+      folder += '/';
+    std::string own = folder;
+    for (;;) {
+      if (auto it = paths_.find(folder + underscored(name)); it != paths_.end()) return it->second;
+      if (folder.size() < 2) break;
+      folder.resize(folder.rfind('/', folder.size() - 2) + 1);
+    }
+    return own + name;
+  }
+
+  std::map<std::string, std::string> paths_;
+};
+
+void resolve_modules(const Base& base, std::vector<CompileCommand>& commands) {
+  if (std::ranges::all_of(commands, [](auto& command) { return command.module.empty(); })) return;
+  ModulePaths paths(base.modules);
+  for (auto& command : commands)
+    if (!command.module.empty()) command.module = paths.resolve(command.module, command.object);
 }
 
 std::string relative_source(const std::string& path, const std::string& source) {
@@ -79,7 +149,7 @@ std::string format_list(const std::vector<CompileCommand>& commands) {
   return text;
 }
 
-std::vector<CompileCommand> parse_list(std::string_view text, const fs::path& file) {
+std::optional<std::vector<CompileCommand>> parse_list(std::string_view text, const fs::path& file) {
   std::vector<std::string_view> fields;
   for (size_t start = 0; start <= text.size();) {
     size_t end = std::min(text.find('\0', start), text.size());
@@ -87,7 +157,7 @@ std::vector<CompileCommand> parse_list(std::string_view text, const fs::path& fi
     start = end + 1;
   }
   auto broken = [&] { return Error(fmt::format("{} is damaged; remove it", file.string())); };
-  if (fields[0] != list_header) throw broken();
+  if (fields[0] != list_header) return std::nullopt;  // another version of this program wrote it
   std::vector<CompileCommand> commands;
   for (size_t i = 1; i < fields.size();) {
     if (fields.size() - i < 4) throw broken();
@@ -264,10 +334,11 @@ class Shipped {
   std::map<std::string, bool> modules_;
 };
 
-std::vector<CompileCommand> query(const Base& base, Runner& runner, std::string_view directory) {
+std::vector<CompileCommand> query_unresolved(const Base& base, Runner& runner, std::string_view directory) {
   fs::path memo = memo_file(base, directory == "." ? "all" : fmt::format("in!{}", directory));
   std::error_code error;
-  if (fs::exists(memo, error)) return parse_list(read_file(memo), memo);
+  if (fs::exists(memo, error))
+    if (auto known = parse_list(read_file(memo), memo)) return *known;
   fs::path output = fmt::format("{}.{}.out", memo.string(), getpid());
   fs::remove(output, error);
   Command command;
@@ -301,6 +372,13 @@ std::vector<CompileCommand> query(const Base& base, Runner& runner, std::string_
   std::vector<CompileCommand> commands = parse_commands(printed, base.source);
   std::ranges::stable_sort(commands, {}, &CompileCommand::object);
   write_file(memo, format_list(commands));
+  return commands;
+}
+
+// The memo has the modules' names alone: an own kernel is listed before it is built.
+std::vector<CompileCommand> query(const Base& base, Runner& runner, std::string_view directory) {
+  std::vector<CompileCommand> commands = query_unresolved(base, runner, directory);
+  resolve_modules(base, commands);
   return commands;
 }
 
@@ -380,7 +458,7 @@ std::vector<CompileCommand> parse_commands(std::string_view make_output, const f
       CompileCommand command;
       command.object = *(std::ranges::find(words, "-o") + 1);
       command.source = relative_source(words.back(), source.string());
-      command.module = module_of(words);
+      command.module = modules_of(words);
       command.arguments = std::move(words);
       if (command.object.ends_with(".o") && seen.insert(command.object).second) result.push_back(std::move(command));
     }

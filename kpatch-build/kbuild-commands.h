@@ -18,18 +18,20 @@ namespace kpatch {
 // quotes and backslashes removed. Redirections and variables are left as they are. Throws Error on an open quote.
 std::vector<std::vector<std::string>> split_shell(std::string_view text);
 
-// The kernel C compilations in what `make -n` printed, in its order; each object once.
+// The kernel C compilations in what `make -n` printed, in its order; each object once. Their module is the bare
+// KBUILD_MODNAME.
 std::vector<CompileCommand> parse_commands(std::string_view make_output, const std::filesystem::path& source);
 
 // A make of the base that later runs must use: `make -C KBUILD CC=… KERNELRELEASE=… arguments`, the variables as the
 // base was made with. For external modules: {"M=DIR", "modules"}.
 Command kbuild_make(const Base& base, std::vector<std::string> arguments);
 
-// The shipped file of a module ("net/netfilter/xt_comment"): plain or compressed, or one whose `-` and `_` differ.
+// The shipped file of a module ("net/netfilter/xt_comment"), plain or compressed.
 std::optional<std::filesystem::path> module_file(const Base& base, std::string_view module);
 
 // What kbuild would compile for the folder (relative to the source, with its subfolders): sorted by object. Kept in
-// the base. Empty when the folder has no Makefile.
+// the base. Empty when the folder has no Makefile. An object that several modules share names them with colons
+// between, "lib/a:lib/b" (the functions below that look at what was shipped give it once for each).
 std::vector<CompileCommand> directory_commands(const Base& base, Runner& runner, std::string_view directory);
 // The whole kernel's.
 std::vector<CompileCommand> all_commands(const Base& base, Runner& runner);
