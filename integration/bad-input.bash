@@ -1,28 +1,42 @@
 # Helpers of bad-input.bats: one stock kernel's files, named one by one, and what a refused build must look like.
 
-# The cheapest inputs that exist: the files of a stock release, unpacked once into the cache of the test suites.
+# The files of a stock release, as kpatch-build keeps them in its cache; it is run once where they aren't there yet.
 # Sets release, source, config, vmlinux, symvers, modules. Skips when they can't be had.
 stock_inputs() {
-  local cache=${XDG_CACHE_HOME:-$HOME/.cache}/kpatch-tests root package
+  local cache=${KPATCH_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kpatch} scratch
   release=${KPATCH_TEST_RELEASE:-$(newest_release 6.12)}
   [ -n "$release" ] || skip "apt knows no packages of the stock 6.12 cloud kernel"
-  root=${KPATCH_TEST_STOCK:-$cache/$release}
-  if [ ! -d "$root" ]; then
-    local version debs=$cache/debs-$release
-    mkdir -p "$debs" "$root.new"
-    version=$(apt-cache show "linux-image-$release-dbg" | sed -n 's/^Version: //p' | head -n 1)
-    (cd "$debs" && apt-get -q -o APT::Sandbox::User=root download "linux-image-$release" "linux-image-$release-dbg" \
-      "linux-headers-$release" "linux-source-6.12=$version") || skip "the packages of $release can't be fetched"
-    for package in "$debs"/*.deb; do dpkg -x "$package" "$root.new" || return 1; done
-    rm -rf "$debs"
-    tar -C "$root.new" -xf "$root.new/usr/src/linux-source-6.12.tar.xz" || return 1
-    mv "$root.new" "$root"
+  if [ -n "${KPATCH_TEST_STOCK:-}" ]; then
+    packages=$KPATCH_TEST_STOCK
+    source=$(echo "$packages"/linux-source-*/)
+    source=${source%/}
+  elif ! find_stock "$cache"; then
+    scratch=$(mktemp -d)
+    good_patch "$scratch/fix.patch"
+    KPATCH_CACHE=$cache "$kpatch_build" -a "$release" -o "$scratch" "$scratch/fix.patch" >"$scratch/log" 2>&1
+    find_stock "$cache" || skip "the packages of $release can't be fetched: $(grep -m 1 'error: ' "$scratch/log")"
+    rm -rf "$scratch"
   fi
-  source=$root/linux-source-6.12
-  config=$root/boot/config-$release
-  vmlinux=$root/usr/lib/debug/boot/vmlinux-$release
-  symvers=$root/usr/src/linux-headers-$release/Module.symvers
-  modules=$root/lib/modules/$release
+  config=$packages/boot/config-$release
+  vmlinux=$packages/usr/lib/debug/boot/vmlinux-$release
+  symvers=$packages/usr/src/linux-headers-$release/Module.symvers
+  modules=$packages/lib/modules/$release/kernel
+}
+
+# find_stock CACHE: sets packages and source from the complete entries of the cache.
+find_stock() {
+  local entry version
+  packages='' source=''
+  for entry in "$1"/packages/*/; do
+    [ ! -e "$entry/complete" ] || [ ! -e "$entry/boot/vmlinuz-$release" ] || packages=${entry%/}
+  done
+  [ -n "$packages" ] || return 1
+  version=$(grep '^version' "$packages/key.txt")
+  for entry in "$1"/source/*/; do
+    [ -e "$entry/complete" ] && grep -q '^source package' "$entry/key.txt" && grep -qxF "$version" "$entry/key.txt" &&
+      source=${entry}tree
+  done
+  [ -n "$source" ]
 }
 
 newest_release() {
@@ -57,7 +71,7 @@ nothing_written() {
   local left
   left=$(find "$out" -type f 2>/dev/null)
   [ -z "$left" ] || { echo "left in the output directory: $left"; return 1; }
-  left=$(find "$TMPDIR" -mindepth 1 -maxdepth 1 -name '*kpatch*' ! -name '*.log' 2>/dev/null)
+  left=$(find "$TMPDIR" "$XDG_CACHE_HOME/kpatch/scratch" -mindepth 1 -maxdepth 1 2>/dev/null)
   [ -z "$left" ] || { echo "left in the scratch directory: $left"; return 1; }
 }
 
@@ -81,11 +95,13 @@ good_patch() {
 PATCH
 }
 
-# change FILE SED-SCRIPT: a patch (on stdout) that makes this change to a file of the source.
+# change FILE SED-SCRIPT [reverse]: a patch (on stdout) that makes this change to a file of the source, or takes it back.
 change() {
   local tree=$BATS_TEST_TMPDIR/change
+  local old=a new=b
+  [ -z "${3-}" ] || old=b new=a
   mkdir -p "$tree/a/$(dirname "$1")" "$tree/b/$(dirname "$1")"
-  cp "$source/$1" "$tree/a/$1"
-  sed -E "$2" "$source/$1" >"$tree/b/$1"
+  cp "$source/$1" "$tree/$old/$1"
+  sed -E "$2" "$source/$1" >"$tree/$new/$1"
   (cd "$tree" && diff -u "a/$1" "b/$1" | sed -E 's/^(---|\+\+\+) ([^\t]*)\t.*/\1 \2/')
 }
