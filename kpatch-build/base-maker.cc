@@ -93,8 +93,9 @@ KernelFiles given_files(const BaseOptions& options, const std::string& release, 
     if (files.modules.empty() && !first_of({beside / "modules.order"}).empty()) files.modules = beside;
   }
   std::error_code ignored;
+  // lib/modules/R as packages have it, depmod has run or not; a build folder has a kernel folder too.
   if (!files.modules.empty() && fs::is_directory(files.modules / "kernel", ignored) &&
-      fs::exists(files.modules / "modules.dep", ignored))
+      !fs::exists(files.modules / "scripts", ignored))
     files.modules /= "kernel";
   if (!options.source.empty()) {
     SourceTree tree = private_copy(options.source, cache, runner, console);
