@@ -15,6 +15,7 @@
 #include "kpatch-build/compile.h"
 #include "kpatch-build/data.h"
 #include "kpatch-build/kbuild-commands.h"
+#include "kpatch-build/line-numbers.h"
 #include "kpatch-build/patch-file.h"
 #include "kpatch-build/post-link.h"
 #include "kpatch-build/proof.h"
@@ -87,6 +88,7 @@ AppliedPatches apply(const Build& build, const Base& base) {
   AppliedPatches patches = apply_patches(build.options.patches, base.source, build.scratch / "patched",
                                          build.options.ignore_whitespace, build.runner);
   for (const std::string& warning : patches.warnings) build.console.warning(warning);
+  keep_line_numbers(patches, base.source);
   stage.note(count(patches.touched().size(), "file"));
   return patches;
 }
@@ -106,7 +108,15 @@ std::vector<ObjectPair> compile(const Build& build, const Base& base, const Appl
   const auto progress = [&](size_t done, size_t total) { stage.progress(done, total); };
   const std::vector<AffectedObject> objects =
       drop_equal_texts(std::move(affected.objects), settings, build.runner, progress);
-  std::vector<ObjectPair> pairs = compile_pairs(objects, !build.options.skip_proof, settings, build.runner, progress);
+  std::vector<ObjectPair> pairs;
+  try {
+    pairs = compile_pairs(objects, !build.options.skip_proof, settings, build.runner, progress);
+  } catch (const Error&) {
+    // The compiler's message shall have the lines of the patched file.
+    drop_line_numbers(patches, view.root());
+    compile_pairs(objects, false, settings, build.runner, {});
+    throw;
+  }
   stage.note(fmt::format("{}, {} differ", count(objects.size(), "object"), pairs.size()));
   return pairs;
 }
@@ -221,7 +231,12 @@ fs::path make_module(const Build& build, const Base& base, const std::vector<Pai
   input.name = build.module;
   input.replace = build.options.replace;
   input.info = module_info(build, base, reports);
-  for (const PairReport& report : reports) input.diff_objects.push_back(report.output);
+  const std::vector<std::string>& acknowledged = build.options.acknowledged;
+  input.accept_objtool = std::find(acknowledged.begin(), acknowledged.end(), "objtool") != acknowledged.end();
+  for (const PairReport& report : reports) {
+    input.diff_objects.push_back(report.output);
+    input.patched_objects.push_back(report.pair.patched);
+  }
   Console::Stage stage(build.console, "module");
   const BuiltModule module = build_module(input, base, build.scratch / "module", build.runner);
   for (const std::string& warning : module.warnings) build.console.warning(warning);
