@@ -74,10 +74,10 @@ unload_patch() {
 
 # From here on, expect_dmesg and no_dmesg look at later messages alone.
 mark_dmesg() {
-  mark_count=$((${mark_count:-0} + 1))
-  echo "@@mark $mark_count" >/dev/kmsg
+  read -r mark </proc/sys/kernel/random/uuid
+  echo "@@mark $mark" >/dev/kmsg
 }
-messages() { dmesg | sed "1,/@@mark ${mark_count:-none}\$/d"; }
+messages() { dmesg | sed "1,/@@mark $mark/d"; }
 expect_dmesg() { messages | grep -q -e "$1" || fail "dmesg doesn't say: $1"; }
 no_dmesg() { ! messages | grep -q -e "$1" || fail "dmesg says: $(messages | grep -e "$1" | head -n 1)"; }
 
