@@ -13,8 +13,7 @@
 //    into klp relocations. What is undefined and no placeholder is found by the audit.
 //  - objtool runs once, over the linked object. Kernels that run it per object otherwise (no IBT, no LTO) are told
 //    so with delay-objtool=y.
-//  - objtool's exit status says nothing before 6.15, its messages do. Each means that some code was not understood, and
-//    such code has no unwind data: a build with one fails.
+//  - objtool's exit status says nothing before 6.15, its messages do (objtool-messages.cc).
 //
 // The parts lie in a folder of their own, so that no module name can clash with a part's.
 #include "kpatch-build/build-module.h"
@@ -28,6 +27,7 @@
 #include "kpatch-build/cache.h"
 #include "kpatch-build/data.h"
 #include "kpatch-build/kbuild-commands.h"
+#include "kpatch-build/objtool-messages.h"
 #include "support/error.h"
 
 namespace kpatch {
@@ -123,29 +123,17 @@ std::vector<string_view> lines_of(string_view text) {
   return lines;
 }
 
-// What kbuild said about the module that a person must know.
-struct Messages {
-  std::vector<std::string> objtool;
-  std::vector<std::string> others;
-};
-
-Messages read_messages(string_view output) {
-  Messages messages;
+// kbuild's and modpost's own messages that a person must know.
+std::vector<std::string> other_messages(string_view output) {
+  std::vector<std::string> messages;
   std::set<string_view> seen;
   for (const string_view line : lines_of(output)) {
-    if (!seen.insert(line).second) continue;
-    const bool objtool = line.find("objtool:") != string_view::npos;
-    const bool warning = line.find("warning:") != string_view::npos || line.find("WARNING:") != string_view::npos ||
-                         line.find("error:") != string_view::npos;
-    if (!objtool && !warning) continue;
-    if (objtool) {
-      messages.objtool.emplace_back(line.substr(line.find("objtool:")));
-      continue;
-    }
+    const auto has = [&](string_view words) { return line.find(words) != string_view::npos; };
+    if (has("objtool:") || !(has("warning:") || has("WARNING:") || has("error:"))) continue;
     // Placeholders are undefined until post-link. Compilers were compared before, by their versions alone.
-    const bool expected = (line.find("modpost:") != string_view::npos && line.ends_with("undefined!")) ||
-                          line.find("the compiler differs from the one used") != string_view::npos;
-    if (!expected) messages.others.emplace_back(line);
+    const bool undefined = has("modpost:") && (line.ends_with("undefined!") || has("unresolved symbol warnings"));
+    if (undefined || has("the compiler differs from the one used")) continue;
+    if (seen.insert(line).second) messages.emplace_back(line);
   }
   return messages;
 }
@@ -166,17 +154,21 @@ BuiltModule build_module(const ModuleInput& input, const Base& base, const fs::p
   const CommandResult result = runner.run(kbuild_make(in_view, arguments));
   if (!result.ok()) runner.fail("kbuild could not make the module", result);
 
-  Messages messages = read_messages(result.output);
-  if (!messages.objtool.empty()) {
+  std::vector<std::string> warnings = other_messages(result.output);
+  const ObjtoolRun run{sources / fmt::format(".{}.o.cmd", input.name), view, input.patched_objects,
+                       directory / "objtool"};
+  const std::vector<std::string> problems = objtool_problems(objtool_messages(result.output), run, runner);
+  if (!problems.empty() && !input.accept_objtool) {
     std::string all;
-    for (const std::string& message : messages.objtool) all += "\n>>> " + message;
+    for (const std::string& problem : problems) all += "\n>>> " + problem;
     throw Error(fmt::format("objtool did not understand the patched code, which could then not be unwound{}\n"
                             ">>> the whole log is in {}",
                             all, runner.log().string()));
   }
+  warnings.insert(warnings.end(), problems.begin(), problems.end());
   const fs::path file = sources / (input.name + ".ko");
   if (!fs::exists(file)) runner.fail("kbuild made no module", result);
-  return {file, std::move(messages.others)};
+  return {file, std::move(warnings)};
 }
 
 }  // namespace kpatch
