@@ -265,7 +265,7 @@ std::vector<ObjectPair> compile_pairs(std::span<const AffectedObject> objects, b
     jobs.push_back(compiler.job(unit, Variant::patched));
     if (!objects[unit].original) continue;
     jobs.push_back(compiler.job(unit, Variant::original));
-    if (with_plain) jobs.push_back(compiler.job(unit, Variant::plain));
+    if (with_plain && objects[unit].certain) jobs.push_back(compiler.job(unit, Variant::plain));
   }
   const std::vector<CommandResult> results = compiler.run_proven(objects, jobs, progress);
   std::vector<ObjectPair> pairs(objects.size());
@@ -291,18 +291,20 @@ std::vector<ObjectPair> compile_pairs(std::span<const AffectedObject> objects, b
   return different;
 }
 
-void compile_plain(std::vector<ObjectPair>& pairs, const CompileSettings& settings, Runner& runner) {
+void compile_plain(std::span<ObjectPair*> pairs, const CompileSettings& settings, Runner& runner) {
   Compiler compiler(settings, runner);
   std::vector<AffectedObject> objects;
   std::vector<Job> jobs;
-  for (size_t unit = 0; unit < pairs.size(); ++unit) {
-    objects.push_back({pairs[unit].command, pairs[unit].command, true});
-    if (pairs[unit].original != "/dev/null") jobs.push_back(compiler.job(unit, Variant::plain));
+  for (ObjectPair* pair : pairs) {
+    Job job = compiler.job(objects.size(), Variant::plain);
+    job.output = settings.directory / fmt::format("late-{}.plain.o", objects.size());
+    objects.push_back({pair->command, pair->command, true});
+    if (pair->original != "/dev/null" && pair->plain.empty()) jobs.push_back(job);
   }
   const std::vector<CommandResult> results = compiler.run(objects, jobs, {});
   for (size_t i = 0; i < jobs.size(); ++i) {
     if (!results[i].ok()) compiler.fail(objects[jobs[i].unit], jobs[i], results[i]);
-    pairs[jobs[i].unit].plain = jobs[i].output;
+    pairs[jobs[i].unit]->plain = jobs[i].output;
   }
 }
 

@@ -57,13 +57,14 @@ bool has_runtime_constants(const std::filesystem::path& source);
 std::vector<AffectedObject> drop_equal_texts(std::vector<AffectedObject> objects, const CompileSettings& settings,
                                              Runner& runner, const std::function<void(size_t, size_t)>& progress);
 
-// Compiles all pairs in parallel; those whose bytes are equal are left out of the result. Throws Error with the
-// compiler's own messages, which name the patch's files and lines.
+// Compiles all pairs in parallel; those whose bytes are equal are left out of the result. with_plain: also the plain
+// variant of objects that are certain to be affected (for others it may be needless). Throws Error with the compiler's
+// own messages, which name the patch's files and lines.
 std::vector<ObjectPair> compile_pairs(std::span<const AffectedObject> objects, bool with_plain,
                                       const CompileSettings& settings, Runner& runner,
                                       const std::function<void(size_t, size_t)>& progress);
 
-// Compiles the plain variant of each pair that has an original, and enters it there. For pairs of full builds.
-void compile_plain(std::vector<ObjectPair>& pairs, const CompileSettings& settings, Runner& runner);
+// Compiles the plain variant of each pair that has an original and no plain object yet, and enters it there.
+void compile_plain(std::span<ObjectPair*> pairs, const CompileSettings& settings, Runner& runner);
 
 }  // namespace kpatch

@@ -35,12 +35,14 @@ int run(const Build& build, Delivery& delivery) {
   // What the compiler makes of both, object by object, and what differs.
   const std::vector<ObjectPair> pairs =
       build.options.full ? compile_full(build, base, patches, view) : compile(build, base, patches, view);
-  const std::vector<PairReport> reports = compare(build, base, pairs);
+  std::vector<PairReport> reports = compare(build, base, pairs);
 
   // Nothing is replaced that isn't known to be what runs.
-  prove(build, base, reports);
+  prove(build, base, view, reports);
 
+  // The module, and a last look at it with the kernel's eyes.
   const fs::path module = make_module(build, base, reports);
+  audit(build, base, module);
   const fs::path delivered = delivery.deliver(module, build.module + ".ko");
   if (!build.options.report.empty()) {
     write_json_report(build.options.report, reports, build.options, build.module, base.release, exit_ok);

@@ -10,6 +10,7 @@
 #include <map>
 
 #include "kpatch-build/affected.h"
+#include "kpatch-build/audit.h"
 #include "kpatch-build/base-maker.h"
 #include "kpatch-build/build-module.h"
 #include "kpatch-build/compile.h"
@@ -21,6 +22,7 @@
 #include "kpatch-build/proof.h"
 #include "kpatch-build/report.h"
 #include "lookup/parent-object.h"
+#include "lookup/symvers.h"
 #include "support/error.h"
 
 namespace kpatch {
@@ -139,7 +141,6 @@ std::vector<ObjectPair> compile_full(const Build& build, const Base& base, const
     pairs.push_back({pair.command, pair.original.empty() ? fs::path("/dev/null") : pair.original, pair.patched, {}});
   }
   if (refused) throw Ended{exit_unpatchable};
-  if (!build.options.skip_proof) compile_plain(pairs, settings_of(build, base, view), build.runner);
   stage.note(fmt::format("{} differ", count(pairs.size(), "object")));
   return pairs;
 }
@@ -171,28 +172,69 @@ std::vector<PairReport> compare(const Build& build, const Base& base, const std:
   return reports;
 }
 
-void prove(const Build& build, const Base& base, const std::vector<PairReport>& reports) {
+namespace {
+
+// Shipped files, each opened once. Modules by their path without .ko, or by the name that the kernel gives them.
+class Shipped {
+ public:
+  explicit Shipped(const Base& base) : base_(base) {}
+
+  const ParentObject& object(const std::string& module) {
+    auto it = opened_.find(module);
+    if (it == opened_.end()) {
+      const fs::path file = module.empty() ? base_.vmlinux : module_file(base_, module).value();
+      it = opened_.emplace(module, ParentObject::open(file)).first;
+    }
+    return it->second;
+  }
+
+  const ParentObject* named(std::string_view name) {
+    if (paths_.empty()) list();
+    const auto it = paths_.find(std::string(name));
+    return it == paths_.end() ? nullptr : &object(it->second);
+  }
+
+ private:
+  void list() {
+    std::error_code missing;
+    for (fs::recursive_directory_iterator it(base_.modules, missing), end; it != end; it.increment(missing)) {
+      if (missing) break;
+      const std::string path = it->path().lexically_relative(base_.modules).string();
+      const size_t ending = path.rfind(".ko");
+      if (ending == std::string::npos || path.find('/', ending) != std::string::npos) continue;
+      const std::string module = path.substr(0, ending);
+      paths_.emplace(object_name(module), module);
+    }
+  }
+
+  const Base& base_;
+  std::map<std::string, ParentObject> opened_;
+  std::map<std::string, std::string> paths_;
+};
+
+}  // namespace
+
+void prove(const Build& build, const Base& base, PatchedView& view, std::vector<PairReport>& reports) {
   if (build.options.skip_proof) {
     build.console.warning("not proven that the patched functions are the ones that run (--skip-proof)");
     return;
   }
   Console::Stage stage(build.console, "proof");
-  std::map<std::string, ParentObject> shipped;  // by module, opened once
+  std::vector<ObjectPair*> pairs;
+  for (PairReport& report : reports) pairs.push_back(&report.pair);
+  compile_plain(pairs, settings_of(build, base, view), build.runner);
+  Shipped shipped(base);
   std::string problems;
   size_t proven = 0;
   for (const PairReport& report : reports) {
     check_interrupted();
     if (report.pair.plain.empty() || report.changed.empty()) continue;
     const CompileCommand& command = report.pair.command;
-    auto it = shipped.find(command.module);
-    if (it == shipped.end()) {
-      const fs::path file = command.module.empty() ? base.vmlinux : module_file(base, command.module).value();
-      it = shipped.emplace(command.module, ParentObject::open(file)).first;
-    }
     std::vector<std::string> functions;
     for (const ReportedFunction& function : report.changed) functions.push_back(function.name);
     const std::string file_name = fs::path(command.source).filename().string();
-    const auto findings = prove(ParentObject::open(report.pair.plain), it->second, functions, file_name);
+    const auto findings =
+        prove(ParentObject::open(report.pair.plain), shipped.object(command.module), functions, file_name);
     for (const ProofFinding& finding : findings) {
       problems += fmt::format("{}{}: error: {}: {}", problems.empty() ? "" : "\n", command.source, finding.function,
                               finding.message);
@@ -201,6 +243,23 @@ void prove(const Build& build, const Base& base, const std::vector<PairReport>& 
   }
   if (!problems.empty()) throw Error(problems);
   stage.note(fmt::format("{} as shipped", count(proven, "function")));
+}
+
+void audit(const Build& build, const Base& base, const fs::path& module) {
+  Console::Stage stage(build.console, "audit");
+  const ParentObject vmlinux = ParentObject::open(base.vmlinux_index);
+  const Symvers symvers = Symvers::read(base.symvers);
+  Shipped shipped(base);
+  AuditInput input;
+  input.module = module;
+  input.name = build.module;
+  input.release = base.release;
+  input.vmlinux = &vmlinux;
+  input.symvers = &symvers;
+  input.open_module = [&](std::string_view name) { return shipped.named(name); };
+  std::string problems;
+  for (const std::string& problem : audit(input)) problems += "\n>>> " + problem;
+  if (!problems.empty()) throw Error(fmt::format("the module did not pass its audit, and is not delivered{}", problems));
 }
 
 namespace {

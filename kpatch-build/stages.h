@@ -51,9 +51,12 @@ std::vector<ObjectPair> compile_full(const Build& build, const Base& base, const
 std::vector<PairReport> compare(const Build& build, const Base& base, const std::vector<ObjectPair>& pairs);
 
 // The code that is replaced is the code that runs. Throws Error.
-void prove(const Build& build, const Base& base, const std::vector<PairReport>& reports);
+void prove(const Build& build, const Base& base, PatchedView& view, std::vector<PairReport>& reports);
 
-// Links, finishes and audits the module. Returns the file to deliver. Throws Error.
+// Links and finishes the module. Returns its file. Throws Error.
 std::filesystem::path make_module(const Build& build, const Base& base, const std::vector<PairReport>& reports);
+
+// The kernel would load it, and do what was meant. Throws Error.
+void audit(const Build& build, const Base& base, const std::filesystem::path& module);
 
 }  // namespace kpatch
