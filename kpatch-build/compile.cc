@@ -133,8 +133,8 @@ class Compiler {
     }
     while (!output.empty() && output.back() == '\n') output.pop_back();
     if (of_patched_tree(job.variant)) {
-      throw Error(fmt::format("{}\n>>> the patched {} does not compile; the whole log is in {}", output,
-                              object.command.source, runner_.log().string()));
+      throw Error(fmt::format("the patched {} does not compile\n{}\n>>> the whole log is in {}", object.command.source,
+                              output, runner_.log().string()));
     }
     throw Error(fmt::format("{}: the unpatched source does not compile\n{}\n>>> the whole log is in {}",
                             object.command.source, output, runner_.log().string()));

@@ -240,7 +240,8 @@ class Graph {
       const auto [id, macro] = computed_[i];
       const auto known = macros_.find(macro);
       if (known == macros_.end()) {
-        nodes_[id].opaque = true;
+        // An option that the config leaves unset: autoconf.h, which every unit reads, doesn't define it.
+        nodes_[id].opaque |= !macro.starts_with("CONFIG_");
         continue;
       }
       const size_t before = nodes_.size();

@@ -110,7 +110,8 @@ TEST_F(Includes, FollowsMacrosAndTracepoints) {
 TEST_F(Includes, CountsAnIncludeThatNobodyCanTell) {
   write("source/include/linux/t.h", "");
   unit("opaque.c", "#include I(BEGIN)\n");
-  unit("undefined.c", "#include CONFIG_SOME_FILE\n");
+  unit("undefined.c", "#include SOME_FILE\n");
+  unit("unset.c", "#ifdef CONFIG_SOME_FILE\n#include CONFIG_SOME_FILE\n#endif\n");
   unit("other.c", "");
   EXPECT_EQ(reach({"include/linux/t.h"}), (Names{"opaque.c", "undefined.c"}));
 }
