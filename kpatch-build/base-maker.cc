@@ -204,13 +204,12 @@ void require_build_tools() {
 }
 
 std::string prepared_release(const fs::path& kbuild) {
-  std::string release = read_file(kbuild / "include/config/kernel.release");
-  while (release.ends_with('\n')) release.pop_back();
   std::string header = read_file(kbuild / "include/generated/utsrelease.h");
-  if (header.find('"' + release + '"') == std::string::npos)
-    throw Error(
-        fmt::format("kbuild is at odds with itself: kernel.release says {}, utsrelease.h says {}", release, header));
-  return release;
+  size_t line = header.find("#define UTS_RELEASE \""), start = header.find('"', line);
+  size_t end = start == std::string::npos ? start : header.find('"', start + 1);
+  if (line == std::string::npos || end == std::string::npos)
+    throw Error(fmt::format("{} names no release", (kbuild / "include/generated/utsrelease.h").string()));
+  return header.substr(start + 1, end - start - 1);
 }
 
 Base make_base(const BaseOptions& given, Cache& cache, Runner& runner, Console& console) {

@@ -40,7 +40,7 @@ Command prepare_command(const Base& base, std::vector<std::string> targets, unsi
 // Are flex, bison, bc and make there? Throws one Error with all packages to install.
 void require_build_tools();
 
-// What include/config/kernel.release and utsrelease.h say; throws Error when they differ from each other.
+// UTS_RELEASE in include/generated/utsrelease.h, which becomes a module's vermagic.
 std::string prepared_release(const std::filesystem::path& kbuild);
 
 }  // namespace kpatch

@@ -3,7 +3,7 @@
 // Compiling one object of a stock kernel needs generated headers, objtool, modpost and the very config; all of that is
 // what `make olddefconfig modules_prepare` makes in 20 s of CPU. Three things go wrong silently there, and are checked:
 //
-//     include/config/kernel.release: 6.1.192        without KERNELRELEASE= on the command line (vermagic differs)
+//     #define UTS_RELEASE "6.1.192"                without KERNELRELEASE= on the command line (vermagic differs)
 //     # CONFIG_DEBUG_INFO_BTF is not set            without pahole (struct module differs)
 //     include/generated/compile.h: gcc 13           another compiler than the kernel's (other code)
 //
@@ -66,6 +66,8 @@ void prepare(const Base& base, const KernelFiles& files, const BaseOptions& opti
   if (!result.ok()) fail_make(runner, fmt::format("make modules_prepare failed for {}", base.release), result);
   if (std::string made = prepared_release(base.kbuild); made != base.release)
     throw Error(fmt::format("the prepared kernel calls itself {}, the one that runs is {}", made, base.release));
+  // 6.1 writes the bare version here whatever KERNELRELEASE= says; external modules read it where none is given.
+  write_file(base.kbuild / "include/config/kernel.release", base.release + "\n");
   fs::copy_file(files.symvers, base.symvers);
 }
 

@@ -1,0 +1,184 @@
+// What a base is decided by: configs, banners, compilers, kbuild's printed commands.
+#include <gtest/gtest.h>
+
+#include "kpatch-build/base-parts.h"
+#include "kpatch-build/kbuild-commands.h"
+#include "kpatch-build/source-tree.h"
+#include "support/error.h"
+#include "unit/temporary_folder.h"
+
+namespace kpatch {
+namespace {
+
+using Words = std::vector<std::vector<std::string>>;
+
+TEST(Shell, SplitsWordsAndCommands) {
+  struct Case {
+    const char* text;
+    Words words;
+  };
+  for (auto& [text, words] : {
+           Case{"a b", {{"a", "b"}}},
+           Case{"  a\t b ;c", {{"a", "b"}, {"c"}}},
+           Case{"a 'b c' \"d e\"", {{"a", "b c", "d e"}}},
+           Case{R"(-DX='"y"')", {{"-DX=\"y\""}}},
+           Case{R"('it'\''s;')", {{"it's;"}}},
+           Case{R"("a\"b\\c\d")", {{R"(a"b\c\d)"}}},
+           Case{"a && b || c | d", {{"a"}, {"b"}, {"c"}, {"d"}}},
+           Case{"a \\\n  b\nc", {{"a", "b"}, {"c"}}},
+           Case{"a '' b", {{"a", "", "b"}}},
+           Case{"a # b ; c\nd#e", {{"a"}, {"d#e"}}},
+           Case{"a > f 2>&1 ; b", {{"a", ">", "f", "2>&1"}, {"b"}}},
+           Case{"", {}},
+           Case{" ;; ", {}},
+       })
+    EXPECT_EQ(split_shell(text), words) << text;
+}
+
+TEST(Shell, RefusesAnOpenQuote) {
+  EXPECT_THROW(split_shell("a 'b"), Error);
+  EXPECT_THROW(split_shell("a \"b"), Error);
+}
+
+constexpr const char* printed =
+    "mkdir -p fs/proc\n"
+    "set -e; exec >/dev/null;   trap 'rm -f fs/proc/stat.o; kill -s HUP $$' HUP; gcc-12 -Wp,-MMD,fs/proc/.stat.o.d "
+    "-D__KERNEL__ -DKBUILD_MODFILE='\"fs/proc/proc\"' -DKBUILD_MODNAME='\"proc\"' -c -o fs/proc/stat.o "
+    "/src/fs/proc/stat.c "
+    "  ; scripts/basic/fixdep fs/proc/.stat.o.d fs/proc/stat.o 'gcc-12 -D__KERNEL__ "
+    "-DKBUILD_MODNAME='\\''\"proc\"'\\'' -c "
+    "-o fs/proc/stat.o /src/fs/proc/stat.c' > fs/proc/.stat.o.cmd; rm -f fs/proc/.stat.o.d\n"
+    "gcc-12 -D__KERNEL__ -DMODULE -DKBUILD_MODNAME='\"kvm\"' -c -o arch/x86/kvm/../../../virt/kvm/kvm_main.o "
+    "/src/arch/x86/kvm/../../../virt/kvm/kvm_main.c\n"
+    "gcc -O2 -c -o scripts/helper.o /src/scripts/helper.c\n"
+    "gcc-12 -D__KERNEL__ -D__ASSEMBLY__ -c -o lib/x.o /src/lib/x.S\n"
+    "gcc-12 -D__KERNEL__ -c -o lib/gen.o lib/gen.c\n";
+
+TEST(Commands, TakesTheCompilationOfEachObject) {
+  auto commands = parse_commands(printed, "/src");
+  ASSERT_EQ(commands.size(), 3U);
+  EXPECT_EQ(commands[0].object, "fs/proc/stat.o");
+  EXPECT_EQ(commands[0].source, "fs/proc/stat.c");
+  EXPECT_EQ(commands[0].module, "");
+  EXPECT_EQ(commands[0].arguments.front(), "gcc-12");
+  EXPECT_EQ(commands[0].arguments[4], "-DKBUILD_MODNAME=\"proc\"");
+  EXPECT_EQ(commands[0].arguments.back(), "/src/fs/proc/stat.c");
+  EXPECT_EQ(commands[1].object, "arch/x86/kvm/../../../virt/kvm/kvm_main.o");
+  EXPECT_EQ(commands[1].source, "virt/kvm/kvm_main.c");
+  EXPECT_EQ(commands[1].module, "kvm");
+  EXPECT_EQ(commands[2].source, "lib/gen.c");
+}
+
+constexpr const char* whole_config =
+    "CONFIG_MODULES=y\nCONFIG_LIVEPATCH=y\nCONFIG_KALLSYMS_ALL=y\nCONFIG_DYNAMIC_FTRACE_WITH_REGS=y\nCONFIG_DEBUG_INFO="
+    "y\n";
+
+TEST(Config, NamesEachMissingOption) {
+  EXPECT_TRUE(missing_options(parse_config(whole_config)).empty());
+  for (std::string option : {"MODULES", "LIVEPATCH", "KALLSYMS_ALL", "DYNAMIC_FTRACE_WITH_REGS", "DEBUG_INFO"}) {
+    KernelConfig config = parse_config(whole_config);
+    config.erase(option);
+    auto missing = missing_options(config);
+    ASSERT_EQ(missing.size(), 1U) << option;
+    EXPECT_TRUE(missing[0].starts_with("CONFIG_" + option)) << missing[0];
+    EXPECT_EQ(message_of<Error>([&] { require_livepatch(config, "my.config"); }).find("my.config: CONFIG_" + option),
+              0U);
+  }
+  KernelConfig args = parse_config(whole_config);
+  args.erase("DYNAMIC_FTRACE_WITH_REGS");
+  args["DYNAMIC_FTRACE_WITH_ARGS"] = "y";
+  EXPECT_TRUE(missing_options(args).empty());
+  EXPECT_EQ(missing_options({}).size(), 5U);
+}
+
+TEST(Config, ReadsAllForms) {
+  auto config = parse_config(
+      "# CONFIG_A is not set\nCONFIG_B=m\nCONFIG_C=\"a=b\"\r\nCONFIG_D=n\nCONFIG_E=0x10\nnoise\nCONFIG_F=y");
+  EXPECT_EQ(config, (KernelConfig{{"B", "m"}, {"C", "\"a=b\""}, {"E", "0x10"}, {"F", "y"}}));
+}
+
+TEST(Config, AcceptsOnlyHarmlessDifferences) {
+  struct Case {
+    const char* before;
+    const char* after;
+    bool accepted;
+    bool accepted_with_other_compiler;
+    const char* advice;
+  };
+  for (auto& c : {
+           Case{"CONFIG_CC_VERSION_TEXT=\"gcc-12 (X) 12\"", "CONFIG_CC_VERSION_TEXT=\"gcc (X) 12\"", true, true, ""},
+           Case{"", "CONFIG_BUILD_SALT=\"\"", true, true, ""},
+           Case{"", "CONFIG_MODULE_SIG_ALL=y", true, true, ""},
+           Case{"", "CONFIG_SYSTEM_TRUSTED_KEYS=\"\"", true, true, ""},
+           Case{"CONFIG_RUSTC_VERSION=0", "CONFIG_RUSTC_VERSION=109500", true, true, ""},
+           Case{"", "CONFIG_RUSTC_HAS_COERCE_POINTEE=y", true, true, ""},
+           Case{"CONFIG_PAHOLE_VERSION=124", "CONFIG_PAHOLE_VERSION=125", true, true, ""},
+           Case{"CONFIG_DEBUG_INFO_BTF=y", "", false, false, "dwarves"},
+           Case{"CONFIG_DEBUG_INFO_BTF_MODULES=y", "# CONFIG_DEBUG_INFO_BTF_MODULES is not set", false, false,
+                "dwarves"},
+           Case{"CONFIG_GCC_VERSION=120200", "CONFIG_GCC_VERSION=130100", false, true, "compiler"},
+           Case{"CONFIG_CC_HAS_SLS=y", "", false, true, "compiler"},
+           Case{"CONFIG_MODULE_SIG=y", "", false, false, "CONFIG_MODULE_SIG"},
+           Case{"CONFIG_HZ=250", "CONFIG_HZ=1000", false, false, "CONFIG_HZ: 250 in the kernel, 1000 here"},
+           Case{"CONFIG_RUST=y", "", false, false, "rustc"},
+       }) {
+    auto shipped = parse_config(c.before), ours = parse_config(c.after);
+    auto found = config_differences(shipped, ours, false);
+    EXPECT_EQ(found.empty(), c.accepted) << c.before;
+    if (!found.empty()) {
+      EXPECT_NE(found[0].find(c.advice), std::string::npos) << found[0];
+    }
+    EXPECT_EQ(config_differences(shipped, ours, true).empty(), c.accepted_with_other_compiler) << c.before;
+  }
+}
+
+constexpr const char* banner_61 =
+    "Linux version 6.1.0-9-cloud-amd64 (someone@example.org) (gcc-12 (Debian 12.2.0-14+deb12u1) 12.2.0, GNU ld "
+    "(GNU Binutils for Debian) 2.40) #1 SMP PREEMPT_DYNAMIC Debian 6.1.27-1 (2023-05-08)";
+constexpr const char* banner_own = "Linux version 6.13.0-rc2+ (me@here) (clang version 16.0.6, LLD 16.0.6) #3 SMP";
+
+TEST(Banner, SaysReleaseVersionAndCompiler) {
+  EXPECT_EQ(release_of_banner(banner_61), "6.1.0-9-cloud-amd64");
+  EXPECT_EQ(version_of_banner(banner_61), "6.1.27");
+  EXPECT_EQ(compiler_of_banner(banner_61), "gcc-12 (Debian 12.2.0-14+deb12u1) 12.2.0");
+  EXPECT_EQ(version_of_banner("Linux version 6.12.117+deb12-cloud-amd64 (a) (b, GNU ld 2) #1 SMP Debian "
+                              "6.12.117-1~deb12u1 (2026-11-14)"),
+            "6.12.117");
+  EXPECT_EQ(release_of_banner(banner_own), "6.13.0-rc2+");
+  EXPECT_EQ(version_of_banner(banner_own), "6.13.0-rc2");
+  EXPECT_EQ(compiler_of_banner(banner_own), "clang version 16.0.6");
+  EXPECT_EQ(release_of_banner("no banner"), "");
+}
+
+TEST(Compiler, IsTheSameUnderAnotherName) {
+  EXPECT_EQ(compiler_identity("gcc (Debian 12.2.0-14) 12.2.0"),
+            compiler_identity("x86_64-linux-gnu-gcc-12 (Debian 12.2.0-14) 12.2.0"));
+  EXPECT_NE(compiler_identity("gcc (Debian 12.2.0-14) 12.2.0"), compiler_identity("gcc (Debian 12.2.0-13) 12.2.0"));
+  EXPECT_EQ(compiler_candidates("x86_64-linux-gnu-gcc-12 (Debian 12.2.0-14) 12.2.0"),
+            (std::vector<std::string>{"gcc-12", "x86_64-linux-gnu-gcc-12", "gcc"}));
+  EXPECT_EQ(compiler_candidates("Debian clang version 16.0.6 (15~deb12u1)"),
+            (std::vector<std::string>{"clang-16", "clang"}));
+  EXPECT_EQ(compiler_candidates(""), std::vector<std::string>{"gcc"});
+}
+
+TEST(Compiler, AMissingOneIsNamed) {
+  TemporaryFolder folder;
+  Runner runner(folder.path() / "log");
+  Console console(0);
+  std::string text = "gcc-99 (Fancy 99.1.0-1) 99.1.0";
+  EXPECT_NE(message_of<Error>([&] { find_compiler(text, false, runner, console); }).find("apt-get install gcc-99"),
+            std::string::npos);
+}
+
+TEST(SourceVersion, ComesFromTheMakefile) {
+  TemporaryFolder folder;
+  folder.write("Makefile", "# SPDX\nVERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 117\nEXTRAVERSION =\nNAME = x\n");
+  EXPECT_EQ(kernel_version(folder.path()), "6.12.117");
+  folder.write("Makefile", "VERSION = 6\nPATCHLEVEL = 13\nSUBLEVEL = 0\nEXTRAVERSION = -rc2\n");
+  EXPECT_EQ(kernel_version(folder.path()), "6.13.0-rc2");
+  folder.write("Makefile", "all:\n");
+  EXPECT_THROW(kernel_version(folder.path()), Error);
+}
+
+}  // namespace
+}  // namespace kpatch
