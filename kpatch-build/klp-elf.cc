@@ -49,7 +49,7 @@ class Reader {
     read_sections();
     read_symbols();
     for (uint32_t i = 1; i < elf_.sections.size(); ++i)
-      if (elf_.sections[i].header.sh_type == SHT_RELA) read_relocations(i);
+      if (elf_.symtab != 0 && elf_.sections[i].header.sh_type == SHT_RELA) read_relocations(i);
   }
 
  private:
@@ -137,7 +137,7 @@ class Reader {
   void read_relocations(uint32_t index) {
     KlpSection& section = elf_.sections[index];
     Elf_Data* data = table(index, ELF_T_RELA, "relocations");
-    if (elf_.symtab == 0 || section.header.sh_link != elf_.symtab || section.header.sh_info == 0)
+    if (section.header.sh_link != elf_.symtab || section.header.sh_info == 0)
       fail(fmt::format("a damaged ELF file (relocations of section {})", section.name));
     section.relocations.resize(section.header.sh_size / section.header.sh_entsize);
     for (size_t i = 0; i < section.relocations.size(); ++i) {

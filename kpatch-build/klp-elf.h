@@ -62,7 +62,7 @@ struct KlpElf {
 
   // Reads a 64-bit relocatable file of either byte order. Throws Error naming the file when it is none, is damaged
   // (tables or names that reach beyond the file, indices of nothing), or has more sections than the kernel's module
-  // loader can count. Without a symbol table `symtab` is 0 and `symbols` is empty.
+  // loader can count. Without a symbol table `symtab` is 0, and there are no symbols and no relocations.
   static KlpElf read(const std::filesystem::path& path);
 
   // Writes the file anew: string tables, file layout, counts; sections and symbols as they stand, locals first.

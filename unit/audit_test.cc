@@ -1,0 +1,821 @@
+// The audit of a small livepatch against a small kernel, both made here: the kernel linked from C and assembly, the
+// livepatch assembled and post-linked. It passes; then each case breaks one thing, in the source or in the finished
+// file, and the findings must be exactly those named, in any order.
+#include "kpatch-build/audit.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "kpatch-build/klp-elf.h"
+#include "kpatch-build/post-link.h"
+#include "support/error.h"
+
+namespace kpatch {
+namespace {
+
+namespace fs = std::filesystem;
+
+// What runs: traced functions, one that isn't, two static `twin`, keys, tables, a struct in DWARF.
+constexpr std::string_view kernel_c = R"(
+struct __attribute__((packed)) alt_instr { int instr, replacement; unsigned flags; unsigned char length, new_length; };
+struct alt_instr alternatives;
+asm(R"asm(
+  .macro function name, traced=1, endbr=1
+  .text
+  .type \name, @function
+\name:
+  .if \endbr
+  endbr64
+  .endif
+  .if \traced
+1: call __fentry__
+  .pushsection .rodata.mcount,"a"
+  .quad 1b
+  .popsection
+  .endif
+  ret
+  .size \name, . - \name
+  .endm
+  .section .rodata.mcount,"a"
+  .globl __start_mcount_loc
+__start_mcount_loc:
+  .globl __fentry__, printk, __x86_return_thunk, __SCT__tick
+  function __fentry__, 0
+  function printk
+  function __x86_return_thunk, 0
+  function __SCT__tick, 0, 0
+  function old_show
+  function old_stats_of_vmlinux
+  function untraced, 0
+  function twin
+  function no_endbr, 1, 0
+  function sealed
+  .section .rodata.mcount,"a"
+  .globl __stop_mcount_loc
+__stop_mcount_loc:
+  .section .init.text,"ax"
+  .type at_boot, @function
+at_boot: ret
+  .size at_boot, 1
+  .section .ibt_endbr_seal,"a"
+  .globl __ibt_endbr_seal
+__ibt_endbr_seal: .long sealed - .
+  .section .rodata.tables,"a"
+  .globl __start_orc_unwind_ip, __start_static_call_sites
+__start_orc_unwind_ip:
+__start_static_call_sites:
+  .quad 0
+  .data
+  .type key, @object
+  .globl __SCK__tick
+__SCK__tick: .quad 0
+key: .quad 0
+  .size key, 8
+  .globl __start_ro_after_init, __end_ro_after_init
+__start_ro_after_init:
+  .type ro_key, @object
+ro_key: .quad 0
+  .size ro_key, 8
+__end_ro_after_init:
+)asm");
+)";
+constexpr std::string_view other_c = "static int twin(void) { return 3; } int (*use)(void) = twin;";
+
+// The module dummy, and one on which it depends.
+constexpr std::string_view dummy_s = R"(
+  .section .modinfo,"a"
+  .asciz "depends=base-module"
+  .text
+  .type old_stats, @function
+old_stats:
+1: call __fentry__
+  ret
+  .size old_stats, . - old_stats
+  .section __mcount_loc,"a"
+  .quad 1b
+  .data
+  .type count, @object
+count: .quad 0
+  .size count, 8
+  .type shared, @object
+shared: .quad 0
+  .size shared, 8
+  .section .init.data,"aw"
+  .type boot_count, @object
+boot_count: .quad 0
+  .size boot_count, 8
+)";
+
+constexpr std::string_view symvers =
+    "0x00000011\tprintk\tvmlinux\tEXPORT_SYMBOL\t\n"
+    "0x00000012\t__fentry__\tvmlinux\tEXPORT_SYMBOL\t\n"
+    "0x00000013\t__x86_return_thunk\tvmlinux\tEXPORT_SYMBOL\t\n"
+    "0x00000014\tmodule_layout\tvmlinux\tEXPORT_SYMBOL\t\n"
+    "0x00000015\tof_module\tdrivers/net/dummy\tEXPORT_SYMBOL\t\n"
+    "0x00000016\tspaced\tvmlinux\tEXPORT_SYMBOL\tSPACE\n";
+
+constexpr std::string_view good = R"(
+  .macro entry place, placeholder, patched, owner, name, sympos=0
+  .pushsection .comment.kpatch.relocs,"",@progbits
+  .quad \place, \placeholder, \patched, \owner, \name, \sympos
+  .popsection
+  .endm
+  .macro crc value, name
+99: .quad \value
+  .asciz "\name"
+  .org 99b + 64
+  .endm
+  .macro list table, place
+  .pushsection \table,"a"
+  .long \place - .
+  .popsection
+  .endm
+  .macro unwind place, facts=0x0215
+  .pushsection .orc_unwind_ip,"a"
+  .long \place - .
+  .popsection
+  .pushsection .orc_unwind,"a"
+  .short 8, 0, \facts
+  .popsection
+  .endm
+  .section .modinfo,"a"
+  .asciz "livepatch=Y"
+  .asciz "license=GPL"
+  .asciz "depends="
+  .asciz "name=livepatch_fix"
+  .asciz "vermagic=6.12.1-test SMP preempt mod_unload modversions "
+  .section .gnu.linkonce.this_module,"aw"
+  .quad 0
+  .section __versions,"a"
+  crc 0x14, module_layout
+  crc 0x11, printk
+  crc 0x12, __fentry__
+  crc 0x13, __x86_return_thunk
+  .section .kpatch.strings,"a"
+vmlinux: .asciz "vmlinux"
+dummy:   .asciz "dummy"
+base:    .asciz "base_module"
+show_n:  .asciz "old_show"
+stats_n: .asciz "old_stats"
+twin_n:  .asciz "twin"
+count_n: .asciz "count"
+tramp_n: .asciz "__SCT__tick"
+sck_n:   .asciz "__SCK__tick"
+key_n:   .asciz "key"
+  .section .kpatch.funcs,"a"
+  .quad show, show_n, vmlinux, 0
+  .quad stats, stats_n, dummy, 0
+  .section .kpatch.callbacks.pre_patch,"a"
+  .quad callback, dummy
+
+  .weak twin.klp.vmlinux.1, count.klp.dummy.0, key.klp.vmlinux.0, __SCK__tick
+  .section .text.show,"ax"
+  .type show, @function
+  .type __pfx_show, @function
+__pfx_show: .skip 16, 0x90
+  .size __pfx_show, 16
+show:
+  endbr64
+fentry: call __fentry__
+  call printk
+twin_call: call twin.klp.vmlinux.1
+tick: call __SCT__tick
+label: .byte 0x0f, 0x1f, 0x44, 0, 0
+  leaq callback(%rip), %rdi
+  movq $twin.klp.vmlinux.1, %rsi
+thunk: jmp __x86_return_thunk
+show_end:
+  .size show, . - show
+  entry twin_call+1, twin.klp.vmlinux.1, vmlinux, vmlinux, twin_n, 1
+  entry thunk-4, twin.klp.vmlinux.1, vmlinux, vmlinux, twin_n, 1
+  entry tick+1, __SCT__tick, vmlinux, vmlinux, tramp_n
+  entry 0, __SCK__tick, vmlinux, vmlinux, sck_n
+  .pushsection __mcount_loc,"a"
+  .quad fentry
+  .popsection
+  list .return_sites, thunk
+  unwind __pfx_show
+  .pushsection .static_call_sites,"aw"
+  .long tick - ., __SCK__tick - .
+  .popsection
+  .pushsection __jump_table,"aw"
+  .long label - ., show_end - 5 - .
+key_field: .quad key.klp.vmlinux.0 + 2
+  .popsection
+  entry key_field, key.klp.vmlinux.0, vmlinux, vmlinux, key_n
+
+  .section .text.callback,"ax"
+  .type callback, @function
+callback:
+  endbr64
+  ret
+  .size callback, . - callback
+  unwind callback
+
+  .section .text.stats,"ax"
+  .type stats, @function
+stats:
+stats_count: movl count.klp.dummy.0(%rip), %eax
+  ret
+  .size stats, . - stats
+  entry stats_count+2, count.klp.dummy.0, dummy, dummy, count_n
+  unwind stats, 0
+  unwind stats
+  .section .rodata.ops,"a"
+  .quad callback
+)";
+
+using Mutation = std::function<void(KlpElf&)>;
+
+struct Case {
+  const char* name;
+  std::string from{};  // this text of `good` …
+  std::string to{};    // … becomes this
+  std::vector<std::string> findings;
+  Mutation mutate{};  // of the finished file
+};
+
+void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
+
+KlpSection& section(KlpElf& elf, std::string_view name) {
+  auto index = elf.find_section(name);
+  if (!index) throw Error(fmt::format("the test has no section {}", name));
+  return elf.sections[*index];
+}
+
+KlpSymbol& symbol(KlpElf& elf, std::string_view name) {
+  auto found = std::find_if(elf.symbols.begin(), elf.symbols.end(), [&](const auto& s) { return s.name == name; });
+  if (found == elf.symbols.end()) throw Error(fmt::format("the test has no symbol {}", name));
+  return *found;
+}
+
+uint32_t index_of(KlpElf& elf, std::string_view name) {
+  return static_cast<uint32_t>(&symbol(elf, name) - elf.symbols.data());
+}
+
+void rename_stats(KlpElf& elf, const std::string& name) {
+  section(elf, ".text.stats").name = name;
+  section(elf, ".klp.rela.dummy..text.stats").name = ".klp.rela.dummy." + name;
+}
+
+void rename_symbol(KlpElf& elf, std::string_view from, const std::string& to) { symbol(elf, from).name = to; }
+
+constexpr const char* klp_stats = ".klp.rela.dummy..text.stats";
+constexpr const char* klp_show = ".klp.rela.vmlinux..text.show";
+constexpr const char* count = ".klp.sym.dummy.count,0";
+
+class AuditTest : public testing::TestWithParam<Case> {
+ protected:
+  static void SetUpTestSuite() {
+    std::string name = (fs::temp_directory_path() / "audit-XXXXXX").string();
+    directory_ = mkdtemp(name.data());
+    std::ofstream(directory_ / "kernel.c") << kernel_c;
+    std::ofstream(directory_ / "other.c") << other_c;
+    std::ofstream(directory_ / "dummy.s") << dummy_s;
+    std::ofstream(directory_ / "symvers") << symvers;
+#ifdef __x86_64__
+    run("gcc -g -O1 -fno-pie -mcmodel=kernel -fcf-protection=none -c kernel.c other.c && as -o dummy.ko dummy.s");
+    run("ld -o vmlinux -e 0 --image-base=0xffffffff81000000 -Ttext=0xffffffff81000000 "
+        "--section-start=.init.text=0xffffffff81100000 kernel.o other.o 2>ld.log || "
+        "ld -o vmlinux -e 0 -Ttext=0xffffffff81000000 kernel.o other.o 2>ld.log");
+#endif
+  }
+  static void TearDownTestSuite() {
+    std::error_code ignored;
+    fs::remove_all(directory_, ignored);
+  }
+  void SetUp() override {
+#ifndef __x86_64__
+    GTEST_SKIP() << "assembles x86-64 objects with the host's assembler";
+#endif
+  }
+
+  static void run(const std::string& command) {
+    ASSERT_EQ(std::system(("cd '" + directory_.string() + "' && " + command).c_str()), 0) << command;
+  }
+
+  static fs::path module(const std::string& text, const Mutation& mutate) {
+    std::ofstream(directory_ / "a.s") << text << "\n  .section .note.GNU-stack,\"\",@progbits\n";
+    run("as -o a.o a.s");
+    post_link(directory_ / "a.o", directory_ / "a.ko");
+    if (mutate) {
+      KlpElf elf = KlpElf::read(directory_ / "a.ko");
+      mutate(elf);
+      elf.write(directory_ / "a.ko");
+    }
+    return directory_ / "a.ko";
+  }
+
+  static std::vector<std::string> findings(const fs::path& file, const std::string& release = "6.12.1-test",
+                                           const std::string& name = "livepatch-fix") {
+    static const ParentObject vmlinux = ParentObject::open(directory_ / "vmlinux");
+    static const ParentObject dummy = ParentObject::open(directory_ / "dummy.ko");
+    static const Symvers exports = Symvers::read(directory_ / "symvers");
+    std::vector<std::string> found =
+        audit({file, name, release, &vmlinux, &exports, [&](std::string_view wanted) -> const ParentObject* {
+                 return wanted == "dummy" || wanted == "base_module" ? &dummy : nullptr;
+               }});
+    std::sort(found.begin(), found.end());
+    return found;
+  }
+
+  static fs::path directory_;
+};
+
+fs::path AuditTest::directory_;
+using Audit = AuditTest;
+
+TEST_P(AuditTest, FindsExactly) {
+  const Case& c = GetParam();
+  std::string text(good);
+  if (!c.from.empty()) {
+    size_t at = text.find(c.from);
+    ASSERT_NE(at, std::string::npos) << c.from;
+    text.replace(at, c.from.size(), c.to);
+  }
+  std::vector<std::string> expected = c.findings;
+  std::sort(expected.begin(), expected.end());
+  EXPECT_EQ(findings(module(text, c.mutate)), expected);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Module, AuditTest,
+    testing::Values(
+        Case{"good", "", "", {}},
+        Case{"not_marked", "\"livepatch=Y\"", "\"other=Y\"", {".modinfo: 'livepatch' is missing"}},
+        Case{"marked_otherwise", "\"livepatch=Y\"", "\"livepatch=N\"", {".modinfo: livepatch=N"}},
+        Case{"depends",
+             "\"depends=\"",
+             "\"depends=dummy\"",
+             {".modinfo: depends=dummy: loading the livepatch would load that module"}},
+        Case{"depends_missing", ".asciz \"depends=\"", "", {".modinfo: 'depends' is missing"}},
+        Case{"depends_twice",
+             ".asciz \"depends=\"",
+             ".asciz \"depends=\"\n.asciz \"depends=\"",
+             {".modinfo: 'depends' is there 2 times"}},
+        Case{"vermagic",
+             "vermagic=6.12.1-test SMP",
+             "vermagic=6.12.1-test2 SMP",
+             {".modinfo: vermagic=6.12.1-test2 SMP preempt mod_unload modversions : it was built for another kernel "
+              "than 6.12.1-test"}},
+        Case{"license",
+             "license=GPL",
+             "license=MIT",
+             {".modinfo: license=MIT: the livepatch interface is for GPL modules"}},
+        Case{"name", "name=livepatch_fix", "name=livepatch_fox", {".modinfo: name=livepatch_fox: not livepatch_fix"}},
+        Case{"no_module", ".gnu.linkonce.this_module", ".data.none", {"it has no section .gnu.linkonce.this_module"}},
+        Case{"left_over",
+             ".section .rodata.ops,\"a\"",
+             ".section .kpatch.ignore,\"a\"\n.quad 0\n.section .rodata.ops,\"a\"",
+             {"section .kpatch.ignore is left over from the build"}},
+        Case{"unknown_section",
+             ".section .rodata.ops,\"a\"",
+             ".section _ftrace_events,\"a\"\n.quad 0\n.section .rodata.ops,\"a\"",
+             {"section _ftrace_events has a meaning for the kernel or for nobody, and is not known here"}},
+        Case{"runtime_constant",
+             ".section .rodata.ops,\"a\"",
+             ".section runtime_ptr_USER_PTR_MAX,\"a\"\n.long 0\n.section .rodata.ops,\"a\"",
+             {"section runtime_ptr_USER_PTR_MAX has a meaning for the kernel or for nobody, and is not known here"}},
+        Case{"unknown_not_allocated",
+             ".section .rodata.ops,\"a\"",
+             ".section .debug_strange\n.quad 0\n.section .rodata.ops,\"a\"",
+             {}},
+        Case{"writable_code",
+             ".text.callback,\"ax\"",
+             ".text.callback,\"awx\"",
+             {"section .text.callback is writable and executable"}},
+        Case{"undefined",
+             "call printk",
+             "call nobody",
+             {".text.show+0x1a, in function show: nobody is undefined, and no kernel export"}},
+        Case{"undefined_weak",
+             "call printk",
+             ".weak nobody\ncall nobody",
+             {".text.show+0x1a, in function show: nobody is undefined, and no kernel export"}},
+        Case{"module_export",
+             "call printk",
+             "call of_module",
+             {".text.show+0x1a, in function show: of_module is exported by module drivers/net/dummy: an ordinary "
+              "reference would make the livepatch depend on it"}},
+        Case{"namespace",
+             "call printk",
+             "call spaced",
+             {".text.show+0x1a, in function show: spaced is in namespace SPACE, which the module doesn't import",
+              ".text.show+0x1a, in function show: spaced has no CRC in __versions"}},
+        Case{"namespace_imported",
+             "crc 0x11, printk",
+             "crc 0x16, spaced\n.pushsection .modinfo\n.asciz \"import_ns=SPACE\"\n.popsection",
+             {".text.show+0x1a, in function show: printk has no CRC in __versions"}},
+        Case{"crc_missing",
+             "crc 0x11, printk",
+             "",
+             {".text.show+0x1a, in function show: printk has no CRC in __versions"}},
+        Case{
+            "crc_wrong",
+            "crc 0x11, printk",
+            "crc 0x10, printk",
+            {".text.show+0x1a, in function show: printk has CRC 0x00000010 in __versions, the kernel's is 0x00000011"}},
+        Case{"crc_of_the_layout",
+             "crc 0x14, module_layout",
+             "crc 0x15, module_layout",
+             {"module_layout has CRC 0x00000015 in __versions, the kernel's is 0x00000014"}},
+        Case{"versions_cut",
+             "crc 0x13, __x86_return_thunk",
+             "crc 0x13, __x86_return_thunk\n.quad 0",
+             {"__versions: no whole number of entries"}},
+        Case{"versions_without_end",
+             "crc 0x13, __x86_return_thunk",
+             "crc 0x13, __x86_return_thunk\n.quad 0\n.fill 55, 1, 'x'\n.byte 'x'\ncrc 0x13, __x86_return_thunk",
+             {"__versions+0x100: its name does not end"}},
+        Case{"common", "call printk", ".comm shared_data, 8\ncall printk", {"shared_data is a common symbol"}}),
+    [](const auto& info) { return std::string(info.param.name); });
+
+INSTANTIATE_TEST_SUITE_P(
+    Functions, AuditTest,
+    testing::Values(
+        Case{"old_missing", "\"old_show\"", "\"old_shaw\"", {".kpatch.funcs+0x0: vmlinux has no symbol old_shaw"}},
+        Case{"old_twice",
+             "\"old_show\"",
+             "\"twin\"",
+             {".kpatch.funcs+0x0: vmlinux has 2 symbols twin, and sympos is 0"}},
+        Case{"old_beyond",
+             "show_n, vmlinux, 0",
+             "twin_n, vmlinux, 3",
+             {".kpatch.funcs+0x0: vmlinux has 2 symbols twin, and sympos is 3"}},
+        Case{"old_first_of_two", "show_n, vmlinux, 0", "twin_n, vmlinux, 1", {}},
+        Case{"old_second_untraced",
+             "show_n, vmlinux, 0",
+             "twin_n, vmlinux, 2",
+             {".kpatch.funcs+0x0: twin of vmlinux has no ftrace site, so it can't be redirected"}},
+        Case{"old_untraced",
+             "\"old_show\"",
+             "\"untraced\"",
+             {".kpatch.funcs+0x0: untraced of vmlinux has no ftrace site, so it can't be redirected"}},
+        Case{"old_is_data", "\"old_show\"", "\"use\"", {".kpatch.funcs+0x0: use of vmlinux is no function"}},
+        Case{"old_at_boot",
+             "\"old_show\"",
+             "\"at_boot\"",
+             {".kpatch.funcs+0x0: at_boot of vmlinux is in .init.text, which is freed"}},
+        Case{"old_of_unknown_module",
+             ".quad stats, stats_n, dummy, 0",
+             ".quad stats, stats_n, dummy, 0\n.quad stats, stats_n, count_n, 0",
+             {"module count is not among the shipped modules"}},
+        Case{"replaced_twice",
+             ".quad stats, stats_n, dummy, 0",
+             ".quad stats, stats_n, dummy, 0\n.quad show, stats_n, dummy, 0",
+             {".kpatch.funcs+0x40: old_stats of dummy is replaced twice"}},
+        Case{"new_is_data",
+             ".quad show, show_n",
+             ".quad key_field, show_n",
+             {".kpatch.funcs+0x0: old_show: points at no function of the module"}},
+        Case{"new_is_inside",
+             ".quad show, show_n",
+             ".quad show+4, show_n",
+             {".kpatch.funcs+0x0: old_show: points at no function of the module"}},
+        Case{"new_is_padding",
+             ".quad show, show_n",
+             ".quad __pfx_show, show_n",
+             {".kpatch.funcs+0x0: old_show: points at no function of the module"}},
+        Case{"new_is_missing",
+             ".quad show, show_n",
+             ".quad 0, show_n",
+             {".kpatch.funcs+0x0: old_show: points at no function of the module"}},
+        Case{
+            "new_is_freed",
+            "",
+            "",
+            {".kpatch.funcs+0x20: old_stats: its function is in .init.text, which is freed",
+             ".init.text+0x2, in function stats: .klp.sym.dummy.count,0: the kernel reads .init.text before it applies "
+             "relocations of module dummy"},
+            [](KlpElf& elf) { rename_stats(elf, ".init.text"); }},
+        Case{"name_missing", "show_n, vmlinux, 0", "0, vmlinux, 0", {".kpatch.funcs+0x8: points at no string"}},
+        Case{"half_an_entry",
+             ".quad stats, stats_n, dummy, 0",
+             ".quad stats, stats_n, dummy, 0, 0",
+             {".kpatch.funcs: no whole number of entries"}},
+        Case{"callback_missing",
+             ".quad callback, dummy",
+             ".quad 0, dummy",
+             {".kpatch.callbacks.pre_patch+0x0: callback: points at no function of the module"}},
+        Case{"callback_for_nothing",
+             ".quad callback, dummy",
+             ".quad callback, 0",
+             {".kpatch.callbacks.pre_patch+0x8: points at no string"}}),
+    [](const auto& info) { return std::string(info.param.name); });
+
+INSTANTIATE_TEST_SUITE_P(
+    Klp, AuditTest,
+    testing::Values(
+        Case{"patches_nothing",
+             ".quad show, show_n, vmlinux, 0\n  .quad stats, stats_n, dummy, 0\n"
+             "  .section .kpatch.callbacks.pre_patch,\"a\"\n  .quad callback, dummy",
+             "",
+             {".kpatch.funcs: the module patches nothing",
+              "section .klp.rela.dummy..text.stats: the module doesn't patch dummy, so nobody would apply it"}},
+        Case{"symbol_missing",
+             "\"twin\"",
+             "\"twine\"",
+             {"symbol .klp.sym.vmlinux.twine,1: vmlinux has no symbol twine"}},
+        Case{"symbol_ambiguous",
+             "entry twin_call+1, twin.klp.vmlinux.1, vmlinux, vmlinux, twin_n, 1",
+             "entry twin_call+1, twin.klp.vmlinux.1, vmlinux, vmlinux, twin_n, 0",
+             {"symbol .klp.sym.vmlinux.twin,0: vmlinux has 2 symbols twin, and sympos is 0"}},
+        Case{"symbol_beyond",
+             "entry twin_call+1, twin.klp.vmlinux.1, vmlinux, vmlinux, twin_n, 1",
+             "entry twin_call+1, twin.klp.vmlinux.1, vmlinux, vmlinux, twin_n, 3",
+             {"symbol .klp.sym.vmlinux.twin,3: vmlinux has 2 symbols twin, and sympos is 3"}},
+        Case{"symbol_freed",
+             "\"count\"",
+             "\"boot_count\"",
+             {"symbol .klp.sym.dummy.boot_count,0: boot_count of dummy is in .init.data, which is freed"}},
+        Case{"symbol_not_marked",
+             "",
+             "",
+             {"symbol .klp.sym.dummy.count,0 is named like, but isn't marked as a livepatch symbol",
+              ".text.stats+0x2, in function stats: .klp.sym.dummy.count,0 is undefined, and no kernel export",
+              ".text.stats+0x2, in function stats: a klp relocation against .klp.sym.dummy.count,0, which is no "
+              "livepatch symbol"},
+             [](KlpElf& elf) { symbol(elf, count).entry.st_shndx = SHN_UNDEF; }},
+        Case{"symbol_not_named",
+             "",
+             "",
+             {"symbol count is not named like a livepatch symbol",
+              ".text.stats+0x2, in function stats: a klp relocation against count, which is no livepatch symbol"},
+             [](KlpElf& elf) { rename_symbol(elf, count, "count"); }},
+        Case{"symbol_without_sympos",
+             "",
+             "",
+             {"symbol .klp.sym.dummy.count can't be read by the kernel",
+              ".text.stats+0x2, in function stats: a klp relocation against .klp.sym.dummy.count, which is no "
+              "livepatch symbol"},
+             [](KlpElf& elf) { rename_symbol(elf, count, ".klp.sym.dummy.count"); }},
+        Case{"section_of_another",
+             "",
+             "",
+             {"section .klp.rela.dummy..text.show is not named .klp.rela.OBJECT..text.stats"},
+             [](KlpElf& elf) { section(elf, klp_stats).name = ".klp.rela.dummy..text.show"; }},
+        Case{"section_twice",
+             "",
+             "",
+             {"section .klp.rela.dummy..text.stats is there twice"},
+             [](KlpElf& elf) {
+               KlpSection copy = section(elf, klp_stats);
+               elf.sections.push_back(copy);
+             }},
+        Case{"object_not_patched",
+             "",
+             "",
+             {"section .klp.rela.base_module..text.stats: the module doesn't patch base_module, so nobody would apply "
+              "it",
+              ".text.stats+0x2, in function stats: .klp.sym.dummy.count,0: module base_module does not depend on "
+              "dummy, which may be missing"},
+             [](KlpElf& elf) { section(elf, klp_stats).name = ".klp.rela.base_module..text.stats"; }},
+        Case{"symbol_of_a_dependency", "dummy, dummy, count_n", "dummy, base, count_n", {}},
+        Case{"section_not_marked",
+             "",
+             "",
+             {"section .klp.rela.dummy..text.stats isn't marked as a livepatch relocation section",
+              ".text.stats+0x2, in function stats: an ordinary relocation against .klp.sym.dummy.count,0, which the "
+              "loader leaves 0"},
+             [](KlpElf& elf) { section(elf, klp_stats).header.sh_flags &= ~shf_rela_livepatch; }},
+        Case{"section_not_kept",
+             "",
+             "",
+             {"section .klp.rela.dummy..text.stats isn't kept in memory"},
+             [](KlpElf& elf) { section(elf, klp_stats).header.sh_flags &= ~uint64_t{SHF_ALLOC}; }},
+        Case{
+            "vmlinux_symbol_in_module_section",
+            "",
+            "",
+            {".text.stats+0x2, in function stats: .klp.sym.vmlinux.key,0 is in .klp.rela.dummy..text.stats: the kernel "
+             "takes symbols of vmlinux in .klp.rela.vmlinux.* alone"},
+            [](KlpElf& elf) { rename_symbol(elf, count, ".klp.sym.vmlinux.key,0"); }},
+        Case{
+            "module_symbol_in_vmlinux_section",
+            "",
+            "",
+            {"__jump_table+0x8: .klp.sym.dummy.count,0 is in .klp.rela.vmlinux.__jump_table, applied before any module "
+             "can be looked up"},
+            [](KlpElf& elf) { rename_symbol(elf, ".klp.sym.vmlinux.key,0", count); }},
+        Case{"late",
+             "",
+             "",
+             {".altinstr_replacement+0x2, in function stats: .klp.sym.dummy.count,0: the kernel reads "
+              ".altinstr_replacement before it applies relocations of module dummy"},
+             [](KlpElf& elf) { rename_stats(elf, ".altinstr_replacement"); }},
+        Case{"overwritten",
+             ".section .rodata.ops",
+             ".section .altinstructions,\"a\"\n.long stats_count - ., stats - ., 0\n.byte 6, 0\n.section .rodata.ops",
+             {".text.stats+0x2, in function stats: .klp.sym.dummy.count,0: an alternative overwrites the code before "
+              "the "
+              "relocation comes"}},
+        Case{"overwritten_before",
+             ".section .rodata.ops",
+             ".section .altinstructions,\"a\"\n.long stats_count - ., stats - ., 0\n.byte 2, 0\n.section .rodata.ops",
+             {}},
+        Case{"half_an_alternative",
+             ".section .rodata.ops",
+             ".section .altinstructions,\"a\"\n.long stats_count - .\n.section .rodata.ops",
+             {".altinstructions: no whole number of the kernel's entries"}},
+        Case{"alternative_of_nothing",
+             ".section .rodata.ops",
+             ".section .altinstructions,\"a\"\n.long 0, stats - ., 0\n.byte 2, 0\n.section .rodata.ops",
+             {".altinstructions+0x0: the alternative has no code"}},
+        Case{"field_not_zero",
+             "",
+             "",
+             {".text.stats+0x2, in function stats: .klp.sym.dummy.count,0: the field isn't zero, which the kernel "
+              "refuses"},
+             [](KlpElf& elf) { section(elf, ".text.stats").bytes[5] = std::byte{1}; }},
+        Case{"type_unknown_to_the_kernel",
+             "",
+             "",
+             {".text.stats+0x2, in function stats: .klp.sym.dummy.count,0: the kernel applies no type 9"},
+             [](KlpElf& elf) { section(elf, klp_stats).relocations[0].type = R_X86_64_GOTPCREL; }},
+        Case{"beyond_the_section",
+             "",
+             "",
+             {".text.stats+0x4, in function stats: the relocation against count reaches beyond its section"},
+             [](KlpElf& elf) { section(elf, klp_stats).relocations[0].offset = 4; }},
+        Case{"code_beyond_the_section",
+             "leaq callback(%rip)",
+             "leaq callback+100(%rip)",
+             {".text.show+0x30, in function show: the relocation against .text.callback+96 points outside of "
+              ".text.callback"}},
+        Case{"two_relocations",
+             "",
+             "",
+             {".text.show+0x1f, in function show: a klp relocation against .klp.sym.vmlinux.twin,1 and another one"},
+             [](KlpElf& elf) {
+               KlpRelocation again = section(elf, klp_show).relocations[0];
+               again.symbol = index_of(elf, "printk");
+               section(elf, ".rela.text.show").relocations.push_back(again);
+             }}),
+    [](const auto& info) { return std::string(info.param.name); });
+
+INSTANTIATE_TEST_SUITE_P(
+    Code, AuditTest,
+    testing::Values(
+        Case{"return_site_missing",
+             "list .return_sites, thunk",
+             "",
+             {".text.show+0x3c, in function show: __x86_return_thunk has no entry in .return_sites"}},
+        Case{"return_site_elsewhere",
+             "list .return_sites, thunk",
+             "list .return_sites, key_field",
+             {".return_sites+0x0: points at no code",
+              ".text.show+0x3c, in function show: __x86_return_thunk has no entry in .return_sites"}},
+        Case{"retpoline_site_missing",
+             "call printk",
+             "call __x86_indirect_thunk_rax",
+             {".text.show+0x1a, in function show: __x86_indirect_thunk_rax is undefined, and no kernel export",
+              ".text.show+0x1a, in function show: __x86_indirect_thunk_rax has no entry in .retpoline_sites"}},
+        Case{"retpoline_site",
+             "call printk",
+             "9: .byte 0x2e\ncall __x86_indirect_thunk_rax\nlist .retpoline_sites, 9b",
+             {".text.show+0x1b, in function show: __x86_indirect_thunk_rax is undefined, and no kernel export"}},
+        Case{"ftrace_site_missing",
+             ".quad fentry",
+             "",
+             {".text.show+0x15, in function show: __fentry__ has no entry in __mcount_loc"}},
+        Case{"ftrace_site_without_call",
+             ".quad fentry",
+             ".quad fentry, twin_call",
+             {".text.show+0x1e, in function show: __mcount_loc lists it, but there is no call of __fentry__"}},
+        Case{"static_call_missing",
+             ".long tick - ., __SCK__tick - .",
+             ".long label - ., __SCK__tick - .",
+             {".text.show+0x24, in function show: __SCT__tick has no entry in .static_call_sites"}},
+        Case{"static_call_elsewhere",
+             ".long tick - ., __SCK__tick - .",
+             ".long tick - ., __SCK__tick - .\n.long key_field - ., __SCK__tick - .",
+             {".static_call_sites+0x8: points at no code"}},
+        Case{"static_call_by_trampoline",
+             ".long tick - ., __SCK__tick - .",
+             ".long tick - ., __SCT__tick - .",
+             {".static_call_sites+0x4: the key of a static call is '__SCT__tick'"}},
+        Case{"static_call_without_key",
+             ".long tick - ., __SCK__tick - .",
+             ".long tick - ., 0",
+             {".static_call_sites+0x4: the key of a static call is ''"}},
+        Case{"trampoline_address",
+             "callback(%rip), %rdi",
+             "callback(%rip), %rdi\n.quad __SCT__tick",
+             {".text.show+0x34, in function show: __SCT__tick is undefined, and no kernel export"},
+             [](KlpElf& elf) {
+               // Not through post-link: the address of a trampoline that is no branch needs no site.
+               KlpSection& klp = section(elf, klp_show);
+               auto address = std::find_if(klp.relocations.begin(), klp.relocations.end(),
+                                           [](const auto& r) { return r.type == R_X86_64_64; });
+               KlpSymbol tramp;
+               tramp.name = "__SCT__tick";
+               tramp.entry.st_info = GELF_ST_INFO(STB_GLOBAL, STT_NOTYPE);
+               elf.symbols.push_back(tramp);
+               KlpRelocation moved = *address;
+               moved.symbol = static_cast<uint32_t>(elf.symbols.size() - 1);
+               klp.relocations.erase(address);
+               section(elf, ".rela.text.show").relocations.push_back(moved);
+             }},
+        Case{"jump_label_without_key",
+             "",
+             "",
+             {"__jump_table+0x8: the jump label has no key"},
+             [](KlpElf& elf) { section(elf, ".klp.rela.vmlinux.__jump_table").relocations.clear(); }},
+        Case{"jump_label_without_code",
+             ".long label - ., show_end - 5 - .",
+             ".long 0, show_end - 5 - .",
+             {"__jump_table+0x0: points at no code"}},
+        Case{"jump_label_without_target",
+             ".long label - ., show_end - 5 - .",
+             ".long label - ., key_field - .",
+             {"__jump_table+0x4: points at no code"}},
+        Case{"key_read_only",
+             "\"key\"",
+             "\"ro_key\"",
+             {"__jump_table+0x8: the key ro_key is read-only after boot, and this kernel writes to it when the module "
+              "is "
+              "loaded"}},
+        Case{"orc_undefined",
+             "unwind stats, 0\n  unwind stats",
+             "unwind stats, 0",
+             {".text.stats+0x0, in function stats: no ORC entry tells how to unwind it"}},
+        Case{"orc_of_another_section",
+             "unwind callback",
+             "",
+             {".text.callback+0x0, in function callback: no ORC entry tells how to unwind it"}},
+        Case{"orc_missing",
+             "",
+             "",
+             {"it has no .orc_unwind_ip and .orc_unwind: its functions can't be unwound"},
+             [](KlpElf& elf) { section(elf, ".orc_unwind").name = ".orc_other"; }},
+        Case{"orc_numbers",
+             "",
+             "",
+             {".orc_unwind_ip and .orc_unwind differ in their number of entries"},
+             [](KlpElf& elf) { section(elf, ".orc_unwind").bytes.pop_back(); }},
+        Case{"endbr_missing",
+             "callback:\n  endbr64",
+             "callback:",
+             {".text.show+0x30, in function show: takes the address of callback, which has no ENDBR",
+              ".kpatch.callbacks.pre_patch+0x0: takes the address of callback, which has no ENDBR",
+              ".rodata.ops+0x0: takes the address of callback, which has no ENDBR"}},
+        Case{"endbr_sealed",
+             "unwind callback",
+             "unwind callback\nlist .ibt_endbr_seal, callback",
+             {".text.show+0x30, in function show: takes the address of callback, whose ENDBR is sealed",
+              ".kpatch.callbacks.pre_patch+0x0: takes the address of callback, whose ENDBR is sealed",
+              ".rodata.ops+0x0: takes the address of callback, whose ENDBR is sealed"}},
+        Case{"endbr_sealed_elsewhere", "unwind callback", "unwind callback\nlist .ibt_endbr_seal, show", {}},
+        Case{"endbr_missing_in_the_kernel",
+             "\"twin\"",
+             "\"no_endbr\"",
+             {".text.show+0x37, in function show: takes the address of no_endbr, which has no ENDBR in the running "
+              "kernel"}},
+        Case{"endbr_sealed_in_the_kernel",
+             "\"twin\"",
+             "\"sealed\"",
+             {".text.show+0x37, in function show: takes the address of sealed, which has no ENDBR in the running "
+              "kernel"}},
+        Case{
+            "endbr_of_the_other_twin",
+            "entry thunk-4, twin.klp.vmlinux.1, vmlinux, vmlinux, twin_n, 1",
+            "entry thunk-4, twin.klp.vmlinux.1, vmlinux, vmlinux, twin_n, 2",
+            {".text.show+0x37, in function show: takes the address of twin, which has no ENDBR in the running kernel"}},
+        Case{"machine",
+             "",
+             "",
+             {"the code tables of this machine can't be audited yet"},
+             [](KlpElf& elf) { elf.header.e_machine = EM_S390; }}),
+    [](const auto& info) { return std::string(info.param.name); });
+
+TEST_F(Audit, NamesOtherReleases) {
+  fs::path file = module(std::string(good), nullptr);
+  EXPECT_EQ(findings(file, "6.12.2-test").size(), 1U);
+  EXPECT_EQ(findings(file, "6.12.1-test", "other").size(), 1U);
+  EXPECT_EQ(findings(file, "6.12.1-test", ""), std::vector<std::string>());
+}
+
+TEST_F(Audit, FindsStrippedModules) {
+  module(std::string(good), nullptr);
+  run("objcopy --strip-all a.ko stripped.ko 2>objcopy.log");
+  EXPECT_EQ(findings(directory_ / "stripped.ko"),
+            std::vector<std::string>{"it has no symbol table: a livepatch must not be stripped"});
+}
+
+TEST_F(Audit, RefusesOtherFiles) {
+  EXPECT_THROW(findings(directory_ / "symvers"), Error);
+  EXPECT_THROW(findings(directory_ / "vmlinux"), Error);
+  EXPECT_THROW(findings(directory_ / "missing"), Error);
+}
+
+}  // namespace
+}  // namespace kpatch
