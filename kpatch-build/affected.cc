@@ -211,8 +211,8 @@ class Finder {
       old_commands.erase(old);
     }
     for (const auto& [object, command] : old_commands) {
-      refuse(command->source, fmt::format("the patch stops building {}, which can't be taken out of a running kernel",
-                                          object));
+      refuse(command->source,
+             fmt::format("the patch stops building {}, which can't be taken out of a running kernel", object));
       settled_.insert(command->source);
     }
   }

@@ -13,22 +13,21 @@
 namespace kpatch {
 
 struct AffectedObject {
-  CompileCommand command;                 // in the patched tree, with the source tree's paths
-  std::optional<CompileCommand> original; // in the original tree; empty when the patch adds the object
-  bool certain = true;                    // its own source is touched; else it only may include what is
+  CompileCommand command;                  // in the patched tree, with the source tree's paths
+  std::optional<CompileCommand> original;  // in the original tree; empty when the patch adds the object
+  bool certain = true;                     // its own source is touched; else it only may include what is
 };
 
 struct Affected {
-  std::vector<AffectedObject> objects;    // sorted by object
-  std::vector<std::string> ignored;       // touched files that are no part of a kernel: documentation, tools
-  std::vector<std::string> refusals;      // why the change can't be patched; each a whole message
-  std::vector<std::string> needs_full;    // touched files that only two full builds can judge
+  std::vector<AffectedObject> objects;  // sorted by object
+  std::vector<std::string> ignored;     // touched files that are no part of a kernel: documentation, tools
+  std::vector<std::string> refusals;    // why the change can't be patched; each a whole message
+  std::vector<std::string> needs_full;  // touched files that only two full builds can judge
 };
 
 // Asks kbuild (with the base's cache) and, for headers, scans the configured units. targets: --target, empty for all.
 Affected find_affected(const Base& base, const AppliedPatches& patches, PatchedView& view,
-                       const std::vector<std::string>& targets, Runner& runner,
-                       const std::filesystem::path& scratch);
+                       const std::vector<std::string>& targets, Runner& runner, const std::filesystem::path& scratch);
 
 // What a touched path is, by its name alone.
 enum class PathKind { source, assembly, header, makefile, kconfig, ignored, other };

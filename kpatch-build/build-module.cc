@@ -161,9 +161,10 @@ BuiltModule build_module(const ModuleInput& input, const Base& base, const fs::p
   if (!problems.empty() && !input.accept_objtool) {
     std::string all;
     for (const std::string& problem : problems) all += "\n>>> " + problem;
-    throw Error(fmt::format("objtool did not understand the patched code, which could then not be unwound{}\n"
-                            ">>> the whole log is in {}",
-                            all, runner.log().string()));
+    throw Error(
+        fmt::format("objtool did not understand the patched code, which could then not be unwound{}\n"
+                    ">>> the whole log is in {}",
+                    all, runner.log().string()));
   }
   warnings.insert(warnings.end(), problems.begin(), problems.end());
   const fs::path file = sources / (input.name + ".ko");

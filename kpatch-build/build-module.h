@@ -14,16 +14,16 @@ namespace kpatch {
 struct ModuleInput {
   std::vector<std::filesystem::path> diff_objects;
   std::vector<std::filesystem::path> patched_objects;  // as compiled, for what objtool must see in full
-  std::string name;                        // module name
+  std::string name;                                    // module name
   bool replace = true;
-  bool accept_objtool = false;             // objtool's findings become warnings
+  bool accept_objtool = false;  // objtool's findings become warnings
   // modinfo fields: key and value, in this order.
   std::vector<std::pair<std::string, std::string>> info;
 };
 
 struct BuiltModule {
-  std::filesystem::path file;          // the .ko, before post-link
-  std::vector<std::string> warnings;   // of objtool and modpost, that are no failure
+  std::filesystem::path file;         // the .ko, before post-link
+  std::vector<std::string> warnings;  // of objtool and modpost, that are no failure
 };
 
 // Builds in `directory` (made here). Throws Error when kbuild fails, or when objtool reports something that would make

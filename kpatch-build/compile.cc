@@ -3,11 +3,13 @@
 // Kbuild's command for fs/proc/meminfo.o is run as it is, in kbuild's own directory, but for four things:
 //
 //     gcc … -I SRC/include … SRC/fs/proc/meminfo.c       the kernel's
-//     gcc … -I VIEW/include … VIEW/fs/proc/meminfo.c     the patched source; -fmacro-prefix-map=SRC/= becomes VIEW/=, so
+//     gcc … -I VIEW/include … VIEW/fs/proc/meminfo.c     the patched source; -fmacro-prefix-map=SRC/= becomes VIEW/=,
+//     so
 //                                                        that __FILE__ stays "fs/proc/meminfo.c"
 //     -ffunction-sections -fdata-sections                one section a function, the unit of comparing
 //     -o, -MD -MF                                        our own files
-//     -include asm-generic/runtime-const.h               (x86 since 6.11, vmlinux's objects only) a runtime constant is an
+//     -include asm-generic/runtime-const.h               (x86 since 6.11, vmlinux's objects only) a runtime constant is
+//     an
 //         instruction with a placeholder that the kernel fills in once, at boot. In a module nobody would. The generic
 //         header has the same include guard and turns the constants into loads of the variables they come from.
 //
@@ -86,8 +88,9 @@ class Compiler {
                                        job.dependencies, runtime_constants_);
       commands.push_back(std::move(command));
     }
-    return runner_.run_all(commands, settings_.jobs,
-                           [&](size_t done) { if (progress) progress(done, commands.size()); });
+    return runner_.run_all(commands, settings_.jobs, [&](size_t done) {
+      if (progress) progress(done, commands.size());
+    });
   }
 
   // The units whose patched variant read an original of a touched file, or failed for want of a file.
@@ -148,8 +151,8 @@ class Compiler {
       const size_t at = static_cast<size_t>(std::find_if(jobs.begin(), jobs.end(), same) - jobs.begin());
       if (!results[at].ok()) continue;  // it misses a file: the compiler's own message is shown
       throw Error(fmt::format("{}: an include leads out of the patched tree to an unpatched file",
-                              settings_.view.leak(read_dependencies(text_of(leak.dependencies)),
-                                                  settings_.base.kbuild).value_or(leak.output.string())));
+                              settings_.view.leak(read_dependencies(text_of(leak.dependencies)), settings_.base.kbuild)
+                                  .value_or(leak.output.string())));
     }
   }
 
@@ -194,8 +197,8 @@ std::vector<std::string> compile_arguments(const CompileCommand& command, Varian
     for (std::string& argument : ours) argument = settings.view.translate(argument);
     // Debug information names the source's files, so that an unchanged object is equal byte by byte.
     const auto source = ours.end() - 1;
-    ours.insert(source, fmt::format("-fdebug-prefix-map={}={}", settings.view.root().string(),
-                                    settings.base.source.string()));
+    ours.insert(source,
+                fmt::format("-fdebug-prefix-map={}={}", settings.view.root().string(), settings.base.source.string()));
   }
   return ours;
 }

@@ -18,11 +18,11 @@ namespace kpatch {
 
 // How a unit is compiled for us.
 enum class Variant {
-  original,    // function and data sections, the source tree
-  patched,     // the same, the patched view
-  plain,       // the kernel's own flags, the source tree: what the proof compares with the shipped code
-  text_before, // preprocessed only, the source tree
-  text_after,  // preprocessed only, the patched view
+  original,     // function and data sections, the source tree
+  patched,      // the same, the patched view
+  plain,        // the kernel's own flags, the source tree: what the proof compares with the shipped code
+  text_before,  // preprocessed only, the source tree
+  text_after,   // preprocessed only, the patched view
 };
 
 struct CompileSettings {
@@ -37,7 +37,7 @@ struct ObjectPair {
   CompileCommand command;
   std::filesystem::path original;  // /dev/null when the patch adds the object
   std::filesystem::path patched;
-  std::filesystem::path plain;     // empty when the patch adds the object
+  std::filesystem::path plain;  // empty when the patch adds the object
 };
 
 // The compiler's argv for one variant: the kernel's own, but for the output, the dependency record (a Makefile

@@ -30,9 +30,9 @@ bool wants_colour(int fd) {
 
 std::string seconds_since(std::chrono::steady_clock::time_point start) {
   const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
-  return time.count() < 60 ? fmt::format("{:.1f} s", time.count())
-                           : fmt::format("{} min {:02} s", static_cast<int>(time.count()) / 60,
-                                         static_cast<int>(time.count()) % 60);
+  return time.count() < 60
+             ? fmt::format("{:.1f} s", time.count())
+             : fmt::format("{} min {:02} s", static_cast<int>(time.count()) / 60, static_cast<int>(time.count()) % 60);
 }
 
 std::string bar(size_t done, size_t total) {
@@ -109,9 +109,8 @@ Console::Stage::~Stage() {
   const std::string time = seconds_since(start_);
   if (console_.terminal_) {
     const std::string_view mark = failed ? "x" : "-";
-    fmt::print("{}{} {:<14} {:<44} {:>12}\n", wipe,
-               console_.paint(console_.colour_, failed ? "1;31" : "1;32", mark), name_, failed ? "failed" : note_,
-               time);
+    fmt::print("{}{} {:<14} {:<44} {:>12}\n", wipe, console_.paint(console_.colour_, failed ? "1;31" : "1;32", mark),
+               name_, failed ? "failed" : note_, time);
   } else {
     fmt::print("{}{}{} … {}\n", name_, note_.empty() ? "" : ": ", note_, failed ? "failed" : time);
   }

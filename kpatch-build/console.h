@@ -20,8 +20,8 @@ class Console {
     ~Stage();
     Stage(const Stage&) = delete;
     Stage& operator=(const Stage&) = delete;
-    void progress(size_t done, size_t total);     // a bar on a terminal; nothing in a pipe
-    void note(std::string text);                  // shown behind the stage's name: "2 objects", "cached"
+    void progress(size_t done, size_t total);  // a bar on a terminal; nothing in a pipe
+    void note(std::string text);               // shown behind the stage's name: "2 objects", "cached"
 
    private:
     friend class Console;
@@ -36,10 +36,10 @@ class Console {
   };
 
   // All of them may be called from any thread, also while a stage runs. Texts of several lines are fine.
-  void info(std::string_view text);      // stdout
-  void warning(std::string_view text);   // stderr, "warning: " before it
-  void error(std::string_view text);     // stderr, "error: " before it, unless the text names the kind itself
-  void debug(std::string_view text);     // stderr; shown from verbosity 1
+  void info(std::string_view text);     // stdout
+  void warning(std::string_view text);  // stderr, "warning: " before it
+  void error(std::string_view text);    // stderr, "error: " before it, unless the text names the kind itself
+  void debug(std::string_view text);    // stderr; shown from verbosity 1
   unsigned verbosity() const { return verbosity_; }
 
  private:
@@ -49,7 +49,7 @@ class Console {
   std::string paint(bool on, std::string_view code, std::string_view text) const;
 
   unsigned verbosity_;
-  bool terminal_;      // stdout is one
+  bool terminal_;  // stdout is one
   bool colour_;
   bool colour_errors_;
   std::mutex mutex_;

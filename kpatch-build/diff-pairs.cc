@@ -22,9 +22,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::array entry_structs = {"bug_entry",        "jump_entry",          "alt_instr",
-                                      "exception_table_entry", "static_call_site", "paravirt_patch_site",
-                                      "orc_entry",        "pi_entry"};
+constexpr std::array entry_structs = {"bug_entry",        "jump_entry",          "alt_instr", "exception_table_entry",
+                                      "static_call_site", "paravirt_patch_site", "orc_entry", "pi_entry"};
 
 std::vector<std::string> struct_size_options(const Base& base) {
   std::vector<std::string> options;
@@ -109,8 +108,9 @@ std::vector<PairReport> diff_pairs(std::span<const ObjectPair> pairs, const Base
     commands.push_back(std::move(command));
     reports.push_back(std::move(report));
   }
-  const std::vector<CommandResult> results =
-      runner.run_all(commands, jobs, [&](size_t done) { if (progress) progress(done, commands.size()); });
+  const std::vector<CommandResult> results = runner.run_all(commands, jobs, [&](size_t done) {
+    if (progress) progress(done, commands.size());
+  });
   for (size_t i = 0; i < results.size(); ++i) {
     PairReport& report = reports[i];
     report.status = results[i].status;

@@ -35,9 +35,7 @@ namespace fs = std::filesystem;
 using std::string_view;
 
 bool is_blank(char c) { return c == ' ' || c == '\t'; }
-bool is_word(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
-}
+bool is_word(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_'; }
 
 void skip_blanks(string_view& s) {
   while (!s.empty() && is_blank(s.front())) s.remove_prefix(1);
@@ -194,8 +192,9 @@ class Graph {
     const bool anywhere = first == ".." || first == "." || touched_names_.contains(name.filename().string());
     const auto known = folders_by_entry_.find(first);
     static const std::vector<std::string> none;
-    const std::vector<std::string>& folders =
-        anywhere ? all_folders_ : known == folders_by_entry_.end() ? none : known->second;
+    const std::vector<std::string>& folders = anywhere                           ? all_folders_
+                                              : known == folders_by_entry_.end() ? none
+                                                                                 : known->second;
     for (const std::string& folder : folders) {
       std::string path = normal(fs::path(folder) / name);
       if (exists(path)) found.push_back(node(std::move(path)));

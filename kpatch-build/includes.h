@@ -16,8 +16,7 @@ namespace kpatch {
 // they may be missing there, a patch adds headers too). Never too few; too many where an include is
 // conditional or its folder is ambiguous. Reads the source and the prepared kbuild folder, runs nothing.
 std::vector<size_t> units_that_may_include(const std::filesystem::path& source, const std::filesystem::path& kbuild,
-                                           std::span<const CompileCommand> units,
-                                           std::span<const std::string> touched);
+                                           std::span<const CompileCommand> units, std::span<const std::string> touched);
 
 // The includes of one file's text, for the scan above and its tests.
 struct IncludeDirectives {
@@ -26,11 +25,11 @@ struct IncludeDirectives {
     bool quoted = false;  // "x": the file's own folder is searched first
   };
   std::vector<Named> named;
-  std::vector<std::string> computed;                            // #include MACRO: the macro's name
-  bool opaque = false;                                          // #include of something that only a compiler can tell
-  std::vector<std::pair<std::string, Named>> include_macros;    // #define MACRO "x" or <x>
-  std::string trace_file;                                       // TRACE_INCLUDE_FILE, TRACE_SYSTEM without it
-  std::string trace_path;                                       // TRACE_INCLUDE_PATH
+  std::vector<std::string> computed;                          // #include MACRO: the macro's name
+  bool opaque = false;                                        // #include of something that only a compiler can tell
+  std::vector<std::pair<std::string, Named>> include_macros;  // #define MACRO "x" or <x>
+  std::string trace_file;                                     // TRACE_INCLUDE_FILE, TRACE_SYSTEM without it
+  std::string trace_path;                                     // TRACE_INCLUDE_PATH
 };
 IncludeDirectives scan_includes(std::string_view text);
 

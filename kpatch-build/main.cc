@@ -47,8 +47,8 @@ int run(const Build& build, Delivery& delivery) {
   if (!build.options.report.empty()) {
     write_json_report(build.options.report, reports, build.options, build.module, base.release, exit_ok);
   }
-  build.console.info(fmt::format("patched functions\n{}{} ({})", patched_functions(reports), delivered.string(),
-                                 size_of(delivered)));
+  build.console.info(
+      fmt::format("patched functions\n{}{} ({})", patched_functions(reports), delivered.string(), size_of(delivered)));
   return exit_ok;
 }
 

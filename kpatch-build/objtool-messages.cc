@@ -1,7 +1,8 @@
 // Reading objtool
 //
 // Before 6.15 objtool exits with 0 whatever it finds: its messages are all there is. Each says that it gave up on some
-// code, which then has no unwind data or an unpatched return. Two kinds come from what a livepatch is, and are no fault:
+// code, which then has no unwind data or an unpatched return. Two kinds come from what a livepatch is, and are no
+// fault:
 //
 //     livepatch-fix.o: warning: objtool: .kpatch.funcs+0x60: data relocation to !ENDBR: mem_rw+0x0
 //

@@ -15,10 +15,10 @@ namespace kpatch {
 std::vector<std::string> objtool_messages(std::string_view kbuild_output);
 
 struct ObjtoolRun {
-  std::filesystem::path record;                        // kbuild's .NAME.o.cmd, which holds objtool's command
-  std::filesystem::path base;                          // where kbuild ran
-  std::span<const std::filesystem::path> objects;      // the patched objects as the compiler wrote them
-  std::filesystem::path scratch;                       // copies of these go here
+  std::filesystem::path record;                    // kbuild's .NAME.o.cmd, which holds objtool's command
+  std::filesystem::path base;                      // where kbuild ran
+  std::span<const std::filesystem::path> objects;  // the patched objects as the compiler wrote them
+  std::filesystem::path scratch;                   // copies of these go here
 };
 
 // The messages that mean that code was not understood. Dropped are those that a livepatch brings by its nature (see the

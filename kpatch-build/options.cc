@@ -32,45 +32,39 @@ struct Groups {
 
 Groups describe() {
   Groups g;
-  g.kernel.add_options()
-      ("sourcedir,s", po::value<std::string>()->value_name("DIR"),
-       "kernel source, never written to (default: the release's source package)")
-      ("config,c", po::value<std::string>()->value_name("FILE"),
-       "kernel config (default: the source's .config, or the release's config)")
-      ("vmlinux,v", po::value<std::string>()->value_name("FILE"),
-       "the vmlinux that runs, with symbols (default: the release's debug package; for an own kernel it is built "
-       "once and kept)")
-      ("archversion,a", po::value<std::string>()->value_name("VER"),
-       "kernel release, or a stock series such as 6.12-cloud: the newest in the archive (default: what vmlinux says, "
-       "or the running kernel)")
-      ("sourcerpm,r", po::value<std::string>()->value_name("FILE"), "source package (.src.rpm, .dsc)")
-      ("modules,m", po::value<std::string>()->value_name("DIR"), "the shipped modules (default: beside vmlinux)")
-      ("symvers", po::value<std::string>()->value_name("FILE"),
-       "the kernel's Module.symvers (default: from the headers package)");
-  g.build.add_options()
-      ("jobs,j", po::value<int>()->value_name("N"), "parallel jobs (default: all processors)")
-      ("target,t", po::value<std::vector<std::string>>()->value_name("NAME")->composing(),
-       "only these kbuild targets, repeatable (default: vmlinux modules)")
-      ("full", po::bool_switch(),
-       "build the original and the patched kernel in full and compare every object")
-      ("ignore-whitespace", po::bool_switch(),
-       "apply patches whose white space differs from the source's")
-      ("ack", po::value<std::vector<std::string>>()->value_name("RULE")->composing(),
-       "accept one finding by its name, repeatable")
-      ("skip-compiler-check", po::bool_switch(), "go on with another compiler than the kernel's")
-      ("skip-proof", po::bool_switch(),
-       "don't prove that the compiled code is the code that runs (recorded in the module)");
-  g.result.add_options()
-      ("name,n", po::value<std::string>()->value_name("NAME"), "module name (default: livepatch-PATCH)")
-      ("output,o", po::value<std::string>()->value_name("DIR"), "where the .ko goes; made if missing (default: here)")
-      ("non-replace,R", po::bool_switch(), "don't replace livepatches that are loaded already")
-      ("report", po::value<std::string>()->value_name("FILE"), "write what changed and why (.json)")
-      ("explain", po::bool_switch(), "print what changed and why");
-  g.closer.add_options()
-      ("debug,d", "say more; repeat it for every command that runs")
-      ("skip-cleanup", po::bool_switch(), "keep the scratch directory")
-      ("version", "print the version")
-      ("help,h", "print this help");
+  g.kernel.add_options()("sourcedir,s", po::value<std::string>()->value_name("DIR"),
+                         "kernel source, never written to (default: the release's source package)")(
+      "config,c", po::value<std::string>()->value_name("FILE"),
+      "kernel config (default: the source's .config, or the release's config)")(
+      "vmlinux,v", po::value<std::string>()->value_name("FILE"),
+      "the vmlinux that runs, with symbols (default: the release's debug package; for an own kernel it is built "
+      "once and kept)")(
+      "archversion,a", po::value<std::string>()->value_name("VER"),
+      "kernel release, or a stock series such as 6.12-cloud: the newest in the archive (default: what vmlinux says, "
+      "or the running kernel)")("sourcerpm,r", po::value<std::string>()->value_name("FILE"),
+                                "source package (.src.rpm, .dsc)")(
+      "modules,m", po::value<std::string>()->value_name("DIR"), "the shipped modules (default: beside vmlinux)")(
+      "symvers", po::value<std::string>()->value_name("FILE"),
+      "the kernel's Module.symvers (default: from the headers package)");
+  g.build.add_options()("jobs,j", po::value<int>()->value_name("N"), "parallel jobs (default: all processors)")(
+      "target,t", po::value<std::vector<std::string>>()->value_name("NAME")->composing(),
+      "only these kbuild targets, repeatable (default: vmlinux modules)")(
+      "full", po::bool_switch(), "build the original and the patched kernel in full and compare every object")(
+      "ignore-whitespace", po::bool_switch(), "apply patches whose white space differs from the source's")(
+      "ack", po::value<std::vector<std::string>>()->value_name("RULE")->composing(),
+      "accept one finding by its name, repeatable")("skip-compiler-check", po::bool_switch(),
+                                                    "go on with another compiler than the kernel's")(
+      "skip-proof", po::bool_switch(),
+      "don't prove that the compiled code is the code that runs (recorded in the module)");
+  g.result.add_options()("name,n", po::value<std::string>()->value_name("NAME"),
+                         "module name (default: livepatch-PATCH)")(
+      "output,o", po::value<std::string>()->value_name("DIR"), "where the .ko goes; made if missing (default: here)")(
+      "non-replace,R", po::bool_switch(), "don't replace livepatches that are loaded already")(
+      "report", po::value<std::string>()->value_name("FILE"), "write what changed and why (.json)")(
+      "explain", po::bool_switch(), "print what changed and why");
+  g.closer.add_options()("debug,d", "say more; repeat it for every command that runs")(
+      "skip-cleanup", po::bool_switch(), "keep the scratch directory")("version", "print the version")(
+      "help,h", "print this help");
   return g;
 }
 
@@ -191,7 +185,8 @@ std::string module_name(const std::string& given, const std::vector<std::filesys
     }
   }
   for (char& c : name) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+    const bool plain =
+        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
     if (!plain) c = '-';
   }
   if (name.size() > longest_module_name) name.resize(longest_module_name);

@@ -255,7 +255,12 @@ class Applier {
 
   CommandResult call_patch(const fs::path& diff, const std::string& target, size_t fuzz) {
     Command command;
-    command.argv = {"patch", "--batch", "--forward", "--unified", "--no-backup-if-mismatch", "--reject-file=-",
+    command.argv = {"patch",
+                    "--batch",
+                    "--forward",
+                    "--unified",
+                    "--no-backup-if-mismatch",
+                    "--reject-file=-",
                     fmt::format("--fuzz={}", fuzz)};
     if (ignore_whitespace_) command.argv.push_back("--ignore-whitespace");
     command.argv.insert(command.argv.end(), {"--input=" + diff.string(), (result_.directory / target).string()});
@@ -286,8 +291,8 @@ class Applier {
     const std::vector<string_view> lines = lines_of(before);
     for (const Hunk& hunk : file.hunks) {
       if (judge(lines, hunk) == Misfit::blanks) {
-        warn(patch, fmt::format("{}: the hunk of line {} was applied although its white space differs", target,
-                                hunk.line));
+        warn(patch,
+             fmt::format("{}: the hunk of line {} was applied although its white space differs", target, hunk.line));
       }
     }
   }
@@ -305,8 +310,9 @@ class Applier {
           break;
         case Misfit::blanks:
           problem(patch, hunk.line,
-                  what + ": its white space differs from the source's (spaces for tabs: was it pasted from a page?)\n"
-                         ">>> get the patch as a file, or use --ignore-whitespace");
+                  what +
+                      ": its white space differs from the source's (spaces for tabs: was it pasted from a page?)\n"
+                      ">>> get the patch as a file, or use --ignore-whitespace");
           break;
         case Misfit::text:
           problem(patch, hunk.line, fmt::format("{}: {}", what, first_difference(lines, hunk)));

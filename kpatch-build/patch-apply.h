@@ -12,11 +12,11 @@ class Runner;
 
 // What all patches together do to the tree. Paths are relative to the source, each list is sorted.
 struct AppliedPatches {
-  std::filesystem::path directory;     // the new contents, each file under its path
-  std::vector<std::string> modified;   // exist before and after, with other contents
+  std::filesystem::path directory;    // the new contents, each file under its path
+  std::vector<std::string> modified;  // exist before and after, with other contents
   std::vector<std::string> added;
   std::vector<std::string> removed;
-  std::vector<std::string> warnings;   // fuzz, ignored white space, what reading mended
+  std::vector<std::string> warnings;  // fuzz, ignored white space, what reading mended
 
   // modified, added and removed together, sorted.
   std::vector<std::string> touched() const;

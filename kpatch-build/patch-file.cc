@@ -119,8 +119,7 @@ class Parser {
         fail(file.line, fmt::format("{} has a header, but no hunk", file.new_path));
       }
     }
-    std::erase_if(patch_.files,
-                  [](const FilePatch& f) { return f.hunks.empty() && f.change == FileChange::modify; });
+    std::erase_if(patch_.files, [](const FilePatch& f) { return f.hunks.empty() && f.change == FileChange::modify; });
     if (patch_.files.empty()) throw Error(fmt::format("{}: changes file modes only", patch_.path.string()));
     return std::move(patch_);
   }
@@ -227,8 +226,8 @@ class Parser {
   void names() {
     const std::string old_path = header_path(string_view(lines_[at_]).substr(4));
     const std::string new_path = header_path(string_view(lines_[at_ + 1]).substr(4));
-    const bool continues_git = !patch_.files.empty() && patch_.files.back().git && patch_.files.back().hunks.empty() &&
-                               !names_seen_for_last_;
+    const bool continues_git =
+        !patch_.files.empty() && patch_.files.back().git && patch_.files.back().hunks.empty() && !names_seen_for_last_;
     if (!continues_git) {
       patch_.files.emplace_back();
       patch_.files.back().line = static_cast<unsigned>(at_ + 1);
@@ -268,7 +267,8 @@ class Parser {
       }
       const bool fits = (kind == ' ' && old_left > 0 && new_left > 0) || (kind == '-' && old_left > 0) ||
                         (kind == '+' && new_left > 0);
-      if (!fits) fail(at_ + 1, fmt::format("the hunk of line {} is malformed here: {}", hunk->line, line.substr(0, 60)));
+      if (!fits)
+        fail(at_ + 1, fmt::format("the hunk of line {} is malformed here: {}", hunk->line, line.substr(0, 60)));
       if (kind != '+') --old_left;
       if (kind != '-') --new_left;
       hunk->lines.push_back(line);
@@ -322,8 +322,8 @@ unsigned strip_level(const PatchFile& patch, const std::function<bool(const std:
 std::string stripped(const PatchFile& patch, const FilePatch& file, const std::string& path, unsigned level) {
   if (path == "/dev/null") return {};
   if (!safe_path(path)) {
-    throw Error(fmt::format("{}:{}: error: the path '{}' leads out of the source tree", patch.path.string(), file.line,
-                            path));
+    throw Error(
+        fmt::format("{}:{}: error: the path '{}' leads out of the source tree", patch.path.string(), file.line, path));
   }
   if (level == 0) return path;
   std::string rest = strip_first(path);

@@ -30,7 +30,7 @@ struct FilePatch {
   std::string old_path;  // as the patch has them, unquoted, time stamp and prefix still to be stripped
   std::string new_path;
   bool git = false;
-  unsigned line = 0;     // where it begins in the patch, 1-based
+  unsigned line = 0;  // where it begins in the patch, 1-based
   std::vector<Hunk> hunks;
 };
 

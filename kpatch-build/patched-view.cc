@@ -46,8 +46,9 @@ PatchedView::PatchedView(fs::path source, fs::path root, const AppliedPatches& p
   for (const auto* list : {&patches.modified, &patches.added}) {
     for (const std::string& path : *list) fs::copy_file(patches.directory / path, root_ / path);
   }
-  const bool new_header = std::any_of(patches.added.begin(), patches.added.end(),
-                                      [](const std::string& path) { return is_header(fs::path(path).filename().string()); });
+  const bool new_header = std::any_of(patches.added.begin(), patches.added.end(), [](const std::string& path) {
+    return is_header(fs::path(path).filename().string());
+  });
   if (new_header) make_full();
 }
 

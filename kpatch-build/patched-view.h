@@ -33,7 +33,8 @@ class PatchedView {
 
   // The first of the files that a compiler read (paths as it wrote them, relative ones to `directory`) that is the
   // original of a touched file. The compile then saw the unpatched text.
-  std::optional<std::string> leak(std::span<const std::string> dependencies, const std::filesystem::path& directory) const;
+  std::optional<std::string> leak(std::span<const std::string> dependencies,
+                                  const std::filesystem::path& directory) const;
 
  private:
   void open_folder(const std::filesystem::path& relative);

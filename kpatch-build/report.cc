@@ -104,8 +104,8 @@ std::string explanation(std::span<const PairReport> reports) {
   return text;
 }
 
-void write_json_report(const std::filesystem::path& path, std::span<const PairReport> reports,
-                       const Options& options, const std::string& module, const std::string& release, int status) {
+void write_json_report(const std::filesystem::path& path, std::span<const PairReport> reports, const Options& options,
+                       const std::string& module, const std::string& release, int status) {
   using nlohmann::json;
   json patches = json::array();
   for (const auto& patch : options.patches) {

@@ -22,7 +22,7 @@ std::string patched_functions(std::span<const PairReport> reports);
 std::string explanation(std::span<const PairReport> reports);
 
 // --report: written whole or not at all; no paths of this machine are in it. Throws Error.
-void write_json_report(const std::filesystem::path& path, std::span<const PairReport> reports,
-                       const Options& options, const std::string& module, const std::string& release, int status);
+void write_json_report(const std::filesystem::path& path, std::span<const PairReport> reports, const Options& options,
+                       const std::string& module, const std::string& release, int status);
 
 }  // namespace kpatch

@@ -53,10 +53,10 @@ CompileSettings settings_of(const Build& build, const Base& base, PatchedView& v
 void judge(const Build& build, const Base& base, const Affected& affected) {
   std::vector<std::string> refusals = affected.refusals;
   for (const std::string& path : affected.needs_full) {
-    refusals.push_back(fmt::format(
-        "{}: error: it can change how every object is built{}", path,
-        base.built_here ? "\n>>> use --full, which builds the kernel with and without the patch"
-                        : "; that needs the kernel built in full, which a stock kernel isn't"));
+    refusals.push_back(fmt::format("{}: error: it can change how every object is built{}", path,
+                                   base.built_here
+                                       ? "\n>>> use --full, which builds the kernel with and without the patch"
+                                       : "; that needs the kernel built in full, which a stock kernel isn't"));
   }
   if (!affected.ignored.empty()) {
     build.console.info(fmt::format("no part of the kernel, ignored: {}", joined(affected.ignored)));
@@ -73,8 +73,8 @@ void try_patches(const Build& build) {
   for (const fs::path& patch : build.options.patches) read_patch(patch);
   const bool tree_named = fs::is_directory(build.options.source / "kernel");
   if (!build.options.source.empty() && tree_named) {
-    apply_patches(build.options.patches, build.options.source, build.scratch / "tried",
-                  build.options.ignore_whitespace, build.runner);
+    apply_patches(build.options.patches, build.options.source, build.scratch / "tried", build.options.ignore_whitespace,
+                  build.runner);
   }
 }
 
@@ -133,8 +133,10 @@ std::vector<ObjectPair> compile_full(const Build& build, const Base& base, const
   bool refused = false;
   for (const FullPair& pair : full) {
     if (pair.patched.empty()) {
-      build.console.error(fmt::format("{}: error: the patch stops building {}, which can't be taken out of a running "
-                                      "kernel", pair.command.source, pair.command.object));
+      build.console.error(
+          fmt::format("{}: error: the patch stops building {}, which can't be taken out of a running "
+                      "kernel",
+                      pair.command.source, pair.command.object));
       refused = true;
       continue;
     }
@@ -259,7 +261,8 @@ void audit(const Build& build, const Base& base, const fs::path& module) {
   input.open_module = [&](std::string_view name) { return shipped.named(name); };
   std::string problems;
   for (const std::string& problem : audit(input)) problems += "\n>>> " + problem;
-  if (!problems.empty()) throw Error(fmt::format("the module did not pass its audit, and is not delivered{}", problems));
+  if (!problems.empty())
+    throw Error(fmt::format("the module did not pass its audit, and is not delivered{}", problems));
 }
 
 namespace {

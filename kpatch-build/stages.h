@@ -41,8 +41,7 @@ AppliedPatches apply(const Build& build, const Base& base);
 
 // The objects that the patch changes, each compiled twice (three times with the proof). Throws Ended when the patch
 // touches nothing that can be patched.
-std::vector<ObjectPair> compile(const Build& build, const Base& base, const AppliedPatches& patches,
-                                PatchedView& view);
+std::vector<ObjectPair> compile(const Build& build, const Base& base, const AppliedPatches& patches, PatchedView& view);
 // The same from two full builds.
 std::vector<ObjectPair> compile_full(const Build& build, const Base& base, const AppliedPatches& patches,
                                      PatchedView& view);

@@ -27,7 +27,8 @@ class Includes : public testing::Test {
   // Writes a unit; more: further arguments.
   void unit(const std::string& source, std::string_view text, const std::vector<std::string>& more = {}) {
     write("source/" + source, text);
-    CompileCommand command{source + ".o", source, "", {"gcc", "-I" + (root_ / "source/include").string(), "-I./include"}};
+    CompileCommand command{
+        source + ".o", source, "", {"gcc", "-I" + (root_ / "source/include").string(), "-I./include"}};
     command.arguments.insert(command.arguments.end(), more.begin(), more.end());
     units_.push_back(std::move(command));
   }

@@ -114,8 +114,9 @@ TEST(PatchFile, TakesAnEmptyLineForEmptyContext) {
 
 TEST(PatchFile, ReadsTimeStampsWhoseTabBecameSpaces) {
   const PatchFile patch =
-      parse_patch("x", "--- a/x y.c  2026-11-21 02:10:56.1 +0000\n+++ b/x y.c  2026-11-21 02:10:56.1 +0000\n"
-                       "@@ -1 +1 @@\n-a\n+b\n");
+      parse_patch("x",
+                  "--- a/x y.c  2026-11-21 02:10:56.1 +0000\n+++ b/x y.c  2026-11-21 02:10:56.1 +0000\n"
+                  "@@ -1 +1 @@\n-a\n+b\n");
   EXPECT_EQ(patch.files[0].new_path, "b/x y.c");
 }
 
@@ -217,7 +218,8 @@ TEST_F(Tree, SaysThatAPatchIsAppliedAlready) {
 }
 
 TEST_F(Tree, SaysThatTabsBecameSpaces) {
-  const std::string spaces = "--- a/fs/a.c\n+++ b/fs/a.c\n@@ -1,3 +1,4 @@\n        one\n+       new\n        two\n        three\n";
+  const std::string spaces =
+      "--- a/fs/a.c\n+++ b/fs/a.c\n@@ -1,3 +1,4 @@\n        one\n+       new\n        two\n        three\n";
   const std::string message = message_of([&] { apply({spaces}); });
   EXPECT_NE(message.find("spaces for tabs"), std::string::npos) << message;
   EXPECT_NE(message.find("--ignore-whitespace"), std::string::npos) << message;
@@ -234,8 +236,7 @@ TEST_F(Tree, WarnsOfFuzz) {
 }
 
 TEST_F(Tree, NamesAMissingFile) {
-  const std::string message =
-      message_of([&] { apply({"--- a/fs/none.c\n+++ b/fs/none.c\n@@ -1 +1 @@\n-a\n+b\n"}); });
+  const std::string message = message_of([&] { apply({"--- a/fs/none.c\n+++ b/fs/none.c\n@@ -1 +1 @@\n-a\n+b\n"}); });
   EXPECT_NE(message.find("no file fs/none.c"), std::string::npos) << message;
 }
 
