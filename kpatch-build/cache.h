@@ -103,8 +103,10 @@ class Cache {
 
   const std::filesystem::path& root() const { return root_; }
 
- private:
+  // Waits, and says so, until no other run holds the lock. what: "the two full builds of R".
   FileLock lock(const std::filesystem::path& path, std::string_view what);
+
+ private:
   void wipe_leftovers();
 
   std::filesystem::path root_;

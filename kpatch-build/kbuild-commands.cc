@@ -29,7 +29,9 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <span>
 
+#include "kpatch-build/cache.h"
 #include "kpatch-build/data.h"
 #include "lookup/parent-object.h"
 #include "support/error.h"
@@ -268,7 +270,11 @@ std::multimap<std::string, std::string> foreign_objects(const Base& base) {
 class Shipped {
  public:
   explicit Shipped(const Base& base) : base_(base), vmlinux_(ParentObject::open(base.vmlinux_index)) {
-    for (auto unit : vmlinux_.units()) units_.insert(fs::path(unit).lexically_normal().string());
+    std::string top = top_of(vmlinux_.units());
+    for (auto unit : vmlinux_.units()) {
+      if (unit.starts_with(top)) unit.remove_prefix(top.size());
+      units_.insert(fs::path(unit).lexically_normal().string());
+    }
   }
 
   // The part of the commands that the shipped kernel holds. An object that several modules share comes once for each.
@@ -291,6 +297,20 @@ class Shipped {
   }
 
  private:
+  // A kernel built with O= has absolute names: "/home/me/linux/init/main.c". What stands before init/main.c, which
+  // every kernel has, is the source that it was built from.
+  static std::string top_of(std::span<const std::string_view> units) {
+    constexpr std::string_view known = "init/main.c";
+    std::string_view best;
+    for (auto unit : units) {
+      if (unit == known) return "";
+      if (!unit.ends_with(known) || unit[unit.size() - known.size() - 1] != '/') continue;
+      std::string_view top = unit.substr(0, unit.size() - known.size());
+      if (best.empty() || top.size() < best.size()) best = top;
+    }
+    return std::string(best);
+  }
+
   static std::vector<std::string> split_modules(const std::string& text) {
     std::vector<std::string> result(1);
     for (char c : text) {
@@ -334,13 +354,8 @@ class Shipped {
   std::map<std::string, bool> modules_;
 };
 
-std::vector<CompileCommand> query_unresolved(const Base& base, Runner& runner, std::string_view directory) {
-  fs::path memo = memo_file(base, directory == "." ? "all" : fmt::format("in!{}", directory));
-  std::error_code error;
-  if (fs::exists(memo, error))
-    if (auto known = parse_list(read_file(memo), memo)) return *known;
-  fs::path output = fmt::format("{}.{}.out", memo.string(), getpid());
-  fs::remove(output, error);
+// make of query.mk in the base's kbuild folder, without targets.
+Command query_command(const Base& base) {
   Command command;
   command.directory = base.kbuild;
   command.environment = {
@@ -354,9 +369,20 @@ std::vector<CompileCommand> query_unresolved(const Base& base, Runner& runner, s
   for (auto& variable : kbuild_make(base, {}).argv)
     if (variable.find('=') != std::string::npos) command.argv.push_back(variable);
   // .config is as it should be: looking at it again would write to the base, for a view even with its own Kconfig.
-  for (const char* variable :
-       {"may-sync-config=", "need-compiler=1", "quiet=silent_", "KBUILD_MODULES=1", "KBUILD_BUILTIN=1"})
+  for (const char* variable : {"may-sync-config=", "need-compiler=1", "KBUILD_MODULES=1", "KBUILD_BUILTIN=1"})
     command.argv.emplace_back(variable);
+  return command;
+}
+
+std::vector<CompileCommand> query_unresolved(const Base& base, Runner& runner, std::string_view directory) {
+  fs::path memo = memo_file(base, directory == "." ? "all" : fmt::format("in!{}", directory));
+  std::error_code error;
+  if (fs::exists(memo, error))
+    if (auto known = parse_list(read_file(memo), memo)) return *known;
+  fs::path output = fmt::format("{}.{}.out", memo.string(), getpid());
+  fs::remove(output, error);
+  Command command = query_command(base);
+  command.argv.emplace_back("quiet=silent_");
   command.argv.push_back(fmt::format("KQ_DIR={}", directory));
   command.argv.push_back("KQ_OUT=" + output.string());
   command.argv.emplace_back("kq");
@@ -478,6 +504,13 @@ Command kbuild_make(const Base& base, std::vector<std::string> arguments) {
   }
   if (!base.release.empty()) command.argv.push_back("KERNELRELEASE=" + base.release);
   command.argv.insert(command.argv.end(), arguments.begin(), arguments.end());
+  return command;
+}
+
+Command build_command(const Base& base, unsigned jobs) {
+  Command command = query_command(base);
+  command.argv.insert(command.argv.end(),
+                      {"quiet=quiet_", "Q=@", "KQ_DIR=.", fmt::format("-j{}", std::max(jobs, 1u)), "kq-build"});
   return command;
 }
 

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "kpatch-build/base.h"
-#include "kpatch-build/cache.h"
+#include "kpatch-build/full-build.h"
 #include "kpatch-build/runner.h"
 
 namespace kpatch {
@@ -25,6 +25,10 @@ std::vector<CompileCommand> parse_commands(std::string_view make_output, const s
 // A make of the base that later runs must use: `make -C KBUILD CC=… KERNELRELEASE=… arguments`, the variables as the
 // base was made with. For external modules: {"M=DIR", "modules"}.
 Command kbuild_make(const Base& base, std::vector<std::string> arguments);
+
+// Compiles every object of vmlinux and the modules in a prepared kbuild folder, and links nothing of it: --full. Never
+// for a base.
+Command build_command(const Base& base, unsigned jobs);
 
 // The shipped file of a module ("net/netfilter/xt_comment"), plain or compressed.
 std::optional<std::filesystem::path> module_file(const Base& base, std::string_view module);
@@ -43,17 +47,5 @@ std::vector<CompileCommand> commands_for_source(const Base& base, Runner& runner
 
 // All commands of all_commands() that are part of the shipped kernel.
 std::vector<CompileCommand> shipped_commands(const Base& base, Runner& runner);
-
-// For --full: a whole kernel compiled with function sections and without objtool.
-struct FullPair {
-  CompileCommand command;          // as the original's build has it
-  std::filesystem::path original;  // absolute; empty when only the patched kernel has the object
-  std::filesystem::path patched;   // absolute; empty when only the original has it
-};
-// Builds original (cached) and patched kernel, returns the pairs whose bytes differ, sorted by object.
-// view: the patched source, a complete tree. changed: the files that the patch touches, relative to it.
-std::vector<FullPair> build_full(const Base& base, const std::filesystem::path& view,
-                                 const std::vector<std::string>& changed, Cache& cache, Runner& runner,
-                                 Console& console, unsigned jobs, const std::filesystem::path& scratch);
 
 }  // namespace kpatch

@@ -17,3 +17,10 @@ kq: $(addprefix kq/,$(KQ_DIRS)) ;
 
 $(addprefix kq/,$(KQ_DIRS)): kq/%:
 	@$(MAKE) -n -k -B -f $(srctree)/scripts/Makefile.build obj=$* need-builtin=1 need-modorder=1 >> $(KQ_OUT) || :
+
+# The same objects, compiled: kbuild's own rule for a folder, stopping before vmlinux is linked.
+PHONY += kq-build $(addprefix kq-build/,$(KQ_DIRS))
+kq-build: $(addprefix kq-build/,$(KQ_DIRS)) ;
+
+$(addprefix kq-build/,$(KQ_DIRS)): kq-build/%:
+	$(Q)$(MAKE) -f $(srctree)/scripts/Makefile.build obj=$* need-builtin=1 need-modorder=1
