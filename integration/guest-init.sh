@@ -1,6 +1,6 @@
 #!/bin/sh
 # The guest's first process: mounts what a test needs, runs /run.sh with its output on the second serial port (the
-# first one is the console, with the kernel's messages), and powers off.
+# first one is the console, with the kernel's messages), and ends QEMU.
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev 2>/dev/null
@@ -17,4 +17,5 @@ fi
 echo "@@ end" >$out
 sync
 sleep 0.2
-poweroff -f
+# Not poweroff, which takes ACPI. QEMU runs with -no-reboot.
+reboot -f
