@@ -135,6 +135,10 @@ class Compiler {
       }
     }
     while (!output.empty() && output.back() == '\n') output.pop_back();
+    if (output.find("No space left on device") != std::string::npos) {
+      throw Error(fmt::format("{}: no space left on the device while compiling {}", settings_.directory.string(),
+                              object.command.source));
+    }
     if (of_patched_tree(job.variant)) {
       throw Error(fmt::format("the patched {} does not compile\n{}\n>>> the whole log is in {}", object.command.source,
                               output, runner_.log().string()));

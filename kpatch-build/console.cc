@@ -2,8 +2,8 @@
 //
 // On a terminal a stage is one line that is drawn over until the stage ends:
 //
-//     compile       [=========>          ]  3/7
-//     compile       3 objects                                  2.1 s
+//     compile [=========>          ] 3/7
+//     - compile: 3 objects                                  2.1 s
 //
 // In a pipe only the ended stage is written, as `compile: 3 objects … 2.1 s`: a log without control characters, in
 // which each line is final. Warnings that come while a stage's line is drawn wipe it, and it is drawn again below.
@@ -69,7 +69,7 @@ void Console::say(std::FILE* to, std::string_view text) {
 
 void Console::draw(Stage& stage) {
   if (!terminal_) return;
-  fmt::print("{}  {:<14} {}", wipe, stage.name_, stage.bar_.empty() ? stage.note_ : stage.bar_);
+  fmt::print("{}  {} {}", wipe, stage.name_, stage.bar_.empty() ? stage.note_ : stage.bar_);
   std::fflush(stdout);
   stage.drawn_ = std::chrono::steady_clock::now();
 }
@@ -109,8 +109,9 @@ Console::Stage::~Stage() {
   const std::string time = seconds_since(start_);
   if (console_.terminal_) {
     const std::string_view mark = failed ? "x" : "-";
-    fmt::print("{}{} {:<14} {:<44} {:>12}\n", wipe, console_.paint(console_.colour_, failed ? "1;31" : "1;32", mark),
-               name_, failed ? "failed" : note_, time);
+    const std::string note = failed ? "failed" : note_;
+    fmt::print("{}{} {:<62} {:>12}\n", wipe, console_.paint(console_.colour_, failed ? "1;31" : "1;32", mark),
+               name_ + (note.empty() ? "" : ": ") + note, time);
   } else {
     fmt::print("{}{}{} … {}\n", name_, note_.empty() ? "" : ": ", note_, failed ? "failed" : time);
   }

@@ -43,10 +43,10 @@ int run(const Build& build, Delivery& delivery) {
   // The module, and a last look at it with the kernel's eyes.
   const fs::path module = make_module(build, base, reports);
   audit(build, base, module);
-  const fs::path delivered = delivery.deliver(module, build.module + ".ko");
   if (!build.options.report.empty()) {
     write_json_report(build.options.report, reports, build.options, build.module, base.release, exit_ok);
   }
+  const fs::path delivered = delivery.deliver(module, build.module + ".ko");
   build.console.info(
       fmt::format("patched functions\n{}{} ({})", patched_functions(reports), delivered.string(), size_of(delivered)));
   return exit_ok;
@@ -81,6 +81,9 @@ int main(int argc, char** argv) {
   } catch (const Interrupted& interrupted) {
     plain.error("interrupted");
     return 128 + interrupted.signal;
+  } catch (const fs::filesystem_error& error) {
+    plain.error(fmt::format("{}: {}", error.path1().string(), error.code().message()));
+    return exit_error;
   } catch (const std::exception& error) {
     plain.error(error.what());
     return exit_error;

@@ -15,6 +15,7 @@
 #include "kpatch-build/build-module.h"
 #include "kpatch-build/compile.h"
 #include "kpatch-build/data.h"
+#include "kpatch-build/full-build.h"
 #include "kpatch-build/kbuild-commands.h"
 #include "kpatch-build/line-numbers.h"
 #include "kpatch-build/patch-file.h"
@@ -119,31 +120,33 @@ std::vector<ObjectPair> compile(const Build& build, const Base& base, const Appl
     compile_pairs(objects, false, settings, build.runner, {});
     throw;
   }
-  stage.note(fmt::format("{}, {} differ", count(objects.size(), "object"), pairs.size()));
+  stage.note(fmt::format("{}, {} changed", count(objects.size(), "object"), pairs.size()));
   return pairs;
 }
 
 std::vector<ObjectPair> compile_full(const Build& build, const Base& base, const AppliedPatches& patches,
                                      PatchedView& view) {
   view.make_full();
+  // The same flags as the quick way has.
+  FullFlags flags;
+  flags.all = {"-I" + data_file("kmod-template").string()};
+  if (has_runtime_constants(base.source)) flags.built_in = {"-include", "asm-generic/runtime-const.h"};
   const std::vector<FullPair> full = build_full(base, view.root(), patches.touched(), build.cache, build.runner,
-                                                build.console, build.options.jobs, build.scratch);
+                                                build.console, build.options.jobs, build.scratch, flags);
   Console::Stage stage(build.console, "compile");
   std::vector<ObjectPair> pairs;
   bool refused = false;
   for (const FullPair& pair : full) {
     if (pair.patched.empty()) {
-      build.console.error(
-          fmt::format("{}: error: the patch stops building {}, which can't be taken out of a running "
-                      "kernel",
-                      pair.command.source, pair.command.object));
+      build.console.error(fmt::format("{}: error: the patch stops building {}, which can't be taken out of the kernel",
+                                      pair.command.source, pair.command.object));
       refused = true;
       continue;
     }
     pairs.push_back({pair.command, pair.original.empty() ? fs::path("/dev/null") : pair.original, pair.patched, {}});
   }
   if (refused) throw Ended{exit_unpatchable};
-  stage.note(fmt::format("{} differ", count(pairs.size(), "object")));
+  stage.note(fmt::format("{} changed", count(pairs.size(), "object")));
   return pairs;
 }
 
