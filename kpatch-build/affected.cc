@@ -4,7 +4,8 @@
 // kernel/sched/build_policy.c, fs/jfs/jfs_umount.c is switched off. Kbuild's own lists tell; a single target
 // (`make fs/jfs/jfs_umount.o`) would build it and lie. So:
 //
-//   .c            the objects that kbuild makes of it; none: it may be included, so it is treated as a header
+//   .c            the objects that kbuild makes of it, and those of .c files nearby that include it;
+//                 none: it may be included from anywhere, so it is treated as a header
 //   .h, others    every configured unit whose text may depend on it (includes.cc)
 //   Makefile      the folder's command list with the patched tree against the one without: an object that is new has
 //                 no original, one whose flags changed is affected, one that vanished can't be undone in a running
@@ -155,6 +156,17 @@ class Finder {
       for (CompileCommand& command : commands) {
         std::optional<CompileCommand> original = command;
         add(std::move(command), std::move(original), true);
+      }
+      add_includers(path);
+    }
+  }
+
+  // A .c that is an object can be included by another one too: fs/compat_binfmt_elf.c is fs/binfmt_elf.c once more.
+  void add_includers(const std::string& path) {
+    for (const std::string& includer : neighbours_that_include(base_.source, path)) {
+      for (CompileCommand& command : commands_for_source(base_, runner_, includer)) {
+        std::optional<CompileCommand> original = command;
+        add(std::move(command), std::move(original), false);
       }
     }
   }

@@ -315,4 +315,39 @@ std::vector<size_t> units_that_may_include(const fs::path& source, const fs::pat
   return graph.affected_units();
 }
 
+std::vector<std::string> neighbours_that_include(const fs::path& source, const std::string& file) {
+  const fs::path own_folder = fs::path(file).parent_path();
+  std::vector<fs::path> folders;
+  std::error_code missing;
+  for (fs::directory_iterator it(source / own_folder, missing), end; it != end; it.increment(missing)) {
+    if (missing) break;
+    if (it->is_directory(missing) && !it->is_symlink(missing)) folders.push_back(own_folder / it->path().filename());
+  }
+  for (fs::path up = own_folder;; up = up.parent_path()) {
+    folders.push_back(up);
+    if (up.empty()) break;
+  }
+  const std::string name = fs::path(file).filename().string();
+  std::vector<std::string> found;
+  for (const fs::path& folder : folders) {
+    check_interrupted();
+    for (fs::directory_iterator it(source / folder, missing), end; it != end; it.increment(missing)) {
+      if (missing) break;
+      const std::string path = (folder / it->path().filename()).string();
+      if (!path.ends_with(".c") || path == file) continue;
+      std::ifstream in(it->path(), std::ios::binary);
+      const std::string text{std::istreambuf_iterator<char>(in), {}};
+      if (text.find(name + "\"") == std::string::npos && text.find(name + ">") == std::string::npos) continue;
+      for (const IncludeDirectives::Named& include : scan_includes(text).named) {
+        const bool here = normal(folder / include.name) == file;
+        const bool somewhere = file.ends_with("/" + normal(include.name));
+        if (here || somewhere) found.push_back(path);
+      }
+    }
+  }
+  std::sort(found.begin(), found.end());
+  found.erase(std::unique(found.begin(), found.end()), found.end());
+  return found;
+}
+
 }  // namespace kpatch

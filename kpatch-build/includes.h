@@ -18,6 +18,10 @@ namespace kpatch {
 std::vector<size_t> units_that_may_include(const std::filesystem::path& source, const std::filesystem::path& kbuild,
                                            std::span<const CompileCommand> units, std::span<const std::string> touched);
 
+// The .c files near `file` (in its folder, those above it, and those right below it) that include it; paths relative to
+// the source, sorted. fs/compat_binfmt_elf.c includes fs/binfmt_elf.c, which is an object of its own as well.
+std::vector<std::string> neighbours_that_include(const std::filesystem::path& source, const std::string& file);
+
 // The includes of one file's text, for the scan above and its tests.
 struct IncludeDirectives {
   struct Named {

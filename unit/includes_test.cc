@@ -131,5 +131,18 @@ TEST_F(Includes, TreatsAnIncludedSourceAsAHeader) {
   EXPECT_EQ(reach({"kernel/sched/rt.c"}), Names{"kernel/sched/build_policy.c"});
 }
 
+TEST_F(Includes, FindsNeighboursThatIncludeASource) {
+  unit("fs/binfmt_elf.c", "int x;\n");
+  unit("fs/compat_binfmt_elf.c", "#include \"binfmt_elf.c\"\n");
+  unit("fs/other.c", "// see binfmt_elf.c\n");
+  unit("lib/xz/xz_dec.c", "");
+  unit("lib/decompress_unxz.c", "#include \"xz/xz_dec.c\"\n");
+  unit("lib/xz/sub/s.c", "#include \"../xz_dec.c\"\n");
+  EXPECT_EQ(neighbours_that_include(root_ / "source", "fs/binfmt_elf.c"), Names{"fs/compat_binfmt_elf.c"});
+  EXPECT_EQ(neighbours_that_include(root_ / "source", "lib/xz/xz_dec.c"),
+            (Names{"lib/decompress_unxz.c", "lib/xz/sub/s.c"}));
+  EXPECT_TRUE(neighbours_that_include(root_ / "source", "fs/other.c").empty());
+}
+
 }  // namespace
 }  // namespace kpatch
