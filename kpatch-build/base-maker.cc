@@ -59,10 +59,12 @@ constexpr std::array known_failures = {
     KnownFailure{"stdio.h: No such file", "install libc6-dev"},
 };
 
-void require_file(const fs::path& path, const char* option) {
+void require_file(const fs::path& path, const char* option, bool want_folder = false) {
   std::error_code error;
   if (path.empty()) return;
   if (!fs::exists(path, error)) throw Error(fmt::format("{} {}: no such file", option, path.string()));
+  if (want_folder != fs::is_directory(path, error))
+    throw Error(fmt::format("{} {}: {}", option, path.string(), want_folder ? "not a folder" : "a folder, not a file"));
   if (access(path.c_str(), R_OK) != 0)
     throw Error(fmt::format("{} {}: no permission to read it", option, path.string()));
 }
@@ -219,11 +221,11 @@ Base make_base(const BaseOptions& given, Cache& cache, Runner& runner, Console& 
     if (!path->empty()) *path = fs::absolute(*path).lexically_normal();
   if (options.source.has_relative_path() && !options.source.has_filename())
     options.source = options.source.parent_path();
-  require_file(options.source, "--sourcedir");
+  require_file(options.source, "--sourcedir", true);
   require_file(options.config, "--config");
   require_file(options.vmlinux, "--vmlinux");
   require_file(options.symvers, "--symvers");
-  require_file(options.modules, "--modules");
+  require_file(options.modules, "--modules", true);
   require_file(options.source_package, "--sourcerpm");
   require_build_tools();
   if (options.vmlinux.empty() && options.release.empty() && !options.source.empty())
@@ -232,7 +234,7 @@ Base make_base(const BaseOptions& given, Cache& cache, Runner& runner, Console& 
   std::string release = options.release;
   if (!options.vmlinux.empty()) {
     ParentObject vmlinux = ParentObject::open(vmlinux_index(options.vmlinux, cache, console));
-    check_vmlinux(vmlinux, options.vmlinux, "");
+    check_vmlinux(vmlinux, options.vmlinux, options.source.empty() ? "" : kernel_version(options.source));
     std::string says = release_of_banner(vmlinux.banner());
     auto series = parse_release(release);
     bool other = series && series->is_series ? !says.starts_with(series->series + ".") : says != release;
@@ -245,6 +247,10 @@ Base make_base(const BaseOptions& given, Cache& cache, Runner& runner, Console& 
     uname(&running);
     release = running.release;
   }
+  // Copying a source takes a while: a wrong series is told before that.
+  if (auto name = parse_release(release); name && !options.source.empty())
+    if (std::string version = kernel_version(options.source); !version.starts_with(name->series + "."))
+      throw Error(fmt::format("the source is not the kernel's: source is {}, the kernel is {}", version, release));
   KernelFiles files = given_files(options, release, cache, runner, console);
   bool complete = !files.vmlinux.empty() && !files.config.empty() && !files.symvers.empty() && !files.modules.empty() &&
                   !files.source.empty();
