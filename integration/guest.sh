@@ -18,7 +18,7 @@ nudge() {
   for state in /proc/[0-9]*/task/[0-9]*/patch_state; do
     task=${state%/patch_state}
     task=${task##*/}
-    [ "$task" != $$ ] && [ "$task" != 1 ] || continue
+    case $task in $$ | 1) continue ;; esac
     case $(cat "$state" 2>/dev/null) in
       -1 | '') ;;
       *) kill -STOP "$task" 2>/dev/null && kill -CONT "$task" 2>/dev/null ;;
@@ -34,7 +34,7 @@ wait_transition() {
     if [ $tries -gt 300 ]; then
       fail "the transition of $1 didn't end; waiting for:"
       for state in /proc/[0-9]*/task/[0-9]*/patch_state; do
-        grep -q -- -1 "$state" || say "  $(cat "${state%/patch_state}/comm"): $(cat "${state%/patch_state}/stack" | head -n 8 | tr '\n' ' ')"
+        grep -q -- -1 "$state" || say "  $(cat "${state%/patch_state}/comm"): $(head -n 8 "${state%/patch_state}/stack" | tr '\n' ' ')"
       done
       return 1
     fi
@@ -125,6 +125,7 @@ check_patch() (
   mark_dmesg
   ko=$(echo "$PWD"/*.ko)
   patch=$(patch_name "$ko")
+  # shellcheck source=/dev/null
   . ./check.sh
   status=0
   sequence || status=1

@@ -46,6 +46,7 @@ stock_root() {
 
 # use_kernel NAME: sets series (which patches fit), build_options (for kpatch-build), and for a stock kernel what
 # own_kernel sets for an own one: release, kernel (to boot), modules.
+# shellcheck disable=SC2034 # its results are for the scripts that source this
 use_kernel() {
   local root vmlinux here
   here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -91,5 +92,15 @@ patch_for() {
   local file
   for file in "$1$series.patch" "$1any.patch"; do
     [ ! -e "$file" ] || { echo "$file"; return; }
+  done
+}
+
+# Fails and prints why when this machine can't build livepatches and boot guests.
+missing_for_guests() {
+  local program
+  [ "$(uname -m)" = x86_64 ] || { echo "the guests are x86-64"; return 1; }
+  [ -x "$(kpatch_build_program)" ] || { echo "kpatch-build isn't built"; return 1; }
+  for program in qemu-system-x86_64 busybox xtables-legacy-multi cpio depmod gcc; do
+    command -v "$program" >/dev/null || { echo "$program is missing"; return 1; }
   done
 }

@@ -10,5 +10,6 @@ old() {
 new() {
   now=$(pipe_inode)
   [ "$now" -gt $bit ] || fail "inode $now" || return 1
-  [ $((now - bit)) -gt "$last" ] && [ $((now - bit)) -lt $((last + 2048)) ] || fail "inode $now after $last"
+  more=$((now - bit - last))
+  if [ $more -le 0 ] || [ $more -gt 2048 ]; then fail "inode $now after $last"; fi
 }
