@@ -1,26 +1,32 @@
 # Helpers of bad-input.bats: one stock kernel's files, named one by one, and what a refused build must look like.
 
 # The files of a stock release, as kpatch-build keeps them in its cache; it is run once where they aren't there yet.
-# Sets release, source, config, vmlinux, symvers, modules. Skips when they can't be had.
+# Sets shared (that cache), release, source, config, vmlinux, symvers. Skips when they can't be had.
+# shellcheck disable=SC2034  # the tests use them
 stock_inputs() {
-  local cache=${KPATCH_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kpatch} scratch
+  local scratch
+  shared=${KPATCH_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kpatch}
   release=${KPATCH_TEST_RELEASE:-$(newest_release 6.12)}
   [ -n "$release" ] || skip "apt knows no packages of the stock 6.12 cloud kernel"
-  if [ -n "${KPATCH_TEST_STOCK:-}" ]; then
-    packages=$KPATCH_TEST_STOCK
-    source=$(echo "$packages"/linux-source-*/)
-    source=${source%/}
-  elif ! find_stock "$cache"; then
+  if ! find_stock "$shared"; then
     scratch=$(mktemp -d)
     good_patch "$scratch/fix.patch"
-    KPATCH_CACHE=$cache "$kpatch_build" -a "$release" -o "$scratch" "$scratch/fix.patch" >"$scratch/log" 2>&1
-    find_stock "$cache" || skip "the packages of $release can't be fetched: $(grep -m 1 'error: ' "$scratch/log")"
+    KPATCH_CACHE=$shared "$kpatch_build" -a "$release" -o "$scratch" "$scratch/fix.patch" >"$scratch/log" 2>&1 || true
+    find_stock "$shared" || skip "the packages of $release can't be fetched: $(grep -m 1 'error: ' "$scratch/log")"
     rm -rf "$scratch"
   fi
   config=$packages/boot/config-$release
   vmlinux=$packages/usr/lib/debug/boot/vmlinux-$release
   symvers=$packages/usr/src/linux-headers-$release/Module.symvers
-  modules=$packages/lib/modules/$release/kernel
+}
+
+# use_cache DIRECTORY: from now on kpatch-build's cache is that one, which has the packages and the source of the shared
+# one, but no base.
+use_cache() {
+  mkdir -p "$1"
+  ln -sfn "$shared/packages" "$1/packages"
+  ln -sfn "$shared/source" "$1/source"
+  export KPATCH_CACHE=$1
 }
 
 # find_stock CACHE: sets packages and source from the complete entries of the cache.
@@ -44,11 +50,15 @@ newest_release() {
     sed -E 's/^linux-image-(.*)-dbg .*/\1/' | sort -V | tail -n 1
 }
 
-# build [OPTION…] PATCH…: kpatch-build with the good inputs; options given here come later, and so take precedence.
+# build [OPTION…] PATCH…: kpatch-build for the release, with what use_source, use_config, use_vmlinux and use_symvers
+# name in place of the release's own.
 build() {
-  run --separate-stderr timeout 300 "$kpatch_build" -a "$release" -s "${use_source:-$source}" \
-    -c "${use_config:-$config}" -v "${use_vmlinux:-$vmlinux}" --symvers "${use_symvers:-$symvers}" -m "$modules" \
-    -o "$out" "$@"
+  local given=()
+  [ -z "${use_source-}" ] || given+=(-s "$use_source")
+  [ -z "${use_config-}" ] || given+=(-c "$use_config")
+  [ -z "${use_vmlinux-}" ] || given+=(-v "$use_vmlinux")
+  [ -z "${use_symvers-}" ] || given+=(--symvers "$use_symvers")
+  run --separate-stderr timeout 300 "$kpatch_build" -a "$release" "${given[@]}" -o "$out" "$@"
   printf 'exit %s\n%s\n%s\n' "$status" "$output" "$stderr"
 }
 
@@ -69,9 +79,9 @@ refused() {
 
 nothing_written() {
   local left
-  left=$(find "$out" -type f 2>/dev/null)
+  left=$(find "$out" -type f 2>/dev/null || true)
   [ -z "$left" ] || { echo "left in the output directory: $left"; return 1; }
-  left=$(find "$TMPDIR" "$XDG_CACHE_HOME/kpatch/scratch" -mindepth 1 -maxdepth 1 2>/dev/null)
+  left=$(find "$TMPDIR" "$KPATCH_CACHE/scratch" -mindepth 1 -maxdepth 1 2>/dev/null || true)
   [ -z "$left" ] || { echo "left in the scratch directory: $left"; return 1; }
 }
 
