@@ -2,9 +2,9 @@
 //
 //     kpatch-build -s linux -c .config -j10 -o out/ fix.patch
 //
-// Boost.Program_options reads it; this file adds three things: -d may be repeated (the library takes a second switch
-// for an error, so they are counted before it sees them), paths in messages are the caller's own, and help is
-// grouped by what an option is about.
+// Boost.Program_options reads it; this file adds three things: -d may be repeated, and of other options given twice the
+// last one counts, as people expect (the library takes both for errors, so they are settled before it sees them), paths
+// in messages are the caller's own, and help is grouped by what an option is about.
 #include "kpatch-build/options.h"
 
 #include <fmt/core.h>
@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <boost/program_options.hpp>
 #include <iostream>
+#include <set>
 #include <thread>
 
 #include "support/error.h"
@@ -92,6 +93,16 @@ po::parsed_options parse(int argc, const char* const* argv, const po::options_de
   return parsed;
 }
 
+// Of an option that is given twice the last one counts; lists collect.
+void keep_last(std::vector<po::option>& options) {
+  std::set<std::string> seen;
+  for (size_t i = options.size(); i-- > 0;) {
+    const std::string& key = options[i].string_key;
+    const bool list = key == "patch" || key == "target" || key == "ack";
+    if (!list && !seen.insert(key).second) options.erase(options.begin() + static_cast<std::ptrdiff_t>(i));
+  }
+}
+
 template <typename T, typename Target>
 void take(const po::variables_map& values, const char* name, Target& into) {
   if (auto it = values.find(name); it != values.end()) into = it->second.as<T>();
@@ -149,6 +160,7 @@ std::optional<Options> parse_options(int argc, const char* const* argv) {
     };
     const auto debug = std::count_if(parsed.options.begin(), parsed.options.end(), is("debug"));
     std::erase_if(parsed.options, is("debug"));
+    keep_last(parsed.options);
     if (std::any_of(parsed.options.begin(), parsed.options.end(), is("help"))) {
       print_help(groups);
       return std::nullopt;

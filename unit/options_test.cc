@@ -36,6 +36,13 @@ TEST(Options, RepeatsAndSwitches) {
   EXPECT_EQ(options_summary(*o), "--non-replace --target=vmlinux --target=modules --ack=x --ack=y --skip-proof");
 }
 
+TEST(Options, TheLastOneCounts) {
+  const auto o = parse({"-o", "a", "-R", "x.patch", "--output=b", "-R", "-j2", "-j3"});
+  ASSERT_TRUE(o);
+  EXPECT_EQ(o->output, "b");
+  EXPECT_EQ(o->jobs, 3U);
+}
+
 TEST(Options, SingleDebug) { EXPECT_EQ(parse({"-d", "a.patch"})->debug, 1U); }
 
 TEST(Options, Refuses) {
