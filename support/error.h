@@ -12,10 +12,10 @@ namespace kpatch {
 
 // Exit codes shared by every program of the project.
 enum ExitCode : int {
-  exit_ok = 0,            // built, or the objects differ and output was written
-  exit_error = 1,         // unreadable input, wrong usage, failed command
-  exit_unpatchable = 2,   // the change can't be patched; each reason was named
-  exit_no_change = 3,     // no functional change
+  exit_ok = 0,           // built, or the objects differ and output was written
+  exit_error = 1,        // unreadable input, wrong usage, failed command
+  exit_unpatchable = 2,  // the change can't be patched; each reason was named
+  exit_no_change = 3,    // no functional change
 };
 
 // what(): one message for a person, naming the thing that is wrong and, where known, what to do.
@@ -28,5 +28,4 @@ class Error : public std::runtime_error {
 
 }  // namespace kpatch
 
-#define KPATCH_ASSERT(expression) \
-  ((expression) ? void(0) : ::kpatch::assertion_failed(#expression, __FILE__, __LINE__))
+#define KPATCH_ASSERT(expression) ((expression) ? void(0) : ::kpatch::assertion_failed(#expression, __FILE__, __LINE__))
