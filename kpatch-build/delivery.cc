@@ -12,8 +12,10 @@
 #include <cerrno>
 #include <cstring>
 #include <ctime>
+#include <string_view>
 #include <vector>
 
+#include "kpatch-build/cache.h"
 #include "support/error.h"
 
 namespace kpatch {
@@ -23,15 +25,19 @@ namespace fs = std::filesystem;
 
 constexpr size_t logs_kept = 20;
 
-// Flushes a file to the disk: some file systems tell only now that they are full.
-bool flush(const fs::path& path) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return false;
-  const bool done = fsync(fd) == 0;
-  const int reason = errno;
-  close(fd);
-  errno = reason;
-  return done;
+// Writes and flushes: some file systems tell only then that they are full. Returns errno, 0 when all is well.
+int write_whole(const fs::path& path, std::string_view contents) {
+  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (fd < 0) return errno;
+  int reason = 0;
+  while (!contents.empty() && reason == 0) {
+    const ssize_t written = write(fd, contents.data(), contents.size());
+    if (written < 0 && errno != EINTR) reason = errno;
+    if (written > 0) contents.remove_prefix(static_cast<size_t>(written));
+  }
+  if (reason == 0 && fsync(fd) != 0) reason = errno;
+  if (close(fd) != 0 && reason == 0) reason = errno;
+  return reason;
 }
 
 }  // namespace
@@ -69,9 +75,11 @@ fs::path Delivery::deliver(const fs::path& file, const std::string& name) {
   const fs::path target = directory_ / name;
   const fs::path temporary = directory_ / fmt::format(".{}.{}", name, getpid());
   std::error_code failure;
-  fs::copy_file(file, temporary, fs::copy_options::overwrite_existing, failure);
-  if (!failure && !flush(temporary)) failure = {errno, std::generic_category()};
-  if (!failure) fs::rename(temporary, target, failure);
+  if (const int reason = write_whole(temporary, read_file(file))) {
+    failure = {reason, std::generic_category()};
+  } else {
+    fs::rename(temporary, target, failure);
+  }
   if (failure) {
     std::error_code ignored;
     fs::remove(temporary, ignored);
