@@ -1,3 +1,4 @@
+# shellcheck shell=dash
 # Sourced by the scripts that run in the guest (busybox sh). A test is a sequence of these commands; each returns
 # non-zero and says why when something isn't as it should be.
 #
@@ -18,7 +19,7 @@ nudge() {
   for state in /proc/[0-9]*/task/[0-9]*/patch_state; do
     task=${state%/patch_state}
     task=${task##*/}
-    case $task in $$ | 1) continue ;; esac
+    case $task in "$$" | 1) continue ;; esac
     case $(cat "$state" 2>/dev/null) in
       -1 | '') ;;
       *) kill -STOP "$task" 2>/dev/null && kill -CONT "$task" 2>/dev/null ;;
