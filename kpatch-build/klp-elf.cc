@@ -91,6 +91,9 @@ class Reader {
     if (header.sh_link >= elf_.sections.size() ||
         (section.has_section_in_info() && header.sh_info >= elf_.sections.size()))
       fail(fmt::format("section {} refers to a section that isn't there", section.name));
+    constexpr uint64_t max_alignment = 65536;  // the largest page of any architecture
+    if ((header.sh_addralign & (header.sh_addralign - 1)) != 0 || header.sh_addralign > max_alignment)
+      fail(fmt::format("section {} has alignment 0x{:x}", section.name, header.sh_addralign));
     if (header.sh_type == SHT_NOBITS || header.sh_type == SHT_NULL) return;
     if (header.sh_offset > bytes_.size() || header.sh_size > bytes_.size() - header.sh_offset)
       fail(fmt::format("a truncated ELF file (section {} reaches beyond its end)", section.name));

@@ -314,6 +314,18 @@ TEST_F(PostLink, TakesTheOtherByteOrder) {
   EXPECT_EQ(facts(out), good_facts);
 }
 
+TEST_F(PostLink, RefusesSenselessAlignments) {
+  fs::path in = assemble(std::string(good));
+  for (uint64_t alignment : {uint64_t{3}, uint64_t{1} << 40}) {
+    std::string bytes = read(in);
+    uint64_t headers = KlpElf::read(in).header.e_shoff;
+    bytes.replace(headers + sizeof(Elf64_Shdr) + offsetof(Elf64_Shdr, sh_addralign), sizeof alignment,
+                  reinterpret_cast<const char*>(&alignment), sizeof alignment);
+    std::ofstream(directory_ / "odd.o", std::ios::binary) << bytes;
+    EXPECT_NE(run(directory_ / "odd.o", in).find("has alignment 0x"), std::string::npos);
+  }
+}
+
 TEST_F(PostLink, RefusesSignedModules) {
   fs::path in = assemble(std::string(good));
   std::ofstream(in, std::ios::binary | std::ios::app) << "signature~Module signature appended~\n";
