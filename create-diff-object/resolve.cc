@@ -56,7 +56,8 @@ Reference Resolver::klp(uint32_t symbol) const {
   reference.sympos = parent_.sympos(symbol);
   reference.symbol = &s;
   if (objtool_reads(s.name)) {
-    reference.real_name = true;
+    // 6.1's objtool takes only a GLOBAL symbol for a trampoline or thunk (tools/objtool/check.c, classify_symbols)
+    reference.real_name = reference.global_placeholder = true;
   } else if (parent_name_ == "vmlinux" && s.type == SymbolType::function && s.binding != SymbolBinding::local &&
              reference.sympos == 0) {
     reference.real_name = reference.global_placeholder = true;
