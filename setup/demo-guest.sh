@@ -11,7 +11,7 @@ show() {
   "$@" 2>&1 | while IFS= read -r line; do say "     $line"; done
 }
 
-messages() { dmesg | grep -F ': livepatched'; }
+messages() { dmesg | grep -F '[test]'; }
 
 # What a user of the machine does; the patch is to show in it.
 use() {
@@ -21,7 +21,7 @@ use() {
     say "   # ping -c 1 127.0.0.1        (passes an iptables rule with a comment)"
     ping -c 1 127.0.0.1 >/dev/null || say "     ping failed"
   fi
-  say "   # dmesg | grep livepatched"
+  say "   # dmesg | grep test"
   new=$(messages | tail -n "+$((seen + 1))" | sort -u)
   if [ -n "$new" ]; then
     echo "$new" | while IFS= read -r line; do say "     $line"; done
