@@ -11,7 +11,7 @@ show() {
   "$@" 2>&1 | while IFS= read -r line; do say "     $line"; done
 }
 
-messages() { dmesg | grep -F '[test]'; }
+messages() { dmesg | grep -F ': livepatched'; }
 
 # What a user of the machine does; the patch is to show in it.
 use() {
@@ -21,7 +21,7 @@ use() {
     say "   # ping -c 1 127.0.0.1        (passes an iptables rule with a comment)"
     ping -c 1 127.0.0.1 >/dev/null || say "     ping failed"
   fi
-  say "   # dmesg | grep test"
+  say "   # dmesg | grep livepatched"
   new=$(messages | tail -n "+$((seen + 1))" | sort -u)
   if [ -n "$new" ]; then
     echo "$new" | while IFS= read -r line; do say "     $line"; done
@@ -81,4 +81,3 @@ rmmod "$name" && say "     unloaded"
 
 trouble=$(dmesg | grep -E 'BUG|WARNING|Oops|livepatch: failed')
 scene "Trouble in the kernel's log: ${trouble:-none}"
-say end
