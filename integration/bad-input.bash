@@ -58,7 +58,7 @@ build() {
   [ -z "${use_config-}" ] || given+=(-c "$use_config")
   [ -z "${use_vmlinux-}" ] || given+=(-v "$use_vmlinux")
   [ -z "${use_symvers-}" ] || given+=(--symvers "$use_symvers")
-  run --separate-stderr timeout 300 "$kpatch_build" -a "$release" "${given[@]}" -o "$out" "$@"
+  run --separate-stderr timeout 900 "$kpatch_build" -a "$release" "${given[@]}" -o "$out" "$@"
   printf 'exit %s\n%s\n%s\n' "$status" "$output" "$stderr"
 }
 

@@ -20,7 +20,9 @@ setup() {
 }
 
 teardown() {
-  [ ! -d "$BATS_TEST_TMPDIR/small" ] || umount -l "$BATS_TEST_TMPDIR/small" 2>/dev/null || true
+  for mounted in "$BATS_TEST_TMPDIR/small" "$BATS_TEST_TMPDIR/my linux source"; do
+    ! mountpoint -q "$mounted" || umount -l "$mounted"
+  done
 }
 
 # --- the patch -------------------------------------------------------------------------------------------------
@@ -176,12 +178,6 @@ without_option() {
   refused 1 'config'
 }
 
-# A copy of the source that a test may change, with spaces in its path; made once.
-own_copy() {
-  copy="$BATS_FILE_TMPDIR/my linux source"
-  [ -d "$copy" ] || cp -a --reflink=auto "$source" "$copy"
-}
-
 # --- source and compiler -----------------------------------------------------------------------------------------
 
 @test "no source" {
@@ -196,10 +192,12 @@ own_copy() {
 }
 
 @test "a source of another version than vmlinux" {
-  own_copy
-  sed -i -E 's/^PATCHLEVEL = .*/PATCHLEVEL = 11/' "$copy/Makefile"
-  use_source=$copy build "$patch"
-  cp -p "$source/Makefile" "$copy/Makefile"
+  other=$BATS_TEST_TMPDIR/other
+  mkdir -p "$other/fs/proc"
+  cp "$source"/{Kbuild,Kconfig} "$other/"
+  cp "$source/fs/proc/meminfo.c" "$other/fs/proc/"
+  sed -E 's/^PATCHLEVEL = .*/PATCHLEVEL = 11/' "$source/Makefile" >"$other/Makefile"
+  use_source=$other build "$patch"
   refused 1 '6\.11' '6\.12'
 }
 
@@ -221,8 +219,13 @@ SH
 }
 
 @test "a source path with spaces" {
-  own_copy
-  use_source=$copy build "$patch"
+  # Not the shared cache's source: it is a copy of this one that is built from.
+  rm "$KPATCH_CACHE/source"
+  tree="$BATS_TEST_TMPDIR/my linux source"
+  mkdir "$tree"
+  mount -o bind,ro "$source" "$tree" 2>/dev/null || cp -a --reflink=auto "$source/." "$tree"
+  use_source=$tree build "$patch"
+  umount "$tree" 2>/dev/null || true
   [ "$status" -eq 0 ]
   [ -s "$out/livepatch-fix.ko" ]
 }
