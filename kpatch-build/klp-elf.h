@@ -48,7 +48,7 @@ struct KlpSymbol {
 struct KlpPlace {
   uint32_t section = 0;
   uint64_t offset = 0;
-  auto operator<=>(const KlpPlace&) const = default;
+  auto operator<=>(const KlpPlace&) const = default;  // NOLINT(modernize-use-nullptr): the 0 it is compared with
 };
 
 struct KlpElf {

@@ -55,7 +55,6 @@ struct Meaning {
   std::string owner;
   std::string name;
   uint64_t sympos = 0;
-  auto operator<=>(const Meaning&) const = default;
 
   // .klp.rela.GROUP.SECTION
   const std::string& group() const { return owner == "vmlinux" ? owner : patched; }
