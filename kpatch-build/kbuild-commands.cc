@@ -514,6 +514,13 @@ Command build_command(const Base& base, unsigned jobs) {
   return command;
 }
 
+Command file_command(const Base& base, std::string_view folder, std::string_view file) {
+  Command command = query_command(base);
+  command.argv.insert(command.argv.end(), {"quiet=quiet_", "Q=@", fmt::format("KQ_DIR={}", folder),
+                                           fmt::format("KQ_FILE={}", file), "kq-file"});
+  return command;
+}
+
 std::optional<fs::path> module_file(const Base& base, std::string_view module) {
   std::error_code ignored;
   for (const char* ending : {".ko", ".ko.xz", ".ko.gz", ".ko.zst"}) {
@@ -549,7 +556,8 @@ std::vector<CompileCommand> commands_for_source(const Base& base, Runner& runner
   bool whole = false;
   std::string own = directory_of(source);
   if (!own.empty() && has_makefile(base.source / own)) folders.insert(own);
-  auto named = foreign_objects(base).equal_range(fs::path(source).stem().string());
+  std::multimap<std::string, std::string> foreign = foreign_objects(base);
+  auto named = foreign.equal_range(fs::path(source).stem().string());
   for (auto it = named.first; it != named.second; ++it) {
     // An included Makefile counts only when it lies beside the source, or no folder's own Makefile does.
     if (it->second == ".")
