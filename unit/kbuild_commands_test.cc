@@ -1,0 +1,147 @@
+// Asking kbuild, with a kernel of seven files whose Makefile.build does what the real one does.
+#include "kpatch-build/kbuild-commands.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "lookup/parent-object.h"
+#include "support/error.h"
+#include "unit/temporary_folder.h"
+
+namespace kpatch {
+namespace {
+
+constexpr const char* makefile_build = R"sh(
+include $(srctree)/$(obj)/Kbuild
+.PHONY: all $(subdirs)
+all: $(addprefix $(obj)/,$(obj-y) $(obj-m)) $(subdirs)
+$(addprefix $(obj)/,$(obj-y) $(obj-m)): $(obj)/%.o: $(srctree)/$(obj)/%.c
+	set -e; mkdir -p $(dir $@); echo '  CC $@'; gcc -D__KERNEL__ $(KCFLAGS) $(if $(filter $*.o,$(obj-m)),,$(CFLAGS_KERNEL)) $(flags) $(if $(filter $*.o,$(obj-m)),-DMODULE) -DKBUILD_MODNAME='"$(or $(name-$*),$(notdir $*))"' -c -o $@ $< ; : fixdep 'gcc -c'
+$(subdirs):
+	$(MAKE) -f $(srctree)/scripts/Makefile.build obj=$(if $(filter .,$(obj)),,$(obj)/)$@
+)sh";
+
+class Kbuild : public testing::Test {
+ protected:
+  Kbuild() : runner_(folder_.path() / "log") {
+    source("Makefile", "export srctree := $(abs_srctree)\nbuild-dir := .\nolddefconfig modules_prepare:\n");
+    source("scripts/Makefile.build", makefile_build);
+    source("Kbuild", "subdirs := init fs net\n");
+    source("init/Kbuild", "obj-y := main.o\n");
+    source("fs/Kbuild", "obj-y := a.o gone.o\nexport flags := -DHANDED_DOWN\nsubdirs := sub\n");
+    source("fs/sub/Kbuild", "obj-m := b.o\nname-b := b_mod\n");
+    source("net/Kbuild", "obj-m := m.o off.o ../virt/k.o\nname-../virt/k := k\n");
+    for (const char* file :
+         {"init/main.c", "fs/a.c", "fs/gone.c", "fs/included.c", "fs/sub/b.c", "net/m.c", "net/off.c", "virt/k.c"})
+      source(file, std::string(file) == "init/main.c" ? "int main_symbol(void) { return 1; }" : "int x;");
+    source("fs/a.c", "int a_symbol(void) { return 2; }");
+    for (const char* module : {"fs/sub/b-mod.ko.xz", "net/m.ko", "net/k.ko"})
+      folder_.write("modules/" + std::string(module), "");
+    base_.release = "6.1.0-test";
+    base_.source = folder_.path() / "src";
+    base_.kbuild = folder_.path() / "kbuild";
+    base_.directory = folder_.path() / "base";
+    base_.modules = folder_.path() / "modules";
+    base_.vmlinux_index = folder_.path() / "index";
+    base_.compiler = {"gcc"};
+    std::filesystem::create_directories(base_.kbuild);
+    std::string top = base_.source.string();
+    std::string vmlinux = (folder_.path() / "vmlinux").string();
+    CommandResult made = runner_.run({{"gcc", "-g", "-nostdlib", "-static", "-Wl,-e,main_symbol", "-o", vmlinux,
+                                       top + "/init/main.c", top + "/fs/a.c"},
+                                      {},
+                                      {}});
+    EXPECT_TRUE(made.ok()) << made.output;
+    ParentObject::open(vmlinux).write_index(base_.vmlinux_index);
+  }
+  void source(const std::string& name, const std::string& text) { folder_.write("src/" + name, text); }
+  std::vector<std::string> objects(const char* source) {
+    std::vector<std::string> result;
+    for (auto& command : commands_for_source(base_, runner_, source))
+      result.push_back(command.object + "[" + command.module + "]");
+    return result;
+  }
+
+  TemporaryFolder folder_;
+  Runner runner_;
+  Base base_;
+};
+
+using Names = std::vector<std::string>;
+
+TEST_F(Kbuild, FindsWhatWasShipped) {
+  EXPECT_EQ(objects("fs/a.c"), Names{"fs/a.o[]"});
+  EXPECT_EQ(objects("net/m.c"), Names{"net/m.o[net/m]"});
+  EXPECT_EQ(objects("fs/sub/b.c"), Names{"fs/sub/b.o[fs/sub/b-mod]"});
+  EXPECT_EQ(objects("virt/k.c"), Names{"net/../virt/k.o[net/k]"});
+}
+
+TEST_F(Kbuild, WhatIsListedButNotShippedIsNotBuilt) {
+  EXPECT_EQ(objects("fs/gone.c"), Names{});
+  EXPECT_EQ(objects("net/off.c"), Names{});
+  EXPECT_EQ(objects("fs/included.c"), Names{});
+}
+
+TEST_F(Kbuild, ListsTheWholeKernelTheSameWay) {
+  EXPECT_EQ(all_commands(base_, runner_).size(), 7U);
+  auto shipped = shipped_commands(base_, runner_);
+  Names names;
+  for (auto& command : shipped) names.push_back(command.object);
+  EXPECT_EQ(names, (Names{"fs/a.o", "fs/sub/b.o", "init/main.o", "net/../virt/k.o", "net/m.o"}));
+  EXPECT_EQ(objects("fs/a.c"), Names{"fs/a.o[]"});
+}
+
+TEST_F(Kbuild, FlagsThatAParentHandsDownAreThere) {
+  auto commands = directory_commands(base_, runner_, "fs/sub");
+  ASSERT_EQ(commands.size(), 1U);
+  EXPECT_NE(std::find(commands[0].arguments.begin(), commands[0].arguments.end(), "-DHANDED_DOWN"),
+            commands[0].arguments.end());
+  EXPECT_TRUE(directory_commands(base_, runner_, "virt").empty());
+}
+
+TEST_F(Kbuild, IsAskedOnce) {
+  objects("fs/a.c");
+  std::string log = folder_.path() / "log";
+  auto size = std::filesystem::file_size(log);
+  objects("fs/a.c");
+  EXPECT_EQ(std::filesystem::file_size(log), size);
+}
+
+TEST_F(Kbuild, AFolderThatCannotBeReadIsAnError) {
+  source("Makefile", "$(error no kernel here)\n");
+  EXPECT_NE(message_of<Error>([&] { all_commands(base_, runner_); }).find("no kernel here"), std::string::npos);
+}
+
+TEST_F(Kbuild, FullBuildsPairWhatDiffers) {
+  folder_.write("kbuild/.config", "CONFIG_X=y\n");
+  Console console(0);
+  Cache cache(folder_.path() / "cache", console);
+  std::filesystem::path view = folder_.path() / "view";
+  std::filesystem::copy(base_.source, view, std::filesystem::copy_options::recursive);
+  unsigned run = 0;
+  auto full = [&](const std::vector<std::string>& changed) {
+    Names names;
+    for (auto& pair :
+         build_full(base_, view, changed, cache, runner_, console, 2,
+                    folder_.path() / ("scratch" + std::to_string(run++)), {{"-DFOR_ALL"}, {"-DBUILT_IN"}})) {
+      names.push_back((pair.original.empty() ? "+" : pair.patched.empty() ? "-" : "") + pair.command.object);
+      for (auto& file : {pair.original, pair.patched}) EXPECT_TRUE(file.empty() || std::filesystem::exists(file));
+      EXPECT_EQ(pair.command.arguments.back(), (base_.source / pair.command.source).string());
+    }
+    return names;
+  };
+  EXPECT_EQ(full({}), Names{});
+  folder_.write("view/fs/a.c", "int a_symbol(void) { return 3; }");
+  folder_.write("view/net/Kbuild", "obj-m := m.o off.o new.o ../virt/k.o\nname-../virt/k := k\n");
+  folder_.write("view/net/new.c", "#ifdef BUILT_IN\n#error a module\n#endif\nint all = FOR_ALL;");
+  EXPECT_EQ(full({"fs/a.c", "net/Kbuild", "net/new.c"}), (Names{"fs/a.o", "+net/new.o"}));
+  EXPECT_EQ(full({}), Names{});  // all is as it was
+  EXPECT_EQ(read_file(base_.source / "fs/a.c"), "int a_symbol(void) { return 2; }");
+  folder_.write("view/fs/a.c", "not C");
+  EXPECT_NE(message_of<Error>([&] { full({"fs/a.c"}); }).find("a.c:1:1: error"), std::string::npos);
+  EXPECT_EQ(full({}), Names{});
+}
+
+}  // namespace
+}  // namespace kpatch
