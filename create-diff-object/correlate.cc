@@ -165,7 +165,8 @@ class Correlator {
     for (SymbolId id : group.orig) shapes[shape(orig_, id)].orig.push_back(id);
     for (SymbolId id : group.patched) shapes[shape(patched_, id)].patched.push_back(id);
     Group left;
-    for (auto& [hash, same] : shapes) {
+    for (auto& entry : shapes) {
+      Group& same = entry.second;
       for (size_t p = 0; p < same.patched.size();) {
         auto equal_name = std::find_if(same.orig.begin(), same.orig.end(), [&](SymbolId o) {
           return orig_.symbol(o).name == patched_.symbol(same.patched[p]).name;
