@@ -39,6 +39,7 @@ every_kernel_ok() {
 }
 
 @test "alternatives" { every_kernel_ok alternatives; }
+@test "author macros" { every_kernel_ok author-macros; }
 @test "callbacks" { every_kernel_ok callbacks; }
 @test "cold" { every_kernel_ok cold; }
 @test "constprop" { every_kernel_ok constprop; }
@@ -61,6 +62,7 @@ every_kernel_ok() {
 @test "switch" { every_kernel_ok switch; }
 @test "sympos" { every_kernel_ok sympos; }
 @test "syscall" { every_kernel_ok syscall; }
+@test "syscall all" { every_kernel_ok syscall-all; }
 @test "tracepoint" { every_kernel_ok tracepoint; }
 @test "vmlinux and modules" { every_kernel_ok vmlinux-and-modules; }
 @test "warn on" { every_kernel_ok warn-on; }
