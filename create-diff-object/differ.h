@@ -35,7 +35,7 @@ struct ReferenceReport {
   std::string owner;    // klp: where the symbol lives
   unsigned sympos = 0;  // klp
 
-  auto operator<=>(const ReferenceReport&) const = default;  // NOLINT(modernize-use-nullptr): clang-tidy 14's own
+  auto operator<=>(const ReferenceReport&) const = default;
 };
 
 struct DifferResult {
