@@ -221,7 +221,7 @@ fs::path Cache::default_root() {
   throw Error("no place for the cache: set HOME or KPATCH_CACHE");
 }
 
-Cache::Cache(fs::path root, Console& console) : root_(fs::absolute(root).lexically_normal()), console_(console) {
+Cache::Cache(const fs::path& root, Console& console) : root_(fs::absolute(root).lexically_normal()), console_(console) {
   if (!root_.has_filename()) root_ = root_.parent_path();
   for (char c : root_.string())
     if (std::strchr(" \t\n:'\"$#%\\", c))
@@ -230,6 +230,8 @@ Cache::Cache(fs::path root, Console& console) : root_(fs::absolute(root).lexical
                       "(KPATCH_CACHE names another place)",
                       root_.string(), c));
   make_directories(root_);
+  // kbuild and the compiler record real paths; ours must be the same where ~ or the cache lies behind a link.
+  root_ = fs::canonical(root_);
   if (access(root_.c_str(), W_OK | X_OK) != 0)
     throw Error(fmt::format("can't write to the cache folder {}: {} (KPATCH_CACHE names another place)", root_.string(),
                             std::strerror(errno)));
@@ -266,9 +268,9 @@ FileLock Cache::lock(const fs::path& path, std::string_view what) {
 
 fs::path Cache::entry(std::string_view kind, const CacheKey& key, std::string_view what,
                       const std::function<void(const fs::path&)>& fill) {
-  fs::path directory = root_ / kind / key.digest();
-  if (is_complete(directory)) return directory;
   make_directories(root_ / kind);
+  fs::path directory = fs::canonical(root_ / kind) / key.digest();
+  if (is_complete(directory)) return directory;
   FileLock held = lock(directory.string() + ".lock", what);
   if (is_complete(directory)) return directory;
   remove_tree(directory);
@@ -295,8 +297,9 @@ fs::path Cache::entry(std::string_view kind, const CacheKey& key, std::string_vi
 }
 
 std::optional<fs::path> Cache::find(std::string_view kind, const CacheKey& key) const {
-  fs::path directory = root_ / kind / key.digest();
-  if (!is_complete(directory)) return std::nullopt;
+  std::error_code absent;
+  fs::path directory = fs::canonical(root_ / kind, absent) / key.digest();
+  if (absent || !is_complete(directory)) return std::nullopt;
   return directory;
 }
 

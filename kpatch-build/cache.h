@@ -81,7 +81,7 @@ class Cache {
 
   // Makes the root if it is missing and wipes what killed runs left. Throws Error when the root can't be made, or
   // when its path holds characters that kbuild can't handle (white space, colons).
-  Cache(std::filesystem::path root, Console& console);
+  Cache(const std::filesystem::path& root, Console& console);
   // ${KPATCH_CACHE:-${XDG_CACHE_HOME:-~/.cache}/kpatch}
   static std::filesystem::path default_root();
 

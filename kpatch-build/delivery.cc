@@ -72,7 +72,7 @@ Delivery::~Delivery() {
 }
 
 fs::path Delivery::deliver(const fs::path& file, const std::string& name) {
-  const fs::path target = directory_ / name;
+  fs::path target = directory_ / name;
   const fs::path temporary = directory_ / fmt::format(".{}.{}", name, getpid());
   std::error_code failure;
   if (const int reason = write_whole(temporary, read_file(file))) {
