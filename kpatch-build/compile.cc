@@ -24,6 +24,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "kpatch-build/generated-files.h"
 #include "support/error.h"
 
 namespace kpatch {
@@ -61,7 +62,10 @@ struct Job {
 class Compiler {
  public:
   Compiler(const CompileSettings& settings, Runner& runner)
-      : settings_(settings), runner_(runner), runtime_constants_(has_runtime_constants(settings.base.source)) {
+      : settings_(settings),
+        runner_(runner),
+        generated_(settings.base, runner),
+        runtime_constants_(has_runtime_constants(settings.base.source)) {
     fs::create_directories(settings_.directory);
   }
 
@@ -88,9 +92,17 @@ class Compiler {
                                        job.dependencies, runtime_constants_);
       commands.push_back(std::move(command));
     }
-    return runner_.run_all(commands, settings_.jobs, [&](size_t done) {
+    std::vector<CommandResult> results = runner_.run_all(commands, settings_.jobs, [&](size_t done) {
       if (progress) progress(done, commands.size());
     });
+    for (std::vector<size_t> mended = mend(objects, jobs, results); !mended.empty();
+         mended = mend(objects, jobs, results)) {
+      std::vector<Command> again;
+      for (const size_t i : mended) again.push_back(commands[i]);
+      std::vector<CommandResult> second = runner_.run_all(again, settings_.jobs);
+      for (size_t i = 0; i < mended.size(); ++i) results[mended[i]] = std::move(second[i]);
+    }
+    return results;
   }
 
   // The units whose patched variant read an original of a touched file, or failed for want of a file.
@@ -148,6 +160,20 @@ class Compiler {
   }
 
  private:
+  // The jobs to run again, now that files are there which kbuild generates and the base did not have.
+  std::vector<size_t> mend(std::span<const AffectedObject> objects, std::span<const Job> jobs,
+                           std::span<const CommandResult> results) {
+    std::vector<size_t> waiting;
+    bool made = false;
+    for (size_t i = 0; i < jobs.size(); ++i) {
+      if (results[i].ok() || missing_files(results[i].output).empty()) continue;
+      made |= generated_.mend(results[i].output, objects[jobs[i].unit].command, settings_.view.root());
+      waiting.push_back(i);
+    }
+    if (!made) waiting.clear();
+    return waiting;
+  }
+
   void refuse_leak(const std::vector<Job>& leaks, std::span<const CommandResult> results,
                    std::span<const Job> jobs) const {
     for (const Job& leak : leaks) {
@@ -162,6 +188,7 @@ class Compiler {
 
   const CompileSettings& settings_;
   Runner& runner_;
+  GeneratedFiles generated_;
   bool runtime_constants_;
 };
 

@@ -30,6 +30,9 @@ Command kbuild_make(const Base& base, std::vector<std::string> arguments);
 // for a base.
 Command build_command(const Base& base, unsigned jobs);
 
+// Makes one file that the folder's Makefile generates; both relative to base.kbuild. Run it under the base's lock.
+Command file_command(const Base& base, std::string_view folder, std::string_view file);
+
 // The shipped file of a module ("net/netfilter/xt_comment"), plain or compressed.
 std::optional<std::filesystem::path> module_file(const Base& base, std::string_view module);
 

@@ -24,3 +24,8 @@ kq-build: $(addprefix kq-build/,$(KQ_DIRS)) ;
 
 $(addprefix kq-build/,$(KQ_DIRS)): kq-build/%:
 	$(Q)$(MAKE) -f $(srctree)/scripts/Makefile.build obj=$* need-builtin=1 need-modorder=1
+
+# One file that a folder's Makefile generates for its own objects.
+PHONY += kq-file
+kq-file:
+	$(Q)$(MAKE) -f $(srctree)/scripts/Makefile.build obj=$(KQ_DIR) $(KQ_FILE)
