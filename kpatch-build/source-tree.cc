@@ -88,14 +88,12 @@ std::vector<std::string> list_plain(const fs::path& tree) {
 std::vector<std::string> list_git(const fs::path& tree, Runner& runner) {
   std::error_code ignored;
   if (!fs::exists(tree / ".git", ignored)) return {};
+  static constexpr auto script =
+      "exec git -c safe.directory='*' -c core.fsmonitor=false -C \"$1\" ls-files -z --cached --others "
+      "--exclude-standard 2>/dev/null";
   CommandResult result;
   try {
-    result = runner.run({{"sh", "-c",
-                          "exec git -c safe.directory='*' -c core.fsmonitor=false -C \"$1\" ls-files -z --cached "
-                          "--others --exclude-standard 2>/dev/null",
-                          "sh", tree.string()},
-                         {},
-                         {{"GIT_OPTIONAL_LOCKS", "0"}}});
+    result = runner.run({{"sh", "-c", script, "sh", tree.string()}, {}, {{"GIT_OPTIONAL_LOCKS", "0"}}});
   } catch (const Error&) {
     return {};
   }
