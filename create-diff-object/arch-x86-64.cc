@@ -26,10 +26,10 @@ namespace kpatch {
 namespace {
 
 constexpr auto tables = std::to_array<TableFacts>({
-    {.section = "__bug_table", .struct_name = "bug_entry", .line_offset = 8, .line_size = 2},
-    {.section = "__ex_table", .struct_name = "exception_table_entry"},
-    {.section = "__jump_table", .struct_name = "jump_entry", .early = true},
-    {.section = ".altinstructions", .struct_name = "alt_instr", .early = true},
+    {.section = "__bug_table", .struct_name = "bug_entry", .line_offset = 8, .line_size = 2, .max_references = 3},
+    {.section = "__ex_table", .struct_name = "exception_table_entry", .max_references = 2},
+    {.section = "__jump_table", .struct_name = "jump_entry", .max_references = 3, .early = true},
+    {.section = ".altinstructions", .struct_name = "alt_instr", .max_references = 2, .early = true},
     {.section = ".parainstructions", .struct_name = "paravirt_patch_site", .early = true},
     {.section = ".printk_index", .fixed_size = 8},
     {.section = "__mcount_loc", .fixed_size = 8, .compared = false},

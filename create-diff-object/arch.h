@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -20,9 +21,11 @@ struct TableFacts {
   std::string_view struct_name{};  // entry size: sizeof of this kernel struct …
   uint32_t fixed_size = 0;         // … or this many bytes …
   // … or, where both are unset, the distance between the entries' first relocations.
-  // Bytes of an entry that hold a line number, which no comparison looks at.
+  // Bytes of an entry that hold a line number, which no comparison looks at: behind two relative pointers (4 bytes
+  // each), or, in entries of 24 bytes, two absolute ones.
   uint32_t line_offset = 0, line_size = 0;
-  bool compared = true;  // false: tables that the tool chain rebuilds (rule: never count as change)
+  uint32_t max_references = 0;  // places of an entry that may refer to something; 0: any number
+  bool compared = true;         // false: tables that the tool chain rebuilds (rule: never count as change)
   // The kernel reads it before it applies klp relocations of modules (kernel/module/main.c, post_relocation and
   // the notifiers): such a relocation there would come too late.
   bool early = false;
@@ -36,8 +39,10 @@ struct Arch {
   std::string_view name;
   uint32_t absolute_64 = 0;  // the relocation type for a plain 64-bit address
   std::span<const TableFacts> tables;
-  std::span<const std::string_view> ftrace_symbols;  // undefined symbols that a traced function calls at its start
-  uint64_t max_function_offset = 0;                  // bytes that may stand before the function in a section of its own
+  std::span<const std::string_view> ftrace_symbols{};  // undefined symbols that a traced function calls at its start
+  // Beginnings of names that kbuild links into each module, or that the linker makes: never the kernel's own.
+  std::span<const std::string_view> module_symbols{};
+  uint64_t max_function_offset = 0;  // bytes that may stand before the function in a section of its own
   // Fills Relocation::target_offset of all relocations of a section.
   void (*find_targets)(const Object& object, const Section& section, std::span<Relocation> relocations) = nullptr;
   // What the instruction at the relocation does with the target.
@@ -48,16 +53,43 @@ struct Arch {
                             const std::function<bool(uint64_t offset)>& warns_behind) = nullptr;
   // Whether branches without a relocation leave [begin, end) of the section.
   bool (*escapes)(std::span<const std::byte> code, uint64_t begin, uint64_t end) = nullptr;
-  bool rejects_sibling_calls = false;
+  // Whether the relocation is a branch to another function that does not come back, where a livepatch must not have
+  // one (ppc64: the caller's TOC pointer would not be restored).
+  bool (*is_sibling_call)(const Section& section, const Relocation& relocation) = nullptr;
+  // Whether the kernel's loader applies a relocation of this type late, for livepatches. nullptr: every known one.
+  bool (*klp_relocation)(uint32_t type) = nullptr;
+  // Whether the code at a function's start is the placeholder of an ftrace call (s390x, compiled without a table).
+  bool (*starts_with_ftrace_site)(std::span<const std::byte> code) = nullptr;
   // Whether the code at a function's start is an instruction that allows indirect branches (x86 ENDBR64).
   bool (*starts_with_landing_pad)(std::span<const std::byte> code) = nullptr;
 
   const TableFacts* table(std::string_view section) const;
+  bool in_each_module(std::string_view symbol) const;  // one of module_symbols
 };
+
+// Two functions of equal size, of an architecture whose instructions have four bytes: true when each instruction that
+// differs is one for which is_line(original, patched) holds and warns_behind() what follows it. The words are in the
+// object's byte order, little-endian on all of them.
+bool line_numbers_only_in_words(std::span<const std::byte> orig, std::span<const std::byte> patched,
+                                const std::function<bool(uint64_t offset)>& warns_behind,
+                                bool (*is_line)(uint32_t orig, uint32_t patched));
+
+// Whether one of the four-byte instructions in [begin, end) branches to a place outside. distance() gives a branch's
+// distance in bytes, counted from its own place; nothing for other instructions.
+bool escapes_in_words(std::span<const std::byte> code, uint64_t begin, uint64_t end,
+                      std::optional<int64_t> (*distance)(uint32_t instruction));
+
+uint32_t little_endian_word(std::span<const std::byte> code, uint64_t at);
+// The lowest `bits` bits of value, sign-extended.
+int64_t sign_extend(uint64_t value, unsigned bits);
 
 // nullptr when the machine (ELF e_machine) is not supported.
 const Arch* find_arch(uint16_t machine);
 
+extern const Arch arch_arm64;
+extern const Arch arch_loongarch64;
+extern const Arch arch_ppc64le;
+extern const Arch arch_s390x;
 extern const Arch arch_x86_64;
 
 }  // namespace kpatch

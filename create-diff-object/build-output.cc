@@ -62,6 +62,7 @@ class Builder {
     out_.flags = patched_.flags();
     out_.add_symbol({.name = "livepatch", .info = info(STB_LOCAL, STT_FILE)});
     for (const Chunk& chunk : selection_.chunks) place(chunk);
+    link_tables();
     for (size_t i = 0; i < selection_.chunks.size(); ++i) add_symbols(i);
     for (size_t i = 0; i < selection_.chunks.size(); ++i) add_relocations(i);
     add_static_call_keys();
@@ -92,10 +93,33 @@ class Builder {
     return std::string{home.name};
   }
 
+  // The code that a table's entry tells of, where the table is bound to it (SHF_LINK_ORDER); else nothing.
+  const Chunk* linked_code(const Chunk& entry) const {
+    const Section& home = patched_.section(entry.section);
+    if ((home.flags & SHF_LINK_ORDER) == 0) return nullptr;
+    const auto relocations = patched_.relocations(entry.section, entry.begin, entry.end);
+    if (relocations.empty()) return nullptr;
+    const Target target = patched_.target(relocations.front());
+    if (target.section == no_section) return nullptr;
+    const uint64_t base = target.symbol == no_symbol ? 0 : patched_.symbol(target.symbol).value;
+    return selection_.chunk_at(target.section, base + static_cast<uint64_t>(target.offset));
+  }
+
+  void link_tables() {
+    for (size_t i = 0; i < selection_.chunks.size(); ++i) {
+      const Chunk* code = linked_code(selection_.chunks[i]);
+      if (code == nullptr) continue;
+      OutputSection& table = out_.sections[places_[i].section];
+      table.flags |= SHF_LINK_ORDER;
+      table.linked_to = places_[number(code)].section;
+    }
+  }
+
   void place(const Chunk& chunk) {
     const Section& home = patched_.section(chunk.section);
     const std::string name = output_name(chunk);
-    auto [it, fresh] = section_of_.try_emplace({index(chunk.section), name}, none);
+    const Chunk* code = linked_code(chunk);
+    auto [it, fresh] = section_of_.try_emplace({index(chunk.section), name + (code ? output_name(*code) : "")}, none);
     if (fresh) {
       constexpr uint64_t dropped_flags = SHF_GROUP | SHF_LINK_ORDER | SHF_INFO_LINK;
       it->second = out_.add_section({.name = name,
@@ -186,7 +210,7 @@ class Builder {
   bool refer(const Chunk& chunk, const Relocation& r, uint32_t out_section, OutputRelocation& out) {
     const Symbol& s = patched_.symbol(r.symbol);
     if (r.symbol == no_symbol) {
-      out.symbol = none_symbol();
+      out.symbol = null_symbol;
       return true;
     }
     const Target target = patched_.target(r);
@@ -273,6 +297,7 @@ class Builder {
                OutputRelocation& out) {
     if (!reference) return false;  // refused, and said so
     check_landing_pad(chunk, r, *reference);
+    if (!check_relocation(chunk, r, *reference)) return false;
     if (!check_table(chunk, *reference)) return false;
     if (!reference->name_space.empty()) namespaces_.insert(reference->name_space);
     if (reference->name.starts_with("__SCT__")) static_calls_.insert(reference->name);
@@ -285,6 +310,24 @@ class Builder {
                         reference->owner, reference->sympos});
     if (reference->kind == Reference::Kind::klp)
       side_table_.push_back({out_section, out.offset, out.symbol, *reference});
+    return true;
+  }
+
+  bool check_relocation(const Chunk& chunk, const Relocation& r, const Reference& reference) {
+    const Arch& arch = patched_.arch();
+    if (arch.is_sibling_call != nullptr && arch.is_sibling_call(patched_.section(chunk.section), r)) {
+      diagnostics_.refuse("sibling-call", where(chunk),
+                          fmt::format("ends in a branch to {} instead of a call, from which a livepatch doesn't return "
+                                      "with its own TOC pointer; compile it with -fno-optimize-sibling-calls",
+                                      reference.name));
+      return false;
+    }
+    if (reference.kind == Reference::Kind::klp && arch.klp_relocation != nullptr && !arch.klp_relocation(r.type)) {
+      diagnostics_.refuse(
+          "relocation", where(chunk),
+          fmt::format("refers to {} by a relocation (type {}) that can't be applied late", reference.name, r.type));
+      return false;
+    }
     return true;
   }
 
@@ -372,9 +415,6 @@ class Builder {
     }
     return it->second;
   }
-
-  // Relocations without a symbol (R_*_NONE) refer to the NULL symbol; a section symbol says the same.
-  uint32_t none_symbol() { return section_symbol(places_.front().section); }
 
   // objtool takes the trampoline for the key where it sees no key, and loading fails with EINVAL
   // (static_call_add_module).

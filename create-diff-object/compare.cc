@@ -155,9 +155,9 @@ class Comparer {
   static std::set<SymbolId> read_elsewhere(const Object& object, Map map) {
     std::set<SymbolId> read;
     for (const Section& section : object.sections()) {
-      if (is_text(section.kind) || section.kind == SectionKind::debug) continue;
+      if (is_text(section.kind) || section.kind == SectionKind::debug || section.kind == SectionKind::toc) continue;
       for (const Relocation& r : section.relocations)
-        if (const SymbolId id = object.target(r).symbol; id != no_symbol) read.insert(map(id));
+        if (const SymbolId id = object.meaning(r).symbol; id != no_symbol) read.insert(map(id));
     }
     return read;
   }
@@ -221,7 +221,7 @@ class Comparer {
     for (size_t i = 0; i < std::min(x.size(), y.size()); ++i) {
       const uint64_t at = y[i].offset - b.begin;
       if (x[i].offset - a.begin != at) return differs(fmt::format("its references differ from +{:#x} on", at));
-      if (x[i].type != y[i].type || !same_target(x[i], y[i]))
+      if (x[i].type != y[i].type || !(same_place(a, x[i], b, y[i]) || same_target(x[i], y[i])))
         return differs(fmt::format("the reference at +{:#x} changes from {} to {}", at, describe(orig_, x[i]),
                                    describe(patched_, y[i])));
     }
@@ -229,15 +229,26 @@ class Comparer {
   }
 
   static std::string describe(const Object& object, const Relocation& r) {
-    const Target target = object.target(r);
+    const Target target = object.meaning(r);
     if (target.is_string) return fmt::format("\"{}\"", target.string.substr(0, 40));
     const std::string_view name =
         target.symbol != no_symbol ? object.symbol(target.symbol).name : object.section(target.section).name;
     return target.offset == 0 ? std::string{name} : fmt::format("{}+{:#x}", name, target.offset);
   }
 
+  // References to the same place within what is being compared: `.word .L4 - .L3` of an entry refers to the entry.
+  bool same_place(const Range& a, const Relocation& x, const Range& b, const Relocation& y) const {
+    const Target to = orig_.target(x), twin = patched_.target(y);
+    const auto inside = [](const Target& target, const Range& range) {
+      return target.symbol == no_symbol && target.section == range.section && !target.is_string &&
+             target.offset >= static_cast<int64_t>(range.begin) && target.offset < static_cast<int64_t>(range.end);
+    };
+    return inside(to, a) && inside(twin, b) &&
+           to.offset - static_cast<int64_t>(a.begin) == twin.offset - static_cast<int64_t>(b.begin);
+  }
+
   bool same_target(const Relocation& x, const Relocation& y) {
-    const Target a = orig_.target(x), b = patched_.target(y);
+    const Target a = orig_.meaning(x), b = patched_.meaning(y);
     if (a.is_string || b.is_string) {
       if (!a.is_string || !b.is_string) return false;
       if (a.string == b.string) return true;
@@ -280,7 +291,7 @@ class Comparer {
     const Section& y = patched_.section(b.section);
     if (x.kind != y.kind) return false;
     if (x.kind == SectionKind::constants) return same_constant(x, a.offset, y, b.offset);
-    if (x.kind == SectionKind::pieces) {
+    if (x.kind == SectionKind::pieces || x.kind == SectionKind::toc) {
       if (x.name != y.name) return false;
       const Range p = piece(pair_.orig_layout, a), q = piece(pair_.patched_layout, b);
       return p.size() == q.size() && same_bytes(p, q) &&
@@ -352,8 +363,9 @@ class Comparer {
     const TableFacts* facts = patched_.arch().table(table.name);
     const Range a{x.table, x.begin, x.end}, b{y.table, y.begin, y.end};
     const auto left = bytes(orig_, a), right = bytes(patched_, b);
+    const size_t line_offset = facts == nullptr ? 0 : b.size() == 24 ? 16 : facts->line_offset;
     for (size_t i = 0; i < right.size(); ++i) {
-      const bool line = facts != nullptr && i >= facts->line_offset && i < facts->line_offset + facts->line_size;
+      const bool line = facts != nullptr && i >= line_offset && i < line_offset + facts->line_size;
       if (!line && left[i] != right[i]) return false;
     }
     return guarded(a, b, [&] { return same_relocations(a, b, nullptr); });
@@ -364,7 +376,7 @@ class Comparer {
     if (arch.line_numbers_only == nullptr) return false;
     auto warns_behind = [&](uint64_t offset) {
       for (const Relocation& r : patched_.relocations(b.section, b.begin + offset, b.end)) {
-        const Target target = patched_.target(r);
+        const Target target = patched_.meaning(r);
         if (target.is_string) continue;
         if (target.symbol == no_symbol) return false;
         if (fresh(patched_, target.symbol)) continue;
@@ -408,6 +420,10 @@ bool has_ftrace_site(const Object& object, const Layout& layout, SymbolId functi
   if (s.section == no_section) return false;
   const Object::Extent extent = object.extent(function);
   const Arch& arch = object.arch();
+  const std::span<const std::byte> contents = object.section(s.section).contents;
+  if (arch.starts_with_ftrace_site != nullptr && s.value <= contents.size() &&
+      arch.starts_with_ftrace_site(contents.subspan(s.value)))
+    return true;
   for (const TableEntry& entry : layout.entries(s.section, extent.begin, extent.end)) {
     const std::string_view table = object.section(entry.table).name;
     if (table == "__mcount_loc" && entry.code_offset >= s.value) return true;

@@ -290,7 +290,7 @@ class Correlator {
     if (!section.contents.empty())
       XXH3_64bits_update(&state, section.contents.data() + extent.begin, extent.end - extent.begin);
     for (const Relocation& r : object.relocations(s.section, extent.begin, extent.end)) {
-      const Target target = object.target(r);
+      const Target target = object.meaning(r);
       add(r.offset - extent.begin);
       add(r.type);
       if (target.is_string) {
@@ -322,10 +322,10 @@ std::vector<std::vector<std::string>> find_users(const Object& object) {
     const Section& section = object.sections()[i];
     const SectionKind kind = section.kind;
     if (kind == SectionKind::table || kind == SectionKind::discard || kind == SectionKind::debug ||
-        kind == SectionKind::derived || kind == SectionKind::dropped)
+        kind == SectionKind::derived || kind == SectionKind::dropped || kind == SectionKind::toc)
       continue;
     for (const Relocation& r : section.relocations) {
-      const Target target = object.target(r);
+      const Target target = object.meaning(r);
       if (target.symbol == no_symbol) continue;
       const Symbol& used = object.symbol(target.symbol);
       if (used.global() || used.section == no_section) continue;

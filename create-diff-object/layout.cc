@@ -21,11 +21,14 @@ namespace {
 bool is_split(const Section& section) { return section.kind == SectionKind::pieces; }
 
 // Whether every run of `size` bytes has relocations of the same types at the same places. The last entry may lack its
-// padding.
-bool is_entry_size(const Section& section, uint64_t size) {
+// padding. Two entries taken for one have more references than their struct has pointers (`most`, 0 when not known).
+bool is_entry_size(const Section& section, uint64_t size, uint32_t most = 0) {
   const std::vector<Relocation>& list = section.relocations;
-  size_t count = 0;  // of the first entry
-  while (count < list.size() && list[count].offset < size) ++count;
+  size_t count = 0;     // of the first entry
+  uint32_t places = 0;  // a difference takes two relocations at one place
+  for (; count < list.size() && list[count].offset < size; ++count)
+    if (count == 0 || list[count].offset != list[count - 1].offset) ++places;
+  if (most != 0 && places > most) return false;
   if (count == 0 || list.size() % count != 0 || (section.size + size - 1) / size != list.size() / count) return false;
   for (size_t i = count; i < list.size(); ++i)
     if (list[i].offset != list[i - count].offset + size || list[i].type != list[i - count].type) return false;
@@ -69,7 +72,8 @@ void Layout::add_table(const Object& object, SectionId id, const StructSizes& si
   if (!size && !name.empty())
     return refuse(fmt::format("the size of its entries is unknown (give --struct-size {}=BYTES)", name));
   const std::optional<uint64_t> seen = stride(section);
-  if (size && *size != 0 && !is_entry_size(section, *size) && seen) {
+  const uint32_t most = facts != nullptr ? facts->max_references : 0;
+  if (size && *size != 0 && !is_entry_size(section, *size, most) && seen) {
     // The struct of another kernel: believe the table, where it has more than one entry to show.
     const bool evident = *seen != section.size || section.size % *size != 0;
     if (evident && !name.empty())
@@ -124,6 +128,10 @@ std::span<const TableEntry> Layout::entries(SectionId code_section, uint64_t beg
 Object::Extent Layout::piece(SectionId section, uint64_t offset) const {
   const std::vector<uint64_t>& list = boundaries_[index(section)];
   const uint64_t size = object_.section(section).size;
+  if (object_.section(section).kind == SectionKind::toc) {
+    const uint64_t begin = std::min(offset - offset % 8, size);
+    return {begin, std::min(begin + 8, size)};
+  }
   auto next = std::upper_bound(list.begin(), list.end(), offset);
   const uint64_t begin = next == list.begin() ? 0 : *(next - 1);
   return {std::min(begin, size), next == list.end() ? size : std::min(*next, size)};

@@ -36,7 +36,8 @@ class Layout {
   // Entries that refer to code in [begin, end) of the section, by table, then place in the code.
   std::span<const TableEntry> entries(SectionId code_section, uint64_t begin, uint64_t end) const;
 
-  // The piece of a section that covers `offset`. For sections that are not split: the whole section.
+  // The piece of a section that covers `offset` (of .toc: the slot). For sections that are not split: the whole
+  // section.
   Object::Extent piece(SectionId section, uint64_t offset) const;
 
  private:

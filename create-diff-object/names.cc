@@ -43,6 +43,9 @@ constexpr auto rules = std::to_array<Rule>({
     {".altinstr_replacement", false, SectionKind::pieces},
     {".altinstr_aux", false, SectionKind::pieces},
     {".fixup", false, SectionKind::pieces},
+    {"__ftr_alt_", true, SectionKind::pieces},  // ppc64: alternative code of feature sections
+    {".stubs", false, SectionKind::dropped},    // ppc64 and arm64: filled by the module loader
+    {".ftrace.tramp", false, SectionKind::dropped},
     {".noinstr.text", true, SectionKind::shared_text},
     {".entry.text", true, SectionKind::shared_text},
     {".sched.text", true, SectionKind::shared_text},
@@ -67,7 +70,7 @@ constexpr auto rules = std::to_array<Rule>({
     {".data", false, SectionKind::data},
     {".data.", true, SectionKind::data},
     {".sdata", true, SectionKind::data},
-    {".toc", false, SectionKind::data},
+    {".toc", false, SectionKind::toc},
     {".got", false, SectionKind::data},
     {".bss", false, SectionKind::bss},
     {".bss.", true, SectionKind::bss},
@@ -232,7 +235,8 @@ bool holds_line_number(std::string_view name) {
 }
 
 bool is_local_label(std::string_view name) {
-  return name.starts_with(".L") || name == "$x" || name == "$d" || name.starts_with("$x.") || name.starts_with("$d.");
+  return name.starts_with(".L") || name == "$x" || name == "$d" || name.starts_with("$x.") || name.starts_with("$d.") ||
+         (name.starts_with("L") && name.find_first_of("\001\002") != std::string_view::npos);
 }
 
 bool is_prefix_symbol(std::string_view name) { return name.starts_with("__pfx_") || name.starts_with("__cfi_"); }

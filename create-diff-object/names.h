@@ -23,6 +23,7 @@ enum class SectionKind : uint8_t {
   once,           // .data.once, .data.unlikely: state of *_ONCE macros, copied fresh
   verbose,        // __dyndbg, __verbose: descriptors of dynamic debug, copied fresh
   pieces,         // .altinstr_replacement, .altinstr_aux, .fixup: code reached from table entries or by jumps
+  toc,            // .toc (ppc64): slots of 8 bytes that hold addresses
   table,          // special section: entries that refer to functions, see Arch::tables
   discard,        // .discard.*: notes for objtool, entries travel with their function
   derived,        // rebuilt by objtool or the linker: ORC and the like, only in objects that objtool has seen
@@ -52,7 +53,7 @@ bool is_special_static(std::string_view name);
 bool is_special_section(std::string_view name);
 // Special statics whose bytes hold line numbers, so that only their relocations are compared (_entry, descriptor).
 bool holds_line_number(std::string_view name);
-// Labels that take no part in comparing (`.L*`, arm64's `$x` and `$d`).
+// Labels that take no part in comparing: `.L*`, the assembler's numeric ones (`1:` is "L1\001"), arm64's `$x`, `$d`.
 bool is_local_label(std::string_view name);
 
 // Symbols for the padding before a function (objtool's __pfx_f, clang's __cfi_f): part of the function behind them.

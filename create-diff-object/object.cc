@@ -304,6 +304,11 @@ Object Object::empty(const Object& like) {
   return object;
 }
 
+// Labels stand for section and offset. `.LC5` and `.Lubsan_data7` do so too, unless they are objects with a size.
+static bool is_folded(const Symbol& s) {
+  return is_local_label(s.name) && (!is_special_static(s.name) || s.type == SymbolType::none);
+}
+
 SymbolId Object::symbol_at(SectionId id, uint64_t offset) const {
   const std::vector<SymbolId>& symbols = section(id).symbols;
   // The last symbol that starts at or before the offset, and any before it that still reaches there. Aliases start
@@ -315,7 +320,7 @@ SymbolId Object::symbol_at(SectionId id, uint64_t offset) const {
   while (after != symbols.begin()) {
     const Symbol& candidate = symbol(*--after);
     if (best != no_symbol && candidate.value != symbol(best).value) break;
-    if (is_local_label(candidate.name) && !is_special_static(candidate.name)) continue;
+    if (is_folded(candidate)) continue;
     const bool covers = offset < candidate.value + candidate.size || offset == candidate.value;
     if (!covers) {
       if (best == no_symbol && candidate.size != 0) break;
@@ -330,7 +335,7 @@ Target Object::target(const Relocation& r) const {
   const Symbol& s = symbol(r.symbol);
   Target target;
   target.section = s.section;
-  const bool label = s.type == SymbolType::section || (is_local_label(s.name) && !is_special_static(s.name));
+  const bool label = s.type == SymbolType::section || is_folded(s);
   if (s.section == no_section || (!label && section(s.section).kind != SectionKind::strings)) {
     target.symbol = r.symbol;
     target.offset = r.target_offset;
@@ -350,6 +355,18 @@ Target Object::target(const Relocation& r) const {
   target.offset = offset;
   if (target.symbol != no_symbol) target.offset -= static_cast<int64_t>(symbol(target.symbol).value);
   return target;
+}
+
+Target Object::meaning(const Relocation& r) const {
+  const Target target = this->target(r);
+  if (target.section == no_section || section(target.section).kind != SectionKind::toc || target.offset < 0)
+    return target;
+  uint64_t slot = static_cast<uint64_t>(target.offset);
+  if (target.symbol != no_symbol) slot += symbol(target.symbol).value;
+  const auto held = relocations(target.section, slot, slot + 8);
+  // A slot without a relocation holds a number; one that refers to .toc would be no compiler's.
+  if (held.size() != 1 || symbol(held.front().symbol).section == target.section) return target;
+  return this->target(held.front());
 }
 
 uint64_t Object::number(std::span<const std::byte> bytes) const {

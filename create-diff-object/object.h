@@ -101,6 +101,8 @@ class Object {
   std::string_view file_name(uint32_t file) const { return file == 0 ? std::string_view{} : files_[file - 1]; }
 
   Target target(const Relocation& relocation) const;
+  // The same, but a slot of .toc is looked through: what its relocation refers to.
+  Target meaning(const Relocation& relocation) const;
   // The named symbol whose bytes cover `offset`, or no_symbol.
   SymbolId symbol_at(SectionId section, uint64_t offset) const;
   // Reads an unsigned integer of 1, 2, 4 or 8 bytes in the object's byte order.

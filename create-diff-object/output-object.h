@@ -12,6 +12,7 @@
 namespace kpatch {
 
 inline constexpr uint32_t undefined_section = UINT32_MAX;
+inline constexpr uint32_t null_symbol = UINT32_MAX;  // of a relocation that needs no symbol
 
 struct OutputRelocation {
   uint64_t offset = 0;
@@ -27,7 +28,8 @@ struct OutputSection {
   uint64_t entry_size = 0;
   uint64_t alignment = 1;
   uint64_t size = 0;
-  std::vector<std::byte> contents{};  // empty for SHT_NOBITS
+  uint32_t linked_to = undefined_section;  // SHF_LINK_ORDER: the section that this one tells of
+  std::vector<std::byte> contents{};       // empty for SHT_NOBITS
   std::vector<OutputRelocation> relocations{};
 };
 

@@ -18,6 +18,8 @@
 #include <algorithm>
 #include <array>
 
+#include "create-diff-object/arch.h"
+
 namespace kpatch {
 namespace {
 
@@ -174,6 +176,12 @@ std::optional<Reference> Resolver::defined(SymbolId id) {
 }
 
 std::optional<Reference> Resolver::undefined(std::string_view name) {
+  if (orig_.arch().in_each_module(name)) {
+    Reference reference;
+    reference.name = name;
+    reference.unknown = true;
+    return reference;
+  }
   const auto found = find_global(name);
   // A module's own symbol comes before an export of the same name, as the linker had it.
   const bool defined_in_parent = found && parent_.symbols()[*found].defined();

@@ -229,7 +229,11 @@ class Selector {
       add(Chunk{target.section, begin, labelled ? home.size : begin + target.string.size() + 1, no_symbol, reason});
       return;
     }
-    if (target.symbol == no_symbol) return need_unnamed(chunk, target, reason);
+    if (target.symbol == no_symbol) {
+      if (target.offset < 0 || !covered(target.section, static_cast<uint64_t>(target.offset)))
+        need_unnamed(chunk, target, reason);
+      return;
+    }
     need_symbol(chunk, target, home, reason);
   }
 
@@ -240,7 +244,7 @@ class Selector {
       case SectionKind::text:
       case SectionKind::shared_text:
         // a part that did not change still has to follow its parent's fresh code; entries in its middle
-        if (pair_.twins.orig(target.symbol) == no_symbol) {
+        if (pair_.twins.orig(target.symbol) == no_symbol || patched_.arch().in_each_module(s.name)) {
           include(target.symbol, reason);
         } else if (target.offset != 0 && comparison_.parents[index(target.symbol)] != no_symbol) {
           include(target.symbol, reason);
@@ -313,7 +317,8 @@ class Selector {
           add(Chunk{target.section, begin, begin + home.entry_size, no_symbol, reason});
         }
         return;
-      case SectionKind::pieces: {
+      case SectionKind::pieces:
+      case SectionKind::toc: {
         const Object::Extent piece = pair_.patched_layout.piece(target.section, offset);
         add(Chunk{target.section, piece.begin, piece.end, no_symbol, reason});
         return;
@@ -392,7 +397,7 @@ class Selector {
     for (SymbolId function : changed) {
       const Object::Extent extent = orig_.extent(function);
       for (const Relocation& r : orig_.relocations(orig_.symbol(function).section, extent.begin, extent.end)) {
-        const Target target = orig_.target(r);
+        const Target target = orig_.meaning(r);
         if (target.symbol == no_symbol || target.section == no_section) continue;
         const Symbol& s = orig_.symbol(target.symbol);
         if (s.global() || s.type != SymbolType::object || !is_static_local(s.name)) continue;

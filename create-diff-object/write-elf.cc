@@ -143,6 +143,7 @@ class Writer {
     shdr.sh_flags = section.flags;
     shdr.sh_entsize = section.entry_size;
     shdr.sh_addralign = section.alignment;
+    if (section.linked_to != undefined_section) shdr.sh_link = numbers_[section.linked_to];
     check(gelf_update_shdr(scn, &shdr) != 0);
     const bool no_bits = section.type == SHT_NOBITS;
     // libelf only reads the bytes
@@ -166,7 +167,8 @@ class Writer {
     check(gelf_update_shdr(scn, &shdr) != 0);
     auto& table = tables_.emplace_back(std::make_unique<std::vector<Elf64_Rela>>());
     for (const OutputRelocation& r : section.relocations)
-      table->push_back({r.offset, ELF64_R_INFO(uint64_t{place_[r.symbol]}, r.type), r.addend});
+      table->push_back(
+          {r.offset, ELF64_R_INFO(r.symbol == null_symbol ? uint64_t{0} : place_[r.symbol], r.type), r.addend});
     data(scn, ELF_T_RELA, table->data(), table->size() * sizeof(Elf64_Rela), 8);
   }
 
