@@ -50,9 +50,11 @@ void find_targets(const Object&, const Section&, std::span<Relocation> relocatio
 unsigned byte_at(std::span<const std::byte> code, uint64_t at) { return std::to_integer<unsigned>(code[at]); }
 
 Use use_of(const Object&, const Section& section, const Relocation& r) {
-  if (r.type == R_390_PLT32DBL || r.type == R_390_PLT16DBL) return Use::call;
-  if (r.type == R_390_PC16DBL) return Use::call;  // brc, bras: no instruction takes an address in 16 bits
-  if (r.type != R_390_PC32DBL || r.offset < 2 || r.offset > section.contents.size()) return Use::address;
+  // brc, bras: no instruction takes an address in 16 bits
+  if (r.type == R_390_PLT16DBL || r.type == R_390_PC16DBL) return Use::call;
+  // gcc writes `larl %r2, f` with R_390_PLT32DBL too: the instruction decides
+  if ((r.type != R_390_PC32DBL && r.type != R_390_PLT32DBL) || r.offset < 2 || r.offset > section.contents.size())
+    return Use::address;
   if (byte_at(section.contents, r.offset - 2) != 0xc0) return Use::address;
   const unsigned operation = byte_at(section.contents, r.offset - 1) & 15;
   return operation == 4 || operation == 5 ? Use::call : Use::address;  // brcl, brasl; 0 is larl

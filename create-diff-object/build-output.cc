@@ -201,10 +201,7 @@ class Builder {
     }
   }
 
-  std::string where(const Chunk& chunk) const {
-    return std::string{chunk.symbol != no_symbol ? patched_.symbol(chunk.symbol).name
-                                                 : patched_.section(chunk.section).name};
-  }
+  std::string where(const Chunk& chunk) const { return chunk.name(patched_); }
 
   // Fills symbol and addend; false when that was refused.
   bool refer(const Chunk& chunk, const Relocation& r, uint32_t out_section, OutputRelocation& out) {

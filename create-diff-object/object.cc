@@ -73,6 +73,7 @@ class ObjectReader {
     read_symbols();
     find_owners();
     read_relocations();
+    find_prefixes();
     object_.file_ = std::move(keep);
     return std::move(object_);
   }
@@ -251,6 +252,31 @@ class ObjectReader {
     object_.arch_->find_targets(object_, section, section.relocations);
   }
 
+  // A patchable entry that refers to a place before a function names the first of the NOPs that belong to it.
+  void find_prefixes() {
+    for (const Section& table : object_.sections_) {
+      if (table.kind != SectionKind::table || table.name != "__patchable_function_entries") continue;
+      for (const Relocation& r : table.relocations) {
+        const Target target = object_.target(r);
+        if (target.section == no_section) continue;
+        const uint64_t base = target.symbol == no_symbol ? 0 : object_.symbol(target.symbol).value;
+        const uint64_t place = base + static_cast<uint64_t>(target.offset);
+        const SymbolId covering = object_.symbol_at(target.section, place);
+        if (covering != no_symbol && object_.symbol(covering).function()) continue;  // inside, behind a landing pad
+        const std::vector<SymbolId>& symbols = object_.section(target.section).symbols;
+        const auto at_or_behind = std::lower_bound(symbols.begin(), symbols.end(), place, [&](SymbolId s, uint64_t at) {
+          return object_.symbol(s).value < at;
+        });
+        for (auto it = at_or_behind; it != symbols.end(); ++it) {
+          Symbol& symbol = object_.symbols_[index(*it)];
+          const uint64_t distance = symbol.value - place;
+          if (distance > object_.arch_->max_function_offset) break;
+          if (symbol.function()) symbol.prefix = distance;
+        }
+      }
+    }
+  }
+
   Elf* elf_;
   Object object_;
   std::vector<GElf_Shdr> headers_;
@@ -383,7 +409,7 @@ Object::Extent Object::extent(SymbolId id) const {
   if (s.section == no_section) return {};
   const Section& home = section(s.section);
   if (home.owner != no_symbol) return {0, home.size};
-  return {s.value, s.value + s.size};
+  return {s.value - s.prefix, s.value + s.size};
 }
 
 std::span<const Relocation> Object::relocations(SectionId id, uint64_t begin, uint64_t end) const {

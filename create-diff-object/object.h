@@ -58,6 +58,7 @@ struct Symbol {
   std::string_view name;
   uint64_t value = 0;
   uint64_t size = 0;
+  uint64_t prefix = 0;  // bytes before `value` that its ftrace site needs (arm64, CALL_OPS: two NOPs)
   SymbolType type = SymbolType::none;
   SymbolBinding binding = SymbolBinding::local;
   uint8_t other = 0;               // st_other: visibility, ppc64le local entry

@@ -209,9 +209,7 @@ class Selector {
     }
   }
 
-  std::string where(const Chunk& chunk) const {
-    return std::string{chunk.symbol != no_symbol ? name(chunk.symbol) : patched_.section(chunk.section).name};
-  }
+  std::string where(const Chunk& chunk) const { return chunk.name(patched_); }
 
   void need(const Chunk& chunk, const Relocation& r) {
     const Target target = patched_.target(r);
@@ -320,7 +318,8 @@ class Selector {
       case SectionKind::pieces:
       case SectionKind::toc: {
         const Object::Extent piece = pair_.patched_layout.piece(target.section, offset);
-        add(Chunk{target.section, piece.begin, piece.end, no_symbol, reason});
+        add(Chunk{target.section, piece.begin, piece.end, no_symbol, reason,
+                  home.kind == SectionKind::toc ? chunk.symbol : no_symbol});
         return;
       }
       case SectionKind::rodata:
@@ -451,6 +450,11 @@ class Selector {
 };
 
 }  // namespace
+
+std::string Chunk::name(const Object& object) const {
+  const SymbolId named = symbol != no_symbol ? symbol : user;
+  return std::string{named != no_symbol ? object.symbol(named).name : object.section(section).name};
+}
 
 const Chunk* Selection::chunk_at(SectionId section, uint64_t offset) const {
   auto after = std::upper_bound(chunks.begin(), chunks.end(), std::pair{section, offset},

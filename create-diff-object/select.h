@@ -16,6 +16,10 @@ struct Chunk {
   uint64_t begin = 0, end = 0;
   SymbolId symbol = no_symbol;  // whose extent it is, where it is one
   std::string reason;           // why it is included
+  SymbolId user = no_symbol;    // a slot of .toc: the first function that refers through it
+
+  // The name that messages give it: of its symbol, of the function behind a slot, else of its section.
+  std::string name(const Object& object) const;
 };
 
 struct Callback {
