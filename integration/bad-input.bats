@@ -121,6 +121,15 @@ teardown() {
   refused 2 'fs/jfs/jfs_umount\.c' 'config'
 }
 
+@test "of two files, one that the config does not build" {
+  change fs/jfs/jfs_umount.c 's/^int jfs_umount\(.*/int jfs_unused;\n&/' >>"$patch"
+  build "$patch"
+  [ "$status" -eq 0 ]
+  grep -qE 'warning: fs/jfs/jfs_umount\.c: the config does not build this file \(CONFIG_JFS_FS' <<<"$stderr"
+  grep -q meminfo_proc_show <<<"$output$stderr"
+  rm -r "$out"
+}
+
 @test "a patch with no functional change" {
   change fs/proc/meminfo.c 's/^static int meminfo_proc_show/\/* what free(1) reads *\/\n&/' >"$patch"
   build "$patch"

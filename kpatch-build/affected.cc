@@ -5,7 +5,9 @@
 // (`make fs/jfs/jfs_umount.o`) would build it and lie. So:
 //
 //   .c            the objects that kbuild makes of it, and those of .c files nearby that include it;
-//                 none: it may be included from anywhere, so it is treated as a header
+//                 none: it may be included from anywhere, so it is treated as a header; if no unit includes it, it
+//                 isn't built. A fix for several drivers has some of those: the kernel that runs doesn't have them, and
+//                 the rest of the fix is right without them
 //   .h, others    every configured unit whose text may depend on it (includes.cc)
 //   Makefile      the folder's command list with the patched tree against the one without: an object that is new has
 //                 no original, one whose flags changed is affected, one that vanished can't be undone in a running
@@ -66,8 +68,8 @@ class Finder {
     for (const std::string& path : patches_.removed) look_at(path);
     for (const std::string& folder : makefile_folders_) compare_folder(folder);
     settle_sources();
-    settle_headers();
     check_unused();
+    settle_headers();
     for (auto& [object, affected] : objects_) {
       open_paths(affected.command, base_.source, view_);
       result_.objects.push_back(std::move(affected));
@@ -106,8 +108,9 @@ class Finder {
 
   void not_built(const std::string& path) {
     const auto option = missing_option(base_.source, base_.config, path);
-    refuse(path, option ? fmt::format("the config does not build this file ({} is not set)", *option)
-                        : "the config does not build this file");
+    result_.not_built.push_back({path, option
+                                           ? fmt::format("the config does not build this file ({} is not set)", *option)
+                                           : "the config does not build this file"});
   }
 
   void assembly(const std::string& path) {
@@ -144,7 +147,6 @@ class Finder {
       }
       std::vector<CompileCommand> commands = commands_for_source(base_, runner_, path);
       if (commands.empty()) {
-        headers_.push_back(path);
         must_be_used_.push_back(path);
         continue;
       }
@@ -185,7 +187,11 @@ class Finder {
     const std::vector<CompileCommand> units = shipped_commands(base_, runner_);
     for (const std::string& path : must_be_used_) {
       const std::string one[] = {path};
-      if (units_that_may_include(base_.source, base_.kbuild, units, one).size() <= opaque_units(units)) not_built(path);
+      if (units_that_may_include(base_.source, base_.kbuild, units, one).size() <= opaque_units(units)) {
+        not_built(path);
+      } else {
+        headers_.push_back(path);
+      }
     }
   }
 

@@ -18,9 +18,15 @@ struct AffectedObject {
   bool certain = true;                     // its own source is touched; else it only may include what is
 };
 
+struct NotBuilt {
+  std::string path;
+  std::string why;
+};
+
 struct Affected {
   std::vector<AffectedObject> objects;  // sorted by object
   std::vector<std::string> ignored;     // touched files that are no part of a kernel: documentation, tools
+  std::vector<NotBuilt> not_built;      // touched sources that the config leaves out
   std::vector<std::string> refusals;    // why the change can't be patched; each a whole message
   std::vector<std::string> needs_full;  // touched files that only two full builds can judge
 };

@@ -59,6 +59,14 @@ void judge(const Build& build, const Base& base, const Affected& affected) {
                                        ? "\n>>> use --full, which builds the kernel with and without the patch"
                                        : "; that needs the kernel built in full, which a stock kernel isn't"));
   }
+  // Nothing is missed by leaving such a file out; but when it is all there is, the patch is for another kernel.
+  for (const NotBuilt& file : affected.not_built) {
+    if (affected.objects.empty()) {
+      refusals.push_back(fmt::format("{}: error: {}", file.path, file.why));
+    } else {
+      build.console.warning(fmt::format("{}: {}", file.path, file.why));
+    }
+  }
   if (!affected.ignored.empty()) {
     build.console.info(fmt::format("no part of the kernel, ignored: {}", joined(affected.ignored)));
   }
