@@ -8,6 +8,15 @@
 //
 // A pointer to a function that the patch replaces refers to the original, so that pointers compare equal; a call goes
 // to the copy.
+//
+// The kernel reads jump labels and static calls of a module before it applies relocations that wait for another module.
+// What a module's own code does with them, code that replaces it must do otherwise:
+//
+//   trace_smb3_enter(…)        the branch gets a key of the patch, which is off for good: nothing is traced, nothing
+//                              else changes, and the run says so
+//   static_call(kvm_x86_…)()   becomes an ordinary call of the trampoline, a jump that the kernel keeps up to date for
+//                              those who can't be patched in place. objtool must not take it for a static call, so that
+//                              its placeholder has another name
 
 #include "create-diff-object/build-output.h"
 
@@ -295,9 +304,13 @@ class Builder {
     if (!reference) return false;  // refused, and said so
     check_landing_pad(chunk, r, *reference);
     if (!check_relocation(chunk, r, *reference)) return false;
+    if (is_module_tracepoint(chunk, *reference)) {
+      turn_off(chunk, r, *reference, out);
+      return true;
+    }
     if (!check_table(chunk, *reference)) return false;
     if (!reference->name_space.empty()) namespaces_.insert(reference->name_space);
-    if (reference->name.starts_with("__SCT__")) static_calls_.insert(reference->name);
+    if (reference->name.starts_with("__SCT__") && reference->real_name) static_calls_.insert(reference->name);
     out.symbol = external(*reference);
     const bool is_klp = reference->kind == Reference::Kind::klp;
     references_.insert({where(chunk), reference->name,
@@ -308,6 +321,37 @@ class Builder {
     if (reference->kind == Reference::Kind::klp)
       side_table_.push_back({out_section, out.offset, out.symbol, *reference});
     return true;
+  }
+
+  bool is_module_tracepoint(const Chunk& chunk, const Reference& reference) const {
+    return patched_.section(chunk.section).name == "__jump_table" && reference.kind == Reference::Kind::klp &&
+           reference.owner != "vmlinux" && reference.name.starts_with("__tracepoint_");
+  }
+
+  // Gives a jump label a key of our own. The low bits of its reference are flags (include/linux/jump_label.h).
+  void turn_off(const Chunk& entry, const Relocation& r, const Reference& tracepoint, OutputRelocation& out) {
+    constexpr uint64_t static_key_size = 16;
+    constexpr int64_t flags = 3;
+    if (off_key_ == none)
+      off_key_ = out_.add_section({.name = ".data.kpatch.off_key",
+                                   .type = SHT_PROGBITS,
+                                   .flags = SHF_ALLOC | SHF_WRITE,
+                                   .alignment = static_key_size,
+                                   .size = static_key_size,
+                                   .contents = std::vector<std::byte>(static_key_size)});
+    out.symbol = section_symbol(off_key_);
+    out.addend = r.addend & flags;
+    std::string user{patched_.section(entry.section).name};
+    const auto relocations = patched_.relocations(entry.section, entry.begin, entry.end);
+    const Target code = patched_.target(relocations.front());
+    if (code.section != no_section) {
+      const uint64_t base = code.symbol == no_symbol ? 0 : patched_.symbol(code.symbol).value;
+      const Chunk* function = selection_.chunk_at(code.section, base + static_cast<uint64_t>(code.offset));
+      if (function != nullptr) user = where(*function);
+    }
+    diagnostics_.add(
+        Severity::warning, "tracepoint", user,
+        fmt::format("no longer traces {}, which belongs to module {}", tracepoint.name.substr(13), tracepoint.owner));
   }
 
   bool check_relocation(const Chunk& chunk, const Relocation& r, const Reference& reference) {
@@ -380,14 +424,6 @@ class Builder {
           "is loaded; use static_key_enabled() instead");
       return false;
     }
-    if (reference.name.starts_with("__SCT__") && reference.kind == Reference::Kind::klp &&
-        reference.owner != "vmlinux") {
-      diagnostics_.refuse("static-call", reference.name.substr(7),
-                          fmt::format("belongs to module {}: a static call to it can't be patched; use "
-                                      "KPATCH_STATIC_CALL() instead",
-                                      reference.owner));
-      return false;
-    }
     const bool early = (facts != nullptr && facts->early) || home.kind == SectionKind::pieces;
     if (early && reference.kind == Reference::Kind::klp && reference.owner != "vmlinux") {
       diagnostics_.refuse("special-section", home.name,
@@ -400,6 +436,8 @@ class Builder {
 
   static std::string placeholder(const Reference& reference) {
     if (reference.kind == Reference::Kind::plain || reference.real_name) return reference.name;
+    if (reference.name.starts_with("__SCT__"))
+      return fmt::format("trampoline.{}.klp.{}.{}", reference.name.substr(7), reference.owner, reference.sympos);
     return fmt::format("{}.klp.{}.{}", reference.name, reference.owner, reference.sympos);
   }
 
@@ -531,6 +569,7 @@ class Builder {
   std::set<ReferenceReport> references_;
   std::optional<bool> landing_pads_;
   uint32_t strings_ = none;
+  uint32_t off_key_ = none;  // the section with the key of what is turned off
 };
 
 }  // namespace

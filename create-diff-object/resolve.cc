@@ -57,7 +57,8 @@ Reference Resolver::klp(uint32_t symbol) const {
   reference.owner = parent_name_;
   reference.sympos = parent_.sympos(symbol);
   reference.symbol = &s;
-  if (objtool_reads(s.name)) {
+  const bool called_late = parent_name_ != "vmlinux" && s.name.starts_with("__SCT__");
+  if (objtool_reads(s.name) && !called_late) {
     // 6.1's objtool takes only a GLOBAL symbol for a trampoline or thunk (tools/objtool/check.c, classify_symbols)
     reference.real_name = reference.global_placeholder = true;
   } else if (parent_name_ == "vmlinux" && s.type == SymbolType::function && s.binding != SymbolBinding::local &&

@@ -126,6 +126,13 @@ class X86Audit {
     return relative && !is_lea(elf_.sections[relocation.place.section], relocation.place.offset);
   }
 
+  // A module's trampoline is called like any other function: it is too late for it to be patched in place.
+  bool is_of_module(const AuditedRelocation& relocation) const {
+    const KlpSymbol& symbol = elf_.symbols[relocation.raw.symbol];
+    auto klp = symbol.entry.st_shndx == shn_livepatch ? parse_klp_symbol(symbol.name) : std::nullopt;
+    return klp && klp->owner != "vmlinux";
+  }
+
   void check_code(uint32_t section) {
     if (elf_.sections[section].name.starts_with(".altinstr")) return;
     for (const AuditedRelocation& relocation : c_.relocations(section)) {
@@ -134,7 +141,7 @@ class X86Audit {
       if (name == "__x86_return_thunk" && !contains_branch(returns_, relocation.place)) missing = ".return_sites";
       if (name.starts_with("__x86_indirect_thunk_") && !contains_branch(retpolines_, relocation.place))
         missing = ".retpoline_sites";
-      if (name.starts_with("__SCT__") && static_calls_inline_ && is_branch(relocation) &&
+      if (name.starts_with("__SCT__") && static_calls_inline_ && is_branch(relocation) && !is_of_module(relocation) &&
           !contains_branch(static_calls_, relocation.place))
         missing = ".static_call_sites";
       if (name == "__fentry__" && !contains(mcount_, {section, relocation.place.offset - 1})) missing = "__mcount_loc";

@@ -100,6 +100,10 @@ old_stats:
 1: call __fentry__
   ret
   .size old_stats, . - old_stats
+  .globl __SCT__tock
+  .type __SCT__tock, @function
+__SCT__tock: ret
+  .size __SCT__tock, 1
   .section __mcount_loc,"a"
   .quad 1b
   .data
@@ -695,6 +699,12 @@ INSTANTIATE_TEST_SUITE_P(
              ".long tick - ., __SCK__tick - .",
              ".long label - ., __SCK__tick - .",
              {".text.show+0x24, in function show: __SCT__tick has no entry in .static_call_sites"}},
+        Case{"static_call_of_a_module",
+             "  ret\n  .size stats",
+             "tock: call trampoline.tock.klp.dummy.0\n  ret\n.weak trampoline.tock.klp.dummy.0\n"
+             "entry tock+1, trampoline.tock.klp.dummy.0, dummy, dummy, tock_n\n"
+             ".pushsection .kpatch.strings\ntock_n: .asciz \"__SCT__tock\"\n.popsection\n  .size stats",
+             {}},
         Case{"static_call_elsewhere",
              ".long tick - ., __SCK__tick - .",
              ".long tick - ., __SCK__tick - .\n.long key_field - ., __SCK__tick - .",

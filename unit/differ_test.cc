@@ -38,6 +38,8 @@ extern int kernel_global;
 #define BUG_ENTRY(flags) asm volatile("1: " TRAP "\n.pushsection __bug_table,\"aw\"\n2: .long 1b - .\n.long 3f - .\n" \
   ".short " TEXT(__LINE__) ", " #flags "\n.org 2b+12\n.popsection\n" \
   ".pushsection .rodata.bug,\"aMS\",%progbits,1\n3: .asciz \"file.c\"\n.popsection")
+#define BRANCH_ON(key) asm goto("1: nop\n.pushsection __jump_table,\"aw\"\n.balign 8\n.long 1b - ., %l0 - .\n" \
+  ".quad " #key " - .\n.popsection" : : : : on)
 #define WARN_ON(c) do { if (__builtin_expect(!!(c), 0)) BUG_ENTRY(0x901); } while (0)
 )";
 
@@ -137,7 +139,10 @@ class Differ : public testing::TestWithParam<std::tuple<Toolchain, Case>> {
     toolchain().link_relocatable(directory_, "vmlinux.o", other_object(toolchain()).string() + " plain.o");
     std::ofstream(directory_ / "Module.symvers")
         << "0x12345678\tprintk\tvmlinux\tEXPORT_SYMBOL\t\n0x12345678\texported\tvmlinux\tEXPORT_SYMBOL\tNS\n"
-        << "0x12345678\t__fentry__\tvmlinux\tEXPORT_SYMBOL\t\n0x1\towned\tdrivers/some-module\tEXPORT_SYMBOL\t\n";
+        << "0x12345678\t__fentry__\tvmlinux\tEXPORT_SYMBOL\t\n0x1\towned\tdrivers/some-module\tEXPORT_SYMBOL\t\n"
+        << "0x1\t__tracepoint_owned\tdrivers/some-module\tEXPORT_SYMBOL\t\n"
+        << "0x1\t__SCT__tp_func_owned\tdrivers/some-module\tEXPORT_SYMBOL\t\n"
+        << "0x1\towned_key\tdrivers/some-module\tEXPORT_SYMBOL\t\n";
     return {directory_ / "orig.o",
             directory_ / "patched.o",
             "vmlinux",
@@ -194,6 +199,15 @@ const Case cases[] = {
      "int f(int x) { return x; }",
      "extern int owned(int); int f(int x) { return owned(x) + 1; }",
      {"changed f", "f -> some_module:owned,0", "exit 0"}},
+    {"ModuleTracepoint",
+     "int f(int x) { return x; }",
+     "extern long __tracepoint_owned[8]; extern int __SCT__tp_func_owned(int);"
+     "int f(int x) { BRANCH_ON(__tracepoint_owned + 8 + 2); return x + 1; on: return __SCT__tp_func_owned(x) + 2; }",
+     {"changed f", "f -> some_module:__SCT__tp_func_owned,0", "warning tracepoint f", "exit 0"}},
+    {"ModuleKey",
+     "int f(int x) { return x; }",
+     "extern long owned_key[2]; int f(int x) { BRANCH_ON(owned_key); return x + 1; on: return x + 2; }",
+     {"changed f", "refused static-key owned_key", "exit 2"}},
     {"KernelGlobal",
      "int f(int x) { return x; }",
      "int f(int x) { return kernel_global + x; }",
