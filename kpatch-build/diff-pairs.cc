@@ -59,14 +59,39 @@ void read_report(const fs::path& path, PairReport& into) {
   }
 }
 
+// What the kernel looks up in a module, in its order.
+std::vector<const ParentSymbol*> looked_up(const ParentObject& object) {
+  std::vector<const ParentSymbol*> list;
+  for (const ParentSymbol& s : object.symbols())
+    if (s.defined() && s.type != SymbolType::file && s.type != SymbolType::section) list.push_back(&s);
+  return list;
+}
+
+bool same_symbols(const ParentObject& a, const ParentObject& b) {
+  const auto in_a = looked_up(a), in_b = looked_up(b);
+  return std::equal(in_a.begin(), in_a.end(), in_b.begin(), in_b.end(),
+                    [&](const ParentSymbol* x, const ParentSymbol* y) {
+                      return x->name == y->name && x->value == y->value && x->size == y->size && x->type == y->type &&
+                             x->binding == y->binding && a.section_name(x->section) == b.section_name(y->section);
+                    });
+}
+
 fs::path parent_file(const Base& base, const ObjectPair& pair) {
-  if (pair.command.module.empty()) return base.vmlinux_index;
-  if (auto file = module_file(base, pair.command.module)) return *file;
-  throw Error(fmt::format("{}: belongs to the module {}.ko, which is not among the shipped modules in {}",
-                          pair.command.source, pair.command.module, base.modules.string()));
+  return pair.command.module.empty() ? base.vmlinux_index : parent_of_module(base, pair.command.module);
 }
 
 }  // namespace
+
+fs::path parent_of_module(const Base& base, const std::string& module) {
+  const auto shipped = module_file(base, module);
+  if (!shipped) {
+    throw Error(
+        fmt::format("{}.ko is affected, but is not among the shipped modules in {}", module, base.modules.string()));
+  }
+  const fs::path debug = base.debug_modules / (module + ".ko");
+  if (base.debug_modules.empty() || !fs::exists(debug) || debug == *shipped) return *shipped;
+  return same_symbols(ParentObject::open(*shipped), ParentObject::open(debug)) ? debug : *shipped;
+}
 
 std::string object_name(std::string_view module) {
   if (module.empty()) return "vmlinux";

@@ -138,6 +138,27 @@ TEST(Compile, ReadsDependencies) {
   EXPECT_TRUE(read_dependencies("").empty());
 }
 
+// Two files of a module with a static `ops` each.
+TEST_F(Driver, TakesADebugModuleThatMatches) {
+  const auto run = [&](const std::string& command) {
+    ASSERT_EQ(std::system(fmt::format("cd {} && {}", root_.string(), command).c_str()), 0) << command;
+  };
+  write("a.c", "static int ops = 1; int *a(void) { return &ops; }");
+  write("b.c", "static int ops = 2; int *b(void) { return &ops; }");
+  write("shipped/drivers/.keep", "");
+  write("debug/drivers/.keep", "");
+  run("gcc -c a.c b.c && ld -r -o debug/drivers/x.ko a.o b.o && strip -g -o shipped/drivers/x.ko debug/drivers/x.ko");
+  Base base;
+  base.modules = root_ / "shipped";
+  EXPECT_EQ(parent_of_module(base, "drivers/x"), base.modules / "drivers/x.ko");
+  base.debug_modules = root_ / "debug";
+  EXPECT_EQ(parent_of_module(base, "drivers/x"), base.debug_modules / "drivers/x.ko");
+  // Linked in another order: its ranks aren't those of the module that runs.
+  run("ld -r -o debug/drivers/x.ko b.o a.o");
+  EXPECT_EQ(parent_of_module(base, "drivers/x"), base.modules / "drivers/x.ko");
+  EXPECT_THROW(parent_of_module(base, "drivers/y"), Error);
+}
+
 TEST(Affected, KnowsWhatAPathIs) {
   EXPECT_EQ(path_kind("fs/proc/meminfo.c"), PathKind::source);
   EXPECT_EQ(path_kind("include/linux/mm.h"), PathKind::header);
