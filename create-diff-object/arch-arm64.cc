@@ -117,6 +117,7 @@ const Arch arch_arm64{
     .use_of = use_of,
     .known_relocation = known_relocation,
     .line_numbers_only = line_numbers_only,
+    .instruction_at = word_at,
     .escapes = escapes,
 };
 

@@ -126,6 +126,7 @@ const Arch arch_loongarch64{
     .use_of = use_of,
     .known_relocation = known_relocation,
     .line_numbers_only = line_numbers_only,
+    .instruction_at = word_at,
     .escapes = escapes,
 };
 

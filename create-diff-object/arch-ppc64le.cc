@@ -135,6 +135,7 @@ const Arch arch_ppc64le{
     .use_of = use_of,
     .known_relocation = known_relocation,
     .line_numbers_only = line_numbers_only,
+    .instruction_at = word_at,
     .escapes = escapes,
     .is_sibling_call = is_sibling_call,
     .klp_relocation = klp_relocation,

@@ -13,6 +13,7 @@
 
 #include <elf.h>
 
+#include <algorithm>
 #include <array>
 
 #include "create-diff-object/arch.h"
@@ -94,6 +95,16 @@ uint64_t instruction_size(std::span<const std::byte> code, uint64_t at) {
     default:
       return 4;
   }
+}
+
+CodeRange instruction_at(std::span<const std::byte> code, uint64_t from, uint64_t at) {
+  uint64_t next = from;
+  while (next < code.size()) {
+    const uint64_t begin = next;
+    next += instruction_size(code, begin);
+    if (next > at) return {begin, std::min<uint64_t>(next, code.size())};
+  }
+  return {at, code.size()};
 }
 
 // lghi or lhi %r3 or %r4, imm16; lgfi for greater numbers: the second or third argument.
@@ -185,6 +196,7 @@ const Arch arch_s390x{
     .use_of = use_of,
     .known_relocation = known_relocation,
     .line_numbers_only = line_numbers_only,
+    .instruction_at = instruction_at,
     .escapes = escapes,
     .starts_with_ftrace_site = starts_with_ftrace_site,
 };

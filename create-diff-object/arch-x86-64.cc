@@ -131,6 +131,18 @@ bool line_numbers_only(std::span<const std::byte> orig, std::span<const std::byt
   return only;
 }
 
+CodeRange instruction_at(std::span<const std::byte> code, uint64_t from, uint64_t at) {
+  CodeRange found{at, std::min<uint64_t>(at + 1, code.size())};
+  each_instruction(code, from, code.size(), [&](uint64_t begin, const ZydisDecodedInstruction& instruction) {
+    if (begin + instruction.length > at) {
+      if (begin <= at) found = {begin, begin + instruction.length};
+      return false;
+    }
+    return true;
+  });
+  return found;
+}
+
 bool escapes(std::span<const std::byte> code, uint64_t begin, uint64_t end) {
   bool out = false;
   each_instruction(code, begin, end, [&](uint64_t at, const ZydisDecodedInstruction& instruction) {
@@ -161,6 +173,7 @@ const Arch arch_x86_64{
     .use_of = use_of,
     .known_relocation = known_relocation,
     .line_numbers_only = line_numbers_only,
+    .instruction_at = instruction_at,
     .escapes = escapes,
     .starts_with_landing_pad = starts_with_landing_pad,
 };

@@ -33,6 +33,11 @@ int64_t sign_extend(uint64_t value, unsigned bits) {
   return static_cast<int64_t>(value ^ sign) - static_cast<int64_t>(sign);
 }
 
+CodeRange word_at(std::span<const std::byte> code, uint64_t from, uint64_t at) {
+  const uint64_t begin = at - (at - from) % 4;
+  return {begin, std::min<uint64_t>(begin + 4, code.size())};
+}
+
 uint32_t little_endian_word(std::span<const std::byte> code, uint64_t at) {
   KPATCH_ASSERT(at + 4 <= code.size());
   uint32_t word = 0;

@@ -34,6 +34,10 @@ struct TableFacts {
 // How a relocation uses its target.
 enum class Use : uint8_t { call, address };
 
+struct CodeRange {
+  uint64_t begin = 0, end = 0;
+};
+
 struct Arch {
   uint16_t machine = 0;
   std::string_view name;
@@ -51,6 +55,8 @@ struct Arch {
   // Whether two functions of equal size differ in nothing but line numbers that are arguments of a warning helper.
   bool (*line_numbers_only)(std::span<const std::byte> orig, std::span<const std::byte> patched,
                             const std::function<bool(uint64_t offset)>& warns_behind) = nullptr;
+  // The instruction that covers `at`, as a range of the section; code is followed from `from` on, a function's start.
+  CodeRange (*instruction_at)(std::span<const std::byte> code, uint64_t from, uint64_t at) = nullptr;
   // Whether branches without a relocation leave [begin, end) of the section.
   bool (*escapes)(std::span<const std::byte> code, uint64_t begin, uint64_t end) = nullptr;
   // Whether the relocation is a branch to another function that does not come back, where a livepatch must not have
@@ -78,6 +84,9 @@ bool line_numbers_only_in_words(std::span<const std::byte> orig, std::span<const
 // distance in bytes, counted from its own place; nothing for other instructions.
 bool escapes_in_words(std::span<const std::byte> code, uint64_t begin, uint64_t end,
                       std::optional<int64_t> (*distance)(uint32_t instruction));
+
+// The four-byte instruction that covers `at`.
+CodeRange word_at(std::span<const std::byte> code, uint64_t from, uint64_t at);
 
 uint32_t little_endian_word(std::span<const std::byte> code, uint64_t at);
 // The lowest `bits` bits of value, sign-extended.

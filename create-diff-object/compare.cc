@@ -70,6 +70,7 @@ class Comparer {
   Comparison run() {
     result_.status.resize(patched_.symbols().size(), Status::absent);
     result_.reason.resize(patched_.symbols().size());
+    result_.difference.resize(patched_.symbols().size());
     result_.parents = find_parents(patched_);
     for (bool functions : {false, true}) {
       for (uint32_t i = 1; i < patched_.symbols().size(); ++i)
@@ -122,6 +123,7 @@ class Comparer {
       return;
     }
     status = p.function() ? compare_functions(twin, id) : compare_data(twin, id);
+    if (p.function() && status == Status::changed) result_.difference[index(id)] = find_difference(twin, id);
   }
 
   // A static constant without pointers to code or data has no identity that matters, when only functions read it:
@@ -211,6 +213,26 @@ class Comparer {
     return static_cast<uint64_t>(std::mismatch(x.begin(), x.end(), y.begin(), y.end()).first - x.begin());
   }
 
+  // Where the code itself, or what it refers to, differs first. Nothing where only table entries do.
+  std::optional<CodeDifference> find_difference(SymbolId o, SymbolId p) {
+    const Range a = range(orig_, o), b = range(patched_, p);
+    uint64_t at = first_difference(a, b);
+    std::string scratch;
+    reference_difference_ = UINT64_MAX;
+    same_relocations(a, b, &scratch);
+    at = std::min(at, reference_difference_);
+    if (at >= a.size() || at >= b.size()) {
+      if (a.size() == b.size()) return std::nullopt;
+      at = std::min(a.size(), b.size());
+      if (at == 0) return std::nullopt;
+      --at;  // the last bytes that both have
+    }
+    const auto instruction = [&](const Object& object, const Range& r) {
+      return object.arch().instruction_at(object.section(r.section).contents, r.begin, r.begin + at);
+    };
+    return CodeDifference{instruction(orig_, a), instruction(patched_, b)};
+  }
+
   bool same_relocations(const Range& a, const Range& b, std::string* reason) {
     const auto x = orig_.relocations(a.section, a.begin, a.end);
     const auto y = patched_.relocations(b.section, b.begin, b.end);
@@ -220,11 +242,13 @@ class Comparer {
     };
     for (size_t i = 0; i < std::min(x.size(), y.size()); ++i) {
       const uint64_t at = y[i].offset - b.begin;
+      if (reason != nullptr) reference_difference_ = std::min(at, x[i].offset - a.begin);
       if (x[i].offset - a.begin != at) return differs(fmt::format("its references differ from +{:#x} on", at));
       if (x[i].type != y[i].type || !(same_place(a, x[i], b, y[i]) || same_target(x[i], y[i])))
         return differs(fmt::format("the reference at +{:#x} changes from {} to {}", at, describe(orig_, x[i]),
                                    describe(patched_, y[i])));
     }
+    if (reason != nullptr) reference_difference_ = UINT64_MAX;
     return x.size() == y.size() || differs("its references differ in number");
   }
 
@@ -409,7 +433,8 @@ class Comparer {
   const Object& patched_;
   Diagnostics& diagnostics_;
   Comparison result_;
-  bool line_in_string_ = false;  // the function being compared has one that differs in nothing else
+  uint64_t reference_difference_ = UINT64_MAX;  // of the last same_relocations(): where, from the function's start
+  bool line_in_string_ = false;                 // the function being compared has one that differs in nothing else
   std::set<std::array<uint64_t, 4>> comparing_;
 };
 

@@ -1,16 +1,23 @@
 // Decides for each symbol of the patched object whether it differs from its twin, and how.
 #pragma once
 
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "create-diff-object/arch.h"
 #include "create-diff-object/correlate.h"
 #include "create-diff-object/diagnostics.h"
 #include "create-diff-object/layout.h"
 #include "create-diff-object/object.h"
 
 namespace kpatch {
+
+// The first place at which a function and its twin differ: its instruction in each section.
+struct CodeDifference {
+  CodeRange orig, patched;
+};
 
 enum class Status : uint8_t {
   absent,  // undefined, a label, or of no interest
@@ -21,9 +28,10 @@ enum class Status : uint8_t {
 };
 
 struct Comparison {
-  std::vector<Status> status;       // by patched symbol id
-  std::vector<std::string> reason;  // for changed ones: the first difference, for a person
-  std::vector<SymbolId> parents;    // by patched symbol id: see find_parents()
+  std::vector<Status> status;                             // by patched symbol id
+  std::vector<std::string> reason;                        // for changed ones: the first difference, for a person
+  std::vector<std::optional<CodeDifference>> difference;  // of changed functions whose code differs, by patched id
+  std::vector<SymbolId> parents;                          // by patched symbol id: see find_parents()
   // Changed constants (patched ids) that code alone reads: a fresh copy serves, and every function that reads one has
   // changed with it.
   std::set<SymbolId> fresh_constants;

@@ -20,6 +20,7 @@
 #include "create-diff-object/output-object.h"
 #include "create-diff-object/resolve.h"
 #include "create-diff-object/select.h"
+#include "create-diff-object/source-lines.h"
 #include "lookup/parent-object.h"
 #include "lookup/symvers.h"
 #include "support/error.h"
@@ -42,9 +43,36 @@ std::vector<FunctionReport> functions(const Pair& pair, const Comparison& compar
   for (SymbolId id : ids) {
     const SymbolId twin = pair.twins.orig(id);
     const Symbol& named = twin == no_symbol ? pair.patched.symbol(id) : pair.orig.symbol(twin);
-    list.push_back({std::string{named.name}, comparison.reason[index(id)]});
+    list.push_back({std::string{named.name}, comparison.reason[index(id)], {}});
   }
   return list;
+}
+
+CodeReport code_report(const Object& object, SymbolId id, const CodeRange& code, const SourceLines& lines) {
+  const Symbol& s = object.symbol(id);
+  CodeReport report;
+  report.offset = code.begin - s.value;
+  for (std::byte b : object.section(s.section).contents.subspan(code.begin, code.end - code.begin))
+    report.bytes += fmt::format("{}{:02x}", report.bytes.empty() ? "" : " ", std::to_integer<unsigned>(b));
+  if (auto place = lines.at(s.section, code.begin)) {
+    report.file = std::move(place->file);
+    report.line = place->line;
+    report.inlined = std::move(place->inlined);
+  }
+  return report;
+}
+
+// The first differing instruction of each changed function, with its source on both sides.
+void add_differences(const Pair& pair, const Comparison& comparison, const Selection& selection, DifferResult& result) {
+  if (selection.functions.empty()) return;
+  const SourceLines orig(pair.orig.path()), patched(pair.patched.path());
+  for (size_t i = 0; i < selection.functions.size(); ++i) {
+    const SymbolId id = selection.functions[i];
+    const auto& difference = comparison.difference[index(id)];
+    if (!difference) continue;
+    result.changed[i].difference = {code_report(pair.orig, pair.twins.orig(id), difference->orig, orig),
+                                    code_report(pair.patched, id, difference->patched, patched)};
+  }
 }
 
 void describe(const Pair& pair, const Comparison& comparison, const Selection& selection, DifferResult& result) {
@@ -60,7 +88,7 @@ void describe(const Pair& pair, const Comparison& comparison, const Selection& s
         if (function.name == name) function.reason = chunk.reason;
       continue;
     }
-    result.included.push_back({std::string{name}, chunk.reason});
+    result.included.push_back({std::string{name}, chunk.reason, {}});
   }
   auto key = [](const FunctionReport& f) { return std::pair{f.name, f.reason}; };
   auto& list = result.included;
@@ -92,6 +120,7 @@ DifferResult run_differ(const DifferInput& input) {
   const Comparison comparison = compare(pair, diagnostics);
   const Selection selection = select(pair, comparison, diagnostics);
   describe(pair, comparison, selection, result);
+  if (input.explain) add_differences(pair, comparison, selection, result);
 
   if (!diagnostics.refused() && !selection.nothing_to_do()) {
     Resolver resolver(parent, input.parent_name, symvers, orig, diagnostics);

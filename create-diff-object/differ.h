@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,12 +20,27 @@ struct DifferInput {
   std::filesystem::path parent_symtab;
   std::filesystem::path symvers;
   std::filesystem::path output;
+  bool explain = false;                          // find the source of each first difference
   std::map<std::string, uint64_t> struct_sizes;  // where no DWARF or BTF tells them
+};
+
+// One instruction, and where it comes from.
+struct CodeReport {
+  uint64_t offset = 0;               // from the function's symbol, in bytes; wraps for what stands before it
+  std::string bytes;                 // hexadecimal, in the order of the file
+  std::string file;                  // empty without debug information
+  int line = 0;                      // from 1; 0 without debug information
+  std::vector<std::string> inlined;  // functions inlined there, innermost first
+};
+
+struct DifferenceReport {
+  CodeReport orig, patched;
 };
 
 struct FunctionReport {
   std::string name;  // as the kernel has it
   std::string reason;
+  std::optional<DifferenceReport> difference{};  // changed functions: the first instruction that differs
 };
 
 // How a reference of the output to something outside it is resolved.

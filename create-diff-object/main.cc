@@ -73,7 +73,7 @@ std::optional<CommandLine> parse(int argc, char** argv) {
     return std::nullopt;
   }
   if (files.size() != 7) throw Error(fmt::format("expected 7 arguments, got {}; see --help", files.size()));
-  line.input = {files[0], files[1], files[2], files[3], files[4], files[6], {}};
+  line.input = {files[0], files[1], files[2], files[3], files[4], files[6], line.explain || !line.report.empty(), {}};
   for (const std::string& size : sizes) add_struct_size(size, line.input.struct_sizes);
   return line;
 }

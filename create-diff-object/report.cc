@@ -9,6 +9,27 @@
 
 namespace kpatch {
 
+namespace {
+
+std::string code_line(std::string_view side, const CodeReport& code) {
+  std::string text = fmt::format("    {} +{:#x}: {}", side, static_cast<int64_t>(code.offset), code.bytes);
+  if (!code.file.empty()) text += fmt::format("  {}:{}", code.file, code.line);
+  for (const std::string& function : code.inlined) text += fmt::format(", inlined {}", function);
+  return text + "\n";
+}
+
+nlohmann::json code_json(const CodeReport& code) {
+  nlohmann::json json = {
+      {"offset", static_cast<int64_t>(code.offset)}, {"bytes", code.bytes}, {"inlined", code.inlined}};
+  if (!code.file.empty()) {
+    json["file"] = code.file;
+    json["line"] = code.line;
+  }
+  return json;
+}
+
+}  // namespace
+
 std::string text_report(const DifferResult& result, bool explain) {
   std::string text;
   auto out = std::back_inserter(text);
@@ -16,6 +37,8 @@ std::string text_report(const DifferResult& result, bool explain) {
     for (const FunctionReport& f : functions) {
       fmt::format_to(out, "{}: {}\n", what, f.name);
       if (explain && !f.reason.empty()) fmt::format_to(out, "    {}\n", f.reason);
+      if (explain && f.difference)
+        text += code_line("original", f.difference->orig) + code_line("patched ", f.difference->patched);
     }
   };
   list("changed function", result.changed);
@@ -38,7 +61,13 @@ std::string json_report(const DifferInput& input, const DifferResult& result) {
   using nlohmann::json;
   auto functions = [](const std::vector<FunctionReport>& list) {
     json array = json::array();
-    for (const FunctionReport& f : list) array.push_back({{"name", f.name}, {"reason", f.reason}});
+    for (const FunctionReport& f : list) {
+      json entry = {{"name", f.name}, {"reason", f.reason}};
+      if (f.difference)
+        entry["difference"] = {{"original", code_json(f.difference->orig)},
+                               {"patched", code_json(f.difference->patched)}};
+      array.push_back(std::move(entry));
+    }
     return array;
   };
   json references = json::array();

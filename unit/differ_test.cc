@@ -149,6 +149,7 @@ class Differ : public testing::TestWithParam<std::tuple<Toolchain, Case>> {
             directory_ / "vmlinux.o",
             directory_ / "Module.symvers",
             directory_ / "out.o",
+            true,
             {{"bug_entry", 12}, {"jump_entry", 16}}};
   }
 
@@ -370,6 +371,7 @@ TEST(DifferClones, SwappedNumbersKeepTheirBodies) {
                                           directory / "orig.o",
                                           "/dev/null",
                                           directory / "out.o",
+                                          false,
                                           {}});
   EXPECT_EQ(result.exit_code, exit_no_change);
   for (const auto& f : result.changed) ADD_FAILURE() << "changed " << f.name << ": " << f.reason;

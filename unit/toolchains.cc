@@ -19,6 +19,8 @@ constexpr const char* arm64_prelude =
     "#define TRAP \"brk #0x800\"\n#define notrace __attribute__((patchable_function_entry(0, 0)))\n";
 constexpr const char* ppc_prelude =
     "#define TRAP \"twi 31,0,0\"\n#define notrace __attribute__((no_instrument_function))\n";
+constexpr const char* larch_prelude =
+    "#define TRAP \"break 1\"\n#define notrace __attribute__((patchable_function_entry(0, 0)))\n";
 constexpr const char* s390_prelude =
     "#define TRAP \"mc 0,0\"\n#define notrace __attribute__((no_instrument_function))\n";
 
@@ -53,6 +55,8 @@ const std::vector<Toolchain>& toolchains() {
        "-m64 -march=z13 -mbackchain -msoft-float -pg -mfentry -mrecord-mcount -mnop-mcount "
        "-mindirect-branch=thunk-extern -mfunction-return=thunk-extern -mindirect-branch-table",
        s390_prelude},
+      {"loongarch64", "clang-19", "ld.lld-19",
+       "--target=loongarch64-linux-gnusf -fpatchable-function-entry=2 -mno-relax", larch_prelude},
   };
   return all;
 }

@@ -1,0 +1,36 @@
+// From a place in an object's code to the source that it was compiled from, by the object's DWARF.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "create-diff-object/object.h"
+
+namespace kpatch {
+
+struct SourcePlace {
+  std::string file;                  // as the compiler was told
+  int line = 0;                      // from 1
+  std::vector<std::string> inlined;  // functions inlined there, innermost first
+};
+
+class SourceLines {
+ public:
+  // An object without DWARF, or for a machine that libdw doesn't know, gives no places.
+  explicit SourceLines(const std::filesystem::path& object);
+  ~SourceLines();
+  SourceLines(const SourceLines&) = delete;
+  SourceLines& operator=(const SourceLines&) = delete;
+
+  std::optional<SourcePlace> at(SectionId section, uint64_t offset) const;
+
+ private:
+  struct Data;
+  std::unique_ptr<Data> data_;
+};
+
+}  // namespace kpatch
