@@ -36,19 +36,42 @@ std::vector<std::string> struct_size_options(const Base& base) {
   return options;
 }
 
-std::vector<ReportedFunction> functions(const nlohmann::json& report, const char* key) {
+// A path of the compiler's as one of the kernel's tree: the longest end of it that the tree has.
+std::string tree_path(const fs::path& path, const fs::path& tree) {
+  for (auto first = path.begin(); first != path.end(); ++first) {
+    fs::path rest;
+    for (auto part = first; part != path.end(); ++part)
+      if (*part != "/") rest /= *part;
+    std::error_code ignored;
+    if (!rest.empty() && fs::exists(tree / rest, ignored)) return rest.string();
+  }
+  return path.string();
+}
+
+std::string place(const nlohmann::json& code, const fs::path& tree) {
+  if (!code.contains("file")) return {};
+  std::string text = fmt::format("{}:{}", tree_path(code.value("file", ""), tree), code.value("line", 0));
+  for (const auto& name : code.value("inlined", std::vector<std::string>())) text += ", inlined " + name;
+  return text;
+}
+
+std::vector<ReportedFunction> functions(const nlohmann::json& report, const char* key, const fs::path& tree = {}) {
   std::vector<ReportedFunction> list;
   for (const auto& entry : report.value(key, nlohmann::json::array())) {
     list.push_back({entry.value("name", ""), entry.value("reason", "")});
+    if (const auto difference = entry.find("difference"); difference != entry.end()) {
+      list.back().original = place(difference->value("original", nlohmann::json::object()), tree);
+      list.back().patched = place(difference->value("patched", nlohmann::json::object()), tree);
+    }
   }
   return list;
 }
 
-void read_report(const fs::path& path, PairReport& into) {
+void read_report(const fs::path& path, const fs::path& tree, PairReport& into) {
   std::ifstream in(path);
   const nlohmann::json report = nlohmann::json::parse(in, nullptr, false);
   if (report.is_discarded()) throw Error("create-diff-object left no report");
-  into.changed = functions(report, "changed");
+  into.changed = functions(report, "changed", tree);
   into.added = functions(report, "new");
   into.lines_only = functions(report, "lines_only");
   into.included = functions(report, "included");
@@ -142,7 +165,7 @@ std::vector<PairReport> diff_pairs(std::span<const ObjectPair> pairs, const Base
     const bool decided =
         report.status == exit_ok || report.status == exit_unpatchable || report.status == exit_no_change;
     if (!decided) runner.fail(fmt::format("{}: comparing the objects failed", report.pair.command.source), results[i]);
-    read_report(directory / fmt::format("{}.json", i), report);
+    read_report(directory / fmt::format("{}.json", i), base.source, report);
   }
   return reports;
 }

@@ -18,6 +18,9 @@ namespace kpatch {
 struct ReportedFunction {
   std::string name;
   std::string reason;
+  // Changed functions: the source of the first instruction that differs, `fs/proc/meminfo.c:34, inlined show_val_kb`,
+  // on both sides. Empty without debug information.
+  std::string original{}, patched{};
 };
 
 struct ReportedFinding {

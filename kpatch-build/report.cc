@@ -30,7 +30,11 @@ struct Line {
 
 nlohmann::json to_json(const std::vector<ReportedFunction>& functions) {
   nlohmann::json list = nlohmann::json::array();
-  for (const ReportedFunction& f : functions) list.push_back({{"name", f.name}, {"reason", f.reason}});
+  for (const ReportedFunction& f : functions) {
+    list.push_back({{"name", f.name}, {"reason", f.reason}});
+    if (!f.original.empty()) list.back()["original"] = f.original;
+    if (!f.patched.empty()) list.back()["patched"] = f.patched;
+  }
   return list;
 }
 
@@ -87,6 +91,8 @@ std::string explanation(std::span<const PairReport> reports) {
   const auto list = [&](std::string_view what, const std::vector<ReportedFunction>& functions) {
     for (const ReportedFunction& f : functions) {
       text += fmt::format("  {} {}{}\n", what, f.name, f.reason.empty() ? "" : ": " + f.reason);
+      if (!f.original.empty()) text += fmt::format("    original {}\n", f.original);
+      if (!f.patched.empty()) text += fmt::format("    patched  {}\n", f.patched);
     }
   };
   for (const PairReport& report : reports) {
