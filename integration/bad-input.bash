@@ -1,20 +1,18 @@
 # Helpers of bad-input.bats: one stock kernel's files, named one by one, and what a refused build must look like.
 
+# shellcheck source=integration/stock.bash
+. "$(dirname "${BASH_SOURCE[0]}")/stock.bash"
+
 # The files of a stock release, as kpatch-build keeps them in its cache; it is run once where they aren't there yet.
 # Sets shared (that cache), release, source, config, vmlinux, symvers. Skips when they can't be had.
 # shellcheck disable=SC2034  # the tests use them
 stock_inputs() {
-  local scratch
+  local why
   shared=${KPATCH_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kpatch}
   release=${KPATCH_TEST_RELEASE:-$(newest_release 6.12)}
   [ -n "$release" ] || skip "apt knows no packages of the stock 6.12 cloud kernel"
-  if ! find_stock "$shared"; then
-    scratch=$(mktemp -d)
-    good_patch "$scratch/fix.patch"
-    KPATCH_CACHE=$shared "$kpatch_build" -a "$release" -o "$scratch" "$scratch/fix.patch" >"$scratch/log" 2>&1 || true
-    find_stock "$shared" || skip "the packages of $release can't be fetched: $(grep -m 1 'error: ' "$scratch/log")"
-    rm -rf "$scratch"
-  fi
+  why=$(fetch_stock "$kpatch_build" "$shared" "$release") || skip "$why"
+  find_stock "$shared" "$release"
   config=$packages/boot/config-$release
   vmlinux=$packages/usr/lib/debug/boot/vmlinux-$release
   symvers=$packages/usr/src/linux-headers-$release/Module.symvers
@@ -27,27 +25,6 @@ use_cache() {
   ln -sfn "$shared/packages" "$1/packages"
   ln -sfn "$shared/source" "$1/source"
   export KPATCH_CACHE=$1
-}
-
-# find_stock CACHE: sets packages and source from the complete entries of the cache.
-find_stock() {
-  local entry version
-  packages='' source=''
-  for entry in "$1"/packages/*/; do
-    [ ! -e "$entry/complete" ] || [ ! -e "$entry/boot/vmlinuz-$release" ] || packages=${entry%/}
-  done
-  [ -n "$packages" ] || return 1
-  version=$(grep '^version' "$packages/key.txt")
-  for entry in "$1"/source/*/; do
-    [ -e "$entry/complete" ] && grep -q '^source package' "$entry/key.txt" && grep -qxF "$version" "$entry/key.txt" &&
-      source=${entry}tree
-  done
-  [ -n "$source" ]
-}
-
-newest_release() {
-  apt-cache --names-only search "^linux-image-${1//./\\.}\..*-cloud-amd64-dbg\$" 2>/dev/null |
-    sed -E 's/^linux-image-(.*)-dbg .*/\1/' | sort -V | tail -n 1
 }
 
 # build [OPTION…] PATCH…: kpatch-build for the release, with what use_source, use_config, use_vmlinux and use_symvers

@@ -208,6 +208,12 @@ without_option() {
   sed -E 's/^PATCHLEVEL = .*/PATCHLEVEL = 11/' "$source/Makefile" >"$other/Makefile"
   use_source=$other build "$patch"
   refused 1 '6\.11' '6\.12'
+  # Of the same series: only vmlinux tells. Nothing is copied before that.
+  sed -E 's/^SUBLEVEL = .*/SUBLEVEL = 3/' "$source/Makefile" >"$other/Makefile"
+  mkdir -p "$other/kernel"
+  use_source=$other build "$patch"
+  refused 1 '6\.12\.3' "the source is not the kernel's"
+  ! grep -qE '^the source( |$)' <<<"$output$stderr"
 }
 
 @test "another compiler than the kernel's: which one to install" {

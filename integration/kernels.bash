@@ -1,12 +1,13 @@
 # The kernels that the tests patch and boot.
 #
-#   6.12, 6.1              stock cloud kernels: packages, unpacked once into the cache of the tests, or below
-#                          KPATCH_TEST_STOCK_6_12 and KPATCH_TEST_STOCK_6_1, laid out as the packages have it with the
-#                          unpacked source beside them
+#   6.12, 6.1              stock cloud kernels: packages in kpatch-build's own cache, or unpacked below
+#                          KPATCH_TEST_STOCK_6_12 and KPATCH_TEST_STOCK_6_1, with the unpacked source beside them
 #   own-ibt, own-noibt     built from the 6.12 source with a small config (own-config)
 
 # shellcheck source=integration/qemu.bash
 . "$(dirname "${BASH_SOURCE[0]}")/qemu.bash"
+# shellcheck source=integration/stock.bash
+. "$(dirname "${BASH_SOURCE[0]}")/stock.bash"
 
 kpatch_build_program() {
   local here
@@ -14,76 +15,67 @@ kpatch_build_program() {
   echo "${KPATCH_BUILD:-${KPATCH_BUILD_DIR:-$here/../build}/kpatch-build/kpatch-build}"
 }
 
-newest_stock_release() {
-  apt-cache --names-only search "^linux-image-${1//./\\.}\..*-cloud-amd64-dbg\$" 2>/dev/null |
-    sed -E 's/^linux-image-(.*)-dbg .*/\1/' | sort -V | tail -n 1
-}
-
-# stock_root SERIES: prints the folder with the newest stock kernel of a series, fetched if it isn't there.
-stock_root() {
-  local series=$1 given=KPATCH_TEST_STOCK_${1//./_} release version root
+# stock_kernel SERIES: of the newest stock kernel of a series, fetched if it isn't there: release, kernel (to boot),
+# modules, source, and build_options.
+# shellcheck disable=SC2034 # its results are for the scripts that source this
+stock_kernel() {
+  local given=KPATCH_TEST_STOCK_${1//./_} cache=${KPATCH_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kpatch} vmlinux
   if [ -n "${!given:-}" ]; then
-    echo "${!given}"
-    return
+    packages=${!given} source=${!given}/linux-source-$1
+    vmlinux=$(echo "$packages"/usr/lib/debug/boot/vmlinux-*)
+    release=${vmlinux##*/vmlinux-}
+    build_options=(-a "$release" -s "$source" -c "$packages/boot/config-$release" -v "$vmlinux"
+      --symvers "$packages/usr/src/linux-headers-$release/Module.symvers" -m "$packages/lib/modules/$release")
+  else
+    release=$(newest_release "$1")
+    [ -n "$release" ] || { echo "apt knows no stock cloud kernel $1" >&2; return 1; }
+    fetch_stock "$(kpatch_build_program)" "$cache" "$release" >&2 || return 1
+    find_stock "$cache" "$release"
+    build_options=(-a "$release")
   fi
-  release=$(newest_stock_release "$series")
-  [ -n "$release" ] || { echo "apt knows no stock cloud kernel $series" >&2; return 1; }
-  root=$(test_cache)/$release
-  if [ ! -d "$root" ]; then
-    local scratch=$root.new.$$
-    mkdir -p "$scratch/debs"
-    version=$(apt-cache show "linux-image-$release-dbg" | sed -n 's/^Version: //p' | head -n 1)
-    (cd "$scratch/debs" && apt-get -q -o APT::Sandbox::User=root download "linux-image-$release" \
-      "linux-image-$release-dbg" "linux-headers-$release" "linux-source-$series=$version") >&2 ||
-      { rm -rf "$scratch"; echo "the packages of $release can't be fetched" >&2; return 1; }
-    for package in "$scratch"/debs/*.deb; do dpkg -x "$package" "$scratch" || return 1; done
-    rm -rf "$scratch/debs"
-    tar -C "$scratch" -xf "$scratch/usr/src/linux-source-$series.tar.xz" || return 1
-    mv "$scratch" "$root"
-  fi
-  echo "$root"
+  kernel=$packages/boot/vmlinuz-$release
+  modules=$packages/lib/modules/$release
 }
 
 # use_kernel NAME: sets series (which patches fit), build_options (for kpatch-build), and for a stock kernel what
 # own_kernel sets for an own one: release, kernel (to boot), modules.
 # shellcheck disable=SC2034 # its results are for the scripts that source this
 use_kernel() {
-  local root vmlinux here
+  local here
   here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
   case $1 in
     own-*)
       series=6.12
-      root=$(stock_root $series) || return 1
+      stock_kernel $series || return 1
       config=$(test_cache)/$1-$(cat "$here/own.fragment" "$here/$1.fragment" | sha256sum | cut -c1-16).config
-      [ -e "$config" ] || "$here/own-config" "${1#own-}" "$root/linux-source-$series" "$config" || return 1
-      build_options=(-s "$root/linux-source-$series" -c "$config")
+      [ -e "$config" ] || "$here/own-config" "${1#own-}" "$source" "$config" || return 1
+      build_options=(-s "$source" -c "$config")
       release='' kernel='' modules=''
       ;;
     *)
       series=$1
-      root=$(stock_root "$series") || return 1
-      vmlinux=$(echo "$root"/usr/lib/debug/boot/vmlinux-*)
-      release=${vmlinux##*/vmlinux-}
-      kernel=$root/boot/vmlinuz-$release
-      modules=$root/lib/modules/$release
-      build_options=(-a "$release" -s "$root/linux-source-$series" -c "$root/boot/config-$release" -v "$vmlinux"
-        --symvers "$root/usr/src/linux-headers-$release/Module.symvers" -m "$modules")
+      stock_kernel "$series" || return 1
       ;;
   esac
 }
 
+settings() { grep '^CONFIG' "$1" | grep -v '^CONFIG_CC_VERSION_TEXT=' | sort; }
+
 # own_kernel: after a build for an own kernel, finds its base in the cache: the kernel to boot and its modules.
 own_kernel() {
-  local image base
+  local image base identity
   [ -z "$kernel" ] || return 0
+  # The same config may have been built from another copy of the source; that is another kernel.
+  identity=$(sed -nE 's/^(source package|version): //p' "${source%/tree}/key.txt" 2>/dev/null | paste -sd ' ')
   while read -r image; do
-    base=${image%/arch/x86/boot/bzImage}
-    [ -e "$base/include/config/kernel.release" ] || continue
-    # The driver may add to a config, never change a line of it.
-    if [ -z "$(comm -23 <(grep '^CONFIG' "$config" | sort) <(grep '^CONFIG' "$base/.config" | sort))" ]; then
-      kernel=$image modules=$base release=$(cat "$base/include/config/kernel.release")
+    base=${image%/kbuild/arch/x86/boot/bzImage}
+    [ -e "$base/complete" ] || continue
+    [ -z "$identity" ] || grep -qxF "source: $identity" "$base/key.txt" || continue
+    # The driver may add to a config, never change a line of it, but for the name that the compiler was called by.
+    if [ -z "$(comm -23 <(settings "$config") <(settings "$base/kbuild/.config"))" ]; then
+      kernel=$image modules=$base/kbuild release=$(cat "$base/kbuild/include/config/kernel.release")
     fi
-  done < <(find "${XDG_CACHE_HOME:-$HOME/.cache}/kpatch" -path '*/arch/x86/boot/bzImage' 2>/dev/null)
+  done < <(find "${KPATCH_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kpatch}/base" -path '*/kbuild/arch/x86/boot/bzImage' 2>/dev/null)
   [ -n "$kernel" ] || { echo "no built kernel of $config is in the cache" >&2; return 1; }
 }
 

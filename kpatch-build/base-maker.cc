@@ -77,7 +77,7 @@ fs::path first_of(std::initializer_list<fs::path> places) {
   return {};
 }
 
-// What the options give, and what lies beside a given vmlinux.
+// What the options give, and what lies beside a given vmlinux. The source is the user's, not a copy yet.
 KernelFiles given_files(const BaseOptions& options, const std::string& release, Cache& cache, Runner& runner,
                         Console& console) {
   KernelFiles files;
@@ -100,9 +100,7 @@ KernelFiles given_files(const BaseOptions& options, const std::string& release, 
       !fs::exists(files.modules / "scripts", ignored))
     files.modules /= "kernel";
   if (!options.source.empty()) {
-    SourceTree tree = private_copy(options.source, cache, runner, console);
-    files.source = tree.path;
-    files.source_identity = tree.identity;
+    files.source = options.source;
   } else if (!options.source_package.empty()) {
     KernelFiles unpacked = unpack_source_package(options.source_package, cache, runner, console);
     files.source = unpacked.source;
@@ -247,7 +245,7 @@ Base make_base(const BaseOptions& given, Cache& cache, Runner& runner, Console& 
     uname(&running);
     release = running.release;
   }
-  // Copying a source takes a while: a wrong series is told before that.
+  // Copying a source takes a while: a wrong series is told before packages are fetched, a wrong version before the copy.
   if (auto name = parse_release(release); name && !options.source.empty())
     if (std::string version = kernel_version(options.source); !version.starts_with(name->series + "."))
       throw Error(fmt::format("the source is not the kernel's: source is {}, the kernel is {}", version, release));
@@ -255,6 +253,13 @@ Base make_base(const BaseOptions& given, Cache& cache, Runner& runner, Console& 
   bool complete = !files.vmlinux.empty() && !files.config.empty() && !files.symvers.empty() && !files.modules.empty() &&
                   !files.source.empty();
   if (!complete) files = find_release(release, files, cache, runner, console);
+  if (!options.source.empty()) {
+    const ParentObject vmlinux = ParentObject::open(vmlinux_index(files.vmlinux, cache, console));
+    check_vmlinux(vmlinux, files.vmlinux, kernel_version(options.source));
+    SourceTree tree = private_copy(options.source, cache, runner, console);
+    files.source = tree.path;
+    files.source_identity = tree.identity;
+  }
   return make_stock_base(options, files, cache, runner, console);
 }
 

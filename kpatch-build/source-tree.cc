@@ -14,6 +14,9 @@
 // the manifest of the last copy. Different numbers may still be the same source (a build in place touches much, a
 // checkout of another branch and back changes all times), so a copy is known by the digest of what it holds, not by the
 // manifest: the base of an own kernel, minutes of compiling, hangs on it.
+//
+// A tree of the cache itself (`-s` with the unpacked source of a package) is what a copy would be: clean, complete, and
+// written to by nobody. It is taken where it lies.
 #include "kpatch-build/source-tree.h"
 
 #include <fcntl.h>
@@ -188,6 +191,18 @@ std::string content_digest(const fs::path& tree) {
   return digest_of(text);
 }
 
+// The tree itself when it is one of the cache's, with the identity that its maker gave it.
+std::optional<SourceTree> cached_tree(const fs::path& tree, const Cache& cache) {
+  for (const Cache::Entry& entry : cache.entries("source")) {
+    std::error_code error;
+    if (fs::canonical(entry.directory / "tree", error) != tree || error) continue;
+    if (auto copy = CacheKey::field(entry.key, "source tree")) return SourceTree{tree, *copy};
+    auto package = CacheKey::field(entry.key, "source package"), version = CacheKey::field(entry.key, "version");
+    return SourceTree{tree, package && version ? fmt::format("{} {}", *package, *version) : entry.key};
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::vector<SourceFile> list_source(const fs::path& tree, Runner& runner) {
@@ -269,6 +284,7 @@ SourceTree private_copy(const fs::path& tree, Cache& cache, Runner& runner, Cons
   std::error_code error;
   fs::path user_tree = fs::canonical(tree, error);
   if (error) throw Error(fmt::format("can't read the source {}: {}", tree.string(), error.message()));
+  if (auto ours = cached_tree(user_tree, cache)) return *ours;
   auto locate = [&](const std::string& identity) { return CacheKey().add("source tree", identity); };
   fs::path memo = cache.root() / "digests" / ("tree-" + digest_of(user_tree.string()));
 

@@ -38,6 +38,7 @@ struct SourceTree {
 };
 
 // The copy of the user's tree in the cache; made when the tree changed since the last run (one stat pass otherwise).
+// A tree that lies in the cache is its own copy. Throws Error when the tree can't be read or is no kernel source.
 SourceTree private_copy(const std::filesystem::path& tree, Cache& cache, Runner& runner, Console& console);
 
 // "6.12.117" (and EXTRAVERSION, "6.13.0-rc2") from the top Makefile. Throws Error when it is no kernel's.

@@ -93,6 +93,24 @@ TEST_F(SourceTreeTest, TheCopyIsMadeOnceAndFollowsChanges) {
   EXPECT_EQ(copy().path, first.path);
 }
 
+TEST_F(SourceTreeTest, ATreeOfTheCacheIsNotCopied) {
+  const SourceTree first = copy();
+  const SourceTree again = private_copy(first.path, cache_, runner_, console_);
+  EXPECT_EQ(again.path, first.path);
+  EXPECT_EQ(again.identity, first.identity);
+
+  CacheKey key;
+  key.add("source package", "linux-source-6.1").add("version", "6.1.192-2");
+  const fs::path entry = cache_.entry("source", key, "a source", [&](const fs::path& directory) {
+    fs::copy(tree(), directory / "tree", fs::copy_options::recursive);
+  });
+  fs::create_directory_symlink(entry, folder_.path() / "link");
+  const SourceTree package = private_copy(folder_.path() / "link/tree", cache_, runner_, console_);
+  EXPECT_EQ(package.path, fs::canonical(entry / "tree"));
+  EXPECT_EQ(package.identity, "linux-source-6.1 6.1.192-2");
+  EXPECT_EQ(cache_.entries("source").size(), 2U);
+}
+
 TEST_F(SourceTreeTest, ModesAndLinksCount) {
   SourceTree first = copy();
   fs::permissions(tree() / "kernel/fork.c", fs::perms::owner_exec, fs::perm_options::add);

@@ -1,0 +1,36 @@
+# The files of stock kernels, as kpatch-build keeps them in its cache. Nobody fetches them a second time for the tests.
+
+# newest_release SERIES: the newest stock cloud kernel that apt knows.
+newest_release() {
+  apt-cache --names-only search "^linux-image-${1//./\\.}\..*-cloud-amd64-dbg\$" 2>/dev/null |
+    sed -E 's/^linux-image-(.*)-dbg .*/\1/' | sort -V | tail -n 1
+}
+
+# find_stock CACHE RELEASE: sets packages and source from the complete entries of the cache.
+# shellcheck disable=SC2034  # the tests use them
+find_stock() {
+  local entry version
+  packages='' source=''
+  for entry in "$1"/packages/*/; do
+    [ ! -e "$entry/complete" ] || [ ! -e "$entry/boot/vmlinuz-$2" ] || packages=${entry%/}
+  done
+  [ -n "$packages" ] || return 1
+  version=$(grep '^version' "$packages/key.txt")
+  for entry in "$1"/source/*/; do
+    [ -e "$entry/complete" ] && grep -q '^source package' "$entry/key.txt" && grep -qxF "$version" "$entry/key.txt" &&
+      source=${entry}tree
+  done
+  [ -n "$source" ]
+}
+
+# fetch_stock PROGRAM CACHE RELEASE: find_stock, after a run of kpatch-build where the files aren't there yet. Prints
+# its error and fails when they can't be had.
+fetch_stock() {
+  local scratch
+  find_stock "$2" "$3" && return
+  scratch=$(mktemp -d)
+  KPATCH_CACHE=$2 "$1" -a "$3" -o "$scratch" "$(dirname "${BASH_SOURCE[0]}")/patches/patch1.patch" \
+    >"$scratch/log" 2>&1 || true
+  find_stock "$2" "$3" || { echo "the packages of $3 can't be fetched: $(grep -m 1 'error: ' "$scratch/log")"; return 1; }
+  rm -rf "$scratch"
+}
