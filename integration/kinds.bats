@@ -48,6 +48,7 @@ every_kernel_ok() {
 @test "isra" { every_kernel_ok isra; }
 @test "jump label" { every_kernel_ok jump-label; }
 @test "module later" { every_kernel_ok module-later; }
+@test "module reload" { every_kernel_ok module-reload; }
 @test "new file" { every_kernel_ok new-file; }
 @test "new function" { every_kernel_ok new-function; }
 @test "new percpu" { every_kernel_ok new-percpu; }

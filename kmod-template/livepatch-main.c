@@ -29,6 +29,7 @@
  *
  * kpatch-info.h, included below; it may be empty:
  *	#define KPATCH_REPLACE 0		// with -R; the default is 1
+ *	#define KPATCH_CLEAR_RELOCATIONS 1	// kpatch-clear.h is needed
  *	KPATCH_INFO(kpatch_version, "0.1.0")	// a modinfo field and its text
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -57,6 +58,13 @@ static struct klp_patch patch = {
 	.mod = THIS_MODULE,
 	.replace = KPATCH_REPLACE,
 };
+
+#ifdef KPATCH_CLEAR_RELOCATIONS
+#include "kpatch-clear.h"
+#else
+static int clear_with_callbacks(size_t entries) { return 0; }
+static void free_callbacks(void) { }
+#endif
 
 /* The core names vmlinux NULL. */
 static const char *core_name(const char *object_name)
@@ -176,6 +184,7 @@ static void free_objects(void)
 		kfree(obj->funcs);
 	kfree(patch.objs);
 	patch.objs = NULL;
+	free_callbacks();
 }
 
 static int __init livepatch_init(void)
@@ -201,6 +210,8 @@ static int __init livepatch_init(void)
 		return -ENOMEM;
 
 	err = add_objects();
+	if (!err)
+		err = clear_with_callbacks(entries);
 	if (!err)
 		err = klp_enable_patch(&patch);
 	if (err)

@@ -13,11 +13,14 @@
 //    into klp relocations. What is undefined and no placeholder is found by the audit.
 //  - objtool runs once, over the linked object. Kernels that run it per object otherwise (no IBT, no LTO) are told
 //    so with delay-objtool=y.
+//  - whether the kernel takes back the relocations of a module that goes. Where it doesn't, the template does it
+//    (kpatch-clear.h), with a function that such kernels have since 5.17.
 //  - objtool's exit status says nothing before 6.15, its messages do (objtool-messages.cc).
 //
 // The parts lie in a folder of their own, so that no module name can clash with a part's.
 #include "kpatch-build/build-module.h"
 
+#include <elf.h>
 #include <fmt/core.h>
 
 #include <fstream>
@@ -28,6 +31,7 @@
 #include "kpatch-build/data.h"
 #include "kpatch-build/kbuild-commands.h"
 #include "kpatch-build/objtool-messages.h"
+#include "lookup/parent-object.h"
 #include "support/error.h"
 
 namespace kpatch {
@@ -87,7 +91,13 @@ void make_base_view(const Base& base, const fs::path& view) {
   write_file(view / "Module.symvers", vmlinux_exports(base.symvers));
 }
 
-void write_sources(const ModuleInput& input, const fs::path& directory) {
+bool must_clear_relocations(const Base& base) {
+  const ParentObject vmlinux = ParentObject::open(base.vmlinux_index);
+  return vmlinux.machine() == EM_X86_64 && vmlinux.named("clear_relocate_add").empty() &&
+         !vmlinux.named("text_poke_copy").empty();
+}
+
+void write_sources(const ModuleInput& input, const Base& base, const fs::path& directory) {
   const fs::path parts = directory / "parts";
   fs::create_directories(parts);
   const fs::path kmod_template = data_file("kmod-template");
@@ -96,6 +106,7 @@ void write_sources(const ModuleInput& input, const fs::path& directory) {
     if (extension == ".c" || extension == ".h") fs::copy_file(entry.path(), parts / entry.path().filename());
   }
   std::string info = fmt::format("#define KPATCH_REPLACE {}\n", input.replace ? 1 : 0);
+  if (must_clear_relocations(base)) info += "#define KPATCH_CLEAR_RELOCATIONS 1\n";
   for (const auto& [tag, value] : input.info) info += fmt::format("KPATCH_INFO({}, {})\n", tag, c_literal(value));
   write_file(parts / "kpatch-info.h", info);
 
@@ -144,7 +155,7 @@ BuiltModule build_module(const ModuleInput& input, const Base& base, const fs::p
   const fs::path view = directory / "base";
   const fs::path sources = directory / "module";
   make_base_view(base, view);
-  write_sources(input, sources);
+  write_sources(input, base, sources);
 
   Base in_view = base;
   in_view.kbuild = view;
