@@ -245,7 +245,7 @@ Base make_base(const BaseOptions& given, Cache& cache, Runner& runner, Console& 
     uname(&running);
     release = running.release;
   }
-  // Copying a source takes a while: a wrong series is told before packages are fetched, a wrong version before the copy.
+  // A wrong series is told before packages are fetched, a wrong version before the source is copied: both take a while.
   if (auto name = parse_release(release); name && !options.source.empty())
     if (std::string version = kernel_version(options.source); !version.starts_with(name->series + "."))
       throw Error(fmt::format("the source is not the kernel's: source is {}, the kernel is {}", version, release));

@@ -24,6 +24,7 @@
 #include <functional>
 #include <map>
 #include <set>
+#include <thread>
 
 #include "support/error.h"
 
@@ -268,11 +269,16 @@ std::optional<KernelFiles> fetched(const std::string& release, Cache& cache, Arc
 
 void unpack(const fs::path& directory, Runner& runner, Console& console, const std::string& what) {
   Console::Stage stage(console, "unpacking " + what);
-  for (auto& item : fs::directory_iterator(directory)) {
-    if (item.path().extension() != ".deb") continue;
-    CommandResult result = runner.run({{"dpkg-deb", "-x", item.path().string(), directory.string()}, {}, {}});
-    if (!result.ok()) runner.fail("can't unpack " + item.path().filename().string(), result);
-    fs::remove(item.path());
+  std::vector<fs::path> packages;
+  for (auto& item : fs::directory_iterator(directory))
+    if (item.path().extension() == ".deb") packages.push_back(item.path());
+  std::ranges::sort(packages);
+  std::vector<Command> commands;
+  for (auto& package : packages) commands.push_back({{"dpkg-deb", "-x", package.string(), directory.string()}, {}, {}});
+  auto results = runner.run_all(commands, std::max(std::thread::hardware_concurrency(), 1U));
+  for (size_t i = 0; i < packages.size(); i++) {
+    if (!results[i].ok()) runner.fail("can't unpack " + packages[i].filename().string(), results[i]);
+    fs::remove(packages[i]);
   }
 }
 
@@ -332,7 +338,9 @@ void add_source(KernelFiles& files, Cache& cache, Archive& archive, Runner& runn
       fs::path archive_file = directory / "usr/src" / (package + ".tar.xz");
       fs::create_directory(directory / "tree");
       CommandResult result = runner.run(
-          {{"tar", "-xf", archive_file.string(), "--strip-components=1", "-C", (directory / "tree").string()}, {}, {}});
+          {{"tar", "-xf", archive_file.string(), "--strip-components=1", "-C", (directory / "tree").string()},
+           {},
+           {{"XZ_OPT", "-T0"}}});  // on all processors
       if (!result.ok()) runner.fail("can't unpack " + archive_file.filename().string(), result);
       fs::remove_all(directory / "usr");
     }) / "tree";
