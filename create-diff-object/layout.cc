@@ -74,8 +74,10 @@ void Layout::add_table(const Object& object, SectionId id, const StructSizes& si
   const std::optional<uint64_t> seen = stride(section);
   const uint32_t most = facts != nullptr ? facts->max_references : 0;
   if (size && *size != 0 && !is_entry_size(section, *size, most) && seen) {
-    // The struct of another kernel: believe the table, where it has more than one entry to show.
-    const bool evident = *seen != section.size || section.size % *size != 0;
+    // The struct of another kernel: believe the table, where it has entries to show. One alone says so only by holding
+    // no more references than the struct has pointers.
+    const bool evident = section.size % *seen == 0 && is_entry_size(section, *seen, most) &&
+                         (*seen != section.size || (most != 0 && section.size % *size != 0));
     if (evident && !name.empty())
       diagnostics.add(Severity::notice, "special-section", section.name,
                       fmt::format("has entries of {} bytes, while {} is said to have {}", *seen, name, *size));
