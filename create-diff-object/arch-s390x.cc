@@ -189,6 +189,7 @@ bool starts_with_ftrace_site(std::span<const std::byte> code) {
 const Arch arch_s390x{
     .machine = EM_S390,
     .name = "s390x",
+    .big_endian = true,
     .absolute_64 = R_390_64,
     .tables = tables,
     .module_symbols = module_symbols,

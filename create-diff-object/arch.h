@@ -41,6 +41,7 @@ struct CodeRange {
 struct Arch {
   uint16_t machine = 0;
   std::string_view name;
+  bool big_endian = false;
   uint32_t absolute_64 = 0;  // the relocation type for a plain 64-bit address
   std::span<const TableFacts> tables;
   std::span<const std::string_view> ftrace_symbols{};  // undefined symbols that a traced function calls at its start

@@ -92,6 +92,8 @@ class ObjectReader {
     if (object_.arch_ == nullptr) fail(fmt::format("unsupported architecture (e_machine {})", header.e_machine));
     object_.flags_ = header.e_flags;
     object_.big_endian_ = header.e_ident[EI_DATA] == ELFDATA2MSB;
+    if (object_.big_endian_ != object_.arch_->big_endian)
+      fail(fmt::format("its byte order is not the one of {}", object_.arch_->name));
   }
 
   void read_sections() {
