@@ -122,8 +122,25 @@ class Comparer {
       status = Status::same;
       return;
     }
+    if (const std::string_view what = other_header(o.section, p.section); o.size == p.size && !what.empty()) {
+      diagnostics_.refuse("moved", p.name,
+                          fmt::format("its section {} has another {}", patched_.section(p.section).name, what));
+      return;
+    }
     status = p.function() ? compare_functions(twin, id) : compare_data(twin, id);
     if (p.function() && status == Status::changed) result_.difference[index(id)] = find_difference(twin, id);
+  }
+
+  // What differs in the headers of two data sections that belong to one symbol: code may rely on it, while the data
+  // stays where it is.
+  std::string_view other_header(SectionId o, SectionId p) const {
+    const Section &a = orig_.section(o), &b = patched_.section(p);
+    const bool data = b.kind == SectionKind::data || b.kind == SectionKind::rodata || b.kind == SectionKind::bss;
+    if (!data || a.owner == no_symbol || b.owner == no_symbol) return {};
+    if (a.type != b.type) return "type";
+    if (a.flags != b.flags) return "set of flags";
+    if (a.entry_size != b.entry_size) return "entry size";
+    return a.alignment < b.alignment ? "alignment" : "";
   }
 
   // A static constant without pointers to code or data has no identity that matters, when only functions read it:
