@@ -19,6 +19,7 @@
 #include <set>
 
 #include "create-diff-object/arch.h"
+#include "create-diff-object/callers.h"
 
 namespace kpatch {
 namespace {
@@ -479,6 +480,10 @@ bool has_ftrace_site(const Object& object, const Layout& layout, SymbolId functi
   return false;
 }
 
-Comparison compare(const Pair& pair, Diagnostics& diagnostics) { return Comparer(pair, diagnostics).run(); }
+Comparison compare(const Pair& pair, Diagnostics& diagnostics) {
+  Comparison comparison = Comparer(pair, diagnostics).run();
+  spread_to_callers(pair, comparison);
+  return comparison;
+}
 
 }  // namespace kpatch

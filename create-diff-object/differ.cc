@@ -83,7 +83,8 @@ void describe(const Pair& pair, const Comparison& comparison, const Selection& s
     const bool named = chunk.symbol != no_symbol;
     const std::string_view name =
         named ? pair.patched.symbol(chunk.symbol).name : pair.patched.section(chunk.section).name;
-    if (named && pair.patched.symbol(chunk.symbol).function() && !is_cold_part(name)) {
+    if (named && pair.patched.symbol(chunk.symbol).function() && !is_cold_part(name) &&
+        !comparison.through_callers.contains(chunk.symbol)) {
       for (FunctionReport& function : result.added)
         if (function.name == name) function.reason = chunk.reason;
       continue;

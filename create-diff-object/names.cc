@@ -254,7 +254,7 @@ std::string symbol_stem(std::string_view name) {
   auto without_unique_digits = [&](std::string_view text) {
     std::string out{text};
     if (text.find(unique) != std::string_view::npos || text.starts_with("__initcall__kmod_") ||
-        text.starts_with("__addressable_"))
+        text.starts_with("__addressable_") || text.starts_with("__BTF_ID__"))
       while (!out.empty() && std::isdigit(static_cast<unsigned char>(out.back()))) out.pop_back();
     return out;
   };

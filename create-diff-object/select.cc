@@ -119,6 +119,11 @@ class Selector {
     const SymbolId twin = pair_.twins.orig(id);
     const SymbolId parent = comparison_.parents[index(id)];
     const bool traced = has_ftrace_site(orig_, pair_.orig_layout, twin);
+    if (!traced && comparison_.through_callers.contains(id)) {
+      if (!include(id, reason)) return;
+      for (SymbolId part : parts_of(id)) include(part, fmt::format("part of {}", s.name));
+      return;
+    }
     if (!traced && parent != no_symbol) {
       // a part: comes with its parent, which compare() marked as changed
       include(id, reason);

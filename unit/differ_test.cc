@@ -143,14 +143,9 @@ class Differ : public testing::TestWithParam<std::tuple<Toolchain, Case>> {
         << "0x1\t__tracepoint_owned\tdrivers/some-module\tEXPORT_SYMBOL\t\n"
         << "0x1\t__SCT__tp_func_owned\tdrivers/some-module\tEXPORT_SYMBOL\t\n"
         << "0x1\towned_key\tdrivers/some-module\tEXPORT_SYMBOL\t\n";
-    return {directory_ / "orig.o",
-            directory_ / "patched.o",
-            "vmlinux",
-            directory_ / "vmlinux.o",
-            directory_ / "Module.symvers",
-            directory_ / "out.o",
-            true,
-            {{"bug_entry", 12}, {"jump_entry", 16}}};
+    return {
+        directory_ / "orig.o",         directory_ / "patched.o", "vmlinux", directory_ / "vmlinux.o",
+        directory_ / "Module.symvers", directory_ / "out.o",     true,      {{"bug_entry", 12}, {"jump_entry", 16}}};
   }
 
   fs::path directory_;
@@ -284,6 +279,37 @@ const Case cases[] = {
     {"NoTrace",
      "notrace int f(int x) { return x; }",
      "notrace int f(int x) { return x + 1; }",
+     {"refused no-ftrace f", "exit 2"}},
+    // A counter of the compiler and the line, which both move (include/linux/btf_ids.h).
+    {"BtfId",
+     "asm(\".pushsection .BTF_ids,\\\"a\\\"\\n.type __BTF_ID__struct__x__71, %object\\n\" \n"
+     "\".size __BTF_ID__struct__x__71, 4\\n__BTF_ID__struct__x__71: .long 0\\n.popsection\");"
+     "extern int __BTF_ID__struct__x__71; int f(int x) { return __BTF_ID__struct__x__71 + x; }"
+     "int g(int x) { return __BTF_ID__struct__x__71 - x; }",
+     "asm(\".pushsection .BTF_ids,\\\"a\\\"\\n.type __BTF_ID__struct__x__92, %object\\n\" \n"
+     "\".size __BTF_ID__struct__x__92, 4\\n__BTF_ID__struct__x__92: .long 0\\n.popsection\");"
+     "extern int __BTF_ID__struct__x__92; int f(int x) { return __BTF_ID__struct__x__92 + x + 1; }"
+     "int g(int x) { return __BTF_ID__struct__x__92 - x; }",
+     {"changed f", "f -> vmlinux:__BTF_ID__struct__x__71,0", "exit 0"}},
+    {"UntracedAndCalled",
+     "notrace noinline static int f(int x) { return kernel_global + x; } notrace noinline static int g(int x) "
+     "{ return f(x) + 1; } int h(int x) { return g(x) + 1; } int i(int x) { return f(x) + 2; } int j(int x) { return "
+     "x; }",
+     "notrace noinline static int f(int x) { return kernel_global - x; } notrace noinline static int g(int x) "
+     "{ return f(x) + 1; } int h(int x) { return g(x) + 1; } int i(int x) { return f(x) + 2; } int j(int x) { return "
+     "x; }",
+     {"changed h", "changed i", "f -> vmlinux:kernel_global,0", "exit 0"}},
+    {"UntracedAndPointedTo",
+     "notrace noinline static int f(int x) { return kernel_global + x; } int h(int x) { return f(x) + 1; } "
+     "int (*pointer)(int) = f;",
+     "notrace noinline static int f(int x) { return kernel_global - x; } int h(int x) { return f(x) + 1; } "
+     "int (*pointer)(int) = f;",
+     {"refused no-ftrace f", "exit 2"}},
+    {"UntracedAndCalledFromInit",
+     "notrace noinline static int f(int x) { return kernel_global + x; } "
+     "section(\".init.text\") int h(int x) { return f(x) + 1; }",
+     "notrace noinline static int f(int x) { return kernel_global - x; } "
+     "section(\".init.text\") int h(int x) { return f(x) + 1; }",
      {"refused no-ftrace f", "exit 2"}},
     {"SharedSection",
      "section(\".sched.text\") int f(int x) { return x; } int g(int x) { return x; }",
