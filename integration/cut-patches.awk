@@ -101,11 +101,29 @@ function read_words(path,   text) {
   close(path)
 }
 
+# Whether a word stands on both the removed and the added lines of a hunk.
+function on_both_sides(hunk, name,   i, text, minus, plus) {
+  minus = plus = 0
+  for (i = hunk_first[hunk]; i <= hunk_last[hunk]; i++) {
+    text = substr(line[i], 2)
+    if (!match(text, "(^|[^A-Za-z_0-9])" name "([^A-Za-z_0-9]|$)")) continue
+    if (line[i] ~ /^-/) minus = 1
+    if (line[i] ~ /^\+/) plus = 1
+  }
+  return minus && plus
+}
+
 # declare UNIT NAME: member is 1 for what is used behind a dot or an arrow only. A member that only one side of the header
-# knows is what the commit is about; any other one has a name like `flags`, or another type, and says nothing.
+# knows is what the commit is about; any other one has a name like `flags`, or another type, and says nothing. A name of
+# several words (icsk_keepalive_timer) is nobody else's: it may come from another struct of the header, and stand in a
+# macro's arguments.
 function declare(unit, name, member) {
   if (length(name) < 3 || name ~ /^__(must_hold|releases|acquires|counted_by|printf)$/) return
-  if (member) {
+  if (member && name ~ /[a-z]_[a-z]/) {
+    if (on_both_sides(unit_hunks[unit] + 0, name)) return
+    declare(unit, name, 0)
+    name = "." name
+  } else if (member) {
     read_words(old "/" unit_file[unit])
     read_words(new "/" unit_file[unit])
     if (((old "/" unit_file[unit], name) in words) == ((new "/" unit_file[unit], name) in words)) return

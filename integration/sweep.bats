@@ -71,13 +71,21 @@ numbered() { seq -f "/* line %g */" "$1"; }
 @test "a new member counts where it is used as one, a common name doesn't" {
   printf 'struct x {\n\tint id;\n};\n%s\nstruct y {\n\tint flags;\n};\n' "$(numbered 20)" | both include/linux/x.h
   printf '#include <linux/x.h>\nint f(struct x *x) { return x->id; }\n' | both fs/user.c
-  printf '#include <linux/x.h>\nint f(int owner_id) { return owner_id; }\n' | both fs/local.c
+  printf '#include <linux/x.h>\nint f(int owner) { return owner; }\n' | both fs/local.c
   printf '#include <linux/x.h>\nint f(struct z *z) { return z->length; }\n' | both fs/flags.c
-  change include/linux/x.h 's/^\tint id;/&\n\tint owner_id;/; s/int flags/long flags/'
-  change fs/user.c 's/x->id/x->owner_id/'
-  change fs/local.c 's/return owner_id/& + 1/'
+  change include/linux/x.h 's/^\tint id;/&\n\tint owner;/; s/int flags/long flags/'
+  change fs/user.c 's/x->id/x->owner/'
+  change fs/local.c 's/return owner/& + 1/'
   change fs/flags.c 's/z->length/z->flags/'
   cuts fs-user=fs/user.c,include/linux/x.h fs-local=fs/local.c fs-flags=fs/flags.c
+}
+
+@test "a member of several words counts in a macro's arguments too, and when it moves" {
+  printf 'struct x {\n\tint idle_timer;\n};\n%s\nstruct y {\n\tint id;\n};\n' "$(numbered 20)" | both include/linux/x.h
+  printf '#include <linux/x.h>\nint f(int *t) { return from_timer(t, id); }\n' | both fs/user.c
+  change include/linux/x.h '/int idle_timer/d; s/^\tint id;/&\n\tint idle_timer;/'
+  change fs/user.c 's/t, id/t, idle_timer/'
+  cuts fs-user=fs/user.c,include/linux/x.h
 }
 
 @test "a header that is included through another one, and one that is new" {
