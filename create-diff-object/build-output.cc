@@ -166,6 +166,10 @@ class Builder {
       const Symbol& s = patched_.symbol(id);
       if (s.value < chunk.begin || s.value > chunk.end || (s.value == chunk.end && s.value != chunk.begin)) continue;
       if (s.name.empty() || (is_local_label(s.name) && !is_special_static(s.name))) continue;
+      if (s.size > chunk.end - s.value)
+        diagnostics_.refuse("shared-section", s.name,
+                            fmt::format("overlaps with {} in section {}, and can't be taken apart from it",
+                                        where(chunk), patched_.section(chunk.section).name));
       // A patched function becomes local: the kernel's own is the global one. What is new stays global.
       const bool existed = pair_.twins.orig(id) != no_symbol;
       const unsigned binding = !s.global() || existed             ? STB_LOCAL
@@ -500,7 +504,7 @@ class Builder {
       unsigned sympos = reference->sympos;
       if (reference->kind == Reference::Kind::plain && known != nullptr)
         sympos = parent_.sympos(static_cast<uint32_t>(known - parent_.symbols().data()));
-      append_pointer(table, symbols_.at(index(id)), 0);
+      append_pointer(table, copied_function(id), 0);
       append_string(table, std::string{final_name(id)});
       append_string(table, resolver_.parent_name());
       out_.append_u64(out_.sections[table], sympos);
@@ -513,8 +517,15 @@ class Builder {
         out_.add_section({.name = name, .type = SHT_PROGBITS, .flags = SHF_ALLOC | SHF_WRITE, .alignment = 8});
     const Relocation& r = patched_.relocations(callback.section, callback.offset, callback.offset + 8).front();
     const Target target = patched_.target(r);
-    append_pointer(table, symbols_.at(index(target.symbol)), 0);
+    append_pointer(table, copied_function(target.symbol), 0);
     append_string(table, resolver_.parent_name());
+  }
+
+  // Its symbol in the output. A symbol without bytes, at the end of the section that it names, has none.
+  uint32_t copied_function(SymbolId id) {
+    if (const auto found = symbols_.find(index(id)); found != symbols_.end()) return found->second;
+    diagnostics_.refuse("shared-section", patched_.symbol(id).name, "has no code of its own");
+    return null_symbol;
   }
 
   void add_side_table() {

@@ -15,6 +15,7 @@
 #include "create-diff-object/build-output.h"
 #include "create-diff-object/compare.h"
 #include "create-diff-object/correlate.h"
+#include "create-diff-object/groups.h"
 #include "create-diff-object/layout.h"
 #include "create-diff-object/object.h"
 #include "create-diff-object/output-object.h"
@@ -120,6 +121,7 @@ DifferResult run_differ(const DifferInput& input) {
   const Pair pair{orig, patched, orig_layout, patched_layout, twins};
   const Comparison comparison = compare(pair, diagnostics);
   const Selection selection = select(pair, comparison, diagnostics);
+  check_groups(pair, selection, diagnostics);
   describe(pair, comparison, selection, result);
   if (input.explain) add_differences(pair, comparison, selection, result);
 

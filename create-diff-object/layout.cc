@@ -39,8 +39,11 @@ bool is_entry_size(const Section& section, uint64_t size, uint32_t most = 0) {
 std::optional<uint64_t> stride(const Section& section) {
   const std::vector<Relocation>& list = section.relocations;
   if (list.empty() || list.front().offset != 0) return std::nullopt;
-  for (const Relocation& r : list)
-    if (r.offset != 0 && is_entry_size(section, r.offset)) return r.offset;
+  for (size_t i = 1; i < list.size(); ++i) {
+    // The first entry has the references before this one; few of these numbers divide that of all.
+    const bool begins = list[i].offset != list[i - 1].offset && list.size() % i == 0;
+    if (begins && is_entry_size(section, list[i].offset)) return list[i].offset;
+  }
   return section.size;
 }
 

@@ -51,6 +51,11 @@ SymbolType symbol_type(unsigned type) {
   }
 }
 
+// Labels stand for section and offset. `.LC5` and `.Lubsan_data7` do so too, unless they are objects with a size.
+bool is_folded(const Symbol& s) {
+  return is_local_label(s.name) && (!is_special_static(s.name) || s.type == SymbolType::none);
+}
+
 struct Mapping {
   void* address = MAP_FAILED;
   size_t size = 0;
@@ -123,6 +128,7 @@ class ObjectReader {
     if ((section.alignment & (section.alignment - 1)) != 0)
       fail(fmt::format("section {}: alignment {} is no power of two", section.name, section.alignment));
     section.size = header.sh_size;
+    if (section.size > max_size) fail(fmt::format("section {} has {} bytes", section.name, section.size));
     section.link = header.sh_link;
     section.info = header.sh_info;
     section.kind = classify_section({section.name, section.type, section.flags, section.entry_size},
@@ -132,6 +138,8 @@ class ObjectReader {
       symtab_ = i;
     }
     if (section.type == SHT_SYMTAB_SHNDX) xindex_ = i;
+    if ((section.flags & SHF_COMPRESSED) != 0 && section.kind != SectionKind::debug)
+      fail(fmt::format("section {} is compressed", section.name));
     if (section.type == SHT_NOBITS || section.type == SHT_NULL || section.size == 0) return;
     if (section.kind == SectionKind::debug && (section.flags & SHF_ALLOC) == 0) return;  // never looked at
     Elf_Data* data = elf_rawdata(scn, nullptr);
@@ -145,6 +153,8 @@ class ObjectReader {
     Elf_Data* data = elf_getdata(elf_getscn(elf_, symtab_), nullptr);
     Elf_Data* xindex = xindex_ == 0 ? nullptr : elf_getdata(elf_getscn(elf_, xindex_), nullptr);
     const GElf_Shdr& header = headers_[symtab_];
+    if (xindex_ != 0 && (xindex == nullptr || headers_[xindex_].sh_link != symtab_))
+      fail(fmt::format("section {} is unreadable", object_.sections_[xindex_].name));
     if (data == nullptr || header.sh_entsize == 0) fail("unreadable symbol table");
     const size_t count = header.sh_size / header.sh_entsize;
     if (count == 0) fail("empty symbol table");
@@ -154,11 +164,22 @@ class ObjectReader {
       Elf32_Word extended = 0;
       if (gelf_getsymshndx(data, xindex, static_cast<int>(i), &raw, &extended) == nullptr)
         fail(fmt::format("symbol {} is unreadable", i));
+      if (raw.st_shndx == SHN_XINDEX && xindex == nullptr) fail("has no table of section numbers (SHT_SYMTAB_SHNDX)");
       add_symbol(i, raw, raw.st_shndx == SHN_XINDEX ? extended : raw.st_shndx, raw.st_shndx == SHN_XINDEX);
     }
-    for (Section& section : object_.sections_)
-      std::stable_sort(section.symbols.begin(), section.symbols.end(),
-                       [&](SymbolId a, SymbolId b) { return object_.symbol(a).value < object_.symbol(b).value; });
+    for (Section& section : object_.sections_) order_symbols(section);
+  }
+
+  void order_symbols(Section& section) const {
+    std::vector<SymbolId>& symbols = section.symbols;
+    std::stable_sort(symbols.begin(), symbols.end(),
+                     [&](SymbolId a, SymbolId b) { return object_.symbol(a).value < object_.symbol(b).value; });
+    uint32_t last = 0;
+    for (uint32_t i = 0; i < symbols.size(); ++i) {
+      const Symbol& symbol = object_.symbol(symbols[i]);
+      if (symbol.size != 0 && !is_folded(symbol)) last = i + 1;
+      section.sized.push_back(last);
+    }
   }
 
   void add_symbol(size_t i, const GElf_Sym& raw, uint32_t section, bool extended) {
@@ -189,12 +210,15 @@ class ObjectReader {
     if (section == 0) return;
     Section& home = object_.sections_[section];
     if (symbol.type == SymbolType::section) {
+      if (symbol.value != 0) fail(fmt::format("the section symbol of {} has a value", home.name));
       symbol.name = home.name;
       if (home.section_symbol == no_symbol) home.section_symbol = SymbolId{static_cast<uint32_t>(i)};
       return;
     }
-    if (symbol.value > home.size || symbol.size > home.size - symbol.value)
-      if (home.kind != SectionKind::debug) fail(fmt::format("symbol {} lies outside its section {}", name, home.name));
+    // Of debug information, which may be compressed, only the rough size is known.
+    const uint64_t size = home.kind == SectionKind::debug ? max_size : home.size;
+    if (symbol.value > size || symbol.size > size - symbol.value)
+      fail(fmt::format("symbol {} lies outside its section {}", name, home.name));
     home.symbols.push_back(SymbolId{static_cast<uint32_t>(i)});
   }
 
@@ -244,6 +268,8 @@ class ObjectReader {
         fail(fmt::format("relocation {} of {}: symbol {} does not exist", r, section.name, symbol));
       if (raw.r_offset >= section.size)
         fail(fmt::format("relocation {} of {} lies outside the section", r, section.name));
+      if (raw.r_addend > static_cast<int64_t>(max_addend) || raw.r_addend < -static_cast<int64_t>(max_addend))
+        fail(fmt::format("relocation {} of {} has addend {}", r, section.name, raw.r_addend));
       section.relocations.push_back({.offset = raw.r_offset,
                                      .type = static_cast<uint32_t>(GELF_R_TYPE(raw.r_info)),
                                      .symbol = SymbolId{static_cast<uint32_t>(symbol)},
@@ -278,6 +304,10 @@ class ObjectReader {
       }
     }
   }
+
+  // No object comes near; sums of an addend and some sizes fit into 64 bits.
+  static constexpr uint64_t max_size = uint64_t{1} << 60;
+  static constexpr uint64_t max_addend = uint64_t{1} << 62;
 
   Elf* elf_;
   Object object_;
@@ -332,31 +362,30 @@ Object Object::empty(const Object& like) {
   return object;
 }
 
-// Labels stand for section and offset. `.LC5` and `.Lubsan_data7` do so too, unless they are objects with a size.
-static bool is_folded(const Symbol& s) {
-  return is_local_label(s.name) && (!is_special_static(s.name) || s.type == SymbolType::none);
-}
-
 SymbolId Object::symbol_at(SectionId id, uint64_t offset) const {
   const std::vector<SymbolId>& symbols = section(id).symbols;
-  // The last symbol that starts at or before the offset, and any before it that still reaches there. Aliases start
-  // at one place: a function or object is preferred to a label, the first in the file to later ones.
-  auto after = std::upper_bound(symbols.begin(), symbols.end(), offset,
-                                [&](uint64_t at, SymbolId s) { return at < symbol(s).value; });
-  SymbolId best = no_symbol;
+  // The last symbol that starts at or before the offset and reaches it. Aliases start at one place: a function or
+  // object is preferred to a label, the first in the file to later ones.
+  const auto after = std::upper_bound(symbols.begin(), symbols.end(), offset,
+                                      [&](uint64_t at, SymbolId s) { return at < symbol(s).value; });
   auto rank = [&](const Symbol& s) { return s.function() || s.type == SymbolType::object ? 2 : 1; };
-  while (after != symbols.begin()) {
-    const Symbol& candidate = symbol(*--after);
-    if (best != no_symbol && candidate.value != symbol(best).value) break;
-    if (is_folded(candidate)) continue;
-    const bool covers = offset < candidate.value + candidate.size || offset == candidate.value;
-    if (!covers) {
-      if (best == no_symbol && candidate.size != 0) break;
-      continue;
+  // Those that start where the one before `end` does, if they reach the offset.
+  auto best_before = [&](size_t end) {
+    SymbolId best = no_symbol;
+    for (size_t i = end; i-- > 0 && symbol(symbols[i]).value == symbol(symbols[end - 1]).value;) {
+      const Symbol& candidate = symbol(symbols[i]);
+      if (is_folded(candidate) || (offset != candidate.value && offset - candidate.value >= candidate.size)) continue;
+      if (best == no_symbol || rank(candidate) >= rank(symbol(best))) best = symbols[i];
     }
-    if (best == no_symbol || rank(candidate) >= rank(symbol(best))) best = *after;
-  }
-  return best;
+    return best;
+  };
+  const auto count = static_cast<size_t>(after - symbols.begin());
+  if (count == 0) return no_symbol;
+  if (symbol(symbols[count - 1]).value == offset)
+    if (const SymbolId best = best_before(count); best != no_symbol) return best;
+  // Labels without a size cover nothing behind their start.
+  const size_t sized = section(id).sized[count - 1];
+  return sized == 0 ? no_symbol : best_before(sized);
 }
 
 Target Object::target(const Relocation& r) const {

@@ -52,6 +52,8 @@ struct Section {
   SymbolId section_symbol = no_symbol;
   SymbolId owner = no_symbol;     // the symbol that the whole section belongs to, see find_owner()
   std::vector<SymbolId> symbols;  // named symbols defined in it, by value; no section symbol
+  std::vector<uint32_t>
+      sized;  // for each of them: how many come up to the last that can cover a place behind its start
 };
 
 struct Symbol {

@@ -90,7 +90,8 @@ std::string json_report(const DifferInput& input, const DifferResult& result) {
                        {"callbacks", result.callbacks},
                        {"references", references},
                        {"findings", findings}};
-  return report.dump(2) + "\n";
+  // A name that is no UTF-8 is shown as far as it goes.
+  return report.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace kpatch

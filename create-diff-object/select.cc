@@ -229,7 +229,9 @@ class Selector {
       const auto begin = static_cast<uint64_t>(target.offset);
       // A label of its own may be used with any index: keep all behind it.
       const bool labelled = patched_.symbol(r.symbol).type != SymbolType::section;
-      add(Chunk{target.section, begin, labelled ? home.size : begin + target.string.size() + 1, no_symbol, reason});
+      // The last string of a section may lack its NUL.
+      const uint64_t end = labelled ? home.size : std::min(begin + target.string.size() + 1, home.size);
+      add(Chunk{target.section, begin, end, no_symbol, reason});
       return;
     }
     if (target.symbol == no_symbol) {
@@ -317,7 +319,8 @@ class Selector {
       case SectionKind::constants:
         if (home.entry_size != 0 && offset < home.size) {
           const uint64_t begin = offset - offset % home.entry_size;
-          add(Chunk{target.section, begin, begin + home.entry_size, no_symbol, reason});
+          const uint64_t end = begin + std::min(home.entry_size, home.size - begin);
+          add(Chunk{target.section, begin, end, no_symbol, reason});
         }
         return;
       case SectionKind::pieces:

@@ -2,6 +2,12 @@
 //
 // Order of the file: the sections, a relocation section behind each that needs one, then symbol and string tables.
 // Locals stand before globals (ELF gABI: sh_info of the symbol table is the first global).
+//
+// Section numbers are 16 bits wide in symbols and in the ELF header, and 256 of them mean something else (SHN_ABS …).
+// A file whose functions have a section each may need more, and then writes them elsewhere (ELF gABI, SHN_XINDEX):
+//
+//   e_shnum 0, e_shstrndx 0xffff     →  sh_size and sh_link of section 0
+//   st_shndx 0xffff                  →  the symbol's entry of .symtab_shndx, a table as long as the symbol table
 
 #include <elf.h>
 #include <fcntl.h>
@@ -110,7 +116,7 @@ class Writer {
       next += section.relocations.empty() ? 1 : 2;
     }
     symtab_ = next;
-    if (next + 3 >= SHN_LORESERVE) throw Error(fmt::format("{}: too many sections", path_.string()));
+    extended_ = next + 3 >= SHN_LORESERVE;  // .symtab, .strtab and .shstrtab follow
     for (const OutputSection& section : object_.sections) {
       add(section);
       if (!section.relocations.empty()) add_relocations(section);
@@ -174,18 +180,21 @@ class Writer {
 
   void add_tables() {
     symbols_.push_back({});
+    far_sections_.push_back(0);
     for (uint32_t i : order_) {
       const OutputSymbol& s = object_.symbols[i];
+      const uint32_t section = s.section == undefined_section ? uint32_t{SHN_UNDEF} : numbers_[s.section];
+      const bool file = GELF_ST_TYPE(s.info) == STT_FILE;
+      const bool far = !file && section >= SHN_LORESERVE;
       Elf64_Sym raw{};
       raw.st_name = symbol_names_.add(s.name);
       raw.st_info = s.info;
       raw.st_other = s.other;
       raw.st_value = s.value;
       raw.st_size = s.size;
-      raw.st_shndx = GELF_ST_TYPE(s.info) == STT_FILE ? static_cast<uint16_t>(SHN_ABS)
-                     : s.section == undefined_section ? static_cast<uint16_t>(SHN_UNDEF)
-                                                      : static_cast<uint16_t>(numbers_[s.section]);
+      raw.st_shndx = static_cast<uint16_t>(file ? SHN_ABS : far ? SHN_XINDEX : section);
       symbols_.push_back(raw);
+      far_sections_.push_back(far ? section : 0);
     }
     Elf_Scn* scn = elf_newscn(elf_);
     check(scn != nullptr);
@@ -200,11 +209,38 @@ class Writer {
     check(gelf_update_shdr(scn, &shdr) != 0);
     data(scn, ELF_T_SYM, symbols_.data(), symbols_.size() * sizeof(Elf64_Sym), 8);
     add_strings(".strtab", symbol_names_);
+    if (extended_) add_far_sections();
     add_strings(".shstrtab", section_names_);
+    set_names_section(symtab_ + (extended_ ? 3 : 2));
+  }
+
+  void add_far_sections() {
+    Elf_Scn* scn = elf_newscn(elf_);
+    check(scn != nullptr);
+    GElf_Shdr storage;
+    GElf_Shdr& shdr = header(scn, storage);
+    shdr.sh_name = section_names_.add(".symtab_shndx");
+    shdr.sh_type = SHT_SYMTAB_SHNDX;
+    shdr.sh_entsize = sizeof(Elf32_Word);
+    shdr.sh_addralign = alignof(Elf32_Word);
+    shdr.sh_link = symtab_;
+    check(gelf_update_shdr(scn, &shdr) != 0);
+    data(scn, ELF_T_WORD, far_sections_.data(), far_sections_.size() * sizeof(Elf32_Word), alignof(Elf32_Word));
+  }
+
+  // libelf moves the number of sections to section 0 by itself, but not this one.
+  void set_names_section(uint32_t number) {
     GElf_Ehdr ehdr;
     check(gelf_getehdr(elf_, &ehdr) != nullptr);
-    ehdr.e_shstrndx = static_cast<uint16_t>(symtab_ + 2);
+    ehdr.e_shstrndx = static_cast<uint16_t>(number < SHN_LORESERVE ? number : SHN_XINDEX);
     check(gelf_update_ehdr(elf_, &ehdr) != 0);
+    if (number < SHN_LORESERVE) return;
+    Elf_Scn* null = elf_getscn(elf_, 0);
+    check(null != nullptr);
+    GElf_Shdr storage;
+    GElf_Shdr& shdr = header(null, storage);
+    shdr.sh_link = number;
+    check(gelf_update_shdr(null, &shdr) != 0);
   }
 
   void add_strings(const char* name, StringTable& table) {
@@ -223,11 +259,12 @@ class Writer {
   std::filesystem::path path_, temporary_;
   int fd_ = -1;
   Elf* elf_ = nullptr;
-  bool done_ = false;
+  bool done_ = false, extended_ = false;
   std::vector<uint32_t> order_, place_, numbers_;
   uint32_t first_global_ = 0, symtab_ = 0;
   StringTable section_names_, symbol_names_;
   std::vector<Elf64_Sym> symbols_;
+  std::vector<Elf32_Word> far_sections_;  // by symbol: its section, where 16 bits don't hold it
   std::vector<std::unique_ptr<std::vector<Elf64_Rela>>> tables_;
 };
 

@@ -406,7 +406,8 @@ class Prover {
         if (((shipped_.symbols()[index].value - address) & mask) == 0) return std::nullopt;
       // Absolute ones are no symbols for kallsyms, and rare.
       for (const ParentSymbol& other : shipped_.symbols())
-        if (other.section == SHN_ABS && other.name == symbol.name && ((other.value - address) & mask) == 0)
+        if (other.section == reserved_section(SHN_ABS) && other.name == symbol.name &&
+            ((other.value - address) & mask) == 0)
           return std::nullopt;
       if (symbol.binding == SymbolBinding::weak && !symbol.defined() && (address & mask) == 0) return std::nullopt;
       return fmt::format("which refer to {} and {}", symbol.name, name_at({0, address}));

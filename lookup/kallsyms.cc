@@ -43,7 +43,7 @@ bool missing_from_kallsyms(const ParentSymbol& symbol, uint64_t section_flags) {
   static constexpr std::array<std::string_view, 2> patterns = {".long_branch.", ".plt_branch."};
   static constexpr std::array<std::string_view, 3> exact = {"L0", "_SDA_BASE_", "_SDA2_BASE_"};
 
-  if (symbol.section == SHN_ABS || symbol.section == SHN_UNDEF) return true;
+  if (symbol.section == reserved_section(SHN_ABS) || symbol.section == SHN_UNDEF) return true;
   if ((section_flags & SHF_ALLOC) == 0) return true;
   std::string_view name = symbol.name;
   for (std::string_view prefix : prefixes)

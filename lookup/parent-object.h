@@ -24,7 +24,7 @@ struct ParentSymbol {
   std::string_view name;
   uint64_t value = 0;       // address in vmlinux, offset in its section in a relocatable file
   uint64_t size = 0;        // bytes
-  uint32_t section = 0;     // ELF section index, 0 (SHN_UNDEF) when undefined; SHN_ABS and SHN_COMMON stay as they are
+  uint32_t section = 0;     // ELF section index, 0 (SHN_UNDEF) when undefined; see reserved_section() for SHN_ABS …
   uint32_t file = no_file;  // index into files(): the FILE symbol before a local; no_file for globals
   SymbolType type = SymbolType::none;
   SymbolBinding binding = SymbolBinding::local;
@@ -35,6 +35,10 @@ struct ParentSymbol {
   static constexpr uint32_t no_file = UINT32_MAX;
   bool defined() const { return section != 0; }
 };
+
+// What ParentSymbol::section holds for an index that is no section's (SHN_ABS, SHN_COMMON …). A file of more than
+// 65,280 sections has one numbered 0xfff1 as well, so these lie above all that can be counted.
+constexpr uint32_t reserved_section(uint16_t index) { return 0xffff0000u | index; }
 
 // The local symbols behind one FILE symbol: symbols()[first .. first + count).
 struct FileGroup {

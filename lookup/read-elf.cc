@@ -151,11 +151,14 @@ class ElfReader {
       Elf32_Word section = 0;
       if (gelf_getsymshndx(table, extended, i, &raw, &section) == nullptr || raw.st_name >= names.size())
         fail(fmt::format("a damaged ELF file (symbol {})", i));
+      if (raw.st_shndx == SHN_XINDEX && extended == nullptr) fail("a damaged ELF file (no SHT_SYMTAB_SHNDX)");
       ParentSymbol symbol;
       symbol.name = reinterpret_cast<const char*>(names.data()) + raw.st_name;
       symbol.value = raw.st_value;
       symbol.size = raw.st_size;
-      symbol.section = raw.st_shndx == SHN_XINDEX ? section : raw.st_shndx;
+      symbol.section = raw.st_shndx == SHN_XINDEX      ? section
+                       : raw.st_shndx >= SHN_LORESERVE ? reserved_section(raw.st_shndx)
+                                                       : raw.st_shndx;
       symbol.type = type_of(raw);
       symbol.binding = binding_of(raw);
       if (symbol.type == SymbolType::file && symbol.binding == SymbolBinding::local) {

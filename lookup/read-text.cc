@@ -152,12 +152,12 @@ class TextReader {
 
   uint32_t section_of(std::string_view word) const {
     if (word == "UND") return SHN_UNDEF;
-    if (word == "ABS") return SHN_ABS;
-    if (word == "COM") return SHN_COMMON;
+    if (word == "ABS") return reserved_section(SHN_ABS);
+    if (word == "COM") return reserved_section(SHN_COMMON);
     // Processor- and OS-specific ones: "PRC[0xff20]", "OS [0xff3f]".
     size_t bracket = word.find("[0x");
     if (bracket != word.npos && word.ends_with(']'))
-      return number(word.substr(bracket + 1, word.size() - bracket - 2), 16);
+      return reserved_section(static_cast<uint16_t>(number(word.substr(bracket + 1, word.size() - bracket - 2), 16)));
     return number(word, 10);
   }
 

@@ -281,7 +281,7 @@ TEST_F(LookupTest, CountsByAddressInVmlinux) {
   ParentObject parent = ParentObject::open(path("vmlinux"));
   EXPECT_EQ(ranks(parent, "show"), "0:1 ffffffff81000001:2 ffffffff82000000:3");
   for (uint32_t i = 0; i < parent.symbols().size(); ++i) {
-    if (parent.symbols()[i].name == "show" && parent.symbols()[i].section == SHN_ABS) {
+    if (parent.symbols()[i].name == "show" && parent.symbols()[i].section == reserved_section(SHN_ABS)) {
       EXPECT_THROW(parent.sympos(i), Error);
     }
   }
@@ -317,7 +317,7 @@ TEST_F(LookupTest, ReadsOddSymbolTypesAndLongNames) {
   EXPECT_EQ(symbol(parent, "chosen").type, SymbolType::ifunc);
   EXPECT_EQ(symbol(parent, "each").type, SymbolType::tls);
   EXPECT_EQ(symbol(parent, "soft").binding, SymbolBinding::weak);
-  EXPECT_EQ(symbol(parent, "shared").section, unsigned{SHN_COMMON});
+  EXPECT_EQ(symbol(parent, "shared").section, reserved_section(SHN_COMMON));
   EXPECT_EQ(parent.named(name).size(), 1u);
   EXPECT_TRUE(parent.named(name.substr(1)).empty());
 }
@@ -446,7 +446,7 @@ TEST_F(LookupTest, ReadsReadelfText) {
      5: ffffffff81000010  0x1f4 IFUNC   LOCAL  DEFAULT [<localentry>: 8]     1 show
      6: 0000000000000000     8 TLS     GLOBAL DEFAULT    3 each
      7: 0000000000000000     8 <OS specific>: 11 UNIQUE HIDDEN    3 odd
-     8: ffffffff81000000     0 NOTYPE  GLOBAL DEFAULT    1 _text
+     8: ffffffff81000000     0 NOTYPE  GLOBAL DEFAULT 65521 _text
      9: 0000000000000000     0 NOTYPE  WEAK   DEFAULT  UND missing
     10: ffffffff81000030     8 OBJECT  GLOBAL DEFAULT PRC[0xff02] )" +
                      name + "\n";
@@ -459,7 +459,8 @@ TEST_F(LookupTest, ReadsReadelfText) {
   EXPECT_EQ(parent.files()[parent.symbols()[5].file].name, "two.c");
   EXPECT_EQ(symbol(parent, "each").type, SymbolType::tls);
   EXPECT_EQ(symbol(parent, "odd").binding, SymbolBinding::global);
-  EXPECT_EQ(symbol(parent, name).section, 0xff02u);
+  EXPECT_EQ(symbol(parent, name).section, reserved_section(0xff02));
+  EXPECT_EQ(symbol(parent, "_text").section, 65521u);  // a section's number, not SHN_ABS
   EXPECT_TRUE(parent.named("missing").empty());
   EXPECT_FALSE(parent.symbols()[9].defined());
   EXPECT_TRUE(parent.contents(parent.symbols()[3]).empty());
