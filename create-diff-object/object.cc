@@ -56,6 +56,11 @@ bool is_folded(const Symbol& s) {
   return is_local_label(s.name) && (!is_special_static(s.name) || s.type == SymbolType::none);
 }
 
+bool covers_behind_start(const Symbol& s) { return s.size != 0 && !is_folded(s); }
+
+// So many are looked through in no time; most sections have one.
+constexpr size_t few_symbols = 8;
+
 struct Mapping {
   void* address = MAP_FAILED;
   size_t size = 0;
@@ -174,10 +179,11 @@ class ObjectReader {
     std::vector<SymbolId>& symbols = section.symbols;
     std::stable_sort(symbols.begin(), symbols.end(),
                      [&](SymbolId a, SymbolId b) { return object_.symbol(a).value < object_.symbol(b).value; });
+    if (symbols.size() <= few_symbols) return;
     uint32_t last = 0;
     for (uint32_t i = 0; i < symbols.size(); ++i) {
       const Symbol& symbol = object_.symbol(symbols[i]);
-      if (symbol.size != 0 && !is_folded(symbol)) last = i + 1;
+      if (covers_behind_start(symbol)) last = i + 1;
       section.sized.push_back(last);
     }
   }
@@ -384,7 +390,9 @@ SymbolId Object::symbol_at(SectionId id, uint64_t offset) const {
   if (symbol(symbols[count - 1]).value == offset)
     if (const SymbolId best = best_before(count); best != no_symbol) return best;
   // Labels without a size cover nothing behind their start.
-  const size_t sized = section(id).sized[count - 1];
+  const std::vector<uint32_t>& known = section(id).sized;
+  size_t sized = known.empty() ? count : known[count - 1];
+  while (known.empty() && sized > 0 && !covers_behind_start(symbol(symbols[sized - 1]))) --sized;
   return sized == 0 ? no_symbol : best_before(sized);
 }
 
