@@ -140,7 +140,7 @@ std::string version_of_banner(std::string_view banner) {
 
 fs::path vmlinux_index(const fs::path& vmlinux, Cache& cache, Console& console) {
   CacheKey key;
-  key.add("index", KPATCH_VERSION).add("format", "1").add("vmlinux", cache.file_digest(vmlinux));
+  key.add("index", std::to_string(index_version)).add("vmlinux", cache.file_digest(vmlinux));
   if (auto made = cache.find("vmlinux", key)) return *made / "index";
   Console::Stage stage(console, "reading vmlinux");
   return cache.entry("vmlinux", key, "the index of " + vmlinux.string(), [&](const fs::path& directory) {

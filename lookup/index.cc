@@ -35,7 +35,6 @@ namespace kpatch {
 namespace {
 
 constexpr char index_magic[8] = {'k', 'p', 'a', 't', 'c', 'h', 'i', 'x'};
-constexpr uint32_t index_version = 2;
 constexpr uint32_t index_order = 0x01020304;
 
 struct Header {

@@ -71,6 +71,9 @@ struct IndexSource {
   std::string build_id;  // lower case hex, empty when the file has none
 };
 
+// Of write_index(): whoever keeps an index keeps it under this number, so that no version meets another's.
+inline constexpr uint32_t index_version = 2;
+
 struct ParentData;  // lookup/parent-data.h, for the library alone
 
 class ParentObject {

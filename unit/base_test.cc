@@ -1,7 +1,10 @@
 // What a base is decided by: configs, banners, compilers, kbuild's printed commands.
 #include <gtest/gtest.h>
 
+#include <cstring>
+
 #include "kpatch-build/base-parts.h"
+#include "kpatch-build/cache.h"
 #include "kpatch-build/kbuild-commands.h"
 #include "kpatch-build/source-tree.h"
 #include "support/error.h"
@@ -178,6 +181,18 @@ TEST(SourceVersion, ComesFromTheMakefile) {
   EXPECT_EQ(kernel_version(folder.path()), "6.13.0-rc2");
   folder.write("Makefile", "all:\n");
   EXPECT_THROW(kernel_version(folder.path()), Error);
+}
+
+// A program of another version must not come upon an index that it can't read.
+TEST(VmlinuxIndex, IsKeptUnderTheVersionOfItsLayout) {
+  TemporaryFolder folder;
+  Console console(0);
+  Cache cache(folder.path() / "c", console);
+  const std::string bytes = read_file(vmlinux_index("/proc/self/exe", cache, console));
+  uint32_t version = 0;  // behind the magic and the byte order mark
+  std::memcpy(&version, bytes.data() + 12, sizeof version);
+  ASSERT_EQ(cache.entries("vmlinux").size(), 1U);
+  EXPECT_EQ(CacheKey::field(cache.entries("vmlinux")[0].key, "index"), std::to_string(version));
 }
 
 }  // namespace
