@@ -81,16 +81,20 @@ bool known_relocation(uint32_t type) {
   }
 }
 
-// movz w1 or w2, #imm16: the second or third argument.
-bool is_line(uint32_t orig, uint32_t patched) {
+// movz wN, #imm16; w1 and w2 hold the second and third argument.
+bool find_number(uint32_t orig, uint32_t patched, NumberChange& change) {
   constexpr uint32_t but_immediate = 0xffe0001f;
   const uint32_t kind = orig & but_immediate;
-  return kind == (patched & but_immediate) && (kind == 0x52800001 || kind == 0x52800002);
+  if (kind != (patched & but_immediate) || (kind & ~31U) != 0x52800000) return false;
+  change.orig = orig >> 5 & 0xffff;
+  change.patched = patched >> 5 & 0xffff;
+  change.second_or_third = (kind & 31) == 1 || (kind & 31) == 2;
+  return true;
 }
 
-bool line_numbers_only(std::span<const std::byte> orig, std::span<const std::byte> patched,
-                       const std::function<bool(uint64_t)>& warns_behind) {
-  return line_numbers_only_in_words(orig, patched, warns_behind, is_line);
+bool numbers_only(std::span<const std::byte> orig, std::span<const std::byte> patched,
+                  const std::function<bool(const NumberChange&)>& is_line) {
+  return numbers_only_in_words(orig, patched, is_line, find_number);
 }
 
 std::optional<int64_t> branch_distance(uint32_t instruction) {
@@ -116,7 +120,7 @@ const Arch arch_arm64{
     .find_targets = find_targets,
     .use_of = use_of,
     .known_relocation = known_relocation,
-    .line_numbers_only = line_numbers_only,
+    .numbers_only = numbers_only,
     .instruction_at = word_at,
     .escapes = escapes,
 };

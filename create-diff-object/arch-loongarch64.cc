@@ -85,20 +85,27 @@ bool known_relocation(uint32_t type) {
   }
 }
 
-// ori or addi.w $a1 or $a2, $zero, imm12; for greater numbers lu12i.w and ori on the same register.
-bool is_line(uint32_t orig, uint32_t patched) {
+// ori or addi.w $rd, $zero, imm12; for greater numbers lu12i.w and ori on the same register: each half is a change of
+// its own. $a1 and $a2 hold the second and third argument.
+bool find_number(uint32_t orig, uint32_t patched, NumberChange& change) {
   constexpr uint32_t a1 = 5, a2 = 6;
   const uint32_t rd = orig & 31, rj = orig >> 5 & 31;
-  if (rd != a1 && rd != a2) return false;
-  if (orig >> 25 == 0x14000000 >> 25) return (orig & 0xfe00001f) == (patched & 0xfe00001f);
+  change.second_or_third = rd == a1 || rd == a2;
+  if (orig >> 25 == 0x14000000 >> 25) {
+    change.orig = (orig >> 5 & 0xfffff) << 12;
+    change.patched = (patched >> 5 & 0xfffff) << 12;
+    return (orig & 0xfe00001f) == (patched & 0xfe00001f);
+  }
+  change.orig = orig >> 10 & 0xfff;
+  change.patched = patched >> 10 & 0xfff;
   const uint32_t opcode = orig >> 22;
   const bool immediate = opcode == 0x03800000 >> 22 || opcode == 0x02800000 >> 22;
   return immediate && (rj == 0 || rj == rd) && (orig & 0xffc003ff) == (patched & 0xffc003ff);
 }
 
-bool line_numbers_only(std::span<const std::byte> orig, std::span<const std::byte> patched,
-                       const std::function<bool(uint64_t)>& warns_behind) {
-  return line_numbers_only_in_words(orig, patched, warns_behind, is_line);
+bool numbers_only(std::span<const std::byte> orig, std::span<const std::byte> patched,
+                  const std::function<bool(const NumberChange&)>& is_line) {
+  return numbers_only_in_words(orig, patched, is_line, find_number);
 }
 
 std::optional<int64_t> branch_distance(uint32_t instruction) {
@@ -125,7 +132,7 @@ const Arch arch_loongarch64{
     .find_targets = find_targets,
     .use_of = use_of,
     .known_relocation = known_relocation,
-    .line_numbers_only = line_numbers_only,
+    .numbers_only = numbers_only,
     .instruction_at = word_at,
     .escapes = escapes,
 };

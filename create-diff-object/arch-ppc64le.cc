@@ -99,16 +99,20 @@ bool klp_relocation(uint32_t type) {
   return type != R_PPC64_REL16_HA && type != R_PPC64_REL16_LO && type != ppc64_entry;
 }
 
-// li r4 or r5, imm16: the second or third argument.
-bool is_line(uint32_t orig, uint32_t patched) {
-  constexpr uint32_t but_immediate = 0xffff0000;
-  const uint32_t kind = orig & but_immediate;
-  return kind == (patched & but_immediate) && (kind == 0x38800000 || kind == 0x38a00000);
+// li rN, imm16; r4 and r5 hold the second and third argument.
+bool find_number(uint32_t orig, uint32_t patched, NumberChange& change) {
+  constexpr uint32_t but_immediate = 0xffff0000, but_register = 0xfc1f0000;
+  if ((orig & but_immediate) != (patched & but_immediate) || (orig & but_register) != 0x38000000) return false;
+  const uint32_t to = orig >> 21 & 31;
+  change.orig = sign_extend(orig, 16);
+  change.patched = sign_extend(patched, 16);
+  change.second_or_third = to == 4 || to == 5;
+  return true;
 }
 
-bool line_numbers_only(std::span<const std::byte> orig, std::span<const std::byte> patched,
-                       const std::function<bool(uint64_t)>& warns_behind) {
-  return line_numbers_only_in_words(orig, patched, warns_behind, is_line);
+bool numbers_only(std::span<const std::byte> orig, std::span<const std::byte> patched,
+                  const std::function<bool(const NumberChange&)>& is_line) {
+  return numbers_only_in_words(orig, patched, is_line, find_number);
 }
 
 std::optional<int64_t> branch_distance(uint32_t instruction) {
@@ -134,7 +138,7 @@ const Arch arch_ppc64le{
     .find_targets = find_targets,
     .use_of = use_of,
     .known_relocation = known_relocation,
-    .line_numbers_only = line_numbers_only,
+    .numbers_only = numbers_only,
     .instruction_at = word_at,
     .escapes = escapes,
     .is_sibling_call = is_sibling_call,

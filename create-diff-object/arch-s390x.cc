@@ -15,6 +15,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 
 #include "create-diff-object/arch.h"
 #include "create-diff-object/object.h"
@@ -107,27 +108,38 @@ CodeRange instruction_at(std::span<const std::byte> code, uint64_t from, uint64_
   return {at, code.size()};
 }
 
-// lghi or lhi %r3 or %r4, imm16; lgfi for greater numbers: the second or third argument.
-bool is_line(std::span<const std::byte> code, uint64_t at, uint64_t size) {
-  const unsigned opcode = byte_at(code, at), second = byte_at(code, at + 1);
-  const unsigned reg = second >> 4;
-  if (reg != 3 && reg != 4) return false;
-  if (opcode == 0xa7 && size == 4) return (second & 15) == 8 || (second & 15) == 9;
-  return opcode == 0xc0 && size == 6 && (second & 15) == 1;
+// lghi or lhi %rN, imm16; lgfi for greater numbers; mvghi, mvhi, mvhhi into memory. %r3 and %r4 hold the second and
+// third argument.
+bool find_number(std::span<const std::byte> orig, std::span<const std::byte> patched, uint64_t size,
+                 NumberChange& change) {
+  const unsigned opcode = byte_at(orig, change.at), second = byte_at(orig, change.at + 1);
+  const bool half = opcode == 0xa7 && ((second & 15) == 8 || (second & 15) == 9);
+  const bool word = opcode == 0xc0 && (second & 15) == 1;
+  const bool stored = opcode == 0xe5 && (second == 0x44 || second == 0x48 || second == 0x4c);
+  if (!half && !word && !stored) return false;
+  const uint64_t begin = stored ? 4 : 2;
+  if (std::memcmp(orig.data() + change.at, patched.data() + change.at, begin) != 0) return false;
+  const auto number = [&](std::span<const std::byte> code) {
+    uint64_t value = 0;
+    for (uint64_t i = change.at + begin; i < change.at + size; ++i) value = value << 8 | byte_at(code, i);
+    return sign_extend(value, 8 * static_cast<unsigned>(size - begin));
+  };
+  change.orig = number(orig);
+  change.patched = number(patched);
+  change.second_or_third = !stored && (second >> 4 == 3 || second >> 4 == 4);
+  return true;
 }
 
-bool line_numbers_only(std::span<const std::byte> orig, std::span<const std::byte> patched,
-                       const std::function<bool(uint64_t)>& warns_behind) {
+bool numbers_only(std::span<const std::byte> orig, std::span<const std::byte> patched,
+                  const std::function<bool(const NumberChange&)>& is_line) {
   if (orig.size() != patched.size()) return false;
   for (uint64_t at = 0; at < orig.size();) {
     const uint64_t size = instruction_size(orig, at);
     if (at + size > orig.size()) return false;
-    bool equal = true;
-    for (uint64_t i = at; i < at + size; ++i) equal = equal && orig[i] == patched[i];
-    if (!equal) {
-      const bool same_operation = orig[at] == patched[at] && orig[at + 1] == patched[at + 1];
-      if (!same_operation || !is_line(orig, at, size) || !warns_behind(at + size)) return false;
-    }
+    NumberChange change{.at = at, .next = at + size};
+    if (std::memcmp(orig.data() + at, patched.data() + at, size) != 0 &&
+        !(find_number(orig, patched, size, change) && is_line(change)))
+      return false;
     at += size;
   }
   return true;
@@ -196,7 +208,7 @@ const Arch arch_s390x{
     .find_targets = find_targets,
     .use_of = use_of,
     .known_relocation = known_relocation,
-    .line_numbers_only = line_numbers_only,
+    .numbers_only = numbers_only,
     .instruction_at = instruction_at,
     .escapes = escapes,
     .starts_with_ftrace_site = starts_with_ftrace_site,

@@ -116,19 +116,47 @@ bool known_relocation(uint32_t type) {
   }
 }
 
-bool line_numbers_only(std::span<const std::byte> orig, std::span<const std::byte> patched,
-                       const std::function<bool(uint64_t)>& warns_behind) {
+// mov $imm32 into a register or memory, push $imm: all of an immediate, and nothing but it, differs. %esi and %edx hold
+// the second and third argument.
+bool find_number(std::span<const std::byte> orig, std::span<const std::byte> patched,
+                 const ZydisDecodedInstruction& instruction, NumberChange& change) {
+  const auto& immediate = instruction.raw.imm[0];
+  if (instruction.mnemonic != ZYDIS_MNEMONIC_MOV && instruction.mnemonic != ZYDIS_MNEMONIC_PUSH) return false;
+  if (immediate.size == 0 || immediate.is_relative || instruction.raw.imm[1].size != 0) return false;
+  const uint64_t at = change.at + immediate.offset, size = immediate.size / 8;
+  if (at + size != change.next ||
+      std::memcmp(orig.data() + change.at, patched.data() + change.at, immediate.offset) != 0)
+    return false;
+  const auto number = [&](std::span<const std::byte> code) {
+    uint64_t value = 0;
+    std::memcpy(&value, code.data() + at, size);
+    return sign_extend(value, immediate.size);
+  };
+  change.orig = number(orig);
+  change.patched = number(patched);
+  const unsigned opcode = std::to_integer<unsigned>(orig[change.at]);
+  change.second_or_third = instruction.length == 5 && (opcode == 0xbe || opcode == 0xba);
+  return true;
+}
+
+bool numbers_only(std::span<const std::byte> orig, std::span<const std::byte> patched,
+                  const std::function<bool(const NumberChange&)>& is_line) {
   if (orig.size() != patched.size()) return false;
   bool only = true;
+  uint64_t compared = 0;
+  const auto equal_until = [&](uint64_t end) {
+    return std::equal(orig.begin() + static_cast<int64_t>(compared), orig.begin() + static_cast<int64_t>(end),
+                      patched.begin() + static_cast<int64_t>(compared));
+  };
   each_instruction(orig, 0, orig.size(), [&](uint64_t at, const ZydisDecodedInstruction& instruction) {
-    if (std::memcmp(orig.data() + at, patched.data() + at, instruction.length) == 0) return true;
-    // mov $imm32, %esi or %edx: the second or third argument
-    const unsigned opcode = std::to_integer<unsigned>(orig[at]);
-    only = (opcode == 0xbe || opcode == 0xba) && instruction.length == 5 && orig[at] == patched[at] &&
-           warns_behind(at + instruction.length);
+    NumberChange change{.at = at, .next = at + instruction.length};
+    if (equal_until(change.next)) return true;
+    // What can't be decoded before it must be the same.
+    only = equal_until(at) && find_number(orig, patched, instruction, change) && is_line(change);
+    compared = change.next;
     return only;
   });
-  return only;
+  return only && equal_until(orig.size());
 }
 
 CodeRange instruction_at(std::span<const std::byte> code, uint64_t from, uint64_t at) {
@@ -172,7 +200,7 @@ const Arch arch_x86_64{
     .find_targets = find_targets,
     .use_of = use_of,
     .known_relocation = known_relocation,
-    .line_numbers_only = line_numbers_only,
+    .numbers_only = numbers_only,
     .instruction_at = instruction_at,
     .escapes = escapes,
     .starts_with_landing_pad = starts_with_landing_pad,

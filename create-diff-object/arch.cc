@@ -45,13 +45,14 @@ uint32_t little_endian_word(std::span<const std::byte> code, uint64_t at) {
   return word;
 }
 
-bool line_numbers_only_in_words(std::span<const std::byte> orig, std::span<const std::byte> patched,
-                                const std::function<bool(uint64_t)>& warns_behind,
-                                bool (*is_line)(uint32_t, uint32_t)) {
+bool numbers_only_in_words(std::span<const std::byte> orig, std::span<const std::byte> patched,
+                           const std::function<bool(const NumberChange&)>& is_line,
+                           bool (*find_number)(uint32_t, uint32_t, NumberChange&)) {
   if (orig.size() != patched.size() || orig.size() % 4 != 0) return false;
   for (uint64_t at = 0; at < orig.size(); at += 4) {
     const uint32_t before = little_endian_word(orig, at), after = little_endian_word(patched, at);
-    if (before != after && !(is_line(before, after) && warns_behind(at + 4))) return false;
+    NumberChange change{.at = at, .next = at + 4};
+    if (before != after && !(find_number(before, after, change) && is_line(change))) return false;
   }
   return true;
 }

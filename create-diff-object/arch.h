@@ -31,6 +31,13 @@ struct TableFacts {
   bool early = false;
 };
 
+// An instruction that loads a number, another one in each object, and is otherwise the same.
+struct NumberChange {
+  uint64_t at = 0, next = 0;      // the instruction, and what follows it; counted from the function's start
+  int64_t orig = 0, patched = 0;  // the numbers
+  bool second_or_third = false;   // loaded where a function expects its second or third argument
+};
+
 // How a relocation uses its target.
 enum class Use : uint8_t { call, address };
 
@@ -53,9 +60,10 @@ struct Arch {
   // What the instruction at the relocation does with the target.
   Use (*use_of)(const Object& object, const Section& section, const Relocation& relocation) = nullptr;
   bool (*known_relocation)(uint32_t type) = nullptr;
-  // Whether two functions of equal size differ in nothing but line numbers that are arguments of a warning helper.
-  bool (*line_numbers_only)(std::span<const std::byte> orig, std::span<const std::byte> patched,
-                            const std::function<bool(uint64_t offset)>& warns_behind) = nullptr;
+  // Whether two functions of equal size differ in nothing but numbers that an instruction loads, and is_line() holds
+  // for each of these.
+  bool (*numbers_only)(std::span<const std::byte> orig, std::span<const std::byte> patched,
+                       const std::function<bool(const NumberChange&)>& is_line) = nullptr;
   // The instruction that covers `at`, as a range of the section; code is followed from `from` on, a function's start.
   CodeRange (*instruction_at)(std::span<const std::byte> code, uint64_t from, uint64_t at) = nullptr;
   // Whether branches without a relocation leave [begin, end) of the section.
@@ -74,12 +82,11 @@ struct Arch {
   bool in_each_module(std::string_view symbol) const;  // one of module_symbols
 };
 
-// Two functions of equal size, of an architecture whose instructions have four bytes: true when each instruction that
-// differs is one for which is_line(original, patched) holds and warns_behind() what follows it. The words are in the
-// object's byte order, little-endian on all of them.
-bool line_numbers_only_in_words(std::span<const std::byte> orig, std::span<const std::byte> patched,
-                                const std::function<bool(uint64_t offset)>& warns_behind,
-                                bool (*is_line)(uint32_t orig, uint32_t patched));
+// Arch::numbers_only for instructions of four bytes, little-endian. find_number(original, patched) fills the numbers,
+// or says that the two words differ in more.
+bool numbers_only_in_words(std::span<const std::byte> orig, std::span<const std::byte> patched,
+                           const std::function<bool(const NumberChange&)>& is_line,
+                           bool (*find_number)(uint32_t orig, uint32_t patched, NumberChange& change));
 
 // Whether one of the four-byte instructions in [begin, end) branches to a place outside. distance() gives a branch's
 // distance in bytes, counted from its own place; nothing for other instructions.

@@ -20,40 +20,10 @@
 
 #include "create-diff-object/arch.h"
 #include "create-diff-object/callers.h"
+#include "create-diff-object/line-numbers.h"
 
 namespace kpatch {
 namespace {
-
-// Helpers that get a line number as an argument (include/asm-generic/bug.h, linux/kernel.h, linux/rcupdate.h,
-// fs/btrfs).
-constexpr auto line_helpers = std::to_array<std::string_view>(
-    {"__warn_printk", "__might_sleep", "___might_sleep", "__might_resched", "__might_fault", "__cant_sleep",
-     "__cant_migrate", "_printk", "printk", "lockdep_rcu_suspicious", "__btrfs_abort_transaction",
-     "__btrfs_handle_fs_error", "__btrfs_panic", "btrfs_assertfail", "assertfail", "btrfs_assertfail.constprop.0",
-     "rcu_warn", "dump_stack", "btrfs_print_tree_lock"});
-
-bool takes_line_number(std::string_view name) {
-  if (std::find(line_helpers.begin(), line_helpers.end(), name) != line_helpers.end()) return true;
-  if (name.starts_with("warn_slowpath_")) return true;
-  return name.starts_with("btrfs_assertfail") || name.starts_with("assertfail.");
-}
-
-// Messages with a place in them, "… at fs/nfs/client.c:123" (__FILE__ ":" __stringify(__LINE__), fortified memcpy()):
-// equal but for the number behind a source file's name.
-bool differ_in_line_numbers(std::string_view a, std::string_view b) {
-  auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
-  size_t i = 0, j = 0;
-  while (i < a.size() && j < b.size()) {
-    const bool number = i >= 3 && a[i - 1] == ':' && a[i - 3] == '.' && (a[i - 2] == 'c' || a[i - 2] == 'h');
-    if (number && is_digit(a[i]) && is_digit(b[j])) {
-      while (i < a.size() && is_digit(a[i])) ++i;
-      while (j < b.size() && is_digit(b[j])) ++j;
-      continue;
-    }
-    if (a[i++] != b[j++]) return false;
-  }
-  return i == a.size() && j == b.size();
-}
 
 bool is_text(SectionKind kind) { return kind == SectionKind::text || kind == SectionKind::shared_text; }
 
@@ -413,20 +383,27 @@ class Comparer {
     return guarded(a, b, [&] { return same_relocations(a, b, nullptr); });
   }
 
+  // Whether the next function that is called, or address that is taken, from here on is that of a helper which gets a
+  // line number.
+  bool warns_behind(const Range& b, uint64_t offset) const {
+    for (const Relocation& r : patched_.relocations(b.section, b.begin + offset, b.end)) {
+      const Target target = patched_.meaning(r);
+      if (target.is_string) continue;
+      if (target.symbol == no_symbol) return false;
+      if (fresh(patched_, target.symbol)) continue;
+      return takes_line_number(patched_.symbol(target.symbol).name);
+    }
+    return false;
+  }
+
   bool lines_only(const Range& a, const Range& b) {
     const Arch& arch = patched_.arch();
-    if (arch.line_numbers_only == nullptr) return false;
-    auto warns_behind = [&](uint64_t offset) {
-      for (const Relocation& r : patched_.relocations(b.section, b.begin + offset, b.end)) {
-        const Target target = patched_.meaning(r);
-        if (target.is_string) continue;
-        if (target.symbol == no_symbol) return false;
-        if (fresh(patched_, target.symbol)) continue;
-        return takes_line_number(patched_.symbol(target.symbol).name);
-      }
-      return false;
-    };
-    return arch.line_numbers_only(bytes(orig_, a), bytes(patched_, b), warns_behind);
+    return arch.numbers_only(bytes(orig_, a), bytes(patched_, b), [&](const NumberChange& change) {
+      using Proof = LineNumbers::Proof;
+      const Proof proof = line_numbers_.prove(change, a.section, a.begin + change.at, b.section, b.begin + change.at);
+      if (proof == Proof::line_number) return true;
+      return proof != Proof::no && change.second_or_third && warns_behind(b, change.next);
+    });
   }
 
   // A part without an ftrace site of its own cannot be replaced alone: its parent changes with it.
@@ -453,6 +430,7 @@ class Comparer {
   Comparison result_;
   uint64_t reference_difference_ = UINT64_MAX;  // of the last same_relocations(): where, from the function's start
   bool line_in_string_ = false;                 // the function being compared has one that differs in nothing else
+  LineNumbers line_numbers_{orig_, patched_};
   std::set<std::array<uint64_t, 4>> comparing_;
 };
 

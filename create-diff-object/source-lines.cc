@@ -4,7 +4,8 @@
 //   .text.show at 0x1000     show + 0x1a  →  address 0x101a  →  fs/proc/meminfo.c:34
 //                                                            →  DW_TAG_inlined_subroutine show_val_kb
 //
-// A person reads these; nothing is decided by them. So whatever is missing (no -g, an unknown machine) is no error.
+// Reports show it, and a number that is its own line's (lines.h) is recognised by it. Whatever is missing (no -g, an
+// unknown machine) is no error.
 
 #include "create-diff-object/source-lines.h"
 
@@ -13,6 +14,7 @@
 #include <elfutils/libdwfl.h>
 #include <gelf.h>
 
+#include <climits>
 #include <cstdlib>
 
 namespace kpatch {
@@ -51,29 +53,70 @@ SourceLines::SourceLines(const std::filesystem::path& object) : data_(std::make_
 
 SourceLines::~SourceLines() = default;
 
-std::optional<SourcePlace> SourceLines::at(SectionId section, uint64_t offset) const {
+// The row of the line table for a place, and its unit.
+struct SourceLines::Row {
+  Dwarf_Die* unit = nullptr;
+  Dwarf_Addr address = 0;  // in the unit's own counting
+  const char* file = nullptr;
+  int line = 0;
+};
+
+std::optional<SourceLines::Row> SourceLines::row(SectionId section, uint64_t offset) const {
   if (index(section) >= data_->section_addresses.size() || !data_->section_addresses[index(section)])
     return std::nullopt;
   const Dwarf_Addr address = *data_->section_addresses[index(section)] + offset;
-  SourcePlace place;
+  Row row;
   Dwarf_Addr bias = 0;
-  Dwarf_Die* unit = nullptr;
   Dwarf_Line* line = nullptr;
   // An object has one unit, or few. (dwfl_module_addrdie() needs .debug_aranges, which clang doesn't write.)
-  while (line == nullptr && (unit = dwfl_module_nextcu(data_->module, unit, &bias)) != nullptr)
-    line = dwarf_getsrc_die(unit, address - bias);
-  const char* file = line == nullptr ? nullptr : dwarf_linesrc(line, nullptr, nullptr);
-  if (file == nullptr || dwarf_lineno(line, &place.line) != 0 || place.line <= 0) return std::nullopt;
-  place.file = file;
-  Dwarf_Die* scopes = nullptr;
-  const int count = dwarf_getscopes(unit, address - bias, &scopes);
-  for (int i = 0; i < count; ++i) {
-    if (dwarf_tag(&scopes[i]) == DW_TAG_subprogram) break;
-    if (dwarf_tag(&scopes[i]) != DW_TAG_inlined_subroutine) continue;
-    if (const char* name = dwarf_diename(&scopes[i]); name != nullptr) place.inlined.emplace_back(name);
+  while (line == nullptr && (row.unit = dwfl_module_nextcu(data_->module, row.unit, &bias)) != nullptr) {
+    row.address = address - bias;
+    line = dwarf_getsrc_die(row.unit, row.address);
   }
+  row.file = line == nullptr ? nullptr : dwarf_linesrc(line, nullptr, nullptr);
+  if (row.file == nullptr || dwarf_lineno(line, &row.line) != 0 || row.line <= 0) return std::nullopt;
+  return row;
+}
+
+void SourceLines::each_inlined(const Row& row, const std::function<void(Dwarf_Die&)>& act) {
+  // Behind an inlined function dwarf_getscopes() goes on with what surrounds its definition; dwarf_getscopes_die() with
+  // what it was inlined into.
+  Dwarf_Die *scopes = nullptr, *around = nullptr;
+  int count = dwarf_getscopes(row.unit, row.address, &scopes);
+  if (count > 0) count = dwarf_getscopes_die(&scopes[0], &around);
+  for (int i = 0; i < count; ++i) {
+    if (dwarf_tag(&around[i]) == DW_TAG_subprogram) break;
+    if (dwarf_tag(&around[i]) == DW_TAG_inlined_subroutine) act(around[i]);
+  }
+  std::free(around);
   std::free(scopes);
+}
+
+std::optional<SourcePlace> SourceLines::at(SectionId section, uint64_t offset) const {
+  const std::optional<Row> row = this->row(section, offset);
+  if (!row) return std::nullopt;
+  SourcePlace place{row->file, row->line, {}};
+  each_inlined(*row, [&](Dwarf_Die& die) {
+    if (const char* name = dwarf_diename(&die); name != nullptr) place.inlined.emplace_back(name);
+  });
   return place;
+}
+
+std::optional<int> SourceLines::line(SectionId section, uint64_t offset) const {
+  const std::optional<Row> row = this->row(section, offset);
+  return row ? std::optional{row->line} : std::nullopt;
+}
+
+std::vector<int> SourceLines::call_lines(SectionId section, uint64_t offset) const {
+  std::vector<int> lines;
+  if (const std::optional<Row> row = this->row(section, offset))
+    each_inlined(*row, [&](Dwarf_Die& die) {
+      Dwarf_Attribute attribute;
+      Dwarf_Word line = 0;
+      const bool known = dwarf_formudata(dwarf_attr(&die, DW_AT_call_line, &attribute), &line) == 0;
+      lines.push_back(known && line <= INT_MAX ? static_cast<int>(line) : 0);
+    });
+  return lines;
 }
 
 }  // namespace kpatch

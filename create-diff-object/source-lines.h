@@ -1,8 +1,11 @@
 // From a place in an object's code to the source that it was compiled from, by the object's DWARF.
 #pragma once
 
+#include <elfutils/libdw.h>
+
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -27,9 +30,15 @@ class SourceLines {
   SourceLines& operator=(const SourceLines&) = delete;
 
   std::optional<SourcePlace> at(SectionId section, uint64_t offset) const;
+  // The line alone, and the lines of the calls that were inlined there, innermost first. nothing, or empty: not known.
+  std::optional<int> line(SectionId section, uint64_t offset) const;
+  std::vector<int> call_lines(SectionId section, uint64_t offset) const;
 
  private:
   struct Data;
+  struct Row;
+  std::optional<Row> row(SectionId section, uint64_t offset) const;
+  static void each_inlined(const Row& row, const std::function<void(Dwarf_Die&)>& act);
   std::unique_ptr<Data> data_;
 };
 

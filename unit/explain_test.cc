@@ -115,16 +115,20 @@ TEST(ExplainInlined, ByDwarf) {
   const Toolchain& gcc = toolchains().front();
   const fs::path directory = fs::temp_directory_path() / ("explain-inlined-" + std::to_string(getpid()));
   fs::create_directories(directory);
-  std::string after = before;
+  std::string orig = before;
+  const std::string_view call = "int f(int x) { return help(";
+  orig.replace(orig.find(call), call.size(),
+               "static inline int wrap(int x) { return help(x) ^ 5; }\nint f(int x) { return wrap(");
+  std::string after = orig;
   after.replace(after.find("+ 1;\n"), 5, "+ 2;\n");
-  gcc.compile(directory, before, "orig.o", "-g -ffunction-sections");
+  gcc.compile(directory, orig, "orig.o", "-g -ffunction-sections");
   gcc.compile(directory, after, "patched.o", "-g -ffunction-sections");
   DifferInput input{directory / "orig.o", directory / "patched.o", "vmlinux", directory / "orig.o",
                     "/dev/null",          directory / "out.o",     true,      {}};
   const DifferResult result = run_differ(input);
   ASSERT_EQ(result.changed.size(), 1u);
   ASSERT_TRUE(result.changed[0].difference);
-  EXPECT_EQ(result.changed[0].difference->patched.inlined, std::vector<std::string>{"help"});
+  EXPECT_EQ(result.changed[0].difference->patched.inlined, (std::vector<std::string>{"help", "wrap"}));
   fs::remove_all(directory);
 }
 #endif

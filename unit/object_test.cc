@@ -254,7 +254,9 @@ TEST_F(ManySections, OneChangedFunctionOfAPairIsFound) {
 
   const ParentObject parent = ParentObject::open(orig);
   for (const ParentSymbol& s : parent.symbols())
-    if (s.type == SymbolType::function) ASSERT_EQ(parent.section_name(s.section), fmt::format(".text.{}", s.name));
+    if (s.type == SymbolType::function) {
+      ASSERT_EQ(parent.section_name(s.section), fmt::format(".text.{}", s.name));
+    }
 }
 
 TEST_F(ManySections, TheOutputMayHaveAsMany) {
@@ -271,7 +273,9 @@ TEST_F(ManySections, TheOutputMayHaveAsMany) {
   const Object output = Object::read(path("output.o"));
   ASSERT_GT(output.sections().size(), size_t{SHN_LORESERVE});
   for (const Symbol& s : output.symbols())
-    if (s.function()) ASSERT_EQ(output.section(s.section).name, fmt::format(".text.{}", s.name));
+    if (s.function()) {
+      ASSERT_EQ(output.section(s.section).name, fmt::format(".text.{}", s.name));
+    }
   // others read it too
   run_in(folder_.path(), "test \"$(readelf -sW output.o | grep -c ' FUNC ')\" = " + std::to_string(functions));
   run_in(folder_.path(), "readelf -hW output.o | grep -q '0 (" + std::to_string(output.sections().size()) + ")'");
