@@ -58,6 +58,9 @@ bool is_folded(const Symbol& s) {
 
 bool covers_behind_start(const Symbol& s) { return s.size != 0 && !is_folded(s); }
 
+// Nothing in a kernel is aligned to more than a huge page; an output file would have to be as large as a greater one.
+constexpr uint64_t greatest_alignment = 2 << 20;
+
 // So many are looked through in no time; most sections have one.
 constexpr size_t few_symbols = 8;
 
@@ -132,6 +135,8 @@ class ObjectReader {
     section.alignment = header.sh_addralign == 0 ? 1 : header.sh_addralign;
     if ((section.alignment & (section.alignment - 1)) != 0)
       fail(fmt::format("section {}: alignment {} is no power of two", section.name, section.alignment));
+    if (section.alignment > greatest_alignment)
+      fail(fmt::format("section {}: alignment {} is greater than a huge page", section.name, section.alignment));
     section.size = header.sh_size;
     if (section.size > max_size) fail(fmt::format("section {} has {} bytes", section.name, section.size));
     section.link = header.sh_link;
