@@ -86,7 +86,8 @@ extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t max
 }
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  static const std::filesystem::path out = "/dev/shm/fuzz-differ-" + std::to_string(getpid());
+  static const std::filesystem::path out =
+      std::filesystem::temp_directory_path() / ("fuzz-differ-" + std::to_string(getpid()));
   const auto [orig, patched] = kpatch::split_pair(data, size);
   const kpatch::InputFile orig_file(orig.data, orig.size), patched_file(patched.data, patched.size);
   kpatch::DifferInput input;

@@ -5,7 +5,8 @@
 #include "support/error.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  static const std::filesystem::path out = "/dev/shm/fuzz-post-link-" + std::to_string(getpid());
+  static const std::filesystem::path out =
+      std::filesystem::temp_directory_path() / ("fuzz-post-link-" + std::to_string(getpid()));
   kpatch::InputFile input(data, size);
   try {
     kpatch::post_link(input.path(), out);
