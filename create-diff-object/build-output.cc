@@ -314,7 +314,9 @@ class Builder {
     }
     if (!check_table(chunk, *reference)) return false;
     if (!reference->name_space.empty()) namespaces_.insert(reference->name_space);
-    if (reference->name.starts_with("__SCT__") && reference->real_name) static_calls_.insert(reference->name);
+    const bool plain = reference->kind == Reference::Kind::plain;
+    if (reference->name.starts_with("__SCT__") && (plain || reference->real_name))
+      static_calls_.try_emplace(reference->name, plain);
     out.symbol = external(*reference);
     const bool is_klp = reference->kind == Reference::Kind::klp;
     references_.insert({where(chunk), reference->name,
@@ -456,12 +458,14 @@ class Builder {
   }
 
   // objtool takes the trampoline for the key where it sees no key, and loading fails with EINVAL
-  // (static_call_add_module).
+  // (static_call_add_module). That finds the key only where the kernel exports the trampoline alone
+  // (EXPORT_STATIC_CALL_TRAMP), so there no key is added.
   void add_static_call_keys() {
-    for (const std::string& trampoline : static_calls_) {
+    for (const auto& [trampoline, exported] : static_calls_) {
       const std::string key = "__SCK__" + trampoline.substr(7);
       const auto reference = resolver_.named(key);
       if (!reference || reference->unknown) continue;
+      if (exported && reference->kind != Reference::Kind::plain) continue;
       const uint32_t symbol = external(*reference);
       if (reference->kind == Reference::Kind::klp) side_table_.push_back({none, 0, symbol, *reference});
     }
@@ -576,7 +580,8 @@ class Builder {
   std::unordered_map<std::string, uint32_t> externals_;
   std::unordered_map<std::string, uint64_t> string_offsets_;
   std::vector<SideEntry> side_table_;
-  std::set<std::string> static_calls_, namespaces_;
+  std::map<std::string, bool> static_calls_;  // trampolines that are called; whether the kernel exports them
+  std::set<std::string> namespaces_;
   std::set<ReferenceReport> references_;
   std::optional<bool> landing_pads_;
   uint32_t strings_ = none;

@@ -113,7 +113,8 @@ class X86Audit {
       const AuditedRelocation* key = c_.relocation_at({*index, at + 4});
       std::string_view name = key == nullptr ? "" : c_.kernel_name(key->raw.symbol);
       // A trampoline stands for its key only where the kernel exports that one alone.
-      bool exported = key != nullptr && !key->livepatch && name.starts_with("__SCT__");
+      bool exported = key != nullptr && !key->livepatch && name.starts_with("__SCT__") &&
+                      c_.input.symvers->find("__SCK__" + std::string(name.substr(7))) == nullptr;
       if (!name.starts_with("__SCK__") && !exported)
         c_.find_at({*index, at + 4}, fmt::format("the key of a static call is '{}'", name));
     }

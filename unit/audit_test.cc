@@ -125,7 +125,10 @@ constexpr std::string_view symvers =
     "0x00000013\t__x86_return_thunk\tvmlinux\tEXPORT_SYMBOL\t\n"
     "0x00000014\tmodule_layout\tvmlinux\tEXPORT_SYMBOL\t\n"
     "0x00000015\tof_module\tdrivers/net/dummy\tEXPORT_SYMBOL\t\n"
-    "0x00000016\tspaced\tvmlinux\tEXPORT_SYMBOL\tSPACE\n";
+    "0x00000016\tspaced\tvmlinux\tEXPORT_SYMBOL\tSPACE\n"
+    "0x00000000\t__SCT__both\tvmlinux\tEXPORT_SYMBOL_GPL\t\n"
+    "0x00000000\t__SCK__both\tvmlinux\tEXPORT_SYMBOL_GPL\t\n"
+    "0x00000000\t__SCT__lone\tvmlinux\tEXPORT_SYMBOL_GPL\t\n";
 
 constexpr std::string_view good = R"(
   .macro entry place, placeholder, patched, owner, name, sympos=0
@@ -713,6 +716,14 @@ INSTANTIATE_TEST_SUITE_P(
              ".long tick - ., __SCK__tick - .",
              ".long tick - ., __SCT__tick - .",
              {".static_call_sites+0x4: the key of a static call is '__SCT__tick'"}},
+        Case{"static_call_by_exported_trampoline",
+             ".long tick - ., __SCK__tick - .",
+             ".long tick - ., __SCT__both - .",
+             {".static_call_sites+0x4: the key of a static call is '__SCT__both'"}},
+        Case{"static_call_whose_key_is_not_exported",
+             ".long tick - ., __SCK__tick - .",
+             ".long tick - ., __SCT__lone - .",
+             {}},
         Case{"static_call_without_key",
              ".long tick - ., __SCK__tick - .",
              ".long tick - ., 0",

@@ -133,6 +133,8 @@ class DifferAssembly : public testing::TestWithParam<Case> {
             section.kind == SectionKind::discard)
           if (section.name != "__mcount_loc")
             list.push_back("kept " + std::string{section.name} + " " + std::to_string(section.size));
+      for (const Symbol& s : output.symbols())
+        if (s.name.starts_with("__SCK__")) list.push_back("key " + std::string{s.name});
     }
     list.push_back("exit " + std::to_string(result.exit_code));
     std::sort(list.begin(), list.end());
@@ -147,6 +149,9 @@ TEST_P(DifferAssembly, GivesTheGoldenFacts) {
   assemble(GetParam().after, "patched.o");
   std::ofstream(directory_ / "Module.symvers") << "0x1\tmodule_key\tdrivers/owner\tEXPORT_SYMBOL_GPL\t\n"
                                                << "0x1\t__SCT__module_call\tdrivers/owner\tEXPORT_SYMBOL_GPL\t\n"
+                                               << "0x1\t__SCT__kernel_call\tvmlinux\tEXPORT_SYMBOL_GPL\t\n"
+                                               << "0x1\t__SCK__kernel_call\tvmlinux\tEXPORT_SYMBOL_GPL\t\n"
+                                               << "0x1\t__SCT__lone_call\tvmlinux\tEXPORT_SYMBOL_GPL\t\n"
                                                << "0x1\tkernel_key\tvmlinux\tEXPORT_SYMBOL_GPL\t\n";
   const DifferResult result =
       run_differ({directory_ / "orig.o",
@@ -243,6 +248,14 @@ const Case cases[] = {
      "func f\ncall __SCT__module_call\nend f\n",
      "func f\nnop\ncall __SCT__module_call\nend f\n",
      {"changed f", "f -> owner:__SCT__module_call,0", "exit 0"}},
+    {"StaticCallThatIsExported",
+     "func f\ncall __SCT__kernel_call\nend f\n",
+     "func f\nnop\ncall __SCT__kernel_call\nend f\n",
+     {"changed f", "f -> __SCT__kernel_call (export)", "key __SCK__kernel_call", "exit 0"}},
+    {"StaticCallWhoseKeyIsNotExported",
+     "func f\ncall __SCT__lone_call\nend f\n",
+     "func f\nnop\ncall __SCT__lone_call\nend f\n",
+     {"changed f", "f -> __SCT__lone_call (export)", "exit 0"}},
     {"PrintkIndexHoldsPointers",
      ".section .data.entry,\"aw\"\nentry: .quad 1\n.section .printk_index,\"a\"\n.quad entry\n" F_SAME,
      ".section .data.entry,\"aw\"\nentry: .quad 1\n.section .printk_index,\"a\"\n.quad entry\n" F_CHANGED,
