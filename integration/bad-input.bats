@@ -138,6 +138,14 @@ teardown() {
   nothing_written
 }
 
+@test "a patch that only adds a function which nobody calls" {
+  change fs/proc/meminfo.c 's/^static int meminfo_proc_show/int nobody_calls_it(int x);\nint nobody_calls_it(int x)\n{\n\treturn x + 1;\n}\n\n&/' >"$patch"
+  build "$patch"
+  [ "$status" -eq 3 ]
+  grep -qi 'no functional change: the patch adds functions' <<<"$output$stderr"
+  nothing_written
+}
+
 @test "a patch that moves lines alone" {
   change fs/proc/meminfo.c 's/^\tsi_meminfo\(&i\);/\n\n&/' >"$patch"
   build "$patch"

@@ -175,12 +175,17 @@ std::vector<PairReport> compare(const Build& build, const Base& base, const std:
   const auto has = [&](int status) {
     return std::any_of(reports.begin(), reports.end(), [&](const PairReport& r) { return r.status == status; });
   };
-  const int status = has(exit_unpatchable) ? exit_unpatchable : has(exit_ok) ? exit_ok : exit_no_change;
+  // New functions that no changed one can call are no livepatch either: the kernel refuses one that patches nothing.
+  const bool only_additions = std::all_of(reports.begin(), reports.end(),
+                                          [](const PairReport& r) { return r.changed.empty() && r.callbacks.empty(); });
+  const int status = has(exit_unpatchable) ? exit_unpatchable : !only_additions ? exit_ok : exit_no_change;
   if (status != exit_ok && !build.options.report.empty()) {
     write_json_report(build.options.report, reports, build.options, build.module, base.release, status);
   }
   if (status == exit_unpatchable) throw Ended{exit_unpatchable};
-  if (status == exit_no_change) no_change(build, "the code is the same with the patch and without it");
+  if (status == exit_no_change)
+    no_change(build, has(exit_ok) ? "the patch adds functions, but no function that is there changes"
+                                  : "the code is the same with the patch and without it");
   std::erase_if(reports, [](const PairReport& r) { return r.status != exit_ok; });
   return reports;
 }
