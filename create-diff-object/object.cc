@@ -150,7 +150,14 @@ class ObjectReader {
     if (section.type == SHT_SYMTAB_SHNDX) xindex_ = i;
     if ((section.flags & SHF_COMPRESSED) != 0 && section.kind != SectionKind::debug)
       fail(fmt::format("section {} is compressed", section.name));
-    if (section.type == SHT_NOBITS || section.type == SHT_NULL || section.size == 0) return;
+    if (section.size == 0) return;
+    if (section.type == SHT_NOBITS || section.type == SHT_NULL) {
+      const bool code = (section.flags & SHF_EXECINSTR) != 0 || section.kind == SectionKind::text ||
+                        section.kind == SectionKind::shared_text;
+      if (code)
+        fail(fmt::format("section {} is code without contents; is this a file of debug information?", section.name));
+      return;
+    }
     if (section.kind == SectionKind::debug && (section.flags & SHF_ALLOC) == 0) return;  // never looked at
     Elf_Data* data = elf_rawdata(scn, nullptr);
     if (data == nullptr || data->d_buf == nullptr || data->d_size != section.size)

@@ -117,6 +117,12 @@ TEST_F(ObjectTest, AlignmentThatIsNoPowerOfTwoIsAnError) {
   EXPECT_EQ(message_of<Error>([&] { read_bytes(bytes); }), "input: section .text.f: alignment 24 is no power of two");
 }
 
+TEST_F(ObjectTest, CodeWithoutContentsIsAnError) {
+  const std::string bytes = with_header(".text.f", [](Elf64_Shdr& header) { header.sh_type = SHT_NOBITS; });
+  EXPECT_EQ(message_of<Error>([&] { read_bytes(bytes); }),
+            "input: section .text.f is code without contents; is this a file of debug information?");
+}
+
 TEST_F(ObjectTest, AlignmentBeyondAHugePageIsAnError) {
   auto aligned = [&](uint64_t alignment) {
     return with_header(".text.f", [&](Elf64_Shdr& header) { header.sh_addralign = alignment; });
