@@ -22,9 +22,13 @@
 #include <cstring>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
+
+#include "create-diff-object/arch.h"
 
 namespace kpatch {
 namespace {
@@ -237,12 +241,78 @@ class Correlator {
     }
   }
 
+  // Whether two functions are instruction by instruction the same, but for numbers that are loaded, the text of
+  // strings, and the numbers in names.
+  bool same_stream(SymbolId o, SymbolId p) const {
+    const Symbol &a = orig_.symbol(o), &b = patched_.symbol(p);
+    const Object::Extent from = orig_.extent(o), to = patched_.extent(p);
+    const auto code = orig_.section(a.section).contents, other = patched_.section(b.section).contents;
+    if (from.end - from.begin != to.end - to.begin || from.end > code.size() || to.end > other.size()) return false;
+    const auto x = orig_.relocations(a.section, from.begin, from.end);
+    const auto y = patched_.relocations(b.section, to.begin, to.end);
+    if (x.size() != y.size()) return false;
+    for (size_t i = 0; i < x.size(); ++i) {
+      if (x[i].offset - from.begin != y[i].offset - to.begin || x[i].type != y[i].type) return false;
+      const Target left = orig_.meaning(x[i]), right = patched_.meaning(y[i]);
+      if (left.is_string != right.is_string || (left.symbol == no_symbol) != (right.symbol == no_symbol)) return false;
+      if (left.is_string || left.symbol == no_symbol) continue;
+      if (left.offset != right.offset ||
+          symbol_stem(orig_.symbol(left.symbol).name) != symbol_stem(patched_.symbol(right.symbol).name))
+        return false;
+    }
+    return orig_.arch().numbers_only(code.subspan(from.begin, from.end - from.begin),
+                                     other.subspan(to.begin, to.end - to.begin),
+                                     [](const NumberChange&) { return true; });
+  }
+
+  // Functions of one name in each object, and what each static local of the patched one stands for in the original.
+  void find_places() {
+    std::unordered_map<std::string_view, SymbolId> functions;
+    for (uint32_t i = 1; i < orig_.symbols().size(); ++i) {
+      const Symbol& s = orig_.symbols()[i];
+      if (!s.function() || s.section == no_section) continue;
+      if (auto [it, fresh] = functions.try_emplace(s.name, SymbolId{i}); !fresh) it->second = no_symbol;
+    }
+    for (uint32_t i = 1; i < patched_.symbols().size(); ++i) {
+      const Symbol& s = patched_.symbols()[i];
+      if (!s.function() || s.section == no_section) continue;
+      const auto twin = functions.find(s.name);
+      if (twin == functions.end() || twin->second == no_symbol || !same_stream(twin->second, SymbolId{i})) continue;
+      const Object::Extent from = orig_.extent(twin->second), to = patched_.extent(SymbolId{i});
+      const auto x = orig_.relocations(orig_.symbol(twin->second).section, from.begin, from.end);
+      const auto y = patched_.relocations(s.section, to.begin, to.end);
+      for (size_t k = 0; k < x.size(); ++k) {
+        const Target left = orig_.meaning(x[k]), right = patched_.meaning(y[k]);
+        if (left.symbol == no_symbol || right.symbol == no_symbol) continue;
+        places_[right.symbol].insert(left.symbol);
+        claims_[left.symbol].insert(right.symbol);
+      }
+    }
+  }
+
+  // Several static locals of one name in one function (a macro that was used several times): where nothing but what a
+  // patch may change in passing differs in that function, the instruction that refers to one says which it is.
+  void pair_by_place(Group& group) {
+    if (!std::exchange(places_known_, true)) find_places();
+    for (size_t p = 0; p < group.patched.size();) {
+      const auto place = places_.find(group.patched[p]);
+      auto o = group.orig.end();
+      if (place != places_.end() && place->second.size() == 1 && claims_[*place->second.begin()].size() == 1)
+        o = std::find(group.orig.begin(), group.orig.end(), *place->second.begin());
+      if (o == group.orig.end() || !fits(*o, group.patched[p], true))
+        ++p;
+      else
+        take(group, static_cast<size_t>(o - group.orig.begin()), p);
+    }
+  }
+
   // A static local's number says nothing; its users do. The last one of a stem follows when its users cannot speak:
   // they are new, or vanished by inlining.
   void pair_static_locals(Group& group) {
     // Constants hold no state: equal contents are as good as identity (`__msg.3` of NL_SET_ERR_MSG, dozens a file).
     const Symbol& s = patched_.symbol(group.patched.front());
     if (s.section != no_section && patched_.section(s.section).kind == SectionKind::rodata) pair_by_content(group);
+    if (!alone(group)) pair_by_place(group);
     pair_by_users(group, true);
     if (alone(group)) {
       const SymbolId o = group.orig.front(), p = group.patched.front();
@@ -312,6 +382,8 @@ class Correlator {
   std::vector<std::vector<std::string>> orig_users_, patched_users_;
   std::vector<std::string> orig_names_, patched_names_;
   std::vector<SymbolId> orig_parents_, patched_parents_;
+  bool places_known_ = false;
+  std::map<SymbolId, std::set<SymbolId>> places_, claims_;  // see find_places(); by patched and by original id
 };
 
 }  // namespace

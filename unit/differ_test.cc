@@ -60,13 +60,6 @@ void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 
 // What one compiler calls count.0 and another f.count, made alike.
 std::string plain_name(std::string fact) {
-  for (const char* statics : {"count", "n"})
-    for (const char* function : {"f.", "a.", "b.", "c."}) {
-      const std::string clang = std::string{function} + statics;
-      const size_t at = fact.find(clang);
-      if (at != std::string::npos && (at + clang.size() == fact.size() || fact[at + clang.size()] == ','))
-        fact.replace(at, clang.size(), statics);
-    }
   for (size_t dot = 0; (dot = fact.find('.', dot)) != std::string::npos;) {
     const size_t end = fact.find_first_not_of("0123456789", dot + 1);
     if (end == dot + 1)
@@ -74,6 +67,13 @@ std::string plain_name(std::string fact) {
     else
       fact.erase(dot, (end == std::string::npos ? fact.size() : end) - dot);
   }
+  for (const char* statics : {"count", "n"})
+    for (const char* function : {"f.", "a.", "b.", "c."}) {
+      const std::string clang = std::string{function} + statics;
+      const size_t at = fact.find(clang);
+      if (at != std::string::npos && (at + clang.size() == fact.size() || fact[at + clang.size()] == ','))
+        fact.replace(at, clang.size(), statics);
+    }
   return fact;
 }
 
@@ -246,6 +246,19 @@ const Case cases[] = {
      "noinline int c(void) { static int n; return n += 9; } noinline int a(void) { static int n; return n += 5; } "
      "noinline int b(void) { static int n; return n += 2; }",
      {"changed a", "new c", "a -> vmlinux:n.1,0", "warning static-local n.2", "exit 0"}},
+    // A macro that is used several times in a function.
+    {"StaticLocalsOfAFunctionThatStays",
+     "#define ONCE(x) ({ static int n; n += (x); n; })\n"
+     "noinline int f(int x) { return x > 3 ? ONCE(x) : ONCE(5) * 2; } int g(int x) { return x; }",
+     "#define ONCE(x) ({ static int n; n += (x); n; })\n"
+     "noinline int f(int x) { return x > 3 ? ONCE(x) : ONCE(5) * 2; } int g(int x) { return x + 1; }",
+     {"changed g", "exit 0"}},
+    {"StaticLocalsOfAFunctionInWhichANumberChanges",
+     "#define ONCE(x) ({ static int n; n += (x); n; })\n"
+     "int take(int n); noinline int f(int x) { take(7); return x > 3 ? ONCE(x) : ONCE(5) * 2; }",
+     "#define ONCE(x) ({ static int n; n += (x); n; })\n"
+     "int take(int n); noinline int f(int x) { take(9); return x > 3 ? ONCE(x) : ONCE(5) * 2; }",
+     {"changed f", "f -> take (patch)", "f -> vmlinux:n.0,0", "f -> vmlinux:n.1,0", "exit 0"}},
     {"LostStaticLocal",
      "int f(void) { static int count; return ++count; }",
      "int f(void) { return 7; }",
