@@ -117,7 +117,7 @@ numbered() { seq -f "/* line %g */" "$1"; }
   export KPATCH_TEST_OUT=$BATS_TEST_TMPDIR/sweep KPATCH_BUILD=$BATS_TEST_TMPDIR/kpatch-build
   mkdir -p "$KPATCH_TEST_OUT/1.0-1.1/patches"
   echo 1.0-test >"$KPATCH_TEST_OUT/1.0-1.1/release"
-  for name in builds same data foreign broken; do
+  for name in builds same data foreign torn broken; do
     echo '+++ b/fs/a.c' >"$KPATCH_TEST_OUT/1.0-1.1/patches/$name.patch"
   done
   cat >"$KPATCH_BUILD" <<'FAKE'
@@ -128,16 +128,18 @@ case ${!#} in
   */same.patch) exit 3 ;;
   */data.patch) echo "fs/a.c: error: x: lies in .data.x [data-init]"; echo "fs/a.c: error: y: [static-local]"; exit 2 ;;
   */foreign.patch) echo "fs/a.c: error: the config does not build this file (CONFIG_A is not set)"; exit 2 ;;
+  */torn.patch) echo "error: the patched fs/a.c does not compile"; exit 1 ;;
   *) echo "error: all went wrong"; exit 1 ;;
 esac
 FAKE
   chmod +x "$KPATCH_BUILD"
   run "$BATS_TEST_DIRNAME/sweep" --no-boot 1.0 1.1
   [ "$status" -eq 1 ]
-  for line in '5  patches cut' '4  compiled by the config' '1  built' '1  data-init static-local' '1  failed'; do
+  for line in '6  patches cut' '5  compiled by the config' '1  built' '1  data-init static-local' \
+    '1  not whole: they lack a part of the fix' '1  failed'; do
     grep -q "^ *$line\$" <<<"$output" || { echo "no line: $line"; echo "$output"; return 1; }
   done
   grep -q '"patch": "broken", "outcome": "failed", .* "message": "error: all went wrong"' "$KPATCH_TEST_OUT/1.0-1.1/table.json"
   run "$BATS_TEST_DIRNAME/sweep" --no-boot --redo '^failed' 1.0 1.1
-  [ "$(wc -l <"$KPATCH_TEST_OUT/runs")" -eq 6 ]
+  [ "$(wc -l <"$KPATCH_TEST_OUT/runs")" -eq 7 ]
 }
