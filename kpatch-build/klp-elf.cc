@@ -94,6 +94,8 @@ class Reader {
     constexpr uint64_t max_alignment = 65536;  // the largest page of any architecture
     if ((header.sh_addralign & (header.sh_addralign - 1)) != 0 || header.sh_addralign > max_alignment)
       fail(fmt::format("section {} has alignment 0x{:x}", section.name, header.sh_addralign));
+    // The other fields of an inactive header mean nothing (gABI, chapter 4); libelf would write a file of its size.
+    if (header.sh_type == SHT_NULL) section.header = {};
     if (header.sh_type == SHT_NOBITS || header.sh_type == SHT_NULL) return;
     if (header.sh_offset > bytes_.size() || header.sh_size > bytes_.size() - header.sh_offset)
       fail(fmt::format("a truncated ELF file (section {} reaches beyond its end)", section.name));

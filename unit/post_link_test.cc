@@ -326,6 +326,19 @@ TEST_F(PostLink, RefusesSenselessAlignments) {
   }
 }
 
+// Its other fields mean nothing; a file of that size must not be written.
+TEST_F(PostLink, InactiveSectionHasNoSize) {
+  fs::path in = assemble(std::string(good));
+  std::string bytes = read(in);
+  Elf64_Shdr header{};
+  header.sh_size = uint64_t{1} << 32;
+  bytes.replace(KlpElf::read(in).header.e_shoff + sizeof header, sizeof header, reinterpret_cast<const char*>(&header),
+                sizeof header);
+  std::ofstream(directory_ / "inactive.o", std::ios::binary) << bytes;
+  KlpElf::read(directory_ / "inactive.o").write(directory_ / "out.o");
+  EXPECT_LT(fs::file_size(directory_ / "out.o"), 2 * bytes.size());
+}
+
 TEST_F(PostLink, RefusesSignedModules) {
   fs::path in = assemble(std::string(good));
   std::ofstream(in, std::ios::binary | std::ios::app) << "signature~Module signature appended~\n";
