@@ -117,7 +117,7 @@ class Spreader {
       Status& status = comparison_.status[index(id)];
       if (status != Status::same && status != Status::lines_only) continue;
       status = Status::changed;
-      comparison_.reason[index(id)] =
+      comparison_.reasons[id] =
           fmt::format("calls {}, which changes and has no ftrace site", patched_.symbol(replaced.front()).name);
     }
   }

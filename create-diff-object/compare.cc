@@ -40,8 +40,6 @@ class Comparer {
 
   Comparison run() {
     result_.status.resize(patched_.symbols().size(), Status::absent);
-    result_.reason.resize(patched_.symbols().size());
-    result_.difference.resize(patched_.symbols().size());
     result_.parents = find_parents(patched_);
     for (bool functions : {false, true}) {
       for (uint32_t i = 1; i < patched_.symbols().size(); ++i)
@@ -98,8 +96,11 @@ class Comparer {
                           fmt::format("its section {} has another {}", patched_.section(p.section).name, what));
       return;
     }
-    status = p.function() ? compare_functions(twin, id) : compare_data(twin, id);
-    if (p.function() && status == Status::changed) result_.difference[index(id)] = find_difference(twin, id);
+    std::string reason;
+    status = p.function() ? compare_functions(twin, id, reason) : compare_data(twin, id, reason);
+    if (!reason.empty()) result_.reasons[id] = std::move(reason);
+    if (!p.function() || status != Status::changed) return;
+    if (const auto difference = find_difference(twin, id)) result_.difference.emplace(id, *difference);
   }
 
   // What differs in the headers of two data sections that belong to one symbol: code may rely on it, while the data
@@ -157,9 +158,9 @@ class Comparer {
     return {object.symbol(id).section, extent.begin, extent.end};
   }
 
-  Status compare_data(SymbolId o, SymbolId p) {
+  // Both say in `reason` what differs.
+  Status compare_data(SymbolId o, SymbolId p, std::string& reason) {
     const Range a = range(orig_, o), b = range(patched_, p);
-    std::string& reason = result_.reason[index(p)];
     if (a.size() != b.size()) {
       reason = fmt::format("its size changes from {} to {} bytes", a.size(), b.size());
       return Status::changed;
@@ -171,9 +172,8 @@ class Comparer {
     return same_relocations(a, b, &reason) ? Status::same : Status::changed;
   }
 
-  Status compare_functions(SymbolId o, SymbolId p) {
+  Status compare_functions(SymbolId o, SymbolId p, std::string& reason) {
     const Range a = range(orig_, o), b = range(patched_, p);
-    std::string& reason = result_.reason[index(p)];
     line_in_string_ = false;
     if (a.size() != b.size()) {
       reason = fmt::format("its size changes from {} to {} bytes", a.size(), b.size());
@@ -416,7 +416,7 @@ class Comparer {
         Status& status = result_.status[index(parent)];
         if (status == Status::same || status == Status::lines_only) {
           status = Status::changed;
-          result_.reason[index(parent)] = fmt::format("its part {} changes", patched_.symbol(id).name);
+          result_.reasons[parent] = fmt::format("its part {} changes", patched_.symbol(id).name);
         }
         id = parent;
       }

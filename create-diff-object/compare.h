@@ -1,6 +1,7 @@
 // Decides for each symbol of the patched object whether it differs from its twin, and how.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -28,10 +29,10 @@ enum class Status : uint8_t {
 };
 
 struct Comparison {
-  std::vector<Status> status;                             // by patched symbol id
-  std::vector<std::string> reason;                        // for changed ones: the first difference, for a person
-  std::vector<std::optional<CodeDifference>> difference;  // of changed functions whose code differs, by patched id
-  std::vector<SymbolId> parents;                          // by patched symbol id: see find_parents()
+  std::vector<Status> status;               // by patched symbol id
+  std::map<SymbolId, std::string> reasons;  // of those that differ (patched ids): the first difference, see reason()
+  std::map<SymbolId, CodeDifference> difference;  // of changed functions whose code differs, by patched id
+  std::vector<SymbolId> parents;                  // by patched symbol id: see find_parents()
   // Changed constants (patched ids) that code alone reads: a fresh copy serves, and every function that reads one has
   // changed with it.
   std::set<SymbolId> fresh_constants;
@@ -39,6 +40,11 @@ struct Comparison {
   std::set<SymbolId> through_callers;
 
   Status of(SymbolId id) const { return status[index(id)]; }
+  // In what the symbol differs, for a person; empty where it doesn't.
+  std::string reason(SymbolId id) const {
+    const auto found = reasons.find(id);
+    return found == reasons.end() ? std::string{} : found->second;
+  }
 };
 
 // Both objects, what is known of them, and their twins.

@@ -44,7 +44,7 @@ std::vector<FunctionReport> functions(const Pair& pair, const Comparison& compar
   for (SymbolId id : ids) {
     const SymbolId twin = pair.twins.orig(id);
     const Symbol& named = twin == no_symbol ? pair.patched.symbol(id) : pair.orig.symbol(twin);
-    list.push_back({std::string{named.name}, comparison.reason[index(id)], {}});
+    list.push_back({std::string{named.name}, comparison.reason(id), {}});
   }
   return list;
 }
@@ -69,10 +69,10 @@ void add_differences(const Pair& pair, const Comparison& comparison, const Selec
   const SourceLines orig(pair.orig.path()), patched(pair.patched.path());
   for (size_t i = 0; i < selection.functions.size(); ++i) {
     const SymbolId id = selection.functions[i];
-    const auto& difference = comparison.difference[index(id)];
-    if (!difference) continue;
-    result.changed[i].difference = {code_report(pair.orig, pair.twins.orig(id), difference->orig, orig),
-                                    code_report(pair.patched, id, difference->patched, patched)};
+    const auto found = comparison.difference.find(id);
+    if (found == comparison.difference.end()) continue;
+    result.changed[i].difference = {code_report(pair.orig, pair.twins.orig(id), found->second.orig, orig),
+                                    code_report(pair.patched, id, found->second.patched, patched)};
   }
 }
 

@@ -18,12 +18,16 @@
 namespace kpatch {
 namespace {
 
+using Place = std::pair<SectionId, uint64_t>;  // in code
+
+Place place(const TableEntry& entry) { return {entry.code_section, entry.code_offset}; }
+
 bool is_split(const Section& section) { return section.kind == SectionKind::pieces; }
 
 // Whether every run of `size` bytes has relocations of the same types at the same places. The last entry may lack its
 // padding. Two entries taken for one have more references than their struct has pointers (`most`, 0 when not known).
 bool is_entry_size(const Section& section, uint64_t size, uint32_t most = 0) {
-  const std::vector<Relocation>& list = section.relocations;
+  const std::span<const Relocation> list = section.relocations;
   size_t count = 0;     // of the first entry
   uint32_t places = 0;  // a difference takes two relocations at one place
   for (; count < list.size() && list[count].offset < size; ++count)
@@ -37,7 +41,7 @@ bool is_entry_size(const Section& section, uint64_t size, uint32_t most = 0) {
 
 // The distance between entries, where the relocations tell it: the smallest period that all of them follow.
 std::optional<uint64_t> stride(const Section& section) {
-  const std::vector<Relocation>& list = section.relocations;
+  const std::span<const Relocation> list = section.relocations;
   if (list.empty() || list.front().offset != 0) return std::nullopt;
   for (size_t i = 1; i < list.size(); ++i) {
     // The first entry has the references before this one; few of these numbers divide that of all.
@@ -49,8 +53,7 @@ std::optional<uint64_t> stride(const Section& section) {
 
 }  // namespace
 
-Layout::Layout(const Object& object, const StructSizes& sizes, Diagnostics& diagnostics)
-    : object_(object), entries_(object.sections().size()), boundaries_(object.sections().size()) {
+Layout::Layout(const Object& object, const StructSizes& sizes, Diagnostics& diagnostics) : object_(object) {
   for (uint32_t i = 1; i < object.sections().size(); ++i) {
     const Section& section = object.sections()[i];
     if (section.size == 0) continue;
@@ -58,9 +61,8 @@ Layout::Layout(const Object& object, const StructSizes& sizes, Diagnostics& diag
         section.kind == SectionKind::runtime_const)
       add_table(object, SectionId{i}, sizes, diagnostics);
   }
-  for (std::vector<TableEntry>& list : entries_)
-    std::stable_sort(list.begin(), list.end(),
-                     [](const TableEntry& a, const TableEntry& b) { return a.code_offset < b.code_offset; });
+  std::stable_sort(entries_.begin(), entries_.end(),
+                   [](const TableEntry& a, const TableEntry& b) { return place(a) < place(b); });
   find_pieces(object);
 }
 
@@ -100,11 +102,11 @@ void Layout::add_table(const Object& object, SectionId id, const StructSizes& si
     const Target target = object.target(relocations.front());
     if (target.section == no_section) continue;  // refers to another object: no code of ours
     const uint64_t base = target.symbol == no_symbol ? 0 : object.symbol(target.symbol).value;
-    entries_[index(target.section)].push_back({.table = id,
-                                               .begin = at,
-                                               .end = end,
-                                               .code_section = target.section,
-                                               .code_offset = base + static_cast<uint64_t>(target.offset)});
+    entries_.push_back({.table = id,
+                        .begin = at,
+                        .end = end,
+                        .code_section = target.section,
+                        .code_offset = base + static_cast<uint64_t>(target.offset)});
   }
 }
 
@@ -113,31 +115,32 @@ void Layout::find_pieces(const Object& object) {
     for (const Relocation& relocation : section.relocations) {
       const Symbol& symbol = object.symbol(relocation.symbol);
       if (symbol.section == no_section || !is_split(object.section(symbol.section))) continue;
-      boundaries_[index(symbol.section)].push_back(symbol.value + static_cast<uint64_t>(relocation.target_offset));
+      boundaries_[symbol.section].push_back(symbol.value + static_cast<uint64_t>(relocation.target_offset));
     }
   }
-  for (std::vector<uint64_t>& list : boundaries_) {
+  for (auto& [section, list] : boundaries_) {
     std::sort(list.begin(), list.end());
     list.erase(std::unique(list.begin(), list.end()), list.end());
   }
 }
 
 std::span<const TableEntry> Layout::entries(SectionId code_section, uint64_t begin, uint64_t end) const {
-  const std::vector<TableEntry>& list = entries_[index(code_section)];
-  auto below = [](const TableEntry& entry, uint64_t offset) { return entry.code_offset < offset; };
-  auto first = std::lower_bound(list.begin(), list.end(), begin, below);
-  auto last = std::lower_bound(first, list.end(), end, below);
+  auto below = [](const TableEntry& entry, const Place& at) { return place(entry) < at; };
+  const auto first = std::lower_bound(entries_.begin(), entries_.end(), Place{code_section, begin}, below);
+  const auto last = std::lower_bound(first, entries_.end(), Place{code_section, end}, below);
   return {first, last};
 }
 
 Object::Extent Layout::piece(SectionId section, uint64_t offset) const {
-  const std::vector<uint64_t>& list = boundaries_[index(section)];
   const uint64_t size = object_.section(section).size;
   if (object_.section(section).kind == SectionKind::toc) {
     const uint64_t begin = std::min(offset - offset % 8, size);
     return {begin, std::min(begin + 8, size)};
   }
-  auto next = std::upper_bound(list.begin(), list.end(), offset);
+  const auto found = boundaries_.find(section);
+  if (found == boundaries_.end()) return {0, size};
+  const std::vector<uint64_t>& list = found->second;
+  const auto next = std::upper_bound(list.begin(), list.end(), offset);
   const uint64_t begin = next == list.begin() ? 0 : *(next - 1);
   return {std::min(begin, size), next == list.end() ? size : std::min(*next, size)};
 }

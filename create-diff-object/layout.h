@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -45,8 +46,8 @@ class Layout {
   void find_pieces(const Object& object);
 
   const Object& object_;
-  std::vector<std::vector<TableEntry>> entries_;   // by code section, sorted by code offset
-  std::vector<std::vector<uint64_t>> boundaries_;  // by section; empty where it is not split
+  std::vector<TableEntry> entries_;                        // by code section, code offset
+  std::map<SectionId, std::vector<uint64_t>> boundaries_;  // of sections that are split
 };
 
 }  // namespace kpatch

@@ -61,24 +61,30 @@ bool covers_behind_start(const Symbol& s) { return s.size != 0 && !is_folded(s);
 // Nothing in a kernel is aligned to more than a huge page; an output file would have to be as large as a greater one.
 constexpr uint64_t greatest_alignment = 2 << 20;
 
-// So many are looked through in no time; most sections have one.
-constexpr size_t few_symbols = 8;
-
 struct Mapping {
   void* address = MAP_FAILED;
   size_t size = 0;
-  Elf* elf = nullptr;
   ~Mapping() {
-    if (elf != nullptr) elf_end(elf);
     if (address != MAP_FAILED) munmap(address, size);
   }
+};
+
+struct ElfEnd {
+  void operator()(Elf* elf) const { elf_end(elf); }
 };
 
 }  // namespace
 
 class ObjectReader {
  public:
-  ObjectReader(Elf* elf, std::string path) : elf_(elf) { object_.path_ = std::move(path); }
+  // The image stays where it is for as long as the object lives; libelf's descriptor, which needs as much memory as
+  // a file of many sections has, goes with the reader.
+  ObjectReader(const void* image, size_t size, std::string path) {
+    elf_version(EV_CURRENT);
+    // libelf doesn't write into what it is given, but converts into memory of its own.
+    elf_.reset(elf_memory(static_cast<char*>(const_cast<void*>(image)), size));
+    object_.path_ = std::move(path);
+  }
 
   Object run(std::shared_ptr<const void> keep) {
     read_header();
@@ -96,9 +102,9 @@ class ObjectReader {
 
   void read_header() {
     GElf_Ehdr header;
-    if (elf_ == nullptr || elf_kind(elf_) != ELF_K_ELF || gelf_getehdr(elf_, &header) == nullptr)
+    if (elf_ == nullptr || elf_kind(elf_.get()) != ELF_K_ELF || gelf_getehdr(elf_.get(), &header) == nullptr)
       fail("not an ELF file, or truncated");
-    if (gelf_getclass(elf_) != ELFCLASS64) fail("not a 64-bit object");
+    if (gelf_getclass(elf_.get()) != ELFCLASS64) fail("not a 64-bit object");
     if (header.e_type != ET_REL) fail("not a relocatable object (ET_REL)");
     if (header.e_phnum != 0) fail("has program headers: not a compiler's object");
     object_.arch_ = find_arch(header.e_machine);
@@ -112,21 +118,30 @@ class ObjectReader {
   void read_sections() {
     size_t count = 0;
     size_t names = 0;
-    if (elf_getshdrnum(elf_, &count) != 0 || count == 0 || elf_getshdrstrndx(elf_, &names) != 0)
+    if (elf_getshdrnum(elf_.get(), &count) != 0 || count == 0 || elf_getshdrstrndx(elf_.get(), &names) != 0)
       fail("no section headers, or truncated");
+    check_string_table(names);
     object_.sections_.resize(count);
-    headers_.resize(count);
     for (size_t i = 1; i < count; ++i) read_section(i, names);
     object_.sections_[0].kind = SectionKind::null;
   }
 
+  // libelf would expand a compressed one into memory of its own, which doesn't live as long as the names.
+  void check_string_table(size_t i) {
+    GElf_Shdr header;
+    Elf_Scn* scn = elf_getscn(elf_.get(), i);
+    if (scn == nullptr || gelf_getshdr(scn, &header) == nullptr || header.sh_type != SHT_STRTAB ||
+        (header.sh_flags & SHF_COMPRESSED) != 0)
+      fail(fmt::format("section {} is no table of names", i));
+  }
+
   void read_section(size_t i, size_t names) {
     Section& section = object_.sections_[i];
-    Elf_Scn* scn = elf_getscn(elf_, i);
-    GElf_Shdr& header = headers_[i];
+    Elf_Scn* scn = elf_getscn(elf_.get(), i);
+    GElf_Shdr header;
     if (scn == nullptr || gelf_getshdr(scn, &header) == nullptr)
       fail(fmt::format("section header {} is unreadable", i));
-    const char* name = elf_strptr(elf_, names, header.sh_name);
+    const char* name = elf_strptr(elf_.get(), names, header.sh_name);
     if (name == nullptr) fail(fmt::format("section {} has no readable name", i));
     section.name = name;
     section.type = header.sh_type;
@@ -167,13 +182,14 @@ class ObjectReader {
 
   void read_symbols() {
     if (symtab_ == 0) fail("no symbol table");
-    Elf_Data* data = elf_getdata(elf_getscn(elf_, symtab_), nullptr);
-    Elf_Data* xindex = xindex_ == 0 ? nullptr : elf_getdata(elf_getscn(elf_, xindex_), nullptr);
-    const GElf_Shdr& header = headers_[symtab_];
-    if (xindex_ != 0 && (xindex == nullptr || headers_[xindex_].sh_link != symtab_))
+    Elf_Data* data = elf_getdata(elf_getscn(elf_.get(), symtab_), nullptr);
+    Elf_Data* xindex = xindex_ == 0 ? nullptr : elf_getdata(elf_getscn(elf_.get(), xindex_), nullptr);
+    const Section& table = object_.sections_[symtab_];
+    if (xindex_ != 0 && (xindex == nullptr || object_.sections_[xindex_].link != symtab_))
       fail(fmt::format("section {} is unreadable", object_.sections_[xindex_].name));
-    if (data == nullptr || header.sh_entsize == 0) fail("unreadable symbol table");
-    const size_t count = header.sh_size / header.sh_entsize;
+    if (data == nullptr || table.entry_size == 0) fail("unreadable symbol table");
+    check_string_table(table.link);
+    const size_t count = table.size / table.entry_size;
     if (count == 0) fail("empty symbol table");
     object_.symbols_.resize(count);
     for (size_t i = 0; i < count; ++i) {
@@ -184,25 +200,30 @@ class ObjectReader {
       if (raw.st_shndx == SHN_XINDEX && xindex == nullptr) fail("has no table of section numbers (SHT_SYMTAB_SHNDX)");
       add_symbol(i, raw, raw.st_shndx == SHN_XINDEX ? extended : raw.st_shndx, raw.st_shndx == SHN_XINDEX);
     }
-    for (Section& section : object_.sections_) order_symbols(section);
+    order_symbols();
   }
 
-  void order_symbols(Section& section) const {
-    std::vector<SymbolId>& symbols = section.symbols;
-    std::stable_sort(symbols.begin(), symbols.end(),
-                     [&](SymbolId a, SymbolId b) { return object_.symbol(a).value < object_.symbol(b).value; });
-    if (symbols.size() <= few_symbols) return;
-    uint32_t last = 0;
-    for (uint32_t i = 0; i < symbols.size(); ++i) {
-      const Symbol& symbol = object_.symbol(symbols[i]);
-      if (covers_behind_start(symbol)) last = i + 1;
-      section.sized.push_back(last);
+  void order_symbols() {
+    std::vector<SymbolId>& list = object_.symbols_of_sections_;
+    auto place = [&](SymbolId id) { return std::pair{object_.symbol(id).section, object_.symbol(id).value}; };
+    std::stable_sort(list.begin(), list.end(), [&](SymbolId a, SymbolId b) { return place(a) < place(b); });
+    object_.sized_.resize(list.size());
+    for (size_t begin = 0, end = 0; begin < list.size(); begin = end) {
+      const SectionId home = object_.symbol(list[begin]).section;
+      uint32_t last = 0;
+      for (; end < list.size() && object_.symbol(list[end]).section == home; ++end) {
+        if (covers_behind_start(object_.symbol(list[end]))) last = static_cast<uint32_t>(end - begin + 1);
+        object_.sized_[end] = last;
+      }
+      Section& section = object_.sections_[index(home)];
+      section.symbols = std::span{list}.subspan(begin, end - begin);
+      section.sized = std::span{object_.sized_}.subspan(begin, end - begin);
     }
   }
 
   void add_symbol(size_t i, const GElf_Sym& raw, uint32_t section, bool extended) {
     Symbol& symbol = object_.symbols_[i];
-    const char* name = elf_strptr(elf_, headers_[symtab_].sh_link, raw.st_name);
+    const char* name = elf_strptr(elf_.get(), object_.sections_[symtab_].link, raw.st_name);
     if (name == nullptr) fail(fmt::format("symbol {} has no readable name", i));
     symbol.name = name;
     symbol.value = raw.st_value;
@@ -237,7 +258,9 @@ class ObjectReader {
     const uint64_t size = home.kind == SectionKind::debug ? max_size : home.size;
     if (symbol.value > size || symbol.size > size - symbol.value)
       fail(fmt::format("symbol {} lies outside its section {}", name, home.name));
-    home.symbols.push_back(SymbolId{static_cast<uint32_t>(i)});
+    if (symbol.function() && symbol.size != 0 && home.contents.empty() && home.kind != SectionKind::debug)
+      fail(fmt::format("function {} lies in section {}, which has no contents", name, home.name));
+    object_.symbols_of_sections_.push_back(SymbolId{static_cast<uint32_t>(i)});
   }
 
   // With -ffunction-sections and -fdata-sections a section is named after what it holds. The owner starts at the
@@ -257,26 +280,34 @@ class ObjectReader {
   }
 
   void read_relocations() {
-    for (size_t i = 1; i < headers_.size(); ++i) {
-      const GElf_Shdr& header = headers_[i];
-      if (header.sh_type == SHT_REL) fail("has SHT_REL relocations: not an object of a supported architecture");
-      if (header.sh_type != SHT_RELA) continue;
-      if (header.sh_info == 0 || header.sh_info >= headers_.size())
-        fail(fmt::format("relocation section {} belongs to no section", object_.sections_[i].name));
-      Section& section = object_.sections_[header.sh_info];
-      if (section.kind == SectionKind::debug) continue;
-      if (!section.relocations.empty()) fail(fmt::format("section {} has two relocation sections", section.name));
-      if (header.sh_link != symtab_) fail("relocations against another symbol table");
-      read_relocations(i, section);
+    // All lie in one list, which must not move once there are views of it.
+    std::vector<size_t> tables;
+    size_t total = 0;
+    for (size_t i = 1; i < object_.sections_.size(); ++i) {
+      const Section& table = object_.sections_[i];
+      if (table.type == SHT_REL) fail("has SHT_REL relocations: not an object of a supported architecture");
+      if (table.type != SHT_RELA) continue;
+      if (table.info == 0 || table.info >= object_.sections_.size())
+        fail(fmt::format("relocation section {} belongs to no section", table.name));
+      if (object_.sections_[table.info].kind == SectionKind::debug) continue;
+      if (table.link != symtab_) fail("relocations against another symbol table");
+      if (table.entry_size != sizeof(Elf64_Rela) || table.contents.size() != table.size)
+        fail(fmt::format("relocation section {} is unreadable", table.name));
+      tables.push_back(i);
+      total += table.size / table.entry_size;
     }
+    object_.relocations_.reserve(total);
+    for (size_t i : tables) read_relocations(i, object_.sections_[object_.sections_[i].info]);
   }
 
   void read_relocations(size_t i, Section& section) {
-    Elf_Data* data = elf_getdata(elf_getscn(elf_, i), nullptr);
-    if (data == nullptr || headers_[i].sh_entsize == 0)
-      fail(fmt::format("relocation section {} is unreadable", object_.sections_[i].name));
-    const size_t count = headers_[i].sh_size / headers_[i].sh_entsize;
-    section.relocations.reserve(count);
+    const Section& table = object_.sections_[i];
+    if (!section.relocations.empty()) fail(fmt::format("section {} has two relocation sections", section.name));
+    Elf_Data* data = elf_getdata(elf_getscn(elf_.get(), i), nullptr);
+    if (data == nullptr) fail(fmt::format("relocation section {} is unreadable", table.name));
+    std::vector<Relocation>& list = object_.relocations_;
+    const size_t first = list.size();
+    const size_t count = table.size / table.entry_size;
     for (size_t r = 0; r < count; ++r) {
       GElf_Rela raw;
       if (gelf_getrela(data, static_cast<int>(r), &raw) == nullptr)
@@ -288,14 +319,16 @@ class ObjectReader {
         fail(fmt::format("relocation {} of {} lies outside the section", r, section.name));
       if (raw.r_addend > static_cast<int64_t>(max_addend) || raw.r_addend < -static_cast<int64_t>(max_addend))
         fail(fmt::format("relocation {} of {} has addend {}", r, section.name, raw.r_addend));
-      section.relocations.push_back({.offset = raw.r_offset,
-                                     .type = static_cast<uint32_t>(GELF_R_TYPE(raw.r_info)),
-                                     .symbol = SymbolId{static_cast<uint32_t>(symbol)},
-                                     .addend = raw.r_addend});
+      list.push_back({.offset = raw.r_offset,
+                      .type = static_cast<uint32_t>(GELF_R_TYPE(raw.r_info)),
+                      .symbol = SymbolId{static_cast<uint32_t>(symbol)},
+                      .addend = raw.r_addend});
     }
-    std::stable_sort(section.relocations.begin(), section.relocations.end(),
-                     [](const Relocation& a, const Relocation& b) { return a.offset < b.offset; });
-    object_.arch_->find_targets(object_, section, section.relocations);
+    const std::span<Relocation> own = std::span{list}.subspan(first);
+    auto by_offset = [](const Relocation& a, const Relocation& b) { return a.offset < b.offset; };
+    if (!std::is_sorted(own.begin(), own.end(), by_offset)) std::stable_sort(own.begin(), own.end(), by_offset);
+    object_.arch_->find_targets(object_, section, own);
+    section.relocations = own;
   }
 
   // A patchable entry that refers to a place before a function names the first of the NOPs that belong to it.
@@ -309,7 +342,7 @@ class ObjectReader {
         const uint64_t place = base + static_cast<uint64_t>(target.offset);
         const SymbolId covering = object_.symbol_at(target.section, place);
         if (covering != no_symbol && object_.symbol(covering).function()) continue;  // inside, behind a landing pad
-        const std::vector<SymbolId>& symbols = object_.section(target.section).symbols;
+        const std::span<const SymbolId> symbols = object_.section(target.section).symbols;
         const auto at_or_behind = std::lower_bound(symbols.begin(), symbols.end(), place, [&](SymbolId s, uint64_t at) {
           return object_.symbol(s).value < at;
         });
@@ -327,9 +360,8 @@ class ObjectReader {
   static constexpr uint64_t max_size = uint64_t{1} << 60;
   static constexpr uint64_t max_addend = uint64_t{1} << 62;
 
-  Elf* elf_;
+  std::unique_ptr<Elf, ElfEnd> elf_;
   Object object_;
-  std::vector<GElf_Shdr> headers_;
   size_t symtab_ = 0;
   size_t xindex_ = 0;
 };
@@ -341,31 +373,19 @@ Object Object::read(const std::filesystem::path& path) {
   auto mapping = std::make_shared<Mapping>();
   if (fstat(fd, &status) == 0 && status.st_size > 0) {
     mapping->size = static_cast<size_t>(status.st_size);
-    // Private and writable: libelf may convert in place.
-    mapping->address = mmap(nullptr, mapping->size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+    mapping->address = mmap(nullptr, mapping->size, PROT_READ, MAP_PRIVATE, fd, 0);
   }
   close(fd);
   if (mapping->address == MAP_FAILED) throw Error(fmt::format("{}: empty or unreadable", path.string()));
-  elf_version(EV_CURRENT);
-  mapping->elf = elf_memory(static_cast<char*>(mapping->address), mapping->size);
-  Elf* elf = mapping->elf;
-  return ObjectReader(elf, path.string()).run(std::move(mapping));
+  Object object = ObjectReader(mapping->address, mapping->size, path.string()).run(mapping);
+  // Headers, symbols and relocations aren't looked at again. Whatever is needed of the rest comes back by itself.
+  madvise(mapping->address, mapping->size, MADV_DONTNEED);
+  return object;
 }
 
 Object Object::read(std::span<const std::byte> image, std::string name) {
-  struct Memory {
-    std::vector<std::byte> bytes;
-    Elf* elf = nullptr;
-    ~Memory() {
-      if (elf != nullptr) elf_end(elf);
-    }
-  };
-  auto memory = std::make_shared<Memory>();
-  memory->bytes.assign(image.begin(), image.end());
-  elf_version(EV_CURRENT);
-  memory->elf = elf_memory(reinterpret_cast<char*>(memory->bytes.data()), memory->bytes.size());
-  Elf* elf = memory->elf;
-  return ObjectReader(elf, std::move(name)).run(std::move(memory));
+  const auto memory = std::make_shared<std::vector<std::byte>>(image.begin(), image.end());
+  return ObjectReader(memory->data(), memory->size(), std::move(name)).run(memory);
 }
 
 Object Object::empty(const Object& like) {
@@ -381,7 +401,7 @@ Object Object::empty(const Object& like) {
 }
 
 SymbolId Object::symbol_at(SectionId id, uint64_t offset) const {
-  const std::vector<SymbolId>& symbols = section(id).symbols;
+  const std::span<const SymbolId> symbols = section(id).symbols;
   // The last symbol that starts at or before the offset and reaches it. Aliases start at one place: a function or
   // object is preferred to a label, the first in the file to later ones.
   const auto after = std::upper_bound(symbols.begin(), symbols.end(), offset,
@@ -402,9 +422,7 @@ SymbolId Object::symbol_at(SectionId id, uint64_t offset) const {
   if (symbol(symbols[count - 1]).value == offset)
     if (const SymbolId best = best_before(count); best != no_symbol) return best;
   // Labels without a size cover nothing behind their start.
-  const std::vector<uint32_t>& known = section(id).sized;
-  size_t sized = known.empty() ? count : known[count - 1];
-  while (known.empty() && sized > 0 && !covers_behind_start(symbol(symbols[sized - 1]))) --sized;
+  const uint32_t sized = section(id).sized[count - 1];
   return sized == 0 ? no_symbol : best_before(sized);
 }
 
@@ -464,7 +482,7 @@ Object::Extent Object::extent(SymbolId id) const {
 }
 
 std::span<const Relocation> Object::relocations(SectionId id, uint64_t begin, uint64_t end) const {
-  const std::vector<Relocation>& all = section(id).relocations;
+  const std::span<const Relocation> all = section(id).relocations;
   auto below = [](const Relocation& r, uint64_t offset) { return r.offset < offset; };
   auto first = std::lower_bound(all.begin(), all.end(), begin, below);
   auto last = std::lower_bound(first, all.end(), end, below);

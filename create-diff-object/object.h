@@ -47,13 +47,13 @@ struct Section {
   uint64_t size = 0;
   uint32_t link = 0;
   uint32_t info = 0;
-  std::span<const std::byte> contents;  // empty for SHT_NOBITS
-  std::vector<Relocation> relocations;  // by offset; order in the file where offsets are equal
+  std::span<const std::byte> contents;      // empty for SHT_NOBITS
+  std::span<const Relocation> relocations;  // by offset; order in the file where offsets are equal
   SymbolId section_symbol = no_symbol;
-  SymbolId owner = no_symbol;     // the symbol that the whole section belongs to, see find_owner()
-  std::vector<SymbolId> symbols;  // named symbols defined in it, by value; no section symbol
-  std::vector<uint32_t>
-      sized;  // for each of them: how many come up to the last that can cover a place behind its start
+  SymbolId owner = no_symbol;         // the symbol that the whole section belongs to, see find_owner()
+  std::span<const SymbolId> symbols;  // named symbols defined in it, by value; no section symbol
+  // For each of them: how many come up to the last that can cover a place behind its start.
+  std::span<const uint32_t> sized;
 };
 
 struct Symbol {
@@ -92,6 +92,9 @@ class Object {
   // An object without any section, of the machine of `like`: what a file that is new in the patch is compared with.
   static Object empty(const Object& like);
 
+  Object(Object&&) noexcept = default;  // sections are views into the object's own lists: moved, never copied
+  Object& operator=(Object&&) noexcept = default;
+
   const std::string& path() const { return path_; }
   const Arch& arch() const { return *arch_; }
   uint32_t flags() const { return flags_; }
@@ -121,14 +124,19 @@ class Object {
 
  private:
   friend class ObjectReader;
+  Object() = default;
   std::string path_;
-  std::shared_ptr<const void> file_;  // keeps the mapping and libelf's descriptor
+  std::shared_ptr<const void> file_;  // keeps the bytes that names and contents are views of
   const Arch* arch_ = nullptr;
   uint32_t flags_ = 0;
   bool big_endian_ = false;
   std::vector<Section> sections_;
   std::vector<Symbol> symbols_;
   std::vector<std::string_view> files_;
+  // Of all sections, one after another.
+  std::vector<Relocation> relocations_;
+  std::vector<SymbolId> symbols_of_sections_;
+  std::vector<uint32_t> sized_;
 };
 
 }  // namespace kpatch

@@ -31,8 +31,7 @@ class Selector {
         patched_(pair.patched),
         comparison_(comparison),
         diagnostics_(diagnostics),
-        markers_(read_markers(patched_)),
-        taken_(patched_.sections().size()) {}
+        markers_(read_markers(patched_)) {}
 
   Selection run() {
     check_vanished_exports();
@@ -104,7 +103,7 @@ class Selector {
       if (s.global() && patched_.section(s.section).kind != SectionKind::init) include(id, "new global function");
       return;
     }
-    add_changed(id, forced ? "forced by the patch" : comparison_.reason[index(id)]);
+    add_changed(id, forced ? "forced by the patch" : comparison_.reason(id));
   }
 
   void add_changed(SymbolId id, const std::string& reason) {
@@ -144,13 +143,11 @@ class Selector {
   }
 
   const std::vector<SymbolId>& parts_of(SymbolId id) {
-    if (parts_.empty()) {
-      parts_.resize(patched_.symbols().size());
+    if (parts_.empty())
       for (uint32_t i = 1; i < comparison_.parents.size(); ++i)
         if (comparison_.parents[i] != no_symbol && is_cold_part(patched_.symbols()[i].name))
-          parts_[index(comparison_.parents[i])].push_back(SymbolId{i});
-    }
-    return parts_[index(id)];
+          parts_[comparison_.parents[i]].push_back(SymbolId{i});
+    return parts_[id];
   }
 
   // Includes the symbol's bytes; false when that was refused.
@@ -182,7 +179,7 @@ class Selector {
   }
 
   void add(Chunk chunk) {
-    auto& taken = taken_[index(chunk.section)];
+    auto& taken = taken_[chunk.section];
     auto [it, fresh] = taken.try_emplace(chunk.begin, chunk);
     if (!fresh) {
       if (it->second.end >= chunk.end) return;
@@ -192,7 +189,9 @@ class Selector {
   }
 
   bool covered(SectionId section, uint64_t offset) const {
-    const auto& taken = taken_[index(section)];
+    const auto home = taken_.find(section);
+    if (home == taken_.end()) return false;
+    const auto& taken = home->second;
     auto after = taken.upper_bound(offset);
     return after != taken.begin() && std::prev(after)->second.end > offset;
   }
@@ -351,7 +350,7 @@ class Selector {
       return;
     diagnostics_.refuse(home.kind == SectionKind::init ? "init-code" : "data-init", name(id),
                         fmt::format("lies in {} and is in use already: {}; use a callback or a shadow variable",
-                                    home.name, comparison_.reason[index(id)]));
+                                    home.name, comparison_.reason(id)));
   }
 
   void add_callback(const Markers::Entry& entry) {
@@ -420,7 +419,7 @@ class Selector {
   }
 
   void finish() {
-    for (auto& taken : taken_)
+    for (auto& [section, taken] : taken_)
       for (auto& [begin, chunk] : taken) {
         if (!result_.chunks.empty()) {
           Chunk& last = result_.chunks.back();
@@ -450,9 +449,9 @@ class Selector {
   Diagnostics& diagnostics_;
   Markers markers_;
   Selection result_;
-  std::vector<std::map<uint64_t, Chunk>> taken_;  // by section, begin
+  std::map<SectionId, std::map<uint64_t, Chunk>> taken_;  // by section, begin
   std::deque<Chunk> work_;
-  std::vector<std::vector<SymbolId>> parts_;
+  std::map<SymbolId, std::vector<SymbolId>> parts_;
   std::set<SymbolId> used_ignores_;
   std::set<std::string> used_ignored_sections_;
 };

@@ -137,7 +137,7 @@ TEST_F(DifferArch, PatchableEntriesStayWithTheirFunctions) {
       const Target target = output.target(section.relocations.front());
       ASSERT_LT(section.link, output.sections().size());
       EXPECT_EQ(section.link, index(target.section));
-      const std::vector<SymbolId>& symbols = output.section(target.section).symbols;
+      const std::span<const SymbolId> symbols = output.section(target.section).symbols;
       for (SymbolId id : symbols) {
         const Symbol& s = output.symbol(id);
         if (!s.function()) continue;

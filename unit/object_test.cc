@@ -117,10 +117,31 @@ TEST_F(ObjectTest, AlignmentThatIsNoPowerOfTwoIsAnError) {
   EXPECT_EQ(message_of<Error>([&] { read_bytes(bytes); }), "input: section .text.f: alignment 24 is no power of two");
 }
 
+// libelf expands such a table into memory that goes with its descriptor, which names would outlive.
+TEST_F(ObjectTest, NamesMustLieInAPlainStringTable) {
+  auto message = [&](const std::string& name, auto edit) {
+    return message_of<Error>([&] { read_bytes(with_header(name, edit)); });
+  };
+  auto compressed = [](Elf64_Shdr& header) { header.sh_flags |= SHF_COMPRESSED; };
+  auto another_type = [](Elf64_Shdr& header) { header.sh_type = SHT_PROGBITS; };
+  auto another_table = [](Elf64_Shdr& header) { header.sh_link = 1; };
+  EXPECT_NE(message(".shstrtab", compressed).find("is no table of names"), std::string::npos);
+  EXPECT_NE(message(".shstrtab", another_type).find("is no table of names"), std::string::npos);
+  EXPECT_EQ(message(".strtab", compressed), "input: section .strtab is compressed");
+  EXPECT_EQ(message(".symtab", another_table), "input: section 1 is no table of names");
+}
+
 TEST_F(ObjectTest, CodeWithoutContentsIsAnError) {
   const std::string bytes = with_header(".text.f", [](Elf64_Shdr& header) { header.sh_type = SHT_NOBITS; });
   EXPECT_EQ(message_of<Error>([&] { read_bytes(bytes); }),
             "input: section .text.f is code without contents; is this a file of debug information?");
+}
+
+TEST_F(ObjectTest, AFunctionWithoutContentsIsAnError) {
+  const fs::path file = assemble(".bss; .type f, @function; f: .zero 8; .size f, . - f", "bss.o");
+  EXPECT_NE(
+      message_of<Error>([&] { Object::read(file); }).find("function f lies in section .bss, which has no contents"),
+      std::string::npos);
 }
 
 TEST_F(ObjectTest, AlignmentBeyondAHugePageIsAnError) {
