@@ -11,45 +11,19 @@
 
 #include "create-diff-object/object.h"
 
-#include <elf.h>
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <gelf.h>
-#include <libelf.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 
 #include "create-diff-object/arch.h"
+#include "lookup/elf-handle.h"
+#include "lookup/file-bytes.h"
 #include "support/error.h"
 
 namespace kpatch {
 namespace {
-
-SymbolType symbol_type(unsigned type) {
-  switch (type) {
-    case STT_OBJECT:
-      return SymbolType::object;
-    case STT_FUNC:
-      return SymbolType::function;
-    case STT_SECTION:
-      return SymbolType::section;
-    case STT_FILE:
-      return SymbolType::file;
-    case STT_COMMON:
-      return SymbolType::common;
-    case STT_TLS:
-      return SymbolType::tls;
-    case STT_GNU_IFUNC:
-      return SymbolType::ifunc;
-    default:
-      return SymbolType::none;
-  }
-}
 
 // Labels stand for section and offset. `.LC5` and `.Lubsan_data7` do so too, unless they are objects with a size.
 bool is_folded(const Symbol& s) {
@@ -61,28 +35,13 @@ bool covers_behind_start(const Symbol& s) { return s.size != 0 && !is_folded(s);
 // Nothing in a kernel is aligned to more than a huge page; an output file would have to be as large as a greater one.
 constexpr uint64_t greatest_alignment = 2 << 20;
 
-struct Mapping {
-  void* address = MAP_FAILED;
-  size_t size = 0;
-  ~Mapping() {
-    if (address != MAP_FAILED) munmap(address, size);
-  }
-};
-
-struct ElfEnd {
-  void operator()(Elf* elf) const { elf_end(elf); }
-};
-
 }  // namespace
 
 class ObjectReader {
  public:
   // The image stays where it is for as long as the object lives; libelf's descriptor, which needs as much memory as
   // a file of many sections has, goes with the reader.
-  ObjectReader(const void* image, size_t size, std::string path) {
-    elf_version(EV_CURRENT);
-    // libelf doesn't write into what it is given, but converts into memory of its own.
-    elf_.reset(elf_memory(static_cast<char*>(const_cast<void*>(image)), size));
+  ObjectReader(std::span<const std::byte> image, std::string path) : elf_(open_elf(image)) {
     object_.path_ = std::move(path);
   }
 
@@ -228,10 +187,8 @@ class ObjectReader {
     symbol.name = name;
     symbol.value = raw.st_value;
     symbol.size = raw.st_size;
-    symbol.type = symbol_type(GELF_ST_TYPE(raw.st_info));
-    symbol.binding = GELF_ST_BIND(raw.st_info) == STB_LOCAL  ? SymbolBinding::local
-                     : GELF_ST_BIND(raw.st_info) == STB_WEAK ? SymbolBinding::weak
-                                                             : SymbolBinding::global;
+    symbol.type = symbol_type(raw);
+    symbol.binding = symbol_binding(raw);
     symbol.other = raw.st_other;
     if (symbol.type == SymbolType::file) {
       object_.files_.push_back(symbol.name);
@@ -360,32 +317,23 @@ class ObjectReader {
   static constexpr uint64_t max_size = uint64_t{1} << 60;
   static constexpr uint64_t max_addend = uint64_t{1} << 62;
 
-  std::unique_ptr<Elf, ElfEnd> elf_;
+  ElfHandle elf_;
   Object object_;
   size_t symtab_ = 0;
   size_t xindex_ = 0;
 };
 
 Object Object::read(const std::filesystem::path& path) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) throw Error(fmt::format("{}: {}", path.string(), std::strerror(errno)));
-  struct stat status {};
-  auto mapping = std::make_shared<Mapping>();
-  if (fstat(fd, &status) == 0 && status.st_size > 0) {
-    mapping->size = static_cast<size_t>(status.st_size);
-    mapping->address = mmap(nullptr, mapping->size, PROT_READ, MAP_PRIVATE, fd, 0);
-  }
-  close(fd);
-  if (mapping->address == MAP_FAILED) throw Error(fmt::format("{}: empty or unreadable", path.string()));
-  Object object = ObjectReader(mapping->address, mapping->size, path.string()).run(mapping);
-  // Headers, symbols and relocations aren't looked at again. Whatever is needed of the rest comes back by itself.
-  madvise(mapping->address, mapping->size, MADV_DONTNEED);
+  const auto file = std::make_shared<FileBytes>(FileBytes::read(path));
+  Object object = ObjectReader(file->bytes(), path.string()).run(file);
+  // Headers, symbols and relocations aren't looked at again.
+  file->leave_memory();
   return object;
 }
 
 Object Object::read(std::span<const std::byte> image, std::string name) {
   const auto memory = std::make_shared<std::vector<std::byte>>(image.begin(), image.end());
-  return ObjectReader(memory->data(), memory->size(), std::move(name)).run(memory);
+  return ObjectReader(*memory, std::move(name)).run(memory);
 }
 
 Object Object::empty(const Object& like) {

@@ -33,6 +33,7 @@
 #include "kpatch-build/objtool-messages.h"
 #include "lookup/parent-object.h"
 #include "support/error.h"
+#include "support/text.h"
 
 namespace kpatch {
 namespace {
@@ -121,17 +122,6 @@ void write_sources(const ModuleInput& input, const Base& base, const fs::path& d
   }
   objects += " parts/livepatch-end.o";
   write_file(directory / "Kbuild", fmt::format("obj-m := {0}.o\n{0}-y := {1}\n{2}", input.name, objects, rules));
-}
-
-std::vector<string_view> lines_of(string_view text) {
-  std::vector<string_view> lines;
-  while (!text.empty()) {
-    const size_t end = text.find('\n');
-    lines.push_back(text.substr(0, end));
-    if (end == string_view::npos) break;
-    text.remove_prefix(end + 1);
-  }
-  return lines;
 }
 
 // kbuild's and modpost's own messages that a person must know.

@@ -28,17 +28,13 @@
 
 #include <fmt/format.h>
 
+#include "lookup/elf-handle.h"
 #include "lookup/file-bytes.h"
 #include "support/error.h"
 
 namespace kpatch {
 
 namespace {
-
-struct ElfEnd {
-  void operator()(Elf* elf) const { elf_end(elf); }
-};
-using ElfHandle = std::unique_ptr<Elf, ElfEnd>;
 
 class Reader {
  public:
@@ -60,8 +56,7 @@ class Reader {
   void open() {
     if (bytes_.size() < sizeof(Elf64_Ehdr) || std::memcmp(bytes_.data(), ELFMAG, SELFMAG) != 0) fail("not an ELF file");
     if (static_cast<uint8_t>(bytes_[EI_CLASS]) != ELFCLASS64) fail("not a 64-bit ELF file");
-    elf_version(EV_CURRENT);
-    handle_.reset(elf_memory(const_cast<char*>(reinterpret_cast<const char*>(bytes_.data())), bytes_.size()));
+    handle_ = open_elf(bytes_);
     if (!handle_ || gelf_getehdr(handle_.get(), &elf_.header) == nullptr) fail("a damaged ELF file");
     if (elf_.header.e_type != ET_REL) fail("not a relocatable file (a module is one)");
     if (elf_.header.e_shoff == 0 || elf_.header.e_shoff > bytes_.size()) fail("a truncated ELF file");

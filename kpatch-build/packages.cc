@@ -27,6 +27,7 @@
 #include <thread>
 
 #include "support/error.h"
+#include "support/text.h"
 
 namespace kpatch {
 
@@ -36,16 +37,6 @@ namespace {
 
 bool is_number(std::string_view text) {
   return !text.empty() && std::ranges::all_of(text, [](unsigned char c) { return std::isdigit(c); });
-}
-
-std::vector<std::string> lines_of(std::string_view text) {
-  std::vector<std::string> lines;
-  for (size_t start = 0; start < text.size();) {
-    size_t end = std::min(text.find('\n', start), text.size());
-    if (end > start) lines.emplace_back(text.substr(start, end - start));
-    start = end + 1;
-  }
-  return lines;
 }
 
 std::string joined(const std::vector<std::string>& words) { return fmt::format("{}", fmt::join(words, ", ")); }
@@ -64,7 +55,8 @@ class Archive {
     if (architecture_.empty()) {
       CommandResult result = run({"dpkg", "--print-architecture"});
       if (!result.ok()) runner_.fail("dpkg doesn't say what this machine is", result);
-      architecture_ = lines_of(result.output).empty() ? "" : lines_of(result.output)[0];
+      const auto lines = lines_of(result.output);
+      if (!lines.empty()) architecture_ = lines[0];
     }
     return architecture_;
   }
@@ -86,11 +78,12 @@ class Archive {
     CommandResult result = run({"apt-cache", "show", name});
     std::vector<Package> packages;
     if (!result.ok()) return packages;
-    for (auto& line : lines_of(result.output)) {
+    for (const auto line : lines_of(result.output)) {
       if (line.starts_with("Package: ")) packages.emplace_back();
       if (packages.empty()) continue;
       if (line.starts_with("Version: ")) packages.back().version = line.substr(9);
-      if (line.starts_with("Size: ")) packages.back().size = std::strtoull(line.c_str() + 6, nullptr, 10);
+      if (line.starts_with("Size: "))
+        packages.back().size = std::strtoull(std::string{line.substr(6)}.c_str(), nullptr, 10);
     }
     std::erase_if(packages, [](auto& package) { return package.version.empty(); });
     return packages;
@@ -146,9 +139,9 @@ class Archive {
     CommandResult result = run({"apt-cache", "pkgnames", "linux-image-"});
     std::vector<std::string> found;
     constexpr std::string_view before = "linux-image-", after = "-dbg";
-    for (auto& line : lines_of(result.output)) {
+    for (const auto line : lines_of(result.output)) {
       if (!line.starts_with(before) || !line.ends_with(after)) continue;
-      std::string release = line.substr(before.size(), line.size() - before.size() - after.size());
+      const std::string release{line.substr(before.size(), line.size() - before.size() - after.size())};
       auto name = parse_release(release);
       if (name && !name->is_series) found.push_back(release);
     }
@@ -245,7 +238,7 @@ std::optional<KernelFiles> installed(const std::string& release, Runner& runner)
          {},
          {}});
     if (result.ok())
-      for (auto& line : lines_of(result.output)) versions.insert(line);
+      for (const auto line : lines_of(result.output)) versions.emplace(line);
   } catch (const Error&) {
     // Not a Debian: the files are there all the same.
   }

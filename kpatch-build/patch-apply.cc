@@ -23,6 +23,7 @@
 #include "kpatch-build/patch-file.h"
 #include "kpatch-build/runner.h"
 #include "support/error.h"
+#include "support/text.h"
 
 namespace kpatch {
 namespace {
@@ -43,17 +44,6 @@ void write_file(const fs::path& path, string_view text) {
   out << text;
   out.close();
   if (!out) throw Error(fmt::format("{}: can't be written", path.string()));
-}
-
-std::vector<string_view> lines_of(string_view text) {
-  std::vector<string_view> lines;
-  while (!text.empty()) {
-    const size_t end = text.find('\n');
-    lines.push_back(text.substr(0, end));
-    if (end == string_view::npos) break;
-    text.remove_prefix(end + 1);
-  }
-  return lines;
 }
 
 // Runs of white space count as one blank, at the end as nothing: what patch -l takes for equal.

@@ -24,22 +24,12 @@
 #include <optional>
 
 #include "support/error.h"
+#include "support/text.h"
 
 namespace kpatch {
 namespace {
 
 using std::string_view;
-
-std::vector<std::string> split_lines(string_view text) {
-  std::vector<std::string> lines;
-  while (!text.empty()) {
-    const size_t end = text.find('\n');
-    lines.emplace_back(text.substr(0, end));
-    if (end == string_view::npos) break;
-    text.remove_prefix(end + 1);
-  }
-  return lines;
-}
 
 bool is_header(string_view line) { return line.starts_with("diff --git ") || line.starts_with("--- "); }
 
@@ -102,7 +92,10 @@ std::optional<Hunk> read_hunk_header(string_view text) {
 
 class Parser {
  public:
-  Parser(const std::filesystem::path& path, string_view text) : lines_(split_lines(text)) { patch_.path = path; }
+  Parser(const std::filesystem::path& path, string_view text) {
+    patch_.path = path;
+    for (const string_view line : lines_of(text)) lines_.emplace_back(line);
+  }
 
   PatchFile run() {
     mend();

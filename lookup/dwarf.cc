@@ -24,6 +24,7 @@
 
 #include <fmt/format.h>
 
+#include "lookup/elf-handle.h"
 #include "lookup/parent-data.h"
 #include "support/error.h"
 
@@ -40,9 +41,8 @@ class DwarfSession {
     if (data.relocatable) {
       open_relocatable(data.path, bytes);
     } else {
-      elf_version(EV_CURRENT);
-      elf_ = elf_memory(const_cast<char*>(reinterpret_cast<const char*>(bytes.data())), bytes.size());
-      dwarf_ = elf_ == nullptr ? nullptr : dwarf_begin_elf(elf_, DWARF_C_READ, nullptr);
+      elf_ = open_elf(bytes);
+      dwarf_ = elf_ == nullptr ? nullptr : dwarf_begin_elf(elf_.get(), DWARF_C_READ, nullptr);
     }
   }
   ~DwarfSession() {
@@ -51,7 +51,6 @@ class DwarfSession {
     } else if (dwarf_ != nullptr) {
       dwarf_end(dwarf_);
     }
-    if (elf_ != nullptr) elf_end(elf_);
   }
   DwarfSession(const DwarfSession&) = delete;
   DwarfSession& operator=(const DwarfSession&) = delete;
@@ -93,7 +92,7 @@ class DwarfSession {
   }
 
   Dwfl* dwfl_ = nullptr;
-  Elf* elf_ = nullptr;
+  ElfHandle elf_;
   Dwarf* dwarf_ = nullptr;
 };
 

@@ -100,6 +100,10 @@ FileBytes& FileBytes::operator=(FileBytes&& other) noexcept {
   return *this;
 }
 
+void FileBytes::leave_memory() const {
+  if (mapping_ != nullptr) ::madvise(mapping_, mapping_size_, MADV_DONTNEED);
+}
+
 FileBytes::~FileBytes() {
   if (mapping_ != nullptr) ::munmap(mapping_, mapping_size_);
 }

@@ -20,6 +20,9 @@ class FileBytes {
 
   // Stays where it is when the FileBytes is moved.
   std::span<const std::byte> bytes() const { return bytes_; }
+  // Gives back the memory that reading the file has taken. The bytes stay readable: what is needed comes back by
+  // itself.
+  void leave_memory() const;
 
  private:
   std::span<const std::byte> bytes_;

@@ -22,23 +22,13 @@
 
 #include <fmt/format.h>
 
+#include "lookup/elf-handle.h"
 #include "lookup/parent-data.h"
 #include "support/error.h"
 
 namespace kpatch {
 
 namespace {
-
-struct ElfEnd {
-  void operator()(Elf* elf) const { elf_end(elf); }
-};
-using ElfHandle = std::unique_ptr<Elf, ElfEnd>;
-
-ElfHandle open_elf(std::span<const std::byte> bytes) {
-  elf_version(EV_CURRENT);
-  // libelf only reads from the image unless told otherwise (elf_update).
-  return ElfHandle(elf_memory(const_cast<char*>(reinterpret_cast<const char*>(bytes.data())), bytes.size()));
-}
 
 void append_relocations(const ParentData& data, Elf* elf, Elf_Scn* scn, std::vector<ParentRelocation>& relocations) {
   GElf_Shdr header;
@@ -159,8 +149,8 @@ class ElfReader {
       symbol.section = raw.st_shndx == SHN_XINDEX      ? section
                        : raw.st_shndx >= SHN_LORESERVE ? reserved_section(raw.st_shndx)
                                                        : raw.st_shndx;
-      symbol.type = type_of(raw);
-      symbol.binding = binding_of(raw);
+      symbol.type = symbol_type(raw);
+      symbol.binding = symbol_binding(raw);
       if (symbol.type == SymbolType::file && symbol.binding == SymbolBinding::local) {
         file = data_.files.size();
         data_.files.push_back({symbol.name, static_cast<uint32_t>(i + 1), 0});
@@ -171,38 +161,6 @@ class ElfReader {
         ++data_.files[file].count;
       }
       data_.symbols.push_back(symbol);
-    }
-  }
-
-  static SymbolType type_of(const GElf_Sym& raw) {
-    switch (GELF_ST_TYPE(raw.st_info)) {
-      case STT_OBJECT:
-        return SymbolType::object;
-      case STT_FUNC:
-        return SymbolType::function;
-      case STT_SECTION:
-        return SymbolType::section;
-      case STT_FILE:
-        return SymbolType::file;
-      case STT_COMMON:
-        return SymbolType::common;
-      case STT_TLS:
-        return SymbolType::tls;
-      case STT_GNU_IFUNC:
-        return SymbolType::ifunc;
-      default:
-        return SymbolType::none;
-    }
-  }
-
-  static SymbolBinding binding_of(const GElf_Sym& raw) {
-    switch (GELF_ST_BIND(raw.st_info)) {
-      case STB_LOCAL:
-        return SymbolBinding::local;
-      case STB_WEAK:
-        return SymbolBinding::weak;
-      default:
-        return SymbolBinding::global;
     }
   }
 
