@@ -10,6 +10,9 @@
 # are one patch of two .c files. Names alone would not do (every second struct has a member `flags`), so the user must
 # also be able to see the header, through any number of #includes, and a member must be used as one (`->flags`).
 # Hunks that no changed .c file needs (comments, inline functions that changed for themselves) are counted and left.
+#
+# A header that half the kernel reads ties commits together that have nothing to do with each other. A group of more
+# files than any commit has is therefore taken apart: each of its .c files with the header hunks that it needs itself.
 
 function fail(message) {
   print "cut-patches: " message >"/dev/stderr"
@@ -280,7 +283,10 @@ function use(unit, name,   n, i, part) {
   if (!(name in declarers)) return
   n = split(declarers[name], part, " ")
   for (i = 1; i <= n; i++) {
-    if (find(part[i]) != find(unit) && sees(unit_file[unit], unit_file[part[i]])) join(part[i], unit)
+    if (part[i] == unit || (unit, part[i]) in need || !sees(unit_file[unit], unit_file[part[i]])) continue
+    needs[unit] = needs[unit] " " part[i]
+    need[unit, part[i]] = 1
+    join(part[i], unit)
   }
 }
 
@@ -323,7 +329,10 @@ function include_of(unit, text,   name, folder, path, i) {
   sub(/[^\/]*$/, "", folder)
   for (i = 1; i <= units; i++) {
     path = unit_file[i]
-    if ((created[path] || deleted[path]) && (path == normal(folder name) || path ~ ("/" name "$"))) join(i, unit)
+    if ((created[path] || deleted[path]) && (path == normal(folder name) || path ~ ("/" name "$"))) {
+      if (created[path]) needs[unit] = needs[unit] " " i
+      join(i, unit)
+    }
   }
 }
 
@@ -353,6 +362,30 @@ function write_unit(target, unit,   n, i, j, part, path) {
   }
 }
 
+function begin_patch(path,   target) {
+  target = output "/" label(path) ".patch"
+  if (!(target in last_path)) { patches++; last_path[target] = "" }
+  return target
+}
+
+# The patch of one .c file, with what it needs, and what that needs.
+function write_alone(unit,   target, taken, stack, depth, n, i, part) {
+  taken[unit] = 1
+  stack[depth = 1] = unit
+  while (depth > 0) {
+    n = split(needs[stack[depth--]], part, " ")
+    for (i = 1; i <= n; i++) {
+      if (part[i] in taken) continue
+      taken[part[i]] = 1
+      stack[++depth] = part[i]
+    }
+  }
+  target = begin_patch(unit_file[unit])
+  for (i = 1; i <= units; i++) if (i in taken) write_unit(target, i)
+}
+
+BEGIN { most_files = 40 }
+
 END {
   if (failed) exit 1
   for (u = 1; u <= units; u++) {
@@ -366,14 +399,15 @@ END {
   }
   # A group is worth a patch when it has a .c file.
   for (u = 1; u <= units; u++) {
-    if (unit_file[u] ~ /\.c$/ && !(find(u) in name_of)) name_of[find(u)] = label(unit_file[u])
+    if (unit_file[u] !~ /\.c$/) continue
+    c_files[find(u)]++
+    if (!(find(u) in name_of)) name_of[find(u)] = unit_file[u]
   }
   for (u = 1; u <= units; u++) {
     g = find(u)
     if (!(g in name_of)) { unused++; continue }
-    target = output "/" name_of[g] ".patch"
-    if (!(target in last_path)) { patches++; last_path[target] = "" }
-    write_unit(target, u)
+    if (c_files[g] <= most_files) write_unit(begin_patch(name_of[g]), u)
+    else if (unit_file[u] ~ /\.c$/) write_alone(u)
   }
   printf "%d patches of %d changed files; %d header hunks that no changed .c file needs\n", patches, files, unused
 }

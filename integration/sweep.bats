@@ -58,6 +58,21 @@ numbered() { seq -f "/* line %g */" "$1"; }
   ! grep -q UNRELATED "$cut"/*.patch
 }
 
+@test "more files than a commit has are taken apart, each with the hunks that it needs" {
+  local n expected=()
+  { echo '#define GET 1'; numbered 20; echo '#define BASE 1'; numbered 20; echo '#define OTHER 1'; } | both include/net/x.h
+  change include/net/x.h 's/GET 1/GET (BASE + 1)/; s/BASE 1/BASE 2/; s/OTHER 1/OTHER 2/'
+  for n in {1..42}; do
+    { echo '#include <net/x.h>'; echo "int user$n = 1;"; } | both "net/user$n.c"
+    change "net/user$n.c" "s/ 1;/ GET;/"
+    expected+=("net-user$n=include/net/x.h,net/user$n.c")
+  done
+  change net/user42.c 's/GET/OTHER + GET/'
+  cuts "${expected[@]}"
+  [ "$(grep -c OTHER "$cut"/*.patch | grep -vc ':0')" -eq 1 ]
+  grep -q '^+#define BASE 2' "$cut/net-user1.patch"
+}
+
 @test "an argument that was added on a later line" {
   printf 'int get(int id,\n\tint flags);\n' | both net/x.h
   printf '#include "x.h"\nint get(int id,\n\tint flags)\n{\n}\n' | both net/core.c

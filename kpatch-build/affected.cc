@@ -68,8 +68,7 @@ class Finder {
     for (const std::string& path : patches_.removed) look_at(path);
     for (const std::string& folder : makefile_folders_) compare_folder(folder);
     settle_sources();
-    check_unused();
-    settle_headers();
+    settle_included();
     for (auto& [object, affected] : objects_) {
       open_paths(affected.command, base_.source, view_);
       result_.objects.push_back(std::move(affected));
@@ -173,32 +172,22 @@ class Finder {
     }
   }
 
-  void settle_headers() {
-    if (headers_.empty()) return;
+  // What the compiler reads besides its units: headers, and sources that no Makefile names, which must at least be
+  // reached from a unit.
+  void settle_included() {
+    std::vector<std::string> asked = headers_;
+    asked.insert(asked.end(), must_be_used_.begin(), must_be_used_.end());
+    if (asked.empty()) return;
     const std::vector<CompileCommand> units = shipped_commands(base_, runner_);
-    for (const size_t unit : units_that_may_include(base_.source, base_.kbuild, units, headers_)) {
-      add(units[unit], units[unit], false);
-    }
-  }
-
-  // A .c that is no unit must at least be reached from one.
-  void check_unused() {
-    if (must_be_used_.empty()) return;
-    const std::vector<CompileCommand> units = shipped_commands(base_, runner_);
+    const IncludeGraph graph(base_.source, base_.kbuild, units, asked);
     for (const std::string& path : must_be_used_) {
-      const std::string one[] = {path};
-      if (units_that_may_include(base_.source, base_.kbuild, units, one).size() <= opaque_units(units)) {
-        not_built(path);
-      } else {
+      if (graph.is_included(path))
         headers_.push_back(path);
-      }
+      else
+        not_built(path);
     }
-  }
-
-  // Units with an include that can't be told count for every file; they are no evidence for one.
-  size_t opaque_units(const std::vector<CompileCommand>& units) {
-    if (!opaque_units_) opaque_units_ = units_that_may_include(base_.source, base_.kbuild, units, {}).size();
-    return *opaque_units_;
+    if (headers_.empty()) return;
+    for (const size_t unit : graph.units_that_may_include(headers_)) add(units[unit], units[unit], false);
   }
 
   void compare_folder(const std::string& folder) {
@@ -257,7 +246,6 @@ class Finder {
   std::vector<std::string> must_be_used_;
   std::set<std::string> makefile_folders_;
   std::set<std::string> settled_;  // sources that a Makefile's comparison has dealt with
-  std::optional<size_t> opaque_units_;
   unsigned queries_ = 0;
   bool outside_target_ = false;
 };

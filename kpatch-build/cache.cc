@@ -140,22 +140,6 @@ std::string digest_of_file(const fs::path& path) {
   return digest;
 }
 
-std::string read_file(const fs::path& path) {
-  int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) throw Error(fmt::format("can't read {}: {}", path.string(), std::strerror(errno)));
-  std::string result;
-  struct stat info;
-  if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode)) result.reserve(size_t(info.st_size));
-  std::array<char, 65536> buffer;
-  ssize_t got;
-  while ((got = read(fd, buffer.data(), buffer.size())) > 0 || (got < 0 && errno == EINTR))
-    if (got > 0) result.append(buffer.data(), size_t(got));
-  int error = got < 0 ? errno : 0;
-  close(fd);
-  if (error) throw Error(fmt::format("can't read {}: {}", path.string(), std::strerror(error)));
-  return result;
-}
-
 void write_file(const fs::path& path, std::string_view contents) {
   std::string temporary = fmt::format("{}.{}.tmp", path.string(), getpid());
   int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);

@@ -15,6 +15,8 @@
 
 #include "kpatch-build/console.h"
 
+#include "support/text.h"
+
 namespace kpatch {
 
 // What an entry is of: named fields, one a line, newlines and backslashes escaped, so that two different lists of
@@ -36,8 +38,6 @@ class CacheKey {
 std::string digest_of(std::string_view bytes);
 // Of a file's contents. Throws Error when it can't be read.
 std::string digest_of_file(const std::filesystem::path& path);
-// The whole file. Throws Error naming it.
-std::string read_file(const std::filesystem::path& path);
 // Written whole or not at all (temporary file beside it, then rename). Throws Error.
 void write_file(const std::filesystem::path& path, std::string_view contents);
 

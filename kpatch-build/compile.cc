@@ -22,10 +22,10 @@
 
 #include <algorithm>
 #include <fstream>
-#include <iterator>
 
 #include "kpatch-build/generated-files.h"
 #include "support/error.h"
+#include "support/text.h"
 
 namespace kpatch {
 namespace {
@@ -35,12 +35,6 @@ using std::string_view;
 
 bool of_patched_tree(Variant variant) { return variant == Variant::patched || variant == Variant::text_after; }
 bool preprocessed(Variant variant) { return variant == Variant::text_before || variant == Variant::text_after; }
-
-// No throw: a missing file is no text.
-std::string text_of(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
 
 // The macro of the first #ifndef, an include guard.
 std::string guard_of(const fs::path& header) {
@@ -112,7 +106,7 @@ class Compiler {
       if (!of_patched_tree(jobs[i].variant)) continue;
       const bool failed = !results[i].ok();
       const bool misses_file = failed && results[i].output.find("No such file or directory") != std::string::npos;
-      const std::vector<std::string> files = read_dependencies(text_of(jobs[i].dependencies));
+      const std::vector<std::string> files = read_dependencies(read_file_if_any(jobs[i].dependencies));
       if (misses_file || settings_.view.leak(files, settings_.base.kbuild)) again.push_back(jobs[i]);
     }
     return again;
@@ -180,9 +174,10 @@ class Compiler {
       const auto same = [&](const Job& job) { return job.output == leak.output; };
       const size_t at = static_cast<size_t>(std::find_if(jobs.begin(), jobs.end(), same) - jobs.begin());
       if (!results[at].ok()) continue;  // it misses a file: the compiler's own message is shown
-      throw Error(fmt::format("{}: an include leads out of the patched tree to an unpatched file",
-                              settings_.view.leak(read_dependencies(text_of(leak.dependencies)), settings_.base.kbuild)
-                                  .value_or(leak.output.string())));
+      throw Error(
+          fmt::format("{}: an include leads out of the patched tree to an unpatched file",
+                      settings_.view.leak(read_dependencies(read_file_if_any(leak.dependencies)), settings_.base.kbuild)
+                          .value_or(leak.output.string())));
     }
   }
 
@@ -280,7 +275,7 @@ std::vector<AffectedObject> drop_equal_texts(std::vector<AffectedObject> objects
   for (size_t i = 0; i < jobs.size(); i += 2) {
     if (!results[i].ok()) compiler.fail(objects[jobs[i].unit], jobs[i], results[i]);
     if (!results[i + 1].ok()) compiler.fail(objects[jobs[i].unit], jobs[i + 1], results[i + 1]);
-    equal[jobs[i].unit] = text_of(jobs[i].output) == text_of(jobs[i + 1].output);
+    equal[jobs[i].unit] = read_file_if_any(jobs[i].output) == read_file_if_any(jobs[i + 1].output);
     for (const Job& job : {jobs[i], jobs[i + 1]}) fs::remove(job.output);
   }
   std::vector<AffectedObject> kept;
@@ -317,7 +312,7 @@ std::vector<ObjectPair> compile_pairs(std::span<const AffectedObject> objects, b
     pair.command = objects[unit].command;
     if (!objects[unit].original) {
       pair.original = "/dev/null";
-    } else if (text_of(pair.original) == text_of(pair.patched)) {
+    } else if (read_file_if_any(pair.original) == read_file_if_any(pair.patched)) {
       continue;
     }
     different.push_back(std::move(pair));

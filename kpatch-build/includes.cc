@@ -20,13 +20,12 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <fstream>
-#include <iterator>
 #include <optional>
 #include <unordered_map>
 #include <unordered_set>
 
 #include "kpatch-build/runner.h"
+#include "support/text.h"
 
 namespace kpatch {
 namespace {
@@ -87,7 +86,9 @@ void read_define(string_view rest, IncludeDirectives& into, std::string& trace_s
 // ".." and "." folded away without asking the disk: folders of the kernel are no symlinks.
 std::string normal(const fs::path& path) { return path.lexically_normal().string(); }
 
-class Graph {
+}  // namespace
+
+class IncludeGraph::Graph {
  public:
   Graph(const fs::path& source, const fs::path& kbuild) : source_(source), kbuild_(kbuild) {}
 
@@ -102,29 +103,42 @@ class Graph {
     for (const std::string& folder : folders) add_folder(folder);
   }
 
-  void mark_touched(std::span<const std::string> touched) {
-    for (const std::string& path : touched) {
-      const uint32_t id = node(normal(source_ / path));
-      nodes_[id].present = true;
-      touched_.push_back(id);
+  void add_asked(std::span<const std::string> asked) {
+    for (const std::string& path : asked) {
+      nodes_[node(normal(source_ / path))].present = true;
       // The folder may be new too, then no -I folder lists it yet.
-      touched_names_.insert(fs::path(path).filename().string());
+      asked_names_.insert(fs::path(path).filename().string());
     }
   }
 
-  std::vector<size_t> affected_units() {
+  void read_all() {
     for (size_t id = 0; id < nodes_.size(); ++id) {  // grows while files are read
       if (id % 256 == 0) check_interrupted();
       read(static_cast<uint32_t>(id));
     }
     resolve_computed();
-    const std::vector<bool> reaching = walk_back();
+    for (uint32_t id = 0; id < nodes_.size(); ++id)
+      if (nodes_[id].opaque) opaque_.push_back(id);
+    behind_opaque_ = walk_back(opaque_);
+    for (const auto& roots : roots_) unit_files_.insert(roots.begin(), roots.end());
+  }
+
+  std::vector<size_t> affected_units(std::span<const std::string> touched) const {
+    std::unordered_set<uint32_t> reaching = behind_opaque_;
+    for (const std::string& path : touched) reaching.merge(walk_back({id_of(path)}));
     std::vector<size_t> units;
     for (size_t unit = 0; unit < roots_.size(); ++unit) {
       const auto& roots = roots_[unit];
-      if (std::any_of(roots.begin(), roots.end(), [&](uint32_t id) { return reaching[id]; })) units.push_back(unit);
+      if (std::any_of(roots.begin(), roots.end(), [&](uint32_t id) { return reaching.contains(id); }))
+        units.push_back(unit);
     }
     return units;
+  }
+
+  bool is_included(const std::string& path) const {
+    const std::unordered_set<uint32_t> reaching = walk_back({id_of(path)});
+    return std::any_of(reaching.begin(), reaching.end(),
+                       [&](uint32_t id) { return unit_files_.contains(id) && !behind_opaque_.contains(id); });
   }
 
  private:
@@ -189,7 +203,7 @@ class Graph {
     }
     const fs::path name(include.name);
     const std::string first = name.empty() ? std::string() : name.begin()->string();
-    const bool anywhere = first == ".." || first == "." || touched_names_.contains(name.filename().string());
+    const bool anywhere = first == ".." || first == "." || asked_names_.contains(name.filename().string());
     const auto known = folders_by_entry_.find(first);
     static const std::vector<std::string> none;
     const std::vector<std::string>& folders = anywhere                           ? all_folders_
@@ -215,10 +229,7 @@ class Graph {
 
   void read(uint32_t id) {
     const std::string path = nodes_[id].path;
-    std::ifstream in(path, std::ios::binary);
-    if (!in) return;
-    const std::string text{std::istreambuf_iterator<char>(in), {}};
-    const IncludeDirectives directives = scan_includes(text);
+    const IncludeDirectives directives = scan_includes(read_file_if_any(path));
     const fs::path folder = fs::path(path).parent_path();
     nodes_[id].opaque = directives.opaque;
     for (const auto& include : directives.named) link(id, include, folder);
@@ -251,17 +262,15 @@ class Graph {
     }
   }
 
-  std::vector<bool> walk_back() const {
-    std::vector<bool> reaching(nodes_.size(), false);
-    std::vector<uint32_t> pending = touched_;
-    for (uint32_t id = 0; id < nodes_.size(); ++id) {
-      if (nodes_[id].opaque) pending.push_back(id);
-    }
+  uint32_t id_of(const std::string& path) const { return ids_.at(normal(source_ / path)); }
+
+  // All files that include one of `pending`, through any number of others, and these themselves.
+  std::unordered_set<uint32_t> walk_back(std::vector<uint32_t> pending) const {
+    std::unordered_set<uint32_t> reaching;
     while (!pending.empty()) {
       const uint32_t id = pending.back();
       pending.pop_back();
-      if (reaching[id]) continue;
-      reaching[id] = true;
+      if (!reaching.insert(id).second) continue;
       pending.insert(pending.end(), nodes_[id].includers.begin(), nodes_[id].includers.end());
     }
     return reaching;
@@ -278,11 +287,11 @@ class Graph {
   std::vector<std::pair<uint32_t, std::string>> computed_;
   std::unordered_map<std::string, std::vector<IncludeDirectives::Named>> macros_;
   std::vector<std::vector<uint32_t>> roots_;  // one entry a unit
-  std::vector<uint32_t> touched_;
-  std::unordered_set<std::string> touched_names_;
+  std::unordered_set<uint32_t> unit_files_;   // all roots
+  std::vector<uint32_t> opaque_;
+  std::unordered_set<uint32_t> behind_opaque_;  // files that may include anything
+  std::unordered_set<std::string> asked_names_;
 };
-
-}  // namespace
 
 IncludeDirectives scan_includes(string_view text) {
   IncludeDirectives result;
@@ -306,14 +315,21 @@ IncludeDirectives scan_includes(string_view text) {
   return result;
 }
 
-std::vector<size_t> units_that_may_include(const fs::path& source, const fs::path& kbuild,
-                                           std::span<const CompileCommand> units,
-                                           std::span<const std::string> touched) {
-  Graph graph(source, kbuild);
-  graph.mark_touched(touched);
-  graph.add_units(units);
-  return graph.affected_units();
+IncludeGraph::IncludeGraph(const fs::path& source, const fs::path& kbuild, std::span<const CompileCommand> units,
+                           std::span<const std::string> asked)
+    : graph_(std::make_unique<Graph>(source, kbuild)) {
+  graph_->add_asked(asked);
+  graph_->add_units(units);
+  graph_->read_all();
 }
+
+IncludeGraph::~IncludeGraph() = default;
+
+std::vector<size_t> IncludeGraph::units_that_may_include(std::span<const std::string> touched) const {
+  return graph_->affected_units(touched);
+}
+
+bool IncludeGraph::is_included(const std::string& path) const { return graph_->is_included(path); }
 
 std::vector<std::string> neighbours_that_include(const fs::path& source, const std::string& file) {
   const fs::path own_folder = fs::path(file).parent_path();
@@ -335,8 +351,7 @@ std::vector<std::string> neighbours_that_include(const fs::path& source, const s
       if (missing) break;
       const std::string path = (folder / it->path().filename()).string();
       if (!path.ends_with(".c") || path == file) continue;
-      std::ifstream in(it->path(), std::ios::binary);
-      const std::string text{std::istreambuf_iterator<char>(in), {}};
+      const std::string text = read_file_if_any(it->path());
       if (text.find(name + "\"") == std::string::npos && text.find(name + ">") == std::string::npos) continue;
       for (const IncludeDirectives::Named& include : scan_includes(text).named) {
         const bool here = normal(folder / include.name) == file;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -12,11 +13,25 @@
 
 namespace kpatch {
 
-// Indices into `units` of those whose text may depend on one of the `touched` files (relative to the source;
-// they may be missing there, a patch adds headers too). Never too few; too many where an include is
-// conditional or its folder is ambiguous. Reads the source and the prepared kbuild folder, runs nothing.
-std::vector<size_t> units_that_may_include(const std::filesystem::path& source, const std::filesystem::path& kbuild,
-                                           std::span<const CompileCommand> units, std::span<const std::string> touched);
+class IncludeGraph {
+ public:
+  // Reads whatever the units may include, each file once, in the source and the prepared kbuild folder; runs nothing.
+  // `asked`: all files that will be asked about, relative to the source; they may be missing there, a patch adds
+  // headers too.
+  IncludeGraph(const std::filesystem::path& source, const std::filesystem::path& kbuild,
+               std::span<const CompileCommand> units, std::span<const std::string> asked);
+  ~IncludeGraph();
+
+  // Indices into the units of those whose text may depend on one of the `touched` files. Never too few; too many where
+  // an include is conditional, its folder is ambiguous, or nobody can tell what it includes.
+  std::vector<size_t> units_that_may_include(std::span<const std::string> touched) const;
+  // Whether there is evidence that a unit reads the file: one that includes something that nobody can tell is none.
+  bool is_included(const std::string& path) const;
+
+ private:
+  class Graph;
+  std::unique_ptr<Graph> graph_;
+};
 
 // The .c files near `file` (in its folder, those above it, and those right below it) that include it; paths relative to
 // the source, sorted. fs/compat_binfmt_elf.c includes fs/binfmt_elf.c, which is an object of its own as well.

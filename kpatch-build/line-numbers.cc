@@ -25,6 +25,7 @@
 #include <vector>
 
 #include "support/error.h"
+#include "support/text.h"
 
 namespace kpatch {
 namespace {
@@ -87,11 +88,6 @@ std::optional<std::vector<std::optional<size_t>>> match(const Lines& a, const Li
 
 bool is_c(const fs::path& path) { return path.extension() == ".c" || path.extension() == ".h"; }
 
-std::string read(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-
 // Through a new file: the old one may be read-only, as it was in the source.
 void write(const fs::path& path, const std::string& text) {
   fs::path fresh = path;
@@ -135,8 +131,8 @@ bool keep_line_numbers(const AppliedPatches& patches, const fs::path& source) {
   bool any = false;
   for (const std::string& path : patches.modified) {
     if (!is_c(path)) continue;
-    const std::string patched = read(patches.directory / path);
-    const std::string marked = with_original_lines(read(source / path), patched);
+    const std::string patched = read_file_if_any(patches.directory / path);
+    const std::string marked = with_original_lines(read_file_if_any(source / path), patched);
     if (marked == patched) continue;
     write(patches.directory / path, marked);
     any = true;
@@ -146,7 +142,7 @@ bool keep_line_numbers(const AppliedPatches& patches, const fs::path& source) {
 
 void drop_line_numbers(const AppliedPatches& patches, const fs::path& root) {
   for (const std::string& path : patches.modified)
-    if (is_c(path)) write(root / path, without_line_marks(read(root / path)));
+    if (is_c(path)) write(root / path, without_line_marks(read_file_if_any(root / path)));
 }
 
 }  // namespace kpatch

@@ -16,7 +16,6 @@
 #include <algorithm>
 #include <charconv>
 #include <fstream>
-#include <iterator>
 #include <map>
 #include <optional>
 
@@ -30,13 +29,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using std::string_view;
-
-std::string read_file(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::string text{std::istreambuf_iterator<char>(in), {}};
-  if (!in) throw Error(fmt::format("{}: can't be read", path.string()));
-  return text;
-}
 
 void write_file(const fs::path& path, string_view text) {
   fs::create_directories(path.parent_path());

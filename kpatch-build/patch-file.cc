@@ -18,8 +18,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <fstream>
-#include <iterator>
 #include <map>
 #include <optional>
 
@@ -357,10 +355,7 @@ PatchFile read_patch(const std::filesystem::path& path) {
   if (status.type() == std::filesystem::file_type::directory) {
     throw Error(fmt::format("{}: is a directory, not a patch", path.string()));
   }
-  std::ifstream in(path, std::ios::binary);
-  const std::string text{std::istreambuf_iterator<char>(in), {}};
-  if (!in) throw Error(fmt::format("{}: can't be read", path.string()));
-  return parse_patch(path, text);
+  return parse_patch(path, read_file(path));
 }
 
 namespace {

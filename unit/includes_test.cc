@@ -35,9 +35,8 @@ class Includes : public testing::Test {
 
   std::vector<std::string> reach(const std::vector<std::string>& touched) {
     std::vector<std::string> names;
-    for (const size_t unit : units_that_may_include(root_ / "source", root_ / "kbuild", units_, touched)) {
-      names.push_back(units_[unit].source);
-    }
+    const IncludeGraph graph(root_ / "source", root_ / "kbuild", units_, touched);
+    for (const size_t unit : graph.units_that_may_include(touched)) names.push_back(units_[unit].source);
     return names;
   }
 
@@ -115,6 +114,23 @@ TEST_F(Includes, CountsAnIncludeThatNobodyCanTell) {
   unit("unset.c", "#ifdef CONFIG_SOME_FILE\n#include CONFIG_SOME_FILE\n#endif\n");
   unit("other.c", "");
   EXPECT_EQ(reach({"include/linux/t.h"}), (Names{"opaque.c", "undefined.c"}));
+}
+
+TEST_F(Includes, OneReadingAnswersForEachFile) {
+  write("source/include/linux/a.h", "");
+  write("source/include/linux/b.h", "");
+  write("source/lib/part.c", "");
+  write("source/lib/alone.c", "");
+  unit("a.c", "#include <linux/a.h>\n");
+  unit("b.c", "#include <linux/b.h>\n");
+  unit("lib/whole.c", "#include \"part.c\"\n");
+  unit("opaque.c", "#include I(BEGIN)\n");
+  const std::vector<std::string> asked = {"include/linux/a.h", "include/linux/b.h", "lib/part.c", "lib/alone.c"};
+  const IncludeGraph graph(root_ / "source", root_ / "kbuild", units_, asked);
+  EXPECT_EQ(graph.units_that_may_include(std::span{asked}.first(1)), (std::vector<size_t>{0, 3}));
+  EXPECT_EQ(graph.units_that_may_include(std::span{asked}.first(2)), (std::vector<size_t>{0, 1, 3}));
+  EXPECT_TRUE(graph.is_included("lib/part.c"));
+  EXPECT_FALSE(graph.is_included("lib/alone.c"));  // opaque.c is no evidence
 }
 
 TEST_F(Includes, FindsHeadersThatThePatchAdds) {
