@@ -155,16 +155,22 @@ function last_identifier(text) {
   return match(text, /[A-Za-z_][A-Za-z_0-9]*$/) ? substr(text, RSTART) : ""
 }
 
+# Of a function or a pointer to one: typedef int (*lock_cmp_fn)(const struct lockdep_map *a,
+function typedef_name(text,   name) {
+  if (text !~ /^typedef/ || !match(text, /\(\*?[ \t]*[A-Za-z_0-9]+\)[ \t]*\(/)) return ""
+  name = substr(text, RSTART + 1)
+  sub(/^[*( \t]*/, "", name)
+  sub(/[^A-Za-z_0-9].*/, "", name)
+  return name
+}
+
 function declare_line(unit, text) {
   if (match(text, /^[ \t]*#[ \t]*define[ \t]+[A-Za-z_0-9]+/)) {
     name = substr(text, RSTART, RLENGTH)
     sub(/.*[ \t]/, "", name)
     declare(unit, name, 0)
-  } else if (text ~ /^typedef/ && match(text, /\(\*?[ \t]*[A-Za-z_0-9]+\)[ \t]*\(/)) {
-    name = substr(text, RSTART + 1)
-    sub(/^[*( \t]*/, "", name)
-    sub(/[^A-Za-z_0-9].*/, "", name)
-    declare(unit, name, 0)
+  } else if (typedef_name(text) != "") {
+    declare(unit, typedef_name(text), 0)
   } else if (match(text, /\(\*[ \t]*[A-Za-z_0-9]+\)[ \t]*\(/)) {
     name = substr(text, RSTART + 2)
     sub(/[^A-Za-z_0-9].*/, "", name)
@@ -189,7 +195,7 @@ function declarations(unit, hunk,   i, text, open) {
   open = ""
   for (i = hunk_first[hunk]; i <= hunk_last[hunk]; i++) {
     text = without_comments(substr(line[i], 2))
-    if (text ~ /^[A-Za-z_].*\(/ && text !~ /[;{]/) open = called(text)
+    if (text ~ /^[A-Za-z_].*\(/ && text !~ /[;{]/) open = text ~ /^typedef/ ? typedef_name(text) : called(text)
     if (line[i] !~ /^[ \\]/) {
       declare_line(unit, text)
       if (open != "") declare(unit, open, 0)

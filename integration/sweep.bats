@@ -83,6 +83,16 @@ numbered() { seq -f "/* line %g */" "$1"; }
   cuts net-core=net/core.c,net/user.c,net/x.h
 }
 
+@test "a typedef over two lines declares its own name" {
+  echo '/* types */' | both net/x.h
+  printf '#include "x.h"\nint user;\n' | both net/user.c
+  printf '#include "x.h"\nint other;\n' | both net/other.c
+  change net/x.h '$atypedef int (*order_fn)(const void *a,\n\t\t\tconst void *b);'
+  change net/user.c 's/int user/order_fn user/'
+  change net/other.c 's/int other/int other = 1/'
+  cuts net-user=net/user.c,net/x.h net-other=net/other.c
+}
+
 @test "a new member counts where it is used as one, a common name doesn't" {
   printf 'struct x {\n\tint id;\n};\n%s\nstruct y {\n\tint flags;\n};\n' "$(numbered 20)" | both include/linux/x.h
   printf '#include <linux/x.h>\nint f(struct x *x) { return x->id; }\n' | both fs/user.c
