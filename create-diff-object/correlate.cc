@@ -9,7 +9,7 @@
 //
 // An equal name is strong evidence only where nothing in it is a number. So symbols are grouped by stem (the name
 // without the numbers), type and binding; a group of one and one is a pair, and larger groups are told apart by content
-// (functions) and by users (functions and data). What cannot be told apart stays without a twin: a function is then
+// (functions), by the function that DWARF says they were written in (static locals) and by users (functions and data). What cannot be told apart stays without a twin: a function is then
 // new, and its callers change with it, which is always right; data without a twin is refused when it is needed,
 // because its state would be lost. Position in the file is no evidence.
 
@@ -29,6 +29,7 @@
 #include <utility>
 
 #include "create-diff-object/arch.h"
+#include "create-diff-object/source-lines.h"
 
 namespace kpatch {
 namespace {
@@ -55,6 +56,8 @@ struct Group {
 };
 
 class Correlator {
+  using StaticLocals = std::map<std::pair<SectionId, uint64_t>, std::string>;
+
  public:
   Correlator(const Object& orig, const Object& patched) : orig_(orig), patched_(patched) {
     result_.to_orig.resize(patched.symbols().size(), no_symbol);
@@ -306,6 +309,32 @@ class Correlator {
     }
   }
 
+  // The function in which a static local was written (DWARF), of which the group may have one: users don't tell those
+  // apart that one function got by inlining another.
+  void pair_by_declaration(Group& group) {
+    if (!orig_declared_) {
+      orig_declared_ = SourceLines(orig_.path()).static_locals();
+      patched_declared_ = SourceLines(patched_.path()).static_locals();
+    }
+    std::map<std::string, Group> functions;
+    auto collect = [&](const Object& object, const StaticLocals& declared, std::vector<SymbolId> Group::*side) {
+      for (SymbolId id : group.*side) {
+        const Symbol& s = object.symbol(id);
+        if (const auto found = declared.find({s.section, s.value}); found != declared.end())
+          (functions[found->second].*side).push_back(id);
+      }
+    };
+    collect(orig_, *orig_declared_, &Group::orig);
+    collect(patched_, *patched_declared_, &Group::patched);
+    for (const auto& [function, same] : functions) {
+      if (!alone(same) || !fits(same.orig.front(), same.patched.front(), true)) continue;
+      const auto o = std::find(group.orig.begin(), group.orig.end(), same.orig.front()) - group.orig.begin();
+      const auto p =
+          std::find(group.patched.begin(), group.patched.end(), same.patched.front()) - group.patched.begin();
+      take(group, static_cast<size_t>(o), static_cast<size_t>(p));
+    }
+  }
+
   // A static local's number says nothing; its users do. The last one of a stem follows when its users cannot speak:
   // they are new, or vanished by inlining.
   void pair_static_locals(Group& group) {
@@ -313,6 +342,7 @@ class Correlator {
     const Symbol& s = patched_.symbol(group.patched.front());
     if (s.section != no_section && patched_.section(s.section).kind == SectionKind::rodata) pair_by_content(group);
     if (!alone(group)) pair_by_place(group);
+    if (!alone(group)) pair_by_declaration(group);
     pair_by_users(group, true);
     if (alone(group)) {
       const SymbolId o = group.orig.front(), p = group.patched.front();
@@ -383,7 +413,8 @@ class Correlator {
   std::vector<std::string> orig_names_, patched_names_;
   std::vector<SymbolId> orig_parents_, patched_parents_;
   bool places_known_ = false;
-  std::map<SymbolId, std::set<SymbolId>> places_, claims_;  // see find_places(); by patched and by original id
+  std::map<SymbolId, std::set<SymbolId>> places_, claims_;        // see find_places(); by patched and by original id
+  std::optional<StaticLocals> orig_declared_, patched_declared_;  // see SourceLines::static_locals()
 };
 
 }  // namespace

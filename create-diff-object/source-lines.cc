@@ -46,7 +46,7 @@ SourceLines::SourceLines(const std::filesystem::path& object) : data_(std::make_
   data_->section_addresses.resize(count);
   for (size_t i = 1; i < count; ++i) {
     GElf_Shdr header;
-    if (gelf_getshdr(elf_getscn(elf, i), &header) != nullptr && (header.sh_flags & SHF_EXECINSTR) != 0)
+    if (gelf_getshdr(elf_getscn(elf, i), &header) != nullptr && (header.sh_flags & SHF_ALLOC) != 0)
       data_->section_addresses[i] = header.sh_addr + bias;
   }
 }
@@ -117,6 +117,46 @@ std::vector<int> SourceLines::call_lines(SectionId section, uint64_t offset) con
       lines.push_back(known && line <= INT_MAX ? static_cast<int>(line) : 0);
     });
   return lines;
+}
+
+std::map<std::pair<SectionId, uint64_t>, std::string> SourceLines::static_locals() const {
+  std::map<Dwarf_Addr, std::string> by_address;
+  Dwarf_Addr bias = 0;
+  // Functions within functions (their abstract instances, blocks) name themselves.
+  const std::function<void(Dwarf_Die&, const char*)> walk = [&](Dwarf_Die& parent, const char* function) {
+    Dwarf_Die die;
+    if (dwarf_child(&parent, &die) != 0) return;
+    do {
+      const int tag = dwarf_tag(&die);
+      if (tag == DW_TAG_subprogram) {
+        walk(die, dwarf_diename(&die));
+      } else if (tag == DW_TAG_lexical_block || tag == DW_TAG_inlined_subroutine) {
+        walk(die, tag == DW_TAG_lexical_block ? function : dwarf_diename(&die));
+      } else if (tag == DW_TAG_variable && function != nullptr) {
+        Dwarf_Attribute attribute;
+        Dwarf_Op* location = nullptr;
+        size_t count = 0;
+        if (dwarf_getlocation(dwarf_attr(&die, DW_AT_location, &attribute), &location, &count) == 0 && count == 1 &&
+            location->atom == DW_OP_addr)
+          by_address.try_emplace(location->number + bias, function);
+      }
+    } while (dwarf_siblingof(&die, &die) == 0);
+  };
+  if (data_->module != nullptr)
+    for (Dwarf_Die* unit = nullptr; (unit = dwfl_module_nextcu(data_->module, unit, &bias)) != nullptr;)
+      walk(*unit, nullptr);
+
+  std::map<std::pair<SectionId, uint64_t>, std::string> result;
+  std::map<Dwarf_Addr, uint32_t> sections;
+  for (uint32_t i = 0; i < data_->section_addresses.size(); ++i)
+    if (const auto& address = data_->section_addresses[i]) sections[*address] = i;
+  for (auto& [address, function] : by_address) {
+    const auto after = sections.upper_bound(address);
+    if (after == sections.begin()) continue;
+    const auto& [start, section] = *std::prev(after);
+    result.emplace(std::pair{SectionId{section}, address - start}, std::move(function));
+  }
+  return result;
 }
 
 }  // namespace kpatch

@@ -1,4 +1,5 @@
-// From a place in an object's code to the source that it was compiled from, by the object's DWARF.
+// What an object's DWARF tells of its source: from a place in the code to file and line, and whose the static locals
+// are.
 #pragma once
 
 #include <elfutils/libdw.h>
@@ -6,9 +7,11 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "create-diff-object/object.h"
@@ -33,6 +36,10 @@ class SourceLines {
   // The line alone, and the lines of the calls that were inlined there, innermost first. nothing, or empty: not known.
   std::optional<int> line(SectionId section, uint64_t offset) const;
   std::vector<int> call_lines(SectionId section, uint64_t offset) const;
+
+  // The function in whose source each static local stands, by the variable's section and offset there. That is where
+  // it was written, not where the function was inlined to.
+  std::map<std::pair<SectionId, uint64_t>, std::string> static_locals() const;
 
  private:
   struct Data;
