@@ -9,9 +9,10 @@
 //
 // An equal name is strong evidence only where nothing in it is a number. So symbols are grouped by stem (the name
 // without the numbers), type and binding; a group of one and one is a pair, and larger groups are told apart by content
-// (functions), by the function that DWARF says they were written in (static locals) and by users (functions and data). What cannot be told apart stays without a twin: a function is then
-// new, and its callers change with it, which is always right; data without a twin is refused when it is needed,
-// because its state would be lost. Position in the file is no evidence.
+// (functions), by the function that DWARF says they were written in (static locals) and by users (functions and data).
+// What cannot be told apart stays without a twin: a function is then new, and its callers change with it, which is
+// always right; data without a twin is refused when it is needed, because its state would be lost. Position in the file
+// is no evidence.
 
 #include "create-diff-object/correlate.h"
 
