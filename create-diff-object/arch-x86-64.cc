@@ -25,11 +25,20 @@
 namespace kpatch {
 namespace {
 
+// struct alt_instr (arch/x86/include/asm/alternative.h): 12 bytes, with padlen 13 (up to 5.12), with ft_flags 14.
+uint32_t length_offset(uint64_t entry_size) {
+  return entry_size == 14 ? 13 : entry_size == 12 || entry_size == 13 ? 11 : 0;
+}
+
 constexpr auto tables = std::to_array<TableFacts>({
     {.section = "__bug_table", .struct_name = "bug_entry", .line_offset = 8, .line_size = 2, .max_references = 3},
     {.section = "__ex_table", .struct_name = "exception_table_entry", .max_references = 2},
     {.section = "__jump_table", .struct_name = "jump_entry", .max_references = 3, .early = true},
-    {.section = ".altinstructions", .struct_name = "alt_instr", .max_references = 2, .early = true},
+    {.section = ".altinstructions",
+     .struct_name = "alt_instr",
+     .max_references = 2,
+     .early = true,
+     .length_offset = length_offset},
     {.section = ".parainstructions", .struct_name = "paravirt_patch_site", .early = true},
     {.section = ".printk_index", .fixed_size = 8},
     {.section = "__mcount_loc", .fixed_size = 8, .compared = false},
@@ -88,6 +97,16 @@ void find_targets(const Object&, const Section& section, std::span<Relocation> r
                      return next < relocations.size();
                    });
   skip_done(UINT64_MAX);
+}
+
+std::span<const std::byte> trap_behind(std::span<const std::byte> code) {
+  static constexpr std::array ud2 = {std::byte{0x0f}, std::byte{0x0b}};
+  bool ends_in_call = false;
+  each_instruction(code, 0, code.size(), [&](uint64_t at, const ZydisDecodedInstruction& instruction) {
+    ends_in_call = instruction.meta.category == ZYDIS_CATEGORY_CALL && at + instruction.length == code.size();
+    return true;
+  });
+  return ends_in_call ? ud2 : std::span<const std::byte>{};
 }
 
 Use use_of(const Object&, const Section& section, const Relocation& r) {
@@ -203,6 +222,7 @@ const Arch arch_x86_64{
     .numbers_only = numbers_only,
     .instruction_at = instruction_at,
     .escapes = escapes,
+    .trap_behind = trap_behind,
     .starts_with_landing_pad = starts_with_landing_pad,
 };
 

@@ -29,6 +29,10 @@ struct TableFacts {
   // The kernel reads it before it applies klp relocations of modules (kernel/module/main.c, post_relocation and
   // the notifiers): such a relocation there would come too late.
   bool early = false;
+  // Where an entry of a given size holds the length, in one byte, of the code that its second reference leads to; 0 for
+  // sizes without one. With length 0 it leads nowhere (x86: ALTERNATIVE with nothing instead): where it points to,
+  // some other entry's code begins.
+  uint32_t (*length_offset)(uint64_t entry_size) = nullptr;
 };
 
 // An instruction that loads a number, another one in each object, and is otherwise the same.
@@ -73,6 +77,9 @@ struct Arch {
   bool (*is_sibling_call)(const Section& section, const Relocation& relocation) = nullptr;
   // Whether the kernel's loader applies a relocation of this type late, for livepatches. nullptr: every known one.
   bool (*klp_relocation)(uint32_t type) = nullptr;
+  // What has to follow code whose last instruction is a call, which thus doesn't return; empty when it is none. A trap
+  // there tells objtool (tools/objtool/check.c, add_dead_ends) what it can't read of a callee that stays in the kernel.
+  std::span<const std::byte> (*trap_behind)(std::span<const std::byte> code) = nullptr;
   // Whether the code at a function's start is the placeholder of an ftrace call (s390x, compiled without a table).
   bool (*starts_with_ftrace_site)(std::span<const std::byte> code) = nullptr;
   // Whether the code at a function's start is an instruction that allows indirect branches (x86 ENDBR64).
@@ -99,6 +106,9 @@ CodeRange word_at(std::span<const std::byte> code, uint64_t from, uint64_t at);
 uint32_t little_endian_word(std::span<const std::byte> code, uint64_t at);
 // The lowest `bits` bits of value, sign-extended.
 int64_t sign_extend(uint64_t value, unsigned bits);
+
+// TableFacts::length_offset of alt_instr where it has 12 bytes: its last one is the length of the replacement.
+uint32_t last_of_twelve(uint64_t entry_size);
 
 // nullptr when the machine (ELF e_machine) is not supported.
 const Arch* find_arch(uint16_t machine);

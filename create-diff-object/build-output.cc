@@ -152,6 +152,11 @@ class Builder {
                   section.contents.begin() + static_cast<std::ptrdiff_t>(offset));
     }
     places_.push_back({it->second, offset});
+    const Arch& arch = patched_.arch();
+    if (chunk.symbol == no_symbol || !patched_.symbol(chunk.symbol).function() || arch.trap_behind == nullptr) return;
+    const auto trap = arch.trap_behind(std::span{section.contents}.subspan(offset));
+    section.contents.insert(section.contents.end(), trap.begin(), trap.end());
+    section.size = section.contents.size();
   }
 
   // Correlated symbols take the original's name, so that the running kernel's is found.
@@ -218,6 +223,12 @@ class Builder {
 
   // Fills symbol and addend; false when that was refused.
   bool refer(const Chunk& chunk, const Relocation& r, uint32_t out_section, OutputRelocation& out) {
+    if (pair_.patched_layout.leads_nowhere(chunk.section, r.offset)) {
+      // To any place that is there: the code that the entry is about.
+      const Relocation& code = patched_.relocations(chunk.section, chunk.begin, chunk.end).front();
+      out.addend = code.addend;
+      return refer(chunk, code, out_section, out);
+    }
     const Symbol& s = patched_.symbol(r.symbol);
     if (r.symbol == no_symbol) {
       out.symbol = null_symbol;

@@ -232,6 +232,9 @@ class Comparer {
       const uint64_t at = y[i].offset - b.begin;
       if (reason != nullptr) reference_difference_ = std::min(at, x[i].offset - a.begin);
       if (x[i].offset - a.begin != at) return differs(fmt::format("its references differ from +{:#x} on", at));
+      const bool nowhere = pair_.orig_layout.leads_nowhere(a.section, x[i].offset) &&
+                           pair_.patched_layout.leads_nowhere(b.section, y[i].offset);
+      if (nowhere && x[i].type == y[i].type) continue;
       if (x[i].type != y[i].type || !(same_place(a, x[i], b, y[i]) || same_target(x[i], y[i])))
         return differs(fmt::format("the reference at +{:#x} changes from {} to {}", at, describe(orig_, x[i]),
                                    describe(patched_, y[i])));

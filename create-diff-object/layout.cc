@@ -99,6 +99,10 @@ void Layout::add_table(const Object& object, SectionId id, const StructSizes& si
       // An entry that is all zero ends some tables (a terminator) and refers to nothing.
       continue;
     }
+    const uint32_t length = facts != nullptr && facts->length_offset != nullptr ? facts->length_offset(*size) : 0;
+    if (length != 0 && at + length < section.contents.size() && section.contents[at + length] == std::byte{0} &&
+        relocations.size() == 2 && is_split(object.section(object.target(relocations[1]).section)))
+      nowhere_.insert({id, relocations[1].offset});
     const Target target = object.target(relocations.front());
     if (target.section == no_section) continue;  // refers to another object: no code of ours
     const uint64_t base = target.symbol == no_symbol ? 0 : object.symbol(target.symbol).value;

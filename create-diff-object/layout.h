@@ -9,8 +9,10 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "create-diff-object/diagnostics.h"
@@ -37,6 +39,9 @@ class Layout {
   // Entries that refer to code in [begin, end) of the section, by table, then place in the code.
   std::span<const TableEntry> entries(SectionId code_section, uint64_t begin, uint64_t end) const;
 
+  // Whether the reference at that place of a table leads to code of no length (TableFacts::length_offset).
+  bool leads_nowhere(SectionId table, uint64_t offset) const { return nowhere_.contains({table, offset}); }
+
   // The piece of a section that covers `offset` (of .toc: the slot). For sections that are not split: the whole
   // section.
   Object::Extent piece(SectionId section, uint64_t offset) const;
@@ -48,6 +53,7 @@ class Layout {
   const Object& object_;
   std::vector<TableEntry> entries_;                        // by code section, code offset
   std::map<SectionId, std::vector<uint64_t>> boundaries_;  // of sections that are split
+  std::set<std::pair<SectionId, uint64_t>> nowhere_;
 };
 
 }  // namespace kpatch

@@ -110,9 +110,11 @@ class Selector {
     const Symbol& s = patched_.symbol(id);
     const Section& home = patched_.section(s.section);
     if (home.kind == SectionKind::init) {
-      diagnostics_.refuse("init-code", s.name,
-                          fmt::format("lies in {}, which has already run or is gone when a livepatch is loaded: {}",
-                                      home.name, reason));
+      // include/linux/init.h: __exit is notrace.
+      const std::string_view why = home.name.starts_with(".exit")
+                                       ? "which isn't traced, so that it can't be redirected"
+                                       : "which has already run or is gone when a livepatch is loaded";
+      diagnostics_.refuse("init-code", s.name, fmt::format("lies in {}, {}: {}", home.name, why, reason));
       return;
     }
     const SymbolId twin = pair_.twins.orig(id);
@@ -216,6 +218,7 @@ class Selector {
   std::string where(const Chunk& chunk) const { return chunk.name(patched_); }
 
   void need(const Chunk& chunk, const Relocation& r) {
+    if (pair_.patched_layout.leads_nowhere(chunk.section, r.offset)) return;
     const Target target = patched_.target(r);
     const std::string reason = fmt::format("used by {}", where(chunk));
     if (!patched_.arch().known_relocation(r.type)) {
@@ -348,9 +351,14 @@ class Selector {
     const Section& home = patched_.section(patched_.symbol(id).section);
     if (home.kind == SectionKind::once || home.kind == SectionKind::verbose || home.kind == SectionKind::referred)
       return;
-    diagnostics_.refuse(home.kind == SectionKind::init ? "init-code" : "data-init", name(id),
-                        fmt::format("lies in {} and is in use already: {}; use a callback or a shadow variable",
-                                    home.name, comparison_.reason(id)));
+    if (home.kind == SectionKind::init)
+      diagnostics_.refuse(
+          "init-code", name(id),
+          fmt::format("lies in {}, which is gone when a livepatch is loaded: {}", home.name, comparison_.reason(id)));
+    else
+      diagnostics_.refuse("data-init", name(id),
+                          fmt::format("lies in {} and is in use already: {}; use a callback or a shadow variable",
+                                      home.name, comparison_.reason(id)));
   }
 
   void add_callback(const Markers::Entry& entry) {

@@ -62,6 +62,30 @@ ret
 773: .byte \bytes
 .popsection
 .endm
+.macro alternative_of_nothing
+774: nop; nop; nop
+775: .pushsection .altinstructions,"a"
+.long 774b - .
+.long 776f - .
+.short 1, 0
+.byte 3, 0
+.popsection
+.pushsection .altinstr_replacement,"ax"
+776:
+.popsection
+.endm
+.macro alternative_branch to
+777: .byte 0x0f,0x1f,0x44,0,0
+.pushsection .altinstructions,"a"
+.long 777b - .
+.long 778f - .
+.short 1, 0
+.byte 5, 5
+.popsection
+.pushsection .altinstr_replacement,"ax"
+778: jmp \to
+.popsection
+.endm
 .macro jump_label key
 661: .byte 0x0f,0x1f,0x44,0,0
 .pushsection __jump_table,"aw"
@@ -133,8 +157,13 @@ class DifferAssembly : public testing::TestWithParam<Case> {
             section.kind == SectionKind::discard)
           if (section.name != "__mcount_loc")
             list.push_back("kept " + std::string{section.name} + " " + std::to_string(section.size));
-      for (const Symbol& s : output.symbols())
+      for (const Symbol& s : output.symbols()) {
         if (s.name.starts_with("__SCK__")) list.push_back("key " + std::string{s.name});
+        const std::span<const std::byte> code = output.section(s.section).contents;
+        if (s.function() && s.section != no_section && s.value + s.size + 2 == code.size() &&
+            code[code.size() - 2] == std::byte{0x0f} && code.back() == std::byte{0x0b})
+          list.push_back("trap behind " + std::string{s.name});
+      }
     }
     list.push_back("exit " + std::to_string(result.exit_code));
     std::sort(list.begin(), list.end());
@@ -170,6 +199,8 @@ TEST_P(DifferAssembly, GivesTheGoldenFacts) {
 
 #define F_SAME "func f\nmov $1,%eax\nend f\n"
 #define F_CHANGED "func f\nmov $2,%eax\nend f\n"
+#define G_SAME "func g\nmov $1,%eax\nend g\n"
+#define G_CHANGED "func g\nmov $2,%eax\nend g\n"
 
 const Case cases[] = {
     // parts
@@ -236,6 +267,21 @@ const Case cases[] = {
      "func g\nalternative 0x90\nend g\nfunc f\nalternative 0x91\nend f\n",
      "func g\nalternative 0x90\nend g\nfunc f\nalternative 0x92\nend f\n",
      {"changed f", "kept .altinstr_replacement 1", "kept .altinstructions 14", "exit 0"}},
+    // Its entry points to where the next function's replacement begins, which refers to that function's middle.
+    {"AnAlternativeOfNothing",
+     "func f\nalternative_of_nothing\nend f\nfunc g\nalternative_branch 9f\nnop\n9: nop\nend g\n",
+     "func f\nnop\nalternative_of_nothing\nend f\nfunc g\nalternative_branch 9f\nnop\n9: nop\nend g\n",
+     {"changed f", "kept .altinstructions 14", "exit 0"}},
+    {"AnAlternativeOfNothingBeforeOneThatChanges",
+     "func f\nalternative_of_nothing\nend f\nfunc g\nalternative 0x90\nend g\n",
+     "func f\nalternative_of_nothing\nend f\nfunc g\nalternative 0x91\nend g\n",
+     {"changed g", "kept .altinstr_replacement 1", "kept .altinstructions 14", "exit 0"}},
+    {"CodeThatEndsInACall",
+     "local stop, .text.stop\njmp stop\n.size stop, .-stop\nfunc f, .text.f\nmov $1,%eax\ncall stop\n.size f, "
+     ".-f\n" G_SAME,
+     "local stop, .text.stop\njmp stop\n.size stop, .-stop\nfunc f, .text.f\nmov $2,%eax\ncall stop\n.size f, "
+     ".-f\n" G_CHANGED,
+     {"changed f", "changed g", "f -> vmlinux:stop,0", "trap behind f", "exit 0"}},
     {"ExceptionTableWithFixup",
      "func f\nextable 5f\n6: mov $1,%eax\n.pushsection .fixup,\"ax\"\n5: mov $9,%eax\njmp 6b\n.popsection\nend f\n",
      "func f\nextable 5f\n6: mov $2,%eax\n.pushsection .fixup,\"ax\"\n5: mov $9,%eax\njmp 6b\n.popsection\nend f\n",
