@@ -59,7 +59,8 @@ use_kernel() {
   esac
 }
 
-settings() { grep '^CONFIG' "$1" | grep -v '^CONFIG_CC_VERSION_TEXT=' | sort; }
+# An option that isn't set counts as much: without it a kernel that has all the others and IBT would pass for one without.
+settings() { grep -E '^CONFIG|^# CONFIG_[^ ]+ is not set' "$1" | grep -v '^CONFIG_CC_VERSION_TEXT=' | sort; }
 
 # own_kernel: after a build for an own kernel, finds its base in the cache: the kernel to boot and its modules.
 own_kernel() {
