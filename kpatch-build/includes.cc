@@ -117,9 +117,10 @@ class IncludeGraph::Graph {
       read(static_cast<uint32_t>(id));
     }
     resolve_computed();
+    std::vector<uint32_t> opaque;
     for (uint32_t id = 0; id < nodes_.size(); ++id)
-      if (nodes_[id].opaque) opaque_.push_back(id);
-    behind_opaque_ = walk_back(opaque_);
+      if (nodes_[id].opaque) opaque.push_back(id);
+    behind_opaque_ = walk_back(std::move(opaque));
     for (const auto& roots : roots_) unit_files_.insert(roots.begin(), roots.end());
   }
 
@@ -286,9 +287,8 @@ class IncludeGraph::Graph {
   std::unordered_map<std::string, std::vector<uint32_t>> by_name_;
   std::vector<std::pair<uint32_t, std::string>> computed_;
   std::unordered_map<std::string, std::vector<IncludeDirectives::Named>> macros_;
-  std::vector<std::vector<uint32_t>> roots_;  // one entry a unit
-  std::unordered_set<uint32_t> unit_files_;   // all roots
-  std::vector<uint32_t> opaque_;
+  std::vector<std::vector<uint32_t>> roots_;    // one entry a unit
+  std::unordered_set<uint32_t> unit_files_;     // all roots
   std::unordered_set<uint32_t> behind_opaque_;  // files that may include anything
   std::unordered_set<std::string> asked_names_;
 };

@@ -28,6 +28,7 @@
 #include "kpatch-build/cache.h"
 #include "kpatch-build/kbuild-commands.h"
 #include "support/error.h"
+#include "support/text.h"
 
 namespace kpatch {
 namespace {
@@ -90,10 +91,7 @@ std::optional<std::set<std::string>> stumbles(const ObjtoolRun& run, Runner& run
 std::vector<std::string> objtool_messages(string_view output) {
   std::vector<std::string> messages;
   std::set<string_view> seen;
-  while (!output.empty()) {
-    const size_t end = std::min(output.find('\n'), output.size());
-    const string_view line = output.substr(0, end);
-    output.remove_prefix(std::min(end + 1, output.size()));
+  for (const string_view line : lines_of(output)) {
     const size_t start = line.find("objtool: ");
     if (start == string_view::npos) continue;
     const string_view message = line.substr(start);
