@@ -66,7 +66,7 @@ class Builder {
         replaced_(selection.functions.begin(), selection.functions.end()) {}
 
   OutputObject run() {
-    out_.arch = &patched_.arch();
+    out_.machine = patched_.arch().machine;
     out_.big_endian = patched_.big_endian();
     out_.flags = patched_.flags();
     out_.add_symbol({.name = "livepatch", .info = info(STB_LOCAL, STT_FILE)});
@@ -260,7 +260,7 @@ class Builder {
       case SectionKind::pieces:
         return false;
       default:
-        return patched_.arch().use_of(patched_, home, r) == Use::address;
+        return patched_.arch().use_of(home.code(), r) == Use::address;
     }
   }
 
@@ -373,7 +373,7 @@ class Builder {
 
   bool check_relocation(const Chunk& chunk, const Relocation& r, const Reference& reference) {
     const Arch& arch = patched_.arch();
-    if (arch.is_sibling_call != nullptr && arch.is_sibling_call(patched_.section(chunk.section), r)) {
+    if (arch.is_sibling_call != nullptr && arch.is_sibling_call(patched_.section(chunk.section).code(), r)) {
       diagnostics_.refuse("sibling-call", where(chunk),
                           fmt::format("ends in a branch to {} instead of a call, from which a livepatch doesn't return "
                                       "with its own TOC pointer; compile it with -fno-optimize-sibling-calls",
@@ -398,7 +398,7 @@ class Builder {
       return;
     const bool data = home.kind == SectionKind::data || home.kind == SectionKind::rodata;
     const bool text = home.kind == SectionKind::text || home.kind == SectionKind::shared_text;
-    if ((!data && !text) || arch.use_of(patched_, home, r) != Use::address) return;
+    if ((!data && !text) || arch.use_of(home.code(), r) != Use::address) return;
     if (reference.symbol->starts_with_endbr && !reference.symbol->endbr_sealed) return;
     diagnostics_.refuse("sealed-endbr", where(chunk),
                         fmt::format("takes the address of {}, which has no ENDBR in the running kernel: an indirect "
@@ -504,7 +504,7 @@ class Builder {
   void append_pointer(uint32_t section, uint32_t symbol, int64_t addend) {
     OutputSection& out = out_.sections[section];
     out.relocations.push_back(
-        {.offset = out.contents.size(), .type = out_.arch->absolute_64, .symbol = symbol, .addend = addend});
+        {.offset = out.contents.size(), .type = patched_.arch().absolute_64, .symbol = symbol, .addend = addend});
     out_.append_u64(out, 0);
   }
 

@@ -6,9 +6,9 @@
 
 #include "create-diff-object/diagnostics.h"
 #include "create-diff-object/differ.h"
-#include "create-diff-object/output-object.h"
 #include "create-diff-object/resolve.h"
 #include "create-diff-object/select.h"
+#include "elf/elf.h"
 
 namespace kpatch {
 

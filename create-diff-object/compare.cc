@@ -18,7 +18,7 @@
 #include <functional>
 #include <set>
 
-#include "create-diff-object/arch.h"
+#include "arch/arch.h"
 #include "create-diff-object/callers.h"
 #include "create-diff-object/line-numbers.h"
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "create-diff-object/arch.h"
+#include "arch/arch.h"
 #include "create-diff-object/correlate.h"
 #include "create-diff-object/diagnostics.h"
 #include "create-diff-object/layout.h"

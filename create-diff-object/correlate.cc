@@ -29,7 +29,7 @@
 #include <unordered_map>
 #include <utility>
 
-#include "create-diff-object/arch.h"
+#include "arch/arch.h"
 #include "create-diff-object/source-lines.h"
 
 namespace kpatch {

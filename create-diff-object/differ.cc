@@ -11,19 +11,18 @@
 
 #include <algorithm>
 
-#include "create-diff-object/arch.h"
+#include "arch/arch.h"
 #include "create-diff-object/build-output.h"
 #include "create-diff-object/compare.h"
 #include "create-diff-object/correlate.h"
 #include "create-diff-object/groups.h"
 #include "create-diff-object/layout.h"
 #include "create-diff-object/object.h"
-#include "create-diff-object/output-object.h"
 #include "create-diff-object/resolve.h"
 #include "create-diff-object/select.h"
 #include "create-diff-object/source-lines.h"
-#include "lookup/parent-object.h"
-#include "lookup/symvers.h"
+#include "elf/elf.h"
+#include "lookup/lookup.h"
 #include "support/error.h"
 
 namespace kpatch {

@@ -13,7 +13,7 @@
 
 #include <algorithm>
 
-#include "create-diff-object/arch.h"
+#include "arch/arch.h"
 
 namespace kpatch {
 namespace {

@@ -4,7 +4,7 @@
 #include <memory>
 #include <string_view>
 
-#include "create-diff-object/arch.h"
+#include "arch/arch.h"
 #include "create-diff-object/object.h"
 #include "create-diff-object/source-lines.h"
 

@@ -17,9 +17,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "create-diff-object/arch.h"
-#include "lookup/elf-handle.h"
-#include "lookup/file-bytes.h"
+#include "arch/arch.h"
+#include "elf/elf.h"
 #include "support/error.h"
 
 namespace kpatch {
@@ -284,7 +283,7 @@ class ObjectReader {
     const std::span<Relocation> own = std::span{list}.subspan(first);
     auto by_offset = [](const Relocation& a, const Relocation& b) { return a.offset < b.offset; };
     if (!std::is_sorted(own.begin(), own.end(), by_offset)) std::stable_sort(own.begin(), own.end(), by_offset);
-    object_.arch_->find_targets(object_, section, own);
+    object_.arch_->find_targets(section.code(), own);
     section.relocations = own;
   }
 

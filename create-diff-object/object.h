@@ -4,6 +4,8 @@
 // every run. Names are views into the file's string tables, contents are views on the file.
 #pragma once
 
+#include <elf.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -13,29 +15,11 @@
 #include <string_view>
 #include <vector>
 
+#include "arch/arch.h"
 #include "create-diff-object/names.h"
-#include "lookup/parent-object.h"
+#include "elf/elf.h"
 
 namespace kpatch {
-
-struct Arch;
-
-enum class SectionId : uint32_t {};
-enum class SymbolId : uint32_t {};
-inline constexpr SectionId no_section{0};
-inline constexpr SymbolId no_symbol{0};
-constexpr uint32_t index(SectionId id) { return static_cast<uint32_t>(id); }
-constexpr uint32_t index(SymbolId id) { return static_cast<uint32_t>(id); }
-
-struct Relocation {
-  uint64_t offset = 0;  // of the field, in its section
-  uint32_t type = 0;    // the architecture's number
-  SymbolId symbol = no_symbol;
-  int64_t addend = 0;
-  // What the field refers to, as an offset from the symbol: the addend, corrected by the distance between the field
-  // and the place that the processor counts from (x86: the end of the instruction).
-  int64_t target_offset = 0;
-};
 
 struct Section {
   std::string_view name;
@@ -54,6 +38,8 @@ struct Section {
   std::span<const SymbolId> symbols;  // named symbols defined in it, by value; no section symbol
   // For each of them: how many come up to the last that can cover a place behind its start.
   std::span<const uint32_t> sized;
+
+  CodeSection code() const { return {contents, (flags & SHF_EXECINSTR) != 0}; }
 };
 
 struct Symbol {

@@ -18,7 +18,7 @@
 #include <algorithm>
 #include <array>
 
-#include "create-diff-object/arch.h"
+#include "arch/arch.h"
 
 namespace kpatch {
 namespace {

@@ -9,8 +9,7 @@
 
 #include "create-diff-object/diagnostics.h"
 #include "create-diff-object/object.h"
-#include "lookup/parent-object.h"
-#include "lookup/symvers.h"
+#include "lookup/lookup.h"
 
 namespace kpatch {
 

@@ -17,7 +17,7 @@
 #include <algorithm>
 #include <deque>
 
-#include "create-diff-object/arch.h"
+#include "arch/arch.h"
 #include "create-diff-object/markers.h"
 
 namespace kpatch {

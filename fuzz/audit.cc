@@ -1,5 +1,5 @@
 // The audit of any bytes against itself as vmlinux and as every module.
-#include "kpatch-build/audit.h"
+#include "klp/audit.h"
 
 #include <optional>
 

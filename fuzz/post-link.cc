@@ -1,5 +1,5 @@
 // Post-link of any bytes: an Error or a file that post-link itself can read again.
-#include "kpatch-build/post-link.h"
+#include "klp/post-link.h"
 
 #include "fuzz/input-file.h"
 #include "support/error.h"

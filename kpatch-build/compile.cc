@@ -23,7 +23,7 @@
 #include <algorithm>
 #include <fstream>
 
-#include "kpatch-build/generated-files.h"
+#include "kbuild/kbuild.h"
 #include "support/error.h"
 #include "support/text.h"
 

@@ -9,10 +9,10 @@
 #include <string_view>
 #include <vector>
 
-#include "kpatch-build/affected.h"
-#include "kpatch-build/base.h"
-#include "kpatch-build/patched-view.h"
-#include "kpatch-build/runner.h"
+#include "kbuild/kbuild.h"
+#include "kernel/kernel.h"
+#include "patch/patch.h"
+#include "support/runner.h"
 
 namespace kpatch {
 

@@ -15,7 +15,7 @@
 #include <string_view>
 #include <vector>
 
-#include "kpatch-build/cache.h"
+#include "kernel/kernel.h"
 #include "support/error.h"
 
 namespace kpatch {

@@ -13,8 +13,9 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "kpatch-build/kbuild-commands.h"
-#include "lookup/parent-object.h"
+#include "kbuild/kbuild.h"
+#include "kernel/kernel.h"
+#include "lookup/lookup.h"
 #include "support/error.h"
 
 namespace kpatch {

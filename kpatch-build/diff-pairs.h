@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "kpatch-build/base.h"
+#include "kernel/kernel.h"
 #include "kpatch-build/compile.h"
-#include "kpatch-build/runner.h"
+#include "support/runner.h"
 
 namespace kpatch {
 

@@ -14,7 +14,7 @@
 #include <set>
 #include <tuple>
 
-#include "kpatch-build/cache.h"
+#include "kernel/kernel.h"
 #include "support/error.h"
 
 namespace kpatch {

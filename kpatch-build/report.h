@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "kpatch-build/console.h"
 #include "kpatch-build/diff-pairs.h"
 #include "kpatch-build/options.h"
+#include "support/console.h"
 
 namespace kpatch {
 

@@ -9,21 +9,14 @@
 #include <algorithm>
 #include <map>
 
-#include "kpatch-build/affected.h"
-#include "kpatch-build/audit.h"
-#include "kpatch-build/base-maker.h"
-#include "kpatch-build/build-module.h"
+#include "kbuild/kbuild.h"
+#include "kernel/kernel.h"
+#include "klp/klp.h"
 #include "kpatch-build/compile.h"
-#include "kpatch-build/data.h"
-#include "kpatch-build/full-build.h"
-#include "kpatch-build/kbuild-commands.h"
-#include "kpatch-build/line-numbers.h"
-#include "kpatch-build/patch-file.h"
-#include "kpatch-build/post-link.h"
-#include "kpatch-build/proof.h"
 #include "kpatch-build/report.h"
-#include "lookup/parent-object.h"
-#include "lookup/symvers.h"
+#include "lookup/lookup.h"
+#include "patch/patch.h"
+#include "support/data.h"
 #include "support/error.h"
 
 namespace kpatch {
@@ -89,9 +82,10 @@ void try_patches(const Build& build) {
 
 Base prepare_base(const Build& build) {
   const Options& o = build.options;
-  return make_base({o.source, o.config, o.vmlinux, o.symvers, o.modules, o.source_package, o.archversion, o.targets,
-                    o.jobs, o.skip_compiler_check},
-                   build.cache, build.runner, build.console);
+  return make_base(
+      {o.source, o.config, o.vmlinux, o.symvers, o.modules, o.source_package, o.archversion, o.targets, o.jobs,
+       o.skip_compiler_check, [&](const Base& base) { return all_commands(base, build.runner).size(); }},
+      build.cache, build.runner, build.console);
 }
 
 AppliedPatches apply(const Build& build, const Base& base) {

@@ -5,15 +5,13 @@
 #include <string>
 #include <vector>
 
-#include "kpatch-build/base.h"
-#include "kpatch-build/cache.h"
-#include "kpatch-build/console.h"
+#include "kernel/kernel.h"
 #include "kpatch-build/delivery.h"
 #include "kpatch-build/diff-pairs.h"
 #include "kpatch-build/options.h"
-#include "kpatch-build/patch-apply.h"
-#include "kpatch-build/patched-view.h"
-#include "kpatch-build/runner.h"
+#include "patch/patch.h"
+#include "support/console.h"
+#include "support/runner.h"
 
 namespace kpatch {
 

@@ -24,7 +24,7 @@
 
 #include <fmt/format.h>
 
-#include "lookup/elf-handle.h"
+#include "elf/elf.h"
 #include "lookup/parent-data.h"
 #include "support/error.h"
 

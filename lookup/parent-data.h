@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "lookup/file-bytes.h"
+#include "elf/elf.h"
 #include "lookup/parent-object.h"
 
 namespace kpatch {

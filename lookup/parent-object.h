@@ -15,10 +15,9 @@
 #include <string_view>
 #include <vector>
 
-namespace kpatch {
+#include "elf/elf.h"
 
-enum class SymbolType : uint8_t { none, object, function, section, file, common, tls, ifunc };
-enum class SymbolBinding : uint8_t { local, global, weak };
+namespace kpatch {
 
 struct ParentSymbol {
   std::string_view name;

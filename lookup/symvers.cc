@@ -14,7 +14,7 @@
 
 #include <fmt/format.h>
 
-#include "lookup/file-bytes.h"
+#include "elf/elf.h"
 #include "support/error.h"
 
 namespace kpatch {

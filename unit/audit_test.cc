@@ -1,7 +1,7 @@
 // The audit of a small livepatch against a small kernel, both made here: the kernel linked from C and assembly, the
 // livepatch assembled and post-linked. It passes; then each case breaks one thing, in the source or in the finished
 // file, and the findings must be exactly those named, in any order.
-#include "kpatch-build/audit.h"
+#include "klp/audit.h"
 
 #include <gtest/gtest.h>
 
@@ -15,8 +15,8 @@
 
 #include <fmt/format.h>
 
-#include "kpatch-build/klp-elf.h"
-#include "kpatch-build/post-link.h"
+#include "elf/klp-elf.h"
+#include "klp/post-link.h"
 #include "support/error.h"
 
 namespace kpatch {

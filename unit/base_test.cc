@@ -3,10 +3,10 @@
 
 #include <cstring>
 
-#include "kpatch-build/base-parts.h"
-#include "kpatch-build/cache.h"
-#include "kpatch-build/kbuild-commands.h"
-#include "kpatch-build/source-tree.h"
+#include "kbuild/commands.h"
+#include "kernel/base-parts.h"
+#include "kernel/cache.h"
+#include "kernel/source-tree.h"
 #include "support/error.h"
 #include "unit/temporary_folder.h"
 

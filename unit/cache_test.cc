@@ -1,5 +1,5 @@
 // The cache: keys, entries that are whole or not there, runs that are killed, runs that meet.
-#include "kpatch-build/cache.h"
+#include "kernel/cache.h"
 
 #include <gtest/gtest.h>
 #include <signal.h>

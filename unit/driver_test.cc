@@ -7,14 +7,14 @@
 #include <fstream>
 #include <iterator>
 
-#include "kpatch-build/affected.h"
+#include "kbuild/affected.h"
+#include "kbuild/objtool-messages.h"
+#include "kbuild/why-not-built.h"
 #include "kpatch-build/compile.h"
 #include "kpatch-build/delivery.h"
 #include "kpatch-build/diff-pairs.h"
-#include "kpatch-build/objtool-messages.h"
-#include "kpatch-build/patched-view.h"
 #include "kpatch-build/report.h"
-#include "kpatch-build/why-not-built.h"
+#include "patch/view.h"
 #include "support/error.h"
 
 namespace kpatch {

@@ -1,4 +1,4 @@
-#include "kpatch-build/generated-files.h"
+#include "kbuild/generated-files.h"
 
 #include <gtest/gtest.h>
 

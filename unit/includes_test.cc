@@ -1,5 +1,5 @@
 // Which units may read a header: never too few.
-#include "kpatch-build/includes.h"
+#include "kbuild/includes.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>

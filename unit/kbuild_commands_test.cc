@@ -1,5 +1,5 @@
 // Asking kbuild, with a kernel of seven files whose Makefile.build does what the real one does.
-#include "kpatch-build/kbuild-commands.h"
+#include "kbuild/commands.h"
 
 #include <gtest/gtest.h>
 

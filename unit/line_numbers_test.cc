@@ -1,4 +1,4 @@
-#include "kpatch-build/line-numbers.h"
+#include "patch/line-marks.h"
 
 #include <gtest/gtest.h>
 

@@ -10,9 +10,9 @@
 #include <fstream>
 #include <iterator>
 
-#include "create-diff-object/arch.h"
+#include "arch/arch.h"
 #include "create-diff-object/groups.h"
-#include "create-diff-object/output-object.h"
+#include "elf/output-object.h"
 #include "lookup/parent-object.h"
 #include "unit/object_files.h"
 

@@ -1,5 +1,5 @@
 // Releases and series, against an apt made of shell scripts.
-#include "kpatch-build/packages.h"
+#include "kernel/distro/debian.h"
 
 #include <gtest/gtest.h>
 

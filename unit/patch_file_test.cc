@@ -1,5 +1,5 @@
 // Reading and applying patches: the forms that people send, and what each refusal says.
-#include "kpatch-build/patch-file.h"
+#include "patch/read.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -8,9 +8,9 @@
 #include <iterator>
 #include <map>
 
-#include "kpatch-build/patch-apply.h"
-#include "kpatch-build/runner.h"
+#include "patch/apply.h"
 #include "support/error.h"
+#include "support/runner.h"
 
 namespace kpatch {
 namespace {

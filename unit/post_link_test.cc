@@ -1,7 +1,7 @@
 // Post-link on a small module, assembled here. Each case changes one line of it; what comes out is told as facts:
 //
 //   klp SECTION+OFFSET TYPE SYMBOL+ADDEND in RELA-SECTION · rela SECTION+OFFSET SYMBOL · undefined NAME · error TEXT
-#include "kpatch-build/post-link.h"
+#include "klp/post-link.h"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -16,7 +16,7 @@
 
 #include <fmt/format.h>
 
-#include "kpatch-build/klp-elf.h"
+#include "elf/klp-elf.h"
 #include "support/error.h"
 
 namespace kpatch {

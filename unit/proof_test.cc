@@ -1,6 +1,6 @@
 // The proof, on small kernels and modules that are compiled and linked here: what the build may change passes, whatever
 // else differs is found.
-#include "kpatch-build/proof.h"
+#include "klp/proof.h"
 
 #include <gtest/gtest.h>
 

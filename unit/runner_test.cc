@@ -1,5 +1,5 @@
 // Commands: output, status, order, environment, and that nothing survives its runner.
-#include "kpatch-build/runner.h"
+#include "support/runner.h"
 
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -7,7 +7,7 @@
 
 #include <chrono>
 
-#include "kpatch-build/cache.h"
+#include "kernel/cache.h"
 #include "support/error.h"
 #include "unit/temporary_folder.h"
 

@@ -1,5 +1,5 @@
 // Copies of a user's source: what belongs to it, and when it has changed.
-#include "kpatch-build/source-tree.h"
+#include "kernel/source-tree.h"
 
 #include <gtest/gtest.h>
 

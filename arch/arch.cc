@@ -1,0 +1,73 @@
+#include "arch/arch.h"
+
+#include <algorithm>
+#include <array>
+
+#include "support/error.h"
+
+namespace kpatch {
+
+const TableFacts* Arch::table(std::string_view section) const {
+  for (const TableFacts& facts : tables)
+    if (facts.section == section) return &facts;
+  return nullptr;
+}
+
+bool Arch::in_each_module(std::string_view symbol) const {
+  return std::any_of(module_symbols.begin(), module_symbols.end(),
+                     [&](std::string_view prefix) { return symbol.starts_with(prefix); });
+}
+
+uint32_t last_of_twelve(uint64_t entry_size) { return entry_size == 12 ? 11 : 0; }
+
+const Arch* find_arch(uint16_t machine) {
+  static constexpr auto all =
+      std::to_array<const Arch*>({&arch_x86_64, &arch_arm64, &arch_ppc64le, &arch_s390x, &arch_loongarch64});
+  for (const Arch* arch : all)
+    if (arch->machine == machine) return arch;
+  return nullptr;
+}
+
+int64_t sign_extend(uint64_t value, unsigned bits) {
+  KPATCH_ASSERT(bits > 0 && bits < 64);
+  const uint64_t sign = uint64_t{1} << (bits - 1);
+  value &= (sign << 1) - 1;
+  return static_cast<int64_t>(value ^ sign) - static_cast<int64_t>(sign);
+}
+
+CodeRange word_at(std::span<const std::byte> code, uint64_t from, uint64_t at) {
+  const uint64_t begin = at - (at - from) % 4;
+  return {begin, std::min<uint64_t>(begin + 4, code.size())};
+}
+
+uint32_t little_endian_word(std::span<const std::byte> code, uint64_t at) {
+  KPATCH_ASSERT(at + 4 <= code.size());
+  uint32_t word = 0;
+  for (uint64_t i = 4; i-- > 0;) word = word << 8 | std::to_integer<uint32_t>(code[at + i]);
+  return word;
+}
+
+bool numbers_only_in_words(std::span<const std::byte> orig, std::span<const std::byte> patched,
+                           const std::function<bool(const NumberChange&)>& is_line,
+                           bool (*find_number)(uint32_t, uint32_t, NumberChange&)) {
+  if (orig.size() != patched.size() || orig.size() % 4 != 0) return false;
+  for (uint64_t at = 0; at < orig.size(); at += 4) {
+    const uint32_t before = little_endian_word(orig, at), after = little_endian_word(patched, at);
+    NumberChange change{.at = at, .next = at + 4};
+    if (before != after && !(find_number(before, after, change) && is_line(change))) return false;
+  }
+  return true;
+}
+
+bool escapes_in_words(std::span<const std::byte> code, uint64_t begin, uint64_t end,
+                      std::optional<int64_t> (*distance)(uint32_t)) {
+  for (uint64_t at = begin; at + 4 <= end; at += 4) {
+    const auto by = distance(little_endian_word(code, at));
+    if (!by) continue;
+    const int64_t to = static_cast<int64_t>(at) + *by;
+    if (to < static_cast<int64_t>(begin) || to >= static_cast<int64_t>(end)) return true;
+  }
+  return false;
+}
+
+}  // namespace kpatch

@@ -1,0 +1,126 @@
+// What differs from one architecture to the next: one constant an architecture, found by find_arch() alone.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "elf/elf.h"
+
+namespace kpatch {
+
+// A section as the hooks see it.
+struct CodeSection {
+  std::span<const std::byte> contents;
+  bool executable = false;
+};
+
+// A special section: a table whose entries refer to code by their first relocation.
+struct TableFacts {
+  std::string_view section;
+  std::string_view struct_name{};  // entry size: sizeof of this kernel struct …
+  uint32_t fixed_size = 0;         // … or this many bytes …
+  // … or, where both are unset, the distance between the entries' first relocations.
+  // Bytes of an entry that hold a line number, which no comparison looks at: behind two relative pointers (4 bytes
+  // each), or, in entries of 24 bytes, two absolute ones.
+  uint32_t line_offset = 0, line_size = 0;
+  uint32_t max_references = 0;  // places of an entry that may refer to something; 0: any number
+  bool compared = true;         // false: tables that the tool chain rebuilds (rule: never count as change)
+  // The kernel reads it before it applies klp relocations of modules (kernel/module/main.c, post_relocation and
+  // the notifiers): such a relocation there would come too late.
+  bool early = false;
+  // Where an entry of a given size holds the length, in one byte, of the code that its second reference leads to; 0 for
+  // sizes without one. With length 0 it leads nowhere (x86: ALTERNATIVE with nothing instead): where it points to,
+  // some other entry's code begins.
+  uint32_t (*length_offset)(uint64_t entry_size) = nullptr;
+};
+
+// An instruction that loads a number, another one in each object, and is otherwise the same.
+struct NumberChange {
+  uint64_t at = 0, next = 0;      // the instruction, and what follows it; counted from the function's start
+  int64_t orig = 0, patched = 0;  // the numbers
+  bool second_or_third = false;   // loaded where a function expects its second or third argument
+};
+
+// How a relocation uses its target.
+enum class Use : uint8_t { call, address };
+
+struct CodeRange {
+  uint64_t begin = 0, end = 0;
+};
+
+struct Arch {
+  uint16_t machine = 0;
+  std::string_view name;
+  bool big_endian = false;
+  uint32_t absolute_64 = 0;  // the relocation type for a plain 64-bit address
+  std::span<const TableFacts> tables;
+  std::span<const std::string_view> ftrace_symbols{};  // undefined symbols that a traced function calls at its start
+  // Beginnings of names that kbuild links into each module, or that the linker makes: never the kernel's own.
+  std::span<const std::string_view> module_symbols{};
+  uint64_t max_function_offset = 0;  // bytes that may stand before the function in a section of its own
+  // Fills Relocation::target_offset of all relocations of a section.
+  void (*find_targets)(const CodeSection& section, std::span<Relocation> relocations) = nullptr;
+  // What the instruction at the relocation does with the target.
+  Use (*use_of)(const CodeSection& section, const Relocation& relocation) = nullptr;
+  bool (*known_relocation)(uint32_t type) = nullptr;
+  // Whether two functions of equal size differ in nothing but numbers that an instruction loads, and is_line() holds
+  // for each of these.
+  bool (*numbers_only)(std::span<const std::byte> orig, std::span<const std::byte> patched,
+                       const std::function<bool(const NumberChange&)>& is_line) = nullptr;
+  // The instruction that covers `at`, as a range of the section; code is followed from `from` on, a function's start.
+  CodeRange (*instruction_at)(std::span<const std::byte> code, uint64_t from, uint64_t at) = nullptr;
+  // Whether branches without a relocation leave [begin, end) of the section.
+  bool (*escapes)(std::span<const std::byte> code, uint64_t begin, uint64_t end) = nullptr;
+  // Whether the relocation is a branch to another function that does not come back, where a livepatch must not have
+  // one (ppc64: the caller's TOC pointer would not be restored).
+  bool (*is_sibling_call)(const CodeSection& section, const Relocation& relocation) = nullptr;
+  // Whether the kernel's loader applies a relocation of this type late, for livepatches. nullptr: every known one.
+  bool (*klp_relocation)(uint32_t type) = nullptr;
+  // What has to follow code whose last instruction is a call, which thus doesn't return; empty when it is none. A trap
+  // there tells objtool (tools/objtool/check.c, add_dead_ends) what it can't read of a callee that stays in the kernel.
+  std::span<const std::byte> (*trap_behind)(std::span<const std::byte> code) = nullptr;
+  // Whether the code at a function's start is the placeholder of an ftrace call (s390x, compiled without a table).
+  bool (*starts_with_ftrace_site)(std::span<const std::byte> code) = nullptr;
+  // Whether the code at a function's start is an instruction that allows indirect branches (x86 ENDBR64).
+  bool (*starts_with_landing_pad)(std::span<const std::byte> code) = nullptr;
+
+  const TableFacts* table(std::string_view section) const;
+  bool in_each_module(std::string_view symbol) const;  // one of module_symbols
+};
+
+// Arch::numbers_only for instructions of four bytes, little-endian. find_number(original, patched) fills the numbers,
+// or says that the two words differ in more.
+bool numbers_only_in_words(std::span<const std::byte> orig, std::span<const std::byte> patched,
+                           const std::function<bool(const NumberChange&)>& is_line,
+                           bool (*find_number)(uint32_t orig, uint32_t patched, NumberChange& change));
+
+// Whether one of the four-byte instructions in [begin, end) branches to a place outside. distance() gives a branch's
+// distance in bytes, counted from its own place; nothing for other instructions.
+bool escapes_in_words(std::span<const std::byte> code, uint64_t begin, uint64_t end,
+                      std::optional<int64_t> (*distance)(uint32_t instruction));
+
+// The four-byte instruction that covers `at`.
+CodeRange word_at(std::span<const std::byte> code, uint64_t from, uint64_t at);
+
+uint32_t little_endian_word(std::span<const std::byte> code, uint64_t at);
+// The lowest `bits` bits of value, sign-extended.
+int64_t sign_extend(uint64_t value, unsigned bits);
+
+// TableFacts::length_offset of alt_instr where it has 12 bytes: its last one is the length of the replacement.
+uint32_t last_of_twelve(uint64_t entry_size);
+
+// nullptr when the machine (ELF e_machine) is not supported.
+const Arch* find_arch(uint16_t machine);
+
+extern const Arch arch_arm64;
+extern const Arch arch_loongarch64;
+extern const Arch arch_ppc64le;
+extern const Arch arch_s390x;
+extern const Arch arch_x86_64;
+
+}  // namespace kpatch

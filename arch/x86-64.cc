@@ -1,0 +1,227 @@
+// x86-64 (System V ABI, AMD64 supplement).
+//
+// Two things make x86 objects harder to read than others. A relocated field of a PC-relative operand counts from the
+// end of its instruction, which may lie behind an immediate:
+//
+//   48 c7 05 00 00 00 00 01 00 00 00   movq $1, x(%rip)     R_X86_64_PC32  .bss.x - 8
+//
+// so that the addend alone (-8, not -4) doesn't say which byte of .bss.x is meant: instructions are decoded to know
+// their ends. And calls of local functions are written against the section: `call f` is .text.f + 0xc with 16 bytes of
+// padding before f. Fields in data (tables hold `.long f - .`) have no such distance.
+//
+// A function is traced when it calls __fentry__ (arch/x86/kernel/ftrace.c). __patchable_function_entries is padding for
+// call thunks here and says nothing.
+
+#include <Zydis/Zydis.h>
+#include <elf.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "arch/arch.h"
+
+namespace kpatch {
+namespace {
+
+// struct alt_instr (arch/x86/include/asm/alternative.h): 12 bytes, with padlen 13 (up to 5.12), with ft_flags 14.
+uint32_t length_offset(uint64_t entry_size) {
+  return entry_size == 14 ? 13 : entry_size == 12 || entry_size == 13 ? 11 : 0;
+}
+
+constexpr auto tables = std::to_array<TableFacts>({
+    {.section = "__bug_table", .struct_name = "bug_entry", .line_offset = 8, .line_size = 2, .max_references = 3},
+    {.section = "__ex_table", .struct_name = "exception_table_entry", .max_references = 2},
+    {.section = "__jump_table", .struct_name = "jump_entry", .max_references = 3, .early = true},
+    {.section = ".altinstructions",
+     .struct_name = "alt_instr",
+     .max_references = 2,
+     .early = true,
+     .length_offset = length_offset},
+    {.section = ".parainstructions", .struct_name = "paravirt_patch_site", .early = true},
+    {.section = ".printk_index", .fixed_size = 8},
+    {.section = "__mcount_loc", .fixed_size = 8, .compared = false},
+    {.section = ".smp_locks", .fixed_size = 4, .early = true},
+});
+
+constexpr auto ftrace_symbols = std::to_array<std::string_view>({"__fentry__", "mcount"});
+
+bool pc_relative(uint32_t type) {
+  return type == R_X86_64_PC32 || type == R_X86_64_PLT32 || type == R_X86_64_GOTPCREL || type == R_X86_64_GOTPCRELX ||
+         type == R_X86_64_REX_GOTPCRELX || type == R_X86_64_PC8 || type == R_X86_64_PC16;
+}
+
+ZydisDecoder make_decoder() {
+  ZydisDecoder decoder;
+  ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+  return decoder;
+}
+
+// Calls visit(offset, instruction) for each instruction of code[begin, end); bytes that are none are skipped one by
+// one. visit returns false to stop.
+template <typename Visit>
+void each_instruction(std::span<const std::byte> code, uint64_t begin, uint64_t end, Visit visit) {
+  const ZydisDecoder decoder = make_decoder();
+  for (uint64_t at = begin; at < end;) {
+    ZydisDecodedInstruction instruction;
+    ZydisDecoderContext context;
+    if (!ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder, &context, code.data() + at, end - at, &instruction))) {
+      ++at;
+      continue;
+    }
+    if (!visit(at, instruction)) return;
+    at += instruction.length;
+  }
+}
+
+void find_targets(const CodeSection& section, std::span<Relocation> relocations) {
+  for (Relocation& r : relocations) r.target_offset = r.addend;
+  if (!section.executable) return;
+  size_t next = 0;
+  auto skip_done = [&](uint64_t below) {
+    while (next < relocations.size() && relocations[next].offset < below) {
+      if (pc_relative(relocations[next].type)) relocations[next].target_offset += 4;  // no instruction known
+      ++next;
+    }
+  };
+  // An instruction stream has to be followed from a known start: the section's first byte. The padding between
+  // functions is made of NOPs, so that decoding stays in step; bytes that are no instruction are skipped.
+  each_instruction(section.contents, 0, section.contents.size(),
+                   [&](uint64_t at, const ZydisDecodedInstruction& instruction) {
+                     const uint64_t end = at + instruction.length;
+                     skip_done(at);
+                     for (; next < relocations.size() && relocations[next].offset < end; ++next)
+                       if (pc_relative(relocations[next].type))
+                         relocations[next].target_offset += static_cast<int64_t>(end - relocations[next].offset);
+                     return next < relocations.size();
+                   });
+  skip_done(UINT64_MAX);
+}
+
+std::span<const std::byte> trap_behind(std::span<const std::byte> code) {
+  static constexpr std::array ud2 = {std::byte{0x0f}, std::byte{0x0b}};
+  bool ends_in_call = false;
+  each_instruction(code, 0, code.size(), [&](uint64_t at, const ZydisDecodedInstruction& instruction) {
+    ends_in_call = instruction.meta.category == ZYDIS_CATEGORY_CALL && at + instruction.length == code.size();
+    return true;
+  });
+  return ends_in_call ? ud2 : std::span<const std::byte>{};
+}
+
+Use use_of(const CodeSection& section, const Relocation& r) {
+  if (!section.executable || !pc_relative(r.type) || r.offset == 0 || r.offset > section.contents.size())
+    return Use::address;
+  const auto byte = [&](uint64_t back) { return std::to_integer<unsigned>(section.contents[r.offset - back]); };
+  if (byte(1) == 0xe8 || byte(1) == 0xe9) return Use::call;
+  // jcc rel32; a RIP-relative operand's ModRM byte is never 0x80..0x8f with mod 00
+  if (r.offset >= 2 && byte(2) == 0x0f && (byte(1) & 0xf0) == 0x80) return Use::call;
+  return Use::address;
+}
+
+bool known_relocation(uint32_t type) {
+  switch (type) {
+    case R_X86_64_NONE:
+    case R_X86_64_64:
+    case R_X86_64_PC64:
+    case R_X86_64_PC32:
+    case R_X86_64_PLT32:
+    case R_X86_64_32:
+    case R_X86_64_32S:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// mov $imm32 into a register or memory, push $imm: all of an immediate, and nothing but it, differs. %esi and %edx hold
+// the second and third argument.
+bool find_number(std::span<const std::byte> orig, std::span<const std::byte> patched,
+                 const ZydisDecodedInstruction& instruction, NumberChange& change) {
+  const auto& immediate = instruction.raw.imm[0];
+  if (instruction.mnemonic != ZYDIS_MNEMONIC_MOV && instruction.mnemonic != ZYDIS_MNEMONIC_PUSH) return false;
+  if (immediate.size == 0 || immediate.is_relative || instruction.raw.imm[1].size != 0) return false;
+  const uint64_t at = change.at + immediate.offset, size = immediate.size / 8;
+  if (at + size != change.next ||
+      std::memcmp(orig.data() + change.at, patched.data() + change.at, immediate.offset) != 0)
+    return false;
+  const auto number = [&](std::span<const std::byte> code) {
+    uint64_t value = 0;
+    std::memcpy(&value, code.data() + at, size);
+    return sign_extend(value, immediate.size);
+  };
+  change.orig = number(orig);
+  change.patched = number(patched);
+  const unsigned opcode = std::to_integer<unsigned>(orig[change.at]);
+  change.second_or_third = instruction.length == 5 && (opcode == 0xbe || opcode == 0xba);
+  return true;
+}
+
+bool numbers_only(std::span<const std::byte> orig, std::span<const std::byte> patched,
+                  const std::function<bool(const NumberChange&)>& is_line) {
+  if (orig.size() != patched.size()) return false;
+  bool only = true;
+  uint64_t compared = 0;
+  const auto equal_until = [&](uint64_t end) {
+    return std::equal(orig.begin() + static_cast<int64_t>(compared), orig.begin() + static_cast<int64_t>(end),
+                      patched.begin() + static_cast<int64_t>(compared));
+  };
+  each_instruction(orig, 0, orig.size(), [&](uint64_t at, const ZydisDecodedInstruction& instruction) {
+    NumberChange change{.at = at, .next = at + instruction.length};
+    if (equal_until(change.next)) return true;
+    // What can't be decoded before it must be the same.
+    only = equal_until(at) && find_number(orig, patched, instruction, change) && is_line(change);
+    compared = change.next;
+    return only;
+  });
+  return only && equal_until(orig.size());
+}
+
+CodeRange instruction_at(std::span<const std::byte> code, uint64_t from, uint64_t at) {
+  CodeRange found{at, std::min<uint64_t>(at + 1, code.size())};
+  each_instruction(code, from, code.size(), [&](uint64_t begin, const ZydisDecodedInstruction& instruction) {
+    if (begin + instruction.length > at) {
+      if (begin <= at) found = {begin, begin + instruction.length};
+      return false;
+    }
+    return true;
+  });
+  return found;
+}
+
+bool escapes(std::span<const std::byte> code, uint64_t begin, uint64_t end) {
+  bool out = false;
+  each_instruction(code, begin, end, [&](uint64_t at, const ZydisDecodedInstruction& instruction) {
+    if (!instruction.raw.imm[0].is_relative) return true;
+    const int64_t to = static_cast<int64_t>(at) + instruction.length + instruction.raw.imm[0].value.s;
+    // a relocated field holds zero: it "branches" to the next instruction
+    out = out || to < static_cast<int64_t>(begin) || to > static_cast<int64_t>(end);
+    return !out;
+  });
+  return out;
+}
+
+bool starts_with_landing_pad(std::span<const std::byte> code) {
+  constexpr std::array<unsigned char, 4> endbr64{0xf3, 0x0f, 0x1e, 0xfa};
+  return code.size() >= endbr64.size() && std::memcmp(code.data(), endbr64.data(), endbr64.size()) == 0;
+}
+
+}  // namespace
+
+const Arch arch_x86_64{
+    .machine = EM_X86_64,
+    .name = "x86-64",
+    .absolute_64 = R_X86_64_64,
+    .tables = tables,
+    .ftrace_symbols = ftrace_symbols,
+    .max_function_offset = 16 + 64,  // CONFIG_FUNCTION_PADDING_BYTES
+    .find_targets = find_targets,
+    .use_of = use_of,
+    .known_relocation = known_relocation,
+    .numbers_only = numbers_only,
+    .instruction_at = instruction_at,
+    .escapes = escapes,
+    .trap_behind = trap_behind,
+    .starts_with_landing_pad = starts_with_landing_pad,
+};
+
+}  // namespace kpatch

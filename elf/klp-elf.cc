@@ -1,0 +1,416 @@
+// Reads a finished module into plain vectors and writes it again, so that post-link can take sections and symbols
+// out, add others, and audit can ask questions.
+//
+// The kernel's loader wants little of a module file's layout: sections by name and header, each at its alignment,
+// the section header table anywhere. What is stored by index must stay right when sections and symbols move:
+//
+//   [Nr] Name                          Type    ES Flg Lk Inf Al
+//   [ 5] .rela.text.kp_test            RELA    18   I 48   4  8    Lk: the symbol table, Inf: the changed section
+//   [23] __patchable_function_entries  PROGBITS   WAL  2   0  8    Lk: the code it describes (SHF_LINK_ORDER)
+//   [48] .symtab                       SYMTAB  18     49  49  8    Lk: its names, Inf: the first global symbol
+//
+// Renumbering is the caller's work (it knows what left); here everything is kept that isn't a string table, a symbol
+// table or a relocation table, byte for byte, and these three are rebuilt from the vectors. Libelf converts records
+// of either byte order. Names are stored once each, in the order of their first use, so equal modules give equal bytes.
+#include "elf/klp-elf.h"
+
+#include <fcntl.h>
+#include <libelf.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <unordered_map>
+
+#include <fmt/format.h>
+
+#include "elf/elf-handle.h"
+#include "elf/file-bytes.h"
+#include "support/error.h"
+
+namespace kpatch {
+
+namespace {
+
+class Reader {
+ public:
+  Reader(KlpElf& elf, std::span<const std::byte> bytes) : elf_(elf), bytes_(bytes) {}
+
+  void run() {
+    open();
+    read_sections();
+    read_symbols();
+    for (uint32_t i = 1; i < elf_.sections.size(); ++i)
+      if (elf_.symtab != 0 && elf_.sections[i].header.sh_type == SHT_RELA) read_relocations(i);
+  }
+
+ private:
+  [[noreturn]] void fail(std::string_view what) const {
+    throw Error(fmt::format("'{}': {}", elf_.path.string(), what));
+  }
+
+  void open() {
+    if (bytes_.size() < sizeof(Elf64_Ehdr) || std::memcmp(bytes_.data(), ELFMAG, SELFMAG) != 0) fail("not an ELF file");
+    if (static_cast<uint8_t>(bytes_[EI_CLASS]) != ELFCLASS64) fail("not a 64-bit ELF file");
+    handle_ = open_elf(bytes_);
+    if (!handle_ || gelf_getehdr(handle_.get(), &elf_.header) == nullptr) fail("a damaged ELF file");
+    if (elf_.header.e_type != ET_REL) fail("not a relocatable file (a module is one)");
+    if (elf_.header.e_shoff == 0 || elf_.header.e_shoff > bytes_.size()) fail("a truncated ELF file");
+    if (elf_.header.e_phnum != 0) fail("a relocatable file with program headers");
+  }
+
+  void read_sections() {
+    size_t count = 0;
+    size_t names = 0;
+    if (elf_getshdrnum(handle_.get(), &count) != 0 || elf_getshdrstrndx(handle_.get(), &names) != 0 || count == 0)
+      fail("a damaged ELF file (section headers)");
+    if (count >= SHN_LORESERVE) fail(fmt::format("{} sections, more than the kernel's module loader can count", count));
+    elf_.shstrtab = static_cast<uint32_t>(names);
+    elf_.sections.resize(count);
+    for (size_t i = 1; i < count; ++i) read_section(i, names);
+    if (names == 0 || names >= count) fail("a damaged ELF file (section names)");
+  }
+
+  void read_section(size_t index, size_t names) {
+    KlpSection& section = elf_.sections[index];
+    Elf_Scn* scn = elf_getscn(handle_.get(), index);
+    if (scn == nullptr || gelf_getshdr(scn, &section.header) == nullptr) fail("a truncated ELF file (section headers)");
+    const GElf_Shdr& header = section.header;
+    const char* name = elf_strptr(handle_.get(), names, header.sh_name);
+    if (name == nullptr) fail("a damaged ELF file (section names)");
+    section.name = name;
+    if (header.sh_link >= elf_.sections.size() ||
+        (section.has_section_in_info() && header.sh_info >= elf_.sections.size()))
+      fail(fmt::format("section {} refers to a section that isn't there", section.name));
+    constexpr uint64_t max_alignment = 65536;  // the largest page of any architecture
+    if ((header.sh_addralign & (header.sh_addralign - 1)) != 0 || header.sh_addralign > max_alignment)
+      fail(fmt::format("section {} has alignment 0x{:x}", section.name, header.sh_addralign));
+    // The other fields of an inactive header mean nothing (gABI, chapter 4); libelf would write a file of its size.
+    if (header.sh_type == SHT_NULL) section.header = {};
+    if (header.sh_type == SHT_NOBITS || header.sh_type == SHT_NULL) return;
+    if (header.sh_offset > bytes_.size() || header.sh_size > bytes_.size() - header.sh_offset)
+      fail(fmt::format("a truncated ELF file (section {} reaches beyond its end)", section.name));
+    if (header.sh_type == SHT_SYMTAB_SHNDX) fail("extended section indices, which the module loader can't read");
+    if (header.sh_type == SHT_SYMTAB) {
+      if (elf_.symtab != 0) fail("more than one symbol table");
+      elf_.symtab = static_cast<uint32_t>(index);
+      elf_.strtab = header.sh_link;
+    }
+    if (header.sh_type == SHT_RELA || header.sh_type == SHT_SYMTAB) return;
+    std::span<const std::byte> bytes = bytes_.subspan(header.sh_offset, header.sh_size);
+    section.bytes.assign(bytes.begin(), bytes.end());
+  }
+
+  Elf_Data* table(uint32_t index, Elf_Type type, std::string_view what) const {
+    const GElf_Shdr& header = elf_.sections[index].header;
+    Elf_Data* data = elf_getdata(elf_getscn(handle_.get(), index), nullptr);
+    size_t entry = gelf_fsize(handle_.get(), type, 1, EV_CURRENT);
+    bool sound = header.sh_entsize == entry && header.sh_size % entry == 0 && (data != nullptr || header.sh_size == 0);
+    if (!sound) fail(fmt::format("a damaged ELF file ({} of section {})", what, elf_.sections[index].name));
+    return data;
+  }
+
+  void read_symbols() {
+    if (elf_.symtab == 0) return;
+    Elf_Data* data = table(elf_.symtab, ELF_T_SYM, "symbols");
+    const GElf_Shdr& header = elf_.sections[elf_.symtab].header;
+    size_t count = header.sh_size / header.sh_entsize;
+    elf_.symbols.resize(count);
+    for (size_t i = 0; i < count; ++i) {
+      KlpSymbol& symbol = elf_.symbols[i];
+      const char* name = nullptr;
+      if (gelf_getsym(data, static_cast<int>(i), &symbol.entry) != nullptr)
+        name = elf_strptr(handle_.get(), elf_.strtab, symbol.entry.st_name);
+      if (name == nullptr) fail(fmt::format("a damaged ELF file (symbol {})", i));
+      symbol.name = name;
+      if (symbol.in_section() && symbol.entry.st_shndx >= elf_.sections.size())
+        fail(fmt::format("symbol {} lies in a section that isn't there", symbol.name));
+      if (i > 0 && symbol.local() && !elf_.symbols[i - 1].local() && i > 1)
+        fail(fmt::format("local symbol {} stands behind global ones", symbol.name));
+    }
+  }
+
+  void read_relocations(uint32_t index) {
+    KlpSection& section = elf_.sections[index];
+    Elf_Data* data = table(index, ELF_T_RELA, "relocations");
+    if (section.header.sh_link != elf_.symtab || section.header.sh_info == 0)
+      fail(fmt::format("a damaged ELF file (relocations of section {})", section.name));
+    section.relocations.resize(section.header.sh_size / section.header.sh_entsize);
+    for (size_t i = 0; i < section.relocations.size(); ++i) {
+      GElf_Rela raw{};
+      if (gelf_getrela(data, static_cast<int>(i), &raw) == nullptr || GELF_R_SYM(raw.r_info) >= elf_.symbols.size())
+        fail(fmt::format("a damaged ELF file (relocation {} of section {})", i, section.name));
+      section.relocations[i] = {raw.r_offset, static_cast<uint32_t>(GELF_R_TYPE(raw.r_info)),
+                                static_cast<uint32_t>(GELF_R_SYM(raw.r_info)), raw.r_addend};
+    }
+  }
+
+  KlpElf& elf_;
+  std::span<const std::byte> bytes_;
+  ElfHandle handle_;
+};
+
+// A string table that holds each string once.
+class Strings {
+ public:
+  uint32_t add(const std::string& text) {
+    if (text.empty()) return 0;
+    auto [entry, is_new] = offsets_.try_emplace(text, static_cast<uint32_t>(bytes_.size()));
+    if (is_new) bytes_.append(text).push_back('\0');
+    return entry->second;
+  }
+  const std::string& bytes() const { return bytes_; }
+
+ private:
+  std::string bytes_ = std::string(1, '\0');
+  std::unordered_map<std::string, uint32_t> offsets_;
+};
+
+class Writer {
+ public:
+  explicit Writer(const KlpElf& elf) : elf_(elf), headers_(elf.sections.size()), contents_(elf.sections.size()) {}
+
+  void run(const std::filesystem::path& target) {
+    collect_names();
+    for (uint32_t i = 1; i < elf_.sections.size(); ++i) convert(i);
+    place();
+    std::string temporary = target.string() + ".XXXXXX";
+    int fd = mkstemp(temporary.data());
+    if (fd < 0) throw Error(fmt::format("cannot write '{}': {}", target.string(), std::strerror(errno)));
+    fchmod(fd, 0644);
+    bool written = update(fd);
+    written = close(fd) == 0 && written && rename(temporary.c_str(), target.c_str()) == 0;
+    if (written) return;
+    int problem = errno;
+    unlink(temporary.c_str());
+    throw Error(fmt::format("cannot write '{}': {}", target.string(), std::strerror(problem)));
+  }
+
+ private:
+  // Section names and symbol names share a table where they did in the input (clang).
+  void collect_names() {
+    Strings& symbol_names = elf_.strtab == elf_.shstrtab ? names_ : symbol_names_;
+    for (uint32_t i = 0; i < elf_.sections.size(); ++i) {
+      headers_[i] = elf_.sections[i].header;
+      headers_[i].sh_name = names_.add(elf_.sections[i].name);
+    }
+    for (const KlpSymbol& symbol : elf_.symbols) symbol_offsets_.push_back(symbol_names.add(symbol.name));
+    assign(elf_.shstrtab, names_.bytes());
+    if (elf_.strtab != elf_.shstrtab && elf_.strtab != 0) assign(elf_.strtab, symbol_names_.bytes());
+  }
+
+  void assign(uint32_t section, std::string_view text) {
+    auto* first = reinterpret_cast<const std::byte*>(text.data());
+    contents_[section].assign(first, first + text.size());
+  }
+
+  void convert(uint32_t index) {
+    const KlpSection& section = elf_.sections[index];
+    GElf_Shdr& header = headers_[index];
+    if (index == elf_.symtab) {
+      std::vector<Elf64_Sym> symbols;
+      for (size_t i = 0; i < elf_.symbols.size(); ++i) {
+        symbols.push_back(elf_.symbols[i].entry);
+        symbols.back().st_name = symbol_offsets_[i];
+      }
+      contents_[index] = to_file(std::span<const Elf64_Sym>(symbols), ELF_T_SYM);
+      auto global = std::find_if(elf_.symbols.begin(), elf_.symbols.end(), [](const auto& s) { return !s.local(); });
+      header.sh_info = static_cast<uint32_t>(global - elf_.symbols.begin());
+    } else if (header.sh_type == SHT_RELA) {
+      std::vector<Elf64_Rela> relocations;
+      for (const KlpRelocation& relocation : section.relocations)
+        relocations.push_back(
+            {relocation.offset, GELF_R_INFO(uint64_t{relocation.symbol}, relocation.type), relocation.addend});
+      contents_[index] = to_file(std::span<const Elf64_Rela>(relocations), ELF_T_RELA);
+    } else if (index != elf_.strtab && index != elf_.shstrtab) {
+      contents_[index] = section.bytes;
+    }
+    if (header.sh_type != SHT_NOBITS && header.sh_type != SHT_NULL) header.sh_size = contents_[index].size();
+  }
+
+  template <typename T>
+  std::vector<std::byte> to_file(std::span<const T> records, Elf_Type type) const {
+    std::vector<std::byte> bytes(records.size_bytes());
+    if (bytes.empty()) return bytes;
+    Elf_Data from{};
+    from.d_buf = const_cast<T*>(records.data());
+    from.d_type = type;
+    from.d_version = EV_CURRENT;
+    from.d_size = records.size_bytes();
+    Elf_Data to = from;
+    to.d_buf = bytes.data();
+    KPATCH_ASSERT(elf64_xlatetof(&to, &from, elf_.header.e_ident[EI_DATA]) != nullptr);
+    return bytes;
+  }
+
+  void place() {
+    uint64_t at = sizeof(Elf64_Ehdr);
+    for (uint32_t i = 1; i < headers_.size(); ++i) {
+      uint64_t alignment = std::max<uint64_t>(headers_[i].sh_addralign, 1);
+      at = (at + alignment - 1) / alignment * alignment;
+      headers_[i].sh_offset = at;
+      at += contents_[i].size();
+    }
+    section_headers_ = (at + 7) / 8 * 8;
+  }
+
+  // Contents are in the file's byte order already: libelf writes them as bytes.
+  bool update(int fd) {
+    ElfHandle out(elf_begin(fd, ELF_C_WRITE, nullptr));
+    if (!out || gelf_newehdr(out.get(), ELFCLASS64) == nullptr) return false;
+    elf_flagelf(out.get(), ELF_C_SET, ELF_F_LAYOUT);
+    GElf_Ehdr header = elf_.header;
+    header.e_shoff = section_headers_;
+    header.e_shnum = static_cast<uint16_t>(headers_.size());
+    header.e_shstrndx = static_cast<uint16_t>(elf_.shstrtab);
+    if (gelf_update_ehdr(out.get(), &header) == 0) return false;
+    for (uint32_t i = 1; i < headers_.size(); ++i) {
+      Elf_Scn* scn = elf_newscn(out.get());
+      Elf_Data* data = scn == nullptr ? nullptr : elf_newdata(scn);
+      if (data == nullptr) return false;
+      bool has_bytes = headers_[i].sh_type != SHT_NOBITS && headers_[i].sh_type != SHT_NULL;
+      data->d_buf = has_bytes ? contents_[i].data() : nullptr;
+      data->d_size = headers_[i].sh_size;
+      data->d_type = ELF_T_BYTE;
+      data->d_align = 1;
+      if (gelf_update_shdr(scn, &headers_[i]) == 0) return false;
+    }
+    return elf_update(out.get(), ELF_C_WRITE) >= 0;
+  }
+
+  const KlpElf& elf_;
+  std::vector<GElf_Shdr> headers_;
+  std::vector<std::vector<std::byte>> contents_;
+  std::vector<uint32_t> symbol_offsets_;
+  Strings names_;
+  Strings symbol_names_;
+  uint64_t section_headers_ = 0;
+};
+
+template <typename T>
+T number_at(const KlpElf& elf, const KlpSection& section, uint64_t offset) {
+  KPATCH_ASSERT(offset <= section.bytes.size() && section.bytes.size() - offset >= sizeof(T));
+  T value = 0;
+  for (size_t i = 0; i < sizeof(T); ++i) {
+    auto byte = static_cast<uint8_t>(section.bytes[offset + (elf.big_endian() ? i : sizeof(T) - 1 - i)]);
+    value = static_cast<T>(value << 8 | byte);
+  }
+  return value;
+}
+
+}  // namespace
+
+KlpElf KlpElf::read(const std::filesystem::path& path) {
+  KlpElf elf;
+  elf.path = path;
+  FileBytes file = FileBytes::read(path);
+  Reader(elf, file.bytes()).run();
+  return elf;
+}
+
+void KlpElf::write(const std::filesystem::path& target) const { Writer(*this).run(target); }
+
+uint64_t KlpElf::u64_at(const KlpSection& section, uint64_t offset) const {
+  return number_at<uint64_t>(*this, section, offset);
+}
+
+uint32_t KlpElf::u32_at(const KlpSection& section, uint64_t offset) const {
+  return number_at<uint32_t>(*this, section, offset);
+}
+
+std::optional<uint32_t> KlpElf::find_section(std::string_view name) const {
+  for (uint32_t i = 1; i < sections.size(); ++i)
+    if (sections[i].name == name) return i;
+  return std::nullopt;
+}
+
+std::optional<KlpPlace> KlpElf::place_of(uint32_t symbol, int64_t addend) const {
+  const KlpSymbol& target = symbols[symbol];
+  if (!target.in_section()) return std::nullopt;
+  return KlpPlace{target.entry.st_shndx, target.entry.st_value + static_cast<uint64_t>(addend)};
+}
+
+std::optional<std::string_view> KlpElf::string_at(KlpPlace place) const {
+  if (place.section >= sections.size()) return std::nullopt;
+  const std::vector<std::byte>& bytes = sections[place.section].bytes;
+  if (place.offset >= bytes.size()) return std::nullopt;
+  auto start = bytes.begin() + static_cast<ptrdiff_t>(place.offset);
+  auto end = std::find(start, bytes.end(), std::byte{0});
+  if (end == bytes.end()) return std::nullopt;
+  return std::string_view(reinterpret_cast<const char*>(&*start), static_cast<size_t>(end - start));
+}
+
+std::string KlpElf::describe(KlpPlace place) const {
+  std::string_view section = place.section < sections.size() ? std::string_view(sections[place.section].name) : "?";
+  return fmt::format("{}+0x{:x}", section, place.offset);
+}
+
+std::optional<unsigned> relocation_field_size(uint16_t machine, uint32_t type) {
+  if (machine != EM_X86_64) return std::nullopt;
+  switch (type) {
+    case R_X86_64_NONE:
+      return 0;
+    case R_X86_64_64:
+    case R_X86_64_PC64:
+      return 8;
+    case R_X86_64_32:
+    case R_X86_64_32S:
+    case R_X86_64_PC32:
+    case R_X86_64_PLT32:
+      return 4;
+    default:
+      return std::nullopt;
+  }
+}
+
+bool knows_relocation_types(uint16_t machine) { return machine == EM_X86_64; }
+
+bool read_before_late_relocations(std::string_view section) {
+  // In the order of kernel/module/main.c (load_module) and what it calls: find_module_sections and modinfo,
+  // sort_extable, percpu_modcopy, module_finalize of the architecture, ftrace, the notifiers (jump labels, static
+  // calls, tracepoints, BPF), mod_sysfs; sections of the init part are freed.
+  static constexpr std::array<std::string_view, 37> prefixes = {".altinstr",
+                                                                ".alt_",
+                                                                ".call_sites",
+                                                                ".cfi_sites",
+                                                                ".ctors",
+                                                                ".data..percpu",
+                                                                ".exit",
+                                                                ".fini",
+                                                                ".gnu.linkonce.this_module",
+                                                                ".ibt_endbr_seal",
+                                                                ".init",
+                                                                ".kpatch.",
+                                                                ".modinfo",
+                                                                ".mte_",
+                                                                ".orc_",
+                                                                ".parainstructions",
+                                                                ".plt",
+                                                                ".got",
+                                                                ".retpoline_sites",
+                                                                ".return_sites",
+                                                                ".s390_",
+                                                                ".smp_locks",
+                                                                ".static_call_sites",
+                                                                ".sframe",
+                                                                "___srcu_struct_ptrs",
+                                                                "__bpf_raw_tp_map",
+                                                                "__dyndbg",
+                                                                "__ex_table",
+                                                                "__jump_table",
+                                                                "__kcrctab",
+                                                                "__ksymtab",
+                                                                "__mcount_loc",
+                                                                "__param",
+                                                                "__patchable_function_entries",
+                                                                "__trace",
+                                                                "_ftrace_",
+                                                                "runtime_"};
+  return std::any_of(prefixes.begin(), prefixes.end(), [&](std::string_view p) { return section.starts_with(p); });
+}
+
+}  // namespace kpatch

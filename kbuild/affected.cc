@@ -1,0 +1,281 @@
+// From a patch to objects
+//
+// A touched .c is an object, or several (virt/kvm/kvm_main.c in a module), or none: kernel/sched/rt.c is included by
+// kernel/sched/build_policy.c, fs/jfs/jfs_umount.c is switched off. Kbuild's own lists tell; a single target
+// (`make fs/jfs/jfs_umount.o`) would build it and lie. So:
+//
+//   .c            the objects that kbuild makes of it, and those of .c files nearby that include it;
+//                 none: it may be included from anywhere, so it is treated as a header; if no unit includes it, it
+//                 isn't built. A fix for several drivers has some of those: the kernel that runs doesn't have them, and
+//                 the rest of the fix is right without them
+//   .h, others    every configured unit whose text may depend on it (includes.cc)
+//   Makefile      the folder's command list with the patched tree against the one without: an object that is new has
+//                 no original, one whose flags changed is affected, one that vanished can't be undone in a running
+//                 kernel
+//   Kconfig, top and arch Makefiles, scripts   can change every command: only two full builds tell
+//   .S            no compiler output that could be compared function by function: refused
+//   Documentation, tools …   no part of a kernel
+#include "kbuild/affected.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "kbuild/commands.h"
+#include "kbuild/includes.h"
+#include "kbuild/why-not-built.h"
+#include "support/error.h"
+
+namespace kpatch {
+namespace {
+
+namespace fs = std::filesystem;
+using std::string_view;
+
+bool in_target(const CompileCommand& command, const std::vector<std::string>& targets) {
+  if (targets.empty()) return true;
+  return std::any_of(targets.begin(), targets.end(), [&](const std::string& target) {
+    if (target == "vmlinux") return command.module.empty();
+    if (target == "modules") return !command.module.empty();
+    if (target.ends_with(".ko")) return command.module + ".ko" == target;
+    if (target.ends_with('/')) return command.object.starts_with(target);
+    return command.object == target;
+  });
+}
+
+// ".." in a source argument or include folder must stay within the view, see PatchedView.
+void open_paths(const CompileCommand& command, const fs::path& source, PatchedView& view) {
+  const std::string root = source.string() + "/";
+  for (const std::string& argument : command.arguments) {
+    const size_t at = argument.find(root);
+    if (at == std::string::npos) continue;
+    string_view path = string_view(argument).substr(at + root.size());
+    if (path.find("..") != string_view::npos || &argument == &command.arguments.back()) view.make_real(path);
+  }
+}
+
+class Finder {
+ public:
+  Finder(const Base& base, const AppliedPatches& patches, PatchedView& view, const std::vector<std::string>& targets,
+         Runner& runner, const fs::path& scratch)
+      : base_(base), patches_(patches), view_(view), targets_(targets), runner_(runner), scratch_(scratch) {}
+
+  Affected run() {
+    for (const std::string& path : patches_.modified) look_at(path);
+    for (const std::string& path : patches_.added) look_at(path);
+    for (const std::string& path : patches_.removed) look_at(path);
+    for (const std::string& folder : makefile_folders_) compare_folder(folder);
+    settle_sources();
+    settle_included();
+    for (auto& [object, affected] : objects_) {
+      open_paths(affected.command, base_.source, view_);
+      result_.objects.push_back(std::move(affected));
+    }
+    return std::move(result_);
+  }
+
+ private:
+  void look_at(const std::string& path) {
+    switch (path_kind(path)) {
+      case PathKind::source:
+        sources_.push_back(path);
+        break;
+      case PathKind::header:
+      case PathKind::other:
+        headers_.push_back(path);
+        break;
+      case PathKind::makefile:
+        makefile_folders_.insert(fs::path(path).parent_path().string());
+        break;
+      case PathKind::kconfig:
+        result_.needs_full.push_back(path);
+        break;
+      case PathKind::assembly:
+        assembly(path);
+        break;
+      case PathKind::ignored:
+        result_.ignored.push_back(path);
+        break;
+    }
+  }
+
+  void refuse(const std::string& path, string_view why) {
+    result_.refusals.push_back(fmt::format("{}: error: {}", path, why));
+  }
+
+  void not_built(const std::string& path) {
+    const auto option = missing_option(base_.source, base_.config, path);
+    result_.not_built.push_back({path, option
+                                           ? fmt::format("the config does not build this file ({} is not set)", *option)
+                                           : "the config does not build this file"});
+  }
+
+  void assembly(const std::string& path) {
+    const bool foreign = path.starts_with("arch/") && !path.starts_with("arch/x86/");
+    if (foreign) {
+      not_built(path);
+    } else {
+      refuse(path, "assembly can't be patched live\n>>> patch a C function that calls it instead");
+    }
+  }
+
+  void add(CompileCommand command, std::optional<CompileCommand> original, bool certain) {
+    if (!in_target(command, targets_)) {
+      outside_target_ = true;
+      return;
+    }
+    const auto [it, fresh] = objects_.try_emplace(command.object);
+    AffectedObject& object = it->second;
+    if (fresh) {
+      object = {std::move(command), std::move(original), certain};
+    } else {
+      object.certain |= certain;
+    }
+  }
+
+  void settle_sources() {
+    const std::set<std::string> removed(patches_.removed.begin(), patches_.removed.end());
+    const std::set<std::string> added(patches_.added.begin(), patches_.added.end());
+    for (const std::string& path : sources_) {
+      if (settled_.contains(path)) continue;
+      if (added.contains(path)) {
+        headers_.push_back(path);  // no Makefile builds it: included by a touched file, or of no effect
+        continue;
+      }
+      std::vector<CompileCommand> commands = commands_for_source(base_, runner_, path);
+      if (commands.empty()) {
+        must_be_used_.push_back(path);
+        continue;
+      }
+      if (removed.contains(path)) {
+        refuse(path, fmt::format("the patch removes it, but {} can't be taken out of a running kernel",
+                                 commands.front().object));
+        continue;
+      }
+      for (CompileCommand& command : commands) {
+        std::optional<CompileCommand> original = command;
+        add(std::move(command), std::move(original), true);
+      }
+      add_includers(path);
+    }
+  }
+
+  // A .c that is an object can be included by another one too: fs/compat_binfmt_elf.c is fs/binfmt_elf.c once more.
+  void add_includers(const std::string& path) {
+    for (const std::string& includer : neighbours_that_include(base_.source, path)) {
+      for (CompileCommand& command : commands_for_source(base_, runner_, includer)) {
+        std::optional<CompileCommand> original = command;
+        add(std::move(command), std::move(original), false);
+      }
+    }
+  }
+
+  // What the compiler reads besides its units: headers, and sources that no Makefile names, which must at least be
+  // reached from a unit.
+  void settle_included() {
+    std::vector<std::string> asked = headers_;
+    asked.insert(asked.end(), must_be_used_.begin(), must_be_used_.end());
+    if (asked.empty()) return;
+    const std::vector<CompileCommand> units = shipped_commands(base_, runner_);
+    const IncludeGraph graph(base_.source, base_.kbuild, units, asked);
+    for (const std::string& path : must_be_used_) {
+      if (graph.is_included(path))
+        headers_.push_back(path);
+      else
+        not_built(path);
+    }
+    if (headers_.empty()) return;
+    for (const size_t unit : graph.units_that_may_include(headers_)) add(units[unit], units[unit], false);
+  }
+
+  void compare_folder(const std::string& folder) {
+    const std::vector<CompileCommand> before = directory_commands(base_, runner_, folder);
+    Base patched = base_;
+    patched.source = view_.root();
+    patched.directory = scratch_ / fmt::format("commands-{}", ++queries_);
+    fs::create_directories(patched.directory);
+    view_.make_real(folder);
+    const std::vector<CompileCommand> after = directory_commands(patched, runner_, folder);
+    std::map<std::string, const CompileCommand*> old_commands;
+    for (const CompileCommand& command : before) old_commands[command.object] = &command;
+    for (const CompileCommand& command : after) {
+      const auto old = old_commands.find(command.object);
+      CompileCommand ours = command;
+      for (std::string& argument : ours.arguments) argument = with_source_path(argument);
+      if (old == old_commands.end()) {
+        settled_.insert(command.source);
+        add(std::move(ours), std::nullopt, true);
+        continue;
+      }
+      if (ours.module != old->second->module) {
+        refuse(command.source, "the patch moves it between vmlinux and modules");
+      } else if (ours.arguments != old->second->arguments) {
+        add(std::move(ours), *old->second, true);
+        settled_.insert(command.source);
+      }
+      old_commands.erase(old);
+    }
+    for (const auto& [object, command] : old_commands) {
+      refuse(command->source,
+             fmt::format("the patch stops building {}, which can't be taken out of a running kernel", object));
+      settled_.insert(command->source);
+    }
+  }
+
+  std::string with_source_path(const std::string& argument) const {
+    const std::string from = view_.root().string();
+    std::string result = argument;
+    for (size_t at = result.find(from); at != std::string::npos; at = result.find(from, at + 1)) {
+      result.replace(at, from.size(), base_.source.string());
+    }
+    return result;
+  }
+
+  const Base& base_;
+  const AppliedPatches& patches_;
+  PatchedView& view_;
+  const std::vector<std::string>& targets_;
+  Runner& runner_;
+  fs::path scratch_;
+  Affected result_;
+  std::map<std::string, AffectedObject> objects_;
+  std::vector<std::string> sources_;
+  std::vector<std::string> headers_;
+  std::vector<std::string> must_be_used_;
+  std::set<std::string> makefile_folders_;
+  std::set<std::string> settled_;  // sources that a Makefile's comparison has dealt with
+  unsigned queries_ = 0;
+  bool outside_target_ = false;
+};
+
+}  // namespace
+
+PathKind path_kind(string_view path) {
+  for (const string_view folder : {"Documentation/", "tools/", "samples/", "LICENSES/", "usr/", "debian/", "rust/"}) {
+    if (path.starts_with(folder)) return PathKind::ignored;
+  }
+  const std::string name = fs::path(path).filename().string();
+  const bool documentation = name.ends_with(".rst") || name.ends_with(".txt") || name.ends_with(".md");
+  const bool about_the_tree = path.find('/') == string_view::npos && name != "Makefile" && name != "Kbuild";
+  if (name.starts_with("Kconfig") || name.ends_with(".config") || name.ends_with("defconfig")) return PathKind::kconfig;
+  if (documentation || about_the_tree || name.starts_with('.')) return PathKind::ignored;
+  if (path.starts_with("scripts/") || path == "Makefile" || path == "Kbuild") return PathKind::kconfig;
+  if (name.starts_with("Makefile") || name == "Kbuild") {
+    // arch/x86/Makefile sets flags for everything.
+    const bool arch_top = path.starts_with("arch/") && std::count(path.begin(), path.end(), '/') == 2;
+    return arch_top && name != "Kbuild" ? PathKind::kconfig : PathKind::makefile;
+  }
+  if (name.ends_with(".c")) return PathKind::source;
+  if (name.ends_with(".S")) return PathKind::assembly;
+  if (name.ends_with(".h")) return PathKind::header;
+  return PathKind::other;
+}
+
+Affected find_affected(const Base& base, const AppliedPatches& patches, PatchedView& view,
+                       const std::vector<std::string>& targets, Runner& runner, const fs::path& scratch) {
+  return Finder(base, patches, view, targets, runner, scratch).run();
+}
+
+}  // namespace kpatch

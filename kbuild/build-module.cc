@@ -1,0 +1,176 @@
+// The module around the differences
+//
+//     Kbuild:  obj-m := livepatch-fix.o
+//              livepatch-fix-y := parts/livepatch-begin.o parts/livepatch-main.o parts/diff-0.o … parts/livepatch-end.o
+//
+// The kernel's own build makes the module: it links the parts, runs objtool over the result (which makes ORC, return
+// and call site tables anew, see doc/architecture.md), and modpost. What it must know:
+//
+//  - kbuild runs in a folder of links to the base, with a Module.symvers of vmlinux alone. With the whole one modpost
+//    would write `depends=` for exports of modules, modprobe would load those before the livepatch, and patching a
+//    module that comes later would be lost. It also keeps the base read-only.
+//  - modpost may not fail on undefined symbols (KBUILD_MODPOST_WARN): those are the placeholders that post-link turns
+//    into klp relocations. What is undefined and no placeholder is found by the audit.
+//  - objtool runs once, over the linked object. Kernels that run it per object otherwise (no IBT, no LTO) are told
+//    so with delay-objtool=y.
+//  - whether the kernel takes back the relocations of a module that goes. Where it doesn't, the template does it
+//    (kpatch-clear.h), with a function that such kernels have since 5.17.
+//  - objtool's exit status says nothing before 6.15, its messages do (objtool-messages.cc).
+//
+// The parts lie in a folder of their own, so that no module name can clash with a part's.
+#include "kbuild/build-module.h"
+
+#include <elf.h>
+#include <fmt/core.h>
+
+#include <fstream>
+#include <set>
+#include <string_view>
+
+#include "kbuild/commands.h"
+#include "kbuild/objtool-messages.h"
+#include "kernel/kernel.h"
+#include "lookup/lookup.h"
+#include "support/data.h"
+#include "support/error.h"
+#include "support/text.h"
+
+namespace kpatch {
+namespace {
+
+namespace fs = std::filesystem;
+using std::string_view;
+
+// As a C string literal. Only printable ASCII stays as it is.
+std::string c_literal(string_view text) {
+  std::string result = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') {
+      result += '\\';
+      result += c;
+    } else if (c >= ' ' && c <= '~') {
+      result += c;
+    } else {
+      result += fmt::format("\\{:03o}", static_cast<unsigned char>(c));
+    }
+  }
+  return result + "\"";
+}
+
+bool enabled(const fs::path& config, string_view option) {
+  const std::string line = fmt::format("{}=y", option);
+  std::ifstream in(config);
+  for (std::string text; std::getline(in, text);) {
+    if (text == line) return true;
+  }
+  return false;
+}
+
+// The exports of vmlinux alone; the owner is the third field.
+std::string vmlinux_exports(const fs::path& symvers) {
+  const std::string text = read_file(symvers);
+  std::string result;
+  for (size_t start = 0; start < text.size();) {
+    const size_t end = std::min(text.find('\n', start), text.size());
+    const string_view line = string_view(text).substr(start, end - start);
+    const size_t symbol = line.find('\t');
+    const size_t owner = symbol == string_view::npos ? symbol : line.find('\t', symbol + 1);
+    if (owner != string_view::npos && line.substr(owner + 1).starts_with("vmlinux\t")) {
+      (result += line) += '\n';
+    }
+    start = end + 1;
+  }
+  return result;
+}
+
+void make_base_view(const Base& base, const fs::path& view) {
+  fs::create_directories(view);
+  for (const auto& entry : fs::directory_iterator(base.kbuild)) {
+    const fs::path name = entry.path().filename();
+    if (name != "Module.symvers") fs::create_symlink(entry.path(), view / name);
+  }
+  write_file(view / "Module.symvers", vmlinux_exports(base.symvers));
+}
+
+bool must_clear_relocations(const Base& base) {
+  const ParentObject vmlinux = ParentObject::open(base.vmlinux_index);
+  return vmlinux.machine() == EM_X86_64 && vmlinux.named("clear_relocate_add").empty() &&
+         !vmlinux.named("text_poke_copy").empty();
+}
+
+void write_sources(const ModuleInput& input, const Base& base, const fs::path& directory) {
+  const fs::path parts = directory / "parts";
+  fs::create_directories(parts);
+  const fs::path kmod_template = data_file("kmod-template");
+  for (const auto& entry : fs::directory_iterator(kmod_template)) {
+    const fs::path extension = entry.path().extension();
+    if (extension == ".c" || extension == ".h") fs::copy_file(entry.path(), parts / entry.path().filename());
+  }
+  std::string info = fmt::format("#define KPATCH_REPLACE {}\n", input.replace ? 1 : 0);
+  if (must_clear_relocations(base)) info += "#define KPATCH_CLEAR_RELOCATIONS 1\n";
+  for (const auto& [tag, value] : input.info) info += fmt::format("KPATCH_INFO({}, {})\n", tag, c_literal(value));
+  write_file(parts / "kpatch-info.h", info);
+
+  std::string objects = "parts/livepatch-begin.o parts/livepatch-main.o";
+  std::string rules;
+  for (size_t i = 0; i < input.diff_objects.size(); ++i) {
+    const std::string name = fmt::format("diff-{}.o", i);
+    fs::copy_file(input.diff_objects[i], parts / name);
+    write_file(parts / fmt::format(".{}.cmd", name), "");
+    objects += " parts/" + name;
+    rules += fmt::format("$(obj)/parts/{}: ;\n", name);
+  }
+  objects += " parts/livepatch-end.o";
+  write_file(directory / "Kbuild", fmt::format("obj-m := {0}.o\n{0}-y := {1}\n{2}", input.name, objects, rules));
+}
+
+// kbuild's and modpost's own messages that a person must know.
+std::vector<std::string> other_messages(string_view output) {
+  std::vector<std::string> messages;
+  std::set<string_view> seen;
+  for (const string_view line : lines_of(output)) {
+    const auto has = [&](string_view words) { return line.find(words) != string_view::npos; };
+    if (has("objtool:") || !(has("warning:") || has("WARNING:") || has("error:"))) continue;
+    // Placeholders are undefined until post-link. Compilers were compared before, by their versions alone.
+    const bool undefined = has("modpost:") && (line.ends_with("undefined!") || has("unresolved symbol warnings"));
+    if (undefined || has("the compiler differs from the one used")) continue;
+    if (seen.insert(line).second) messages.emplace_back(line);
+  }
+  return messages;
+}
+
+}  // namespace
+
+BuiltModule build_module(const ModuleInput& input, const Base& base, const fs::path& directory, Runner& runner) {
+  const fs::path view = directory / "base";
+  const fs::path sources = directory / "module";
+  make_base_view(base, view);
+  write_sources(input, base, sources);
+
+  Base in_view = base;
+  in_view.kbuild = view;
+  std::vector<std::string> arguments = {"M=" + sources.string(), "KBUILD_MODPOST_WARN=1", "KCFLAGS=-g0", "modules"};
+  const bool whole_objects = enabled(base.config, "CONFIG_X86_KERNEL_IBT") || enabled(base.config, "CONFIG_LTO_CLANG");
+  if (!whole_objects) arguments.insert(arguments.begin(), "delay-objtool=y");
+  const CommandResult result = runner.run(kbuild_make(in_view, arguments));
+  if (!result.ok()) runner.fail("kbuild could not make the module", result);
+
+  std::vector<std::string> warnings = other_messages(result.output);
+  const ObjtoolRun run{sources / fmt::format(".{}.o.cmd", input.name), view, input.patched_objects,
+                       directory / "objtool"};
+  const std::vector<std::string> problems = objtool_problems(objtool_messages(result.output), run, runner);
+  if (!problems.empty() && !input.accept_objtool) {
+    std::string all;
+    for (const std::string& problem : problems) all += "\n>>> " + problem;
+    throw Error(
+        fmt::format("objtool did not understand the patched code, which could then not be unwound{}\n"
+                    ">>> the whole log is in {}",
+                    all, runner.log().string()));
+  }
+  warnings.insert(warnings.end(), problems.begin(), problems.end());
+  const fs::path file = sources / (input.name + ".ko");
+  if (!fs::exists(file)) runner.fail("kbuild made no module", result);
+  return {file, std::move(warnings)};
+}
+
+}  // namespace kpatch

@@ -1,0 +1,34 @@
+// From diff objects to a module: link, and the base's own kbuild.
+#pragma once
+
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "kernel/kernel.h"
+#include "support/runner.h"
+
+namespace kpatch {
+
+struct ModuleInput {
+  std::vector<std::filesystem::path> diff_objects;
+  std::vector<std::filesystem::path> patched_objects;  // as compiled, for what objtool must see in full
+  std::string name;                                    // module name
+  bool replace = true;
+  bool accept_objtool = false;  // objtool's findings become warnings
+  // modinfo fields: key and value, in this order.
+  std::vector<std::pair<std::string, std::string>> info;
+};
+
+struct BuiltModule {
+  std::filesystem::path file;         // the .ko, before post-link
+  std::vector<std::string> warnings;  // of objtool and modpost, that are no failure
+};
+
+// Builds in `directory` (made here). Throws Error when kbuild fails, or when objtool reports something that would make
+// the module unsafe to unwind, load or patch.
+BuiltModule build_module(const ModuleInput& input, const Base& base, const std::filesystem::path& directory,
+                         Runner& runner);
+
+}  // namespace kpatch

@@ -1,0 +1,47 @@
+// How kbuild compiles the objects of a base: asked of kbuild itself.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "kbuild/full-build.h"
+#include "kernel/kernel.h"
+#include "support/runner.h"
+
+namespace kpatch {
+
+// The simple commands of one line of shell: split at ; && || | and newlines outside quotes, each into its words, with
+// quotes and backslashes removed. Redirections and variables are left as they are. Throws Error on an open quote.
+std::vector<std::vector<std::string>> split_shell(std::string_view text);
+
+// The kernel C compilations in what `make -n` printed, in its order; each object once. Their module is the bare
+// KBUILD_MODNAME.
+std::vector<CompileCommand> parse_commands(std::string_view make_output, const std::filesystem::path& source);
+
+// Compiles every object of vmlinux and the modules in a prepared kbuild folder, and links nothing of it: --full. Never
+// for a base.
+Command build_command(const Base& base, unsigned jobs);
+
+// Makes one file that the folder's Makefile generates; both relative to base.kbuild. Run it under the base's lock.
+Command file_command(const Base& base, std::string_view folder, std::string_view file);
+
+// What kbuild would compile for the folder (relative to the source, with its subfolders): sorted by object. Kept in
+// the base. Empty when the folder has no Makefile. An object that several modules share names them with colons
+// between, "lib/a:lib/b" (the functions below that look at what was shipped give it once for each).
+std::vector<CompileCommand> directory_commands(const Base& base, Runner& runner, std::string_view directory);
+// The whole kernel's.
+std::vector<CompileCommand> all_commands(const Base& base, Runner& runner);
+
+// The objects of the kernel (shipped vmlinux and modules) that are compiled from this .c, usually one; more where
+// several folders build the same file; none when the configuration doesn't build it, or when another .c includes it.
+// source: relative to the source tree, normalised.
+std::vector<CompileCommand> commands_for_source(const Base& base, Runner& runner, std::string_view source);
+
+// All commands of all_commands() that are part of the shipped kernel.
+std::vector<CompileCommand> shipped_commands(const Base& base, Runner& runner);
+
+}  // namespace kpatch

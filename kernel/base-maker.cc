@@ -1,0 +1,225 @@
+// Which base a command line asks for.
+//
+//     -a 6.1.0-9-cloud-amd64          stock, everything from packages
+//     -s src -v vmlinux [-c …]        stock, with the user's files
+//     -s src -c config                own: built here, once
+//     (nothing)                       stock, the release that runs
+//
+// A stock kernel was built elsewhere; all we need is a prepared O= folder that compiles as its build did. Its vmlinux
+// decides: release, version, compiler and architecture are compared with it before anything is made, because a base
+// of the wrong source gives a livepatch that loads and then corrupts.
+#include <elf.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <array>
+#include <fstream>
+
+#include "kernel/base-parts.h"
+#include "kernel/source-tree.h"
+#include "support/error.h"
+
+namespace kpatch {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+// ELF machine of the kernel that this program runs on: its own.
+uint16_t own_machine() {
+  Elf64_Ehdr header = {};
+  std::ifstream("/proc/self/exe", std::ios::binary).read(reinterpret_cast<char*>(&header), sizeof header);
+  return header.e_machine;
+}
+
+void require_file(const fs::path& path, const char* option, bool want_folder = false) {
+  std::error_code error;
+  if (path.empty()) return;
+  if (!fs::exists(path, error)) throw Error(fmt::format("{} {}: no such file", option, path.string()));
+  if (want_folder != fs::is_directory(path, error))
+    throw Error(fmt::format("{} {}: {}", option, path.string(), want_folder ? "not a folder" : "a folder, not a file"));
+  if (access(path.c_str(), R_OK) != 0)
+    throw Error(fmt::format("{} {}: no permission to read it", option, path.string()));
+}
+
+// The first of the places that exists; empty when none does.
+fs::path first_of(std::initializer_list<fs::path> places) {
+  std::error_code ignored;
+  for (auto& place : places)
+    if (!place.empty() && fs::exists(place, ignored)) return place;
+  return {};
+}
+
+// What the options give, and what lies beside a given vmlinux. The source is the user's, not a copy yet.
+KernelFiles given_files(const BaseOptions& options, const std::string& release, Cache& cache, Runner& runner,
+                        Console& console) {
+  KernelFiles files;
+  files.release = release;
+  files.vmlinux = options.vmlinux;
+  fs::path beside = options.vmlinux.empty() ? fs::path() : options.vmlinux.parent_path();
+  files.config = options.config;
+  files.symvers = options.symvers;
+  files.modules = options.modules;
+  if (!options.vmlinux.empty()) {
+    if (files.config.empty())
+      files.config = first_of({beside / ".config", options.source.empty() ? fs::path() : options.source / ".config"});
+    if (files.symvers.empty()) files.symvers = first_of({beside / "Module.symvers"});
+    // A build folder: its modules lie below it.
+    if (files.modules.empty() && !first_of({beside / "modules.order"}).empty()) files.modules = beside;
+  }
+  std::error_code ignored;
+  // lib/modules/R as packages have it, depmod has run or not; a build folder has a kernel folder too.
+  if (!files.modules.empty() && fs::is_directory(files.modules / "kernel", ignored) &&
+      !fs::exists(files.modules / "scripts", ignored))
+    files.modules /= "kernel";
+  if (!options.source.empty()) {
+    files.source = options.source;
+  } else if (!options.source_package.empty()) {
+    KernelFiles unpacked = unpack_source_package(options.source_package, cache, runner, console);
+    files.source = unpacked.source;
+    files.source_identity = unpacked.source_identity;
+  }
+  return files;
+}
+
+}  // namespace
+
+std::string release_of_banner(std::string_view banner) {
+  constexpr std::string_view start = "Linux version ";
+  if (!banner.starts_with(start)) return "";
+  banner.remove_prefix(start.size());
+  return std::string(banner.substr(0, banner.find(' ')));
+}
+
+std::string version_of_banner(std::string_view banner) {
+  auto numbers = [](std::string_view text) {
+    size_t end = text.find_first_not_of("0123456789.");
+    return std::string(text.substr(0, end));
+  };
+  std::string release = release_of_banner(banner), version = numbers(release);
+  size_t debian = banner.rfind(" Debian ");
+  if (debian == std::string_view::npos) {
+    if (auto rc = release.find("-rc"); rc == version.size()) {
+      size_t end = release.find_first_not_of("0123456789", rc + 3);
+      version = release.substr(0, end);
+    }
+    return version;
+  }
+  std::string package = numbers(banner.substr(debian + 8));
+  // "6.1.192" for release 6.1.0-56; never a package version of another series.
+  auto series = [](const std::string& v) { return v.substr(0, v.find('.', v.find('.') + 1)); };
+  return !package.empty() && series(package) == series(version) ? package : version;
+}
+
+fs::path vmlinux_index(const fs::path& vmlinux, Cache& cache, Console& console) {
+  CacheKey key;
+  key.add("index", std::to_string(index_version)).add("vmlinux", cache.file_digest(vmlinux));
+  if (auto made = cache.find("vmlinux", key)) return *made / "index";
+  Console::Stage stage(console, "reading vmlinux");
+  return cache.entry("vmlinux", key, "the index of " + vmlinux.string(), [&](const fs::path& directory) {
+    ParentObject::open(vmlinux).write_index(directory / "index");
+  }) / "index";
+}
+
+void check_vmlinux(const ParentObject& vmlinux, const fs::path& path, std::string_view source_version) {
+  if (vmlinux.machine() != own_machine())
+    throw Error(fmt::format("{} is of another architecture: ELF machine {}, this machine's is {}", path.string(),
+                            vmlinux.machine(), own_machine()));
+  if (vmlinux.relocatable()) throw Error(fmt::format("{} is no vmlinux: it is not linked", path.string()));
+  if (vmlinux.symbols().size() < 1000)
+    throw Error(fmt::format("{} is stripped: livepatches need its symbol table (the one of a debug package has it)",
+                            path.string()));
+  if (vmlinux.banner().empty()) throw Error(fmt::format("{} is no vmlinux: it has no linux_banner", path.string()));
+  std::string version = version_of_banner(vmlinux.banner());
+  if (source_version.empty() || version == source_version) return;
+  // "6.13.0" is how a banner writes version 6.13.
+  throw Error(fmt::format("the source is not the kernel's: source is {}, vmlinux is {} ({})", source_version, version,
+                          release_of_banner(vmlinux.banner())));
+}
+
+void require_build_tools() {
+  struct Tool {
+    const char* program;
+    const char* package;
+  };
+  std::vector<std::string> missing;
+  const char* path = std::getenv("PATH");
+  for (Tool tool :
+       {Tool{"make", "make"}, Tool{"flex", "flex"}, Tool{"bison", "bison"}, Tool{"bc", "bc"}, Tool{"ld", "binutils"}}) {
+    bool there = false;
+    std::string_view rest = path ? path : "/usr/bin:/bin";
+    while (!there && !rest.empty()) {
+      size_t colon = std::min(rest.find(':'), rest.size());
+      there = access((fs::path(rest.substr(0, colon)) / tool.program).c_str(), X_OK) == 0;
+      rest.remove_prefix(std::min(colon + 1, rest.size()));
+    }
+    if (!there) missing.emplace_back(tool.package);
+  }
+  if (!missing.empty())
+    throw Error(
+        fmt::format("the kernel's build needs programs that aren't here: apt-get install {}", fmt::join(missing, " ")));
+}
+
+std::string prepared_release(const fs::path& kbuild) {
+  std::string header = read_file(kbuild / "include/generated/utsrelease.h");
+  size_t line = header.find("#define UTS_RELEASE \""), start = header.find('"', line);
+  size_t end = start == std::string::npos ? start : header.find('"', start + 1);
+  if (line == std::string::npos || end == std::string::npos)
+    throw Error(fmt::format("{} names no release", (kbuild / "include/generated/utsrelease.h").string()));
+  return header.substr(start + 1, end - start - 1);
+}
+
+Base make_base(const BaseOptions& given, Cache& cache, Runner& runner, Console& console) {
+  BaseOptions options = given;
+  for (auto* path : {&options.source, &options.config, &options.vmlinux, &options.symvers, &options.modules,
+                     &options.source_package})
+    if (!path->empty()) *path = fs::absolute(*path).lexically_normal();
+  if (options.source.has_relative_path() && !options.source.has_filename())
+    options.source = options.source.parent_path();
+  require_file(options.source, "--sourcedir", true);
+  require_file(options.config, "--config");
+  require_file(options.vmlinux, "--vmlinux");
+  require_file(options.symvers, "--symvers");
+  require_file(options.modules, "--modules", true);
+  require_file(options.source_package, "--sourcerpm");
+  require_build_tools();
+  if (options.vmlinux.empty() && options.release.empty() && !options.source.empty())
+    return make_own_base(options, cache, runner, console);
+
+  std::string release = options.release;
+  if (!options.vmlinux.empty()) {
+    ParentObject vmlinux = ParentObject::open(vmlinux_index(options.vmlinux, cache, console));
+    check_vmlinux(vmlinux, options.vmlinux, options.source.empty() ? "" : kernel_version(options.source));
+    std::string says = release_of_banner(vmlinux.banner());
+    auto series = parse_release(release);
+    bool other = series && series->is_series ? !says.starts_with(series->series + ".") : says != release;
+    if (!release.empty() && other)
+      throw Error(fmt::format("{} is of release {}, not of {}", options.vmlinux.string(), says, release));
+    release = says;
+  }
+  if (release.empty()) {
+    utsname running;
+    uname(&running);
+    release = running.release;
+  }
+  // A wrong series is told before packages are fetched, a wrong version before the source is copied: both take a while.
+  if (auto name = parse_release(release); name && !options.source.empty())
+    if (std::string version = kernel_version(options.source); !version.starts_with(name->series + "."))
+      throw Error(fmt::format("the source is not the kernel's: source is {}, the kernel is {}", version, release));
+  KernelFiles files = given_files(options, release, cache, runner, console);
+  bool complete = !files.vmlinux.empty() && !files.config.empty() && !files.symvers.empty() && !files.modules.empty() &&
+                  !files.source.empty();
+  if (!complete) files = find_release(release, files, cache, runner, console);
+  if (!options.source.empty()) {
+    const ParentObject vmlinux = ParentObject::open(vmlinux_index(files.vmlinux, cache, console));
+    check_vmlinux(vmlinux, files.vmlinux, kernel_version(options.source));
+    SourceTree tree = private_copy(options.source, cache, runner, console);
+    files.source = tree.path;
+    files.source_identity = tree.identity;
+  }
+  return make_stock_base(options, files, cache, runner, console);
+}
+
+}  // namespace kpatch

@@ -1,0 +1,37 @@
+// Makes the base of a run, or finds it in the cache.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "kernel/base.h"
+#include "kernel/cache.h"
+#include "support/console.h"
+#include "support/runner.h"
+
+namespace kpatch {
+
+// The options of the command line that decide about the base. Empty: not given.
+struct BaseOptions {
+  std::filesystem::path source;          // --sourcedir
+  std::filesystem::path config;          // --config
+  std::filesystem::path vmlinux;         // --vmlinux
+  std::filesystem::path symvers;         // --symvers
+  std::filesystem::path modules;         // --modules
+  std::filesystem::path source_package;  // --sourcerpm
+  std::string release;                   // --archversion: a release, or a series ("6.12-cloud")
+  std::vector<std::string> targets;      // --target; empty: all
+  unsigned jobs = 1;
+  bool skip_compiler_check = false;
+  // How many objects a full build of a prepared base compiles, for its progress; may be empty.
+  std::function<size_t(const Base& base)> count_objects{};
+};
+
+// A source without a vmlinux is an own kernel: it is built in full once. Everything else is a stock kernel: its
+// release, else the vmlinux's banner, else `uname -r` says which. Shows its stages on the console.
+// Throws Error (nothing half-made stays in the cache), Interrupted.
+Base make_base(const BaseOptions& options, Cache& cache, Runner& runner, Console& console);
+
+}  // namespace kpatch

@@ -1,0 +1,42 @@
+// What making a stock base and making an own one share.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kernel/base-maker.h"
+#include "kernel/compiler.h"
+#include "kernel/config.h"
+#include "kernel/distro/debian.h"
+#include "lookup/lookup.h"
+
+namespace kpatch {
+
+// A stock kernel; every field of files is set. Its checks, its base.
+Base make_stock_base(const BaseOptions& options, const KernelFiles& files, Cache& cache, Runner& runner,
+                     Console& console);
+// An own kernel: source tree and config of the user.
+Base make_own_base(const BaseOptions& options, Cache& cache, Runner& runner, Console& console);
+
+// lookup's index of a vmlinux, kept in the cache by the file's contents. Throws Error when it is no usable vmlinux.
+std::filesystem::path vmlinux_index(const std::filesystem::path& vmlinux, Cache& cache, Console& console);
+
+// Throws Error when the vmlinux is of another architecture, has no symbols or no banner, or isn't of this source.
+void check_vmlinux(const ParentObject& vmlinux, const std::filesystem::path& path, std::string_view source_version);
+// "6.12.117+deb12-cloud-amd64" of "Linux version 6.12.117+deb12-cloud-amd64 (…".
+std::string release_of_banner(std::string_view banner);
+// The kernel version that a banner stands for: of the release, or of Debian's package version where the release only
+// has an ABI number (6.1.0-56 is 6.1.192).
+std::string version_of_banner(std::string_view banner);
+
+// Are flex, bison, bc and make there? Throws one Error with all packages to install.
+void require_build_tools();
+
+// UTS_RELEASE in include/generated/utsrelease.h, which becomes a module's vermagic.
+std::string prepared_release(const std::filesystem::path& kbuild);
+
+}  // namespace kpatch

@@ -1,0 +1,335 @@
+// The cache: folders that are slow to make, found by what they are of.
+//
+// A base takes 26 s of CPU to prepare (an own kernel: minutes), 300 MB of packages take as long to fetch; the next
+// patch wants all of it at once. Two builds may want the same entry at the same moment, and any of them may be killed.
+//
+//     base/5f0c….lock       flock-ed while the entry is being made
+//     base/5f0c…/key.txt    what it is of, for people
+//     base/5f0c…/kbuild/…
+//     base/5f0c…/complete   written last
+//
+// The usual trick, making a folder under a temporary name and renaming it, doesn't work: kbuild writes absolute paths
+// into its .cmd files and Makefiles, and a moved O= folder rebuilds everything (or breaks). So an entry is made in
+// place, and the marker file tells whole ones from torn ones. Who sees no marker takes the lock first; who then holds
+// the lock and still sees none knows that whoever began is gone: locks of killed processes are freed by the kernel.
+// Children inherit the lock's descriptor, so that the lock of a driver killed with SIGKILL stays taken until the last
+// of its compilers has ended, too, and nobody wipes a folder that is still being written.
+#include "kernel/cache.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+
+#include "support/error.h"
+#include "support/runner.h"
+
+namespace kpatch {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::string_view marker = "complete";
+
+std::string hex(XXH128_hash_t hash) { return fmt::format("{:016x}{:016x}", hash.high64, hash.low64); }
+
+std::string escaped(std::string_view text) {
+  std::string result;
+  for (char c : text) {
+    if (c == '\\')
+      result += "\\\\";
+    else if (c == '\n')
+      result += "\\n";
+    else
+      result += c;
+  }
+  return result;
+}
+
+bool is_complete(const fs::path& directory) {
+  std::error_code ignored;
+  return fs::exists(directory / marker, ignored);
+}
+
+// Kernel trees hold read-only files at most, but a folder without write permission stops remove_all.
+void remove_tree(const fs::path& path) {
+  std::error_code error;
+  fs::remove_all(path, error);
+  if (!error) return;
+  for (auto it = fs::recursive_directory_iterator(path, fs::directory_options::skip_permission_denied, error);
+       it != fs::recursive_directory_iterator(); it.increment(error)) {
+    if (error) break;
+    std::error_code ignored;
+    if (it->is_directory(ignored) && !it->is_symlink(ignored))
+      fs::permissions(it->path(), fs::perms::owner_all, fs::perm_options::add, ignored);
+  }
+  fs::remove_all(path, error);
+}
+
+// Bytes that a user may still write to the file system.
+uint64_t free_bytes(const fs::path& path) {
+  struct statvfs info;
+  if (statvfs(path.c_str(), &info) != 0) return UINT64_MAX;
+  return uint64_t(info.f_bavail) * info.f_frsize;
+}
+
+void make_directories(const fs::path& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (error)
+    throw Error(fmt::format("can't make the cache folder {}: {} (KPATCH_CACHE names another place)", path.string(),
+                            error.message()));
+}
+
+}  // namespace
+
+CacheKey& CacheKey::add(std::string_view name, std::string_view value) {
+  KPATCH_ASSERT(name.find_first_of(":\n\\") == std::string_view::npos);
+  text_ += fmt::format("{}: {}\n", name, escaped(value));
+  return *this;
+}
+
+std::string CacheKey::digest() const { return digest_of(text_); }
+
+std::optional<std::string> CacheKey::field(std::string_view text, std::string_view name) {
+  for (size_t start = 0; start < text.size();) {
+    size_t end = std::min(text.find('\n', start), text.size());
+    std::string_view line = text.substr(start, end - start);
+    start = end + 1;
+    if (!line.starts_with(name) || !line.substr(name.size()).starts_with(": ")) continue;
+    std::string value;
+    std::string_view rest = line.substr(name.size() + 2);
+    for (size_t i = 0; i < rest.size(); i++) {
+      if (rest[i] == '\\' && i + 1 < rest.size())
+        value += rest[++i] == 'n' ? '\n' : rest[i];
+      else
+        value += rest[i];
+    }
+    return value;
+  }
+  return std::nullopt;
+}
+
+std::string digest_of(std::string_view bytes) { return hex(XXH3_128bits(bytes.data(), bytes.size())); }
+
+std::string digest_of_file(const fs::path& path) {
+  int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) throw Error(fmt::format("can't read {}: {}", path.string(), std::strerror(errno)));
+  XXH3_state_t* state = XXH3_createState();
+  XXH3_128bits_reset(state);
+  std::vector<char> buffer(1 << 20);
+  ssize_t got;
+  while ((got = read(fd, buffer.data(), buffer.size())) > 0 || (got < 0 && errno == EINTR))
+    if (got > 0) XXH3_128bits_update(state, buffer.data(), size_t(got));
+  int error = got < 0 ? errno : 0;
+  std::string digest = hex(XXH3_128bits_digest(state));
+  XXH3_freeState(state);
+  close(fd);
+  if (error) throw Error(fmt::format("can't read {}: {}", path.string(), std::strerror(error)));
+  return digest;
+}
+
+void write_file(const fs::path& path, std::string_view contents) {
+  std::string temporary = fmt::format("{}.{}.tmp", path.string(), getpid());
+  int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  int error = fd < 0 ? errno : 0;
+  std::string_view rest = contents;
+  while (!error && !rest.empty()) {
+    ssize_t written = write(fd, rest.data(), rest.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0)
+      error = errno ? errno : EIO;
+    else
+      rest.remove_prefix(size_t(written));
+  }
+  if (fd >= 0 && close(fd) != 0 && !error) error = errno;
+  if (!error && rename(temporary.c_str(), path.c_str()) != 0) error = errno;
+  if (!error) return;
+  unlink(temporary.c_str());
+  throw Error(fmt::format("can't write {}: {}", path.string(), std::strerror(error)));
+}
+
+std::optional<FileLock> FileLock::try_lock(const fs::path& path) {
+  int fd = open(path.c_str(), O_RDWR | O_CREAT, 0666);  // not O_CLOEXEC: children keep the lock
+  if (fd < 0) throw Error(fmt::format("can't open the lock {}: {}", path.string(), std::strerror(errno)));
+  if (flock(fd, LOCK_EX | LOCK_NB) == 0) return FileLock(fd);
+  int error = errno;
+  close(fd);
+  if (error == EWOULDBLOCK || error == EINTR) return std::nullopt;
+  throw Error(fmt::format("can't lock {}: {}", path.string(), std::strerror(error)));
+}
+
+FileLock::FileLock(FileLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+
+FileLock& FileLock::operator=(FileLock&& other) noexcept {
+  std::swap(fd_, other.fd_);
+  return *this;
+}
+
+FileLock::~FileLock() {
+  if (fd_ >= 0) {
+    flock(fd_, LOCK_UN);  // frees it for the children's copies of the descriptor, too
+    close(fd_);
+  }
+}
+
+ScratchDirectory::ScratchDirectory(ScratchDirectory&& other) noexcept
+    : path_(std::exchange(other.path_, {})), lock_(std::move(other.lock_)), keep_(other.keep_) {}
+
+ScratchDirectory::~ScratchDirectory() {
+  if (path_.empty() || keep_) return;
+  remove_tree(path_);
+  std::error_code ignored;
+  fs::remove(path_.string() + ".lock", ignored);
+}
+
+fs::path Cache::default_root() {
+  auto variable = [](const char* name) {
+    const char* value = std::getenv(name);
+    return fs::path(value ? value : "");
+  };
+  if (auto given = variable("KPATCH_CACHE"); !given.empty()) return fs::absolute(given);
+  if (auto base = variable("XDG_CACHE_HOME"); base.is_absolute()) return base / "kpatch";
+  if (auto home = variable("HOME"); home.is_absolute()) return home / ".cache/kpatch";
+  throw Error("no place for the cache: set HOME or KPATCH_CACHE");
+}
+
+Cache::Cache(const fs::path& root, Console& console) : root_(fs::absolute(root).lexically_normal()), console_(console) {
+  if (!root_.has_filename()) root_ = root_.parent_path();
+  for (char c : root_.string())
+    if (std::strchr(" \t\n:'\"$#%\\", c))
+      throw Error(
+          fmt::format("the cache can't lie in '{}': the kernel's build can't handle '{}' in a path "
+                      "(KPATCH_CACHE names another place)",
+                      root_.string(), c));
+  make_directories(root_);
+  // kbuild and the compiler record real paths; ours must be the same where ~ or the cache lies behind a link.
+  root_ = fs::canonical(root_);
+  if (access(root_.c_str(), W_OK | X_OK) != 0)
+    throw Error(fmt::format("can't write to the cache folder {}: {} (KPATCH_CACHE names another place)", root_.string(),
+                            std::strerror(errno)));
+  wipe_leftovers();
+}
+
+void Cache::wipe_leftovers() {
+  std::error_code error;
+  std::vector<fs::path> torn;
+  for (auto& kind : fs::directory_iterator(root_, error)) {
+    if (!kind.is_directory(error) || kind.path().filename() == "digests") continue;
+    for (auto& entry : fs::directory_iterator(kind.path(), error))
+      if (entry.is_directory(error) && !is_complete(entry.path())) torn.push_back(entry.path());
+  }
+  std::ranges::sort(torn);
+  for (auto& directory : torn) {
+    auto held = FileLock::try_lock(directory.string() + ".lock");
+    if (!held || is_complete(directory)) continue;
+    console_.debug(fmt::format("removing what an interrupted run left: {}", directory.string()));
+    remove_tree(directory);
+    if (directory.parent_path().filename() == "scratch") fs::remove(directory.string() + ".lock", error);
+  }
+}
+
+FileLock Cache::lock(const fs::path& path, std::string_view what) {
+  bool said = false;
+  for (;;) {
+    if (auto held = FileLock::try_lock(path)) return std::move(*held);
+    if (!std::exchange(said, true)) console_.info(fmt::format("waiting for another run that makes {}", what));
+    check_interrupted();
+    usleep(100'000);
+  }
+}
+
+fs::path Cache::entry(std::string_view kind, const CacheKey& key, std::string_view what,
+                      const std::function<void(const fs::path&)>& fill) {
+  make_directories(root_ / kind);
+  fs::path directory = fs::canonical(root_ / kind) / key.digest();
+  if (is_complete(directory)) return directory;
+  FileLock held = lock(directory.string() + ".lock", what);
+  if (is_complete(directory)) return directory;
+  remove_tree(directory);
+  make_directories(directory);
+  constexpr uint64_t nothing_left = 16 << 20;  // less than this and compilers fail in odd ways
+  try {
+    write_file(directory / "key.txt", key.text());
+    fill(directory);
+    write_file(directory / marker, "");
+  } catch (const Error& problem) {
+    bool full = std::strstr(problem.what(), "No space left on device") || free_bytes(directory) < nothing_left;
+    uint64_t left = free_bytes(directory);
+    remove_tree(directory);
+    if (!full) throw;
+    throw Error(
+        fmt::format("the disk is full: {} MB were left on the file system of {} while making {}; make room, or "
+                    "let KPATCH_CACHE name another place",
+                    left >> 20, root_.string(), what));
+  } catch (...) {
+    remove_tree(directory);
+    throw;
+  }
+  return directory;
+}
+
+std::optional<fs::path> Cache::find(std::string_view kind, const CacheKey& key) const {
+  std::error_code absent;
+  fs::path directory = fs::canonical(root_ / kind, absent) / key.digest();
+  if (absent || !is_complete(directory)) return std::nullopt;
+  return directory;
+}
+
+std::vector<Cache::Entry> Cache::entries(std::string_view kind) const {
+  std::vector<Entry> result;
+  std::error_code error;
+  for (auto& item : fs::directory_iterator(root_ / kind, error))
+    if (item.is_directory(error) && is_complete(item.path()))
+      result.push_back({item.path(), read_file(item.path() / "key.txt")});
+  std::ranges::sort(result, {}, &Entry::directory);
+  return result;
+}
+
+ScratchDirectory Cache::scratch() {
+  make_directories(root_ / "scratch");
+  for (unsigned i = 0;; i++) {
+    fs::path path = root_ / "scratch" / fmt::format("{}-{}", getpid(), i);
+    auto held = FileLock::try_lock(path.string() + ".lock");
+    if (!held || fs::exists(path)) continue;
+    make_directories(path);
+    return ScratchDirectory(path, std::move(*held));
+  }
+}
+
+std::string Cache::file_digest(const fs::path& path) {
+  struct stat info;
+  if (stat(path.c_str(), &info) != 0)
+    throw Error(fmt::format("can't read {}: {}", path.string(), std::strerror(errno)));
+  std::string canonical = fs::canonical(path).string();
+  CacheKey seen;
+  seen.add("path", canonical)
+      .add("size", fmt::to_string(info.st_size))
+      .add("mtime", fmt::format("{}.{}", info.st_mtim.tv_sec, info.st_mtim.tv_nsec))
+      .add("ctime", fmt::format("{}.{}", info.st_ctim.tv_sec, info.st_ctim.tv_nsec))
+      .add("inode", fmt::to_string(info.st_ino));
+  fs::path memo = root_ / "digests" / digest_of(canonical);
+  std::error_code ignored;
+  if (fs::exists(memo, ignored)) {
+    std::string text = read_file(memo);
+    if (text.starts_with(seen.text()))
+      if (auto digest = CacheKey::field(std::string_view(text).substr(seen.text().size()), "digest")) return *digest;
+  }
+  std::string digest = digest_of_file(path);
+  make_directories(root_ / "digests");
+  write_file(memo, seen.text() + fmt::format("digest: {}\n", digest));
+  return digest;
+}
+
+}  // namespace kpatch

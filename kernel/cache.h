@@ -1,0 +1,116 @@
+// The cache of what is slow to make: unpacked packages, copies of source trees, bases. Shared by concurrent runs.
+//
+// An entry is a folder ROOT/KIND/DIGEST. It is made at its final path (kbuild records absolute paths, so nothing may
+// be moved afterwards) under an exclusive lock of ROOT/KIND/DIGEST.lock, and counts only once its file `complete` is
+// there. What a killed run left behind is wiped at the next start, when its lock is free.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "support/console.h"
+
+#include "support/text.h"
+
+namespace kpatch {
+
+// What an entry is of: named fields, one a line, newlines and backslashes escaped, so that two different lists of
+// fields never give the same text. The text is kept in the entry's key.txt; the digest is XXH3-128 of it.
+class CacheKey {
+ public:
+  CacheKey& add(std::string_view name, std::string_view value);
+  const std::string& text() const { return text_; }
+  std::string digest() const;  // 32 hex digits
+
+  // The value of a field of a key.txt, unescaped.
+  static std::optional<std::string> field(std::string_view text, std::string_view name);
+
+ private:
+  std::string text_;
+};
+
+// XXH3-128 in hex.
+std::string digest_of(std::string_view bytes);
+// Of a file's contents. Throws Error when it can't be read.
+std::string digest_of_file(const std::filesystem::path& path);
+// Written whole or not at all (temporary file beside it, then rename). Throws Error.
+void write_file(const std::filesystem::path& path, std::string_view contents);
+
+// An exclusive lock of a file, given back by the destructor. Children inherit it until they end, so that what orphans
+// of a killed run still write is not mistaken for rubbish.
+class FileLock {
+ public:
+  static std::optional<FileLock> try_lock(const std::filesystem::path& path);
+  FileLock(FileLock&& other) noexcept;
+  FileLock& operator=(FileLock&& other) noexcept;
+  ~FileLock();
+
+ private:
+  explicit FileLock(int fd) : fd_(fd) {}
+  int fd_;
+};
+
+// A folder for one run, removed by the destructor; what a killed run leaves goes at the next start.
+class ScratchDirectory {
+ public:
+  ScratchDirectory(std::filesystem::path path, FileLock lock) : path_(std::move(path)), lock_(std::move(lock)) {}
+  ScratchDirectory(const ScratchDirectory&) = delete;
+  ScratchDirectory& operator=(const ScratchDirectory&) = delete;
+  ScratchDirectory(ScratchDirectory&& other) noexcept;
+  ~ScratchDirectory();
+  const std::filesystem::path& path() const { return path_; }
+  void keep() { keep_ = true; }  // --skip-cleanup: the destructor leaves it (the next start of any run removes it)
+
+ private:
+  std::filesystem::path path_;
+  FileLock lock_;
+  bool keep_ = false;
+};
+
+class Cache {
+ public:
+  struct Entry {
+    std::filesystem::path directory;
+    std::string key;  // the text of its key.txt
+  };
+
+  // Makes the root if it is missing and wipes what killed runs left. Throws Error when the root can't be made, or
+  // when its path holds characters that kbuild can't handle (white space, colons).
+  Cache(const std::filesystem::path& root, Console& console);
+  // ${KPATCH_CACHE:-${XDG_CACHE_HOME:-~/.cache}/kpatch}
+  static std::filesystem::path default_root();
+
+  // The entry's folder; made by fill (which gets the final, empty folder) when it isn't complete yet. Waits, and says
+  // so, while another run makes it. what: for messages, "the base of 6.1.0-9-cloud-amd64". When fill throws,
+  // nothing is left behind; a full disk becomes one Error that says so.
+  std::filesystem::path entry(std::string_view kind, const CacheKey& key, std::string_view what,
+                              const std::function<void(const std::filesystem::path&)>& fill);
+  // The same if it is complete already; never waits, never makes.
+  std::optional<std::filesystem::path> find(std::string_view kind, const CacheKey& key) const;
+  // All complete entries of a kind, sorted by digest.
+  std::vector<Entry> entries(std::string_view kind) const;
+
+  // A new empty folder below the root (so that hard links to entries work).
+  ScratchDirectory scratch();
+
+  // Digest of a file's contents, remembered by (path, size, mtime, ctime, inode): a second look is one stat.
+  std::string file_digest(const std::filesystem::path& path);
+
+  const std::filesystem::path& root() const { return root_; }
+
+  // Waits, and says so, until no other run holds the lock. what: "the two full builds of R".
+  FileLock lock(const std::filesystem::path& path, std::string_view what);
+
+ private:
+  void wipe_leftovers();
+
+  std::filesystem::path root_;
+  Console& console_;
+};
+
+}  // namespace kpatch

@@ -1,0 +1,111 @@
+// Finding the compiler of a kernel.
+//
+//     Linux version 6.1.0-9-cloud-amd64 (debian-kernel@lists.debian.org) (gcc-12 (Debian 12.2.0-14) 12.2.0, GNU ld …)
+//     #1
+//
+// Another compiler, or the same one patched differently, inlines and allocates registers in other ways: its object is
+// not the code that runs, and a diff against it says nothing. So the text in the banner (kbuild's CC_VERSION_TEXT, the
+// first line of `--version`) must be the one that our compiler prints, up to the name it was called by.
+#include "kernel/compiler.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cctype>
+#include <optional>
+
+#include "support/error.h"
+
+namespace kpatch {
+namespace {
+
+std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+
+std::string_view last_word(std::string_view text) { return text.substr(text.rfind(' ') + 1); }
+
+// "12.2.0" -> "12"
+std::string_view major(std::string_view version) { return version.substr(0, version.find('.')); }
+
+std::string_view clang_number(std::string_view text) {
+  size_t at = text.find("clang version ");
+  if (at == std::string_view::npos) return {};
+  text.remove_prefix(at + 14);
+  return text.substr(0, text.find_first_of(" ("));
+}
+
+}  // namespace
+
+std::string compiler_of_banner(std::string_view banner) {
+  // The second group in parentheses; groups nest: "(gcc-12 (Debian …) 12.2.0, GNU ld (GNU Binutils) 2.40)".
+  unsigned depth = 0, group = 0;
+  size_t start = 0;
+  for (size_t i = 0; i < banner.size(); i++) {
+    if (banner[i] == '(' && depth++ == 0 && ++group == 2) start = i + 1;
+    if (banner[i] != ')' || depth == 0 || --depth > 0 || group != 2) continue;
+    std::string_view inside = banner.substr(start, i - start);
+    size_t comma = std::string_view::npos;
+    for (std::string_view linker : {", GNU ld", ", GNU gold", ", LLD", ", Debian LLD", ", Ubuntu LLD"})
+      comma = std::min(comma, inside.find(linker));
+    if (comma == std::string_view::npos) comma = inside.rfind(", ");
+    return std::string(inside.substr(0, comma));
+  }
+  return "";
+}
+
+std::string compiler_identity(std::string_view version) {
+  if (version.find("clang version") != std::string_view::npos) return std::string(version);
+  size_t space = version.find(' ');
+  return std::string(space == std::string_view::npos ? version : version.substr(space + 1));
+}
+
+std::vector<std::string> compiler_candidates(std::string_view version) {
+  std::vector<std::string> result;
+  auto add = [&](std::string program) {
+    if (std::ranges::find(result, program) == result.end()) result.push_back(std::move(program));
+  };
+  if (auto number = clang_number(version); !number.empty()) {
+    add(fmt::format("clang-{}", major(number)));
+    add("clang");
+    return result;
+  }
+  if (version.empty()) return {"gcc"};
+  std::string_view program = version.substr(0, version.find(' '));
+  std::string_view number = last_word(version);
+  if (!number.empty() && std::isdigit(static_cast<unsigned char>(number[0]))) add(fmt::format("gcc-{}", major(number)));
+  if (program.find('/') == std::string_view::npos && program.find("gcc") != std::string_view::npos)
+    add(std::string(program));
+  add("gcc");
+  return result;
+}
+
+Compiler find_compiler(std::string_view version, bool skip_check, Runner& runner, Console& console) {
+  std::vector<Compiler> found;
+  for (auto& program : compiler_candidates(version)) {
+    std::optional<CommandResult> answer;
+    try {
+      answer = runner.run({{program, "--version"}, {}, {}});
+    } catch (const Error&) {
+      continue;  // not installed
+    }
+    if (!answer->ok()) continue;
+    Compiler compiler{{program}, first_line(answer->output)};
+    if (version.empty() || compiler_identity(compiler.version) == compiler_identity(version)) return compiler;
+    found.push_back(std::move(compiler));
+  }
+  std::string install = compiler_candidates(version)[0];
+  if (found.empty())
+    throw Error(version.empty()
+                    ? "no compiler is installed (apt-get install gcc)"
+                    : fmt::format("this kernel was compiled by {}, which is not installed (apt-get install {})",
+                                  version, install));
+  std::string message = fmt::format("this kernel was compiled by {}, here is {}", version, found[0].version);
+  if (!skip_check)
+    throw Error(message + fmt::format("\n>>> install the kernel's compiler (apt-get install {}), or pass "
+                                      "--skip-compiler-check and rely on the proof",
+                                      install));
+  console.warning(message + "; it may produce other code");
+  return found[0];
+}
+
+}  // namespace kpatch

@@ -1,0 +1,29 @@
+// The compiler that a kernel was built with.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "support/console.h"
+#include "support/runner.h"
+
+namespace kpatch {
+
+struct Compiler {
+  std::vector<std::string> command;  // "gcc-12"
+  std::string version;               // first line of --version, "gcc-12 (Debian 12.2.0-14+deb12u1) 12.2.0"
+};
+
+// What a banner says of the compiler ("Linux version R (who) (COMPILER, LINKER) #1 …"); empty when it doesn't.
+std::string compiler_of_banner(std::string_view banner);
+// The part of a version text that two installations of the same compiler share: the program's name is dropped.
+std::string compiler_identity(std::string_view version);
+// Programs that may be the compiler of a version text, the likeliest first.
+std::vector<std::string> compiler_candidates(std::string_view version);
+
+// Finds the compiler of a version text (empty: any gcc). Throws Error, naming what to install, when it isn't there;
+// with skip_check it warns and takes another one.
+Compiler find_compiler(std::string_view version, bool skip_check, Runner& runner, Console& console);
+
+}  // namespace kpatch

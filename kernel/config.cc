@@ -1,0 +1,158 @@
+// What kconfig drops in silence.
+//
+// `make olddefconfig` asks the machine which tools it has, and switches off what they can't do. On a machine without
+// pahole a stock config loses
+//
+//     CONFIG_DEBUG_INFO_BTF=y
+//     CONFIG_DEBUG_INFO_BTF_MODULES=y
+//
+// and with it two members of struct module, whose size stays the same by padding: a module built that way passes
+// every check at load time and then reads the wrong bytes. So the prepared config is compared with the shipped one,
+// and any difference is an error, but for the few below that no object of the kernel can tell.
+#include "kernel/config.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <set>
+
+#include "kernel/cache.h"
+#include "support/error.h"
+
+namespace kpatch {
+namespace {
+
+// Accepted whatever their values; a * at the end stands for any rest.
+constexpr std::array<std::string_view, 14> harmless = {
+    "CC_VERSION_TEXT",         // the compiler's name besides its version, which is compared with the banner
+    "BUILD_SALT",              // goes into an ELF note
+    "MODULE_SIG_*",            // how modules_install signs
+    "SYSTEM_TRUSTED_KEYS",     // a file's name, for the key ring in vmlinux
+    "SYSTEM_REVOCATION_KEYS",  // likewise
+    "RUSTC*",                  // what the Rust compiler is and can; C code can't see it, and CONFIG_RUST is compared
+    "RUST_IS_AVAILABLE",       // likewise
+    "BINDGEN_VERSION_TEXT",    // likewise
+    "PAHOLE_VERSION",          // how BTF is encoded; DEBUG_INFO_BTF* themselves are compared
+    "PAHOLE_HAS_*",            // likewise
+    "CC_CAN_LINK",             // whether user programs (samples) can be linked: no part of the kernel
+    "CC_CAN_LINK_STATIC",      // likewise
+    "TOOLS_SUPPORT_RELR",      // linking of a relocatable vmlinux alone
+    "AS_IS_GNU",               // a name; AS_VERSION is compared
+};
+
+// Follow from the compiler's or assembler's version.
+constexpr std::array<std::string_view, 9> of_compiler = {
+    "GCC_VERSION", "CLANG_VERSION", "AS_VERSION", "LD_VERSION", "LLD_VERSION",
+    "CC_HAS_*",    "GCC*_NO_*",     "AS_*",       "CC_NO_*",
+};
+
+struct Hint {
+  std::string_view pattern;
+  std::string_view advice;
+};
+
+constexpr std::array hints = {
+    Hint{"DEBUG_INFO_BTF*", "install dwarves (it brings pahole)"},
+    Hint{"GCC_PLUGIN*", "install the plugin headers of the compiler (gcc-12-plugin-dev)"},
+    Hint{"LD_VERSION", "install the binutils the kernel was linked with"},
+    Hint{"LD_*", "install the binutils the kernel was linked with"},
+    Hint{"AS_*", "install the binutils the kernel was assembled with"},
+    Hint{"GCC_VERSION", "install the compiler of the kernel"},
+    Hint{"CLANG_VERSION", "install the compiler of the kernel"},
+    Hint{"CC_*", "install the compiler of the kernel"},
+    Hint{"RUST*", "install the Rust compiler (rustc) and bindgen the kernel was built with"},
+    Hint{"*", "is the source the one that the config was made for?"},
+};
+
+bool matches(std::string_view name, std::string_view pattern) {
+  size_t star = pattern.find('*');
+  if (star == std::string_view::npos) return name == pattern;
+  std::string_view tail = pattern.substr(star + 1);
+  if (!name.starts_with(pattern.substr(0, star))) return false;
+  if (tail.empty()) return true;
+  size_t inner = tail.find('*');
+  return name.find(tail.substr(0, inner), star) != std::string_view::npos;
+}
+
+template <typename List>
+bool matches_any(std::string_view name, const List& patterns) {
+  return std::ranges::any_of(patterns, [&](auto pattern) { return matches(name, pattern); });
+}
+
+std::string shown(const KernelConfig& config, const std::string& name) {
+  auto it = config.find(name);
+  return it == config.end() ? "not set" : it->second;
+}
+
+bool is_set(const KernelConfig& config, std::string_view name) {
+  auto it = config.find(name);
+  return it != config.end() && it->second == "y";
+}
+
+}  // namespace
+
+KernelConfig parse_config(std::string_view text) {
+  KernelConfig config;
+  for (size_t start = 0; start < text.size();) {
+    size_t end = std::min(text.find('\n', start), text.size());
+    std::string_view line = text.substr(start, end - start);
+    start = end + 1;
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    size_t equals = line.find('=');
+    if (!line.starts_with("CONFIG_") || equals == std::string_view::npos) continue;
+    std::string_view value = line.substr(equals + 1);
+    if (value == "n") continue;
+    config.insert_or_assign(std::string(line.substr(7, equals - 7)), std::string(value));
+  }
+  return config;
+}
+
+KernelConfig read_config(const std::filesystem::path& path) {
+  KernelConfig config = parse_config(read_file(path));
+  if (config.empty()) throw Error(fmt::format("{} is no kernel config: it sets no option", path.string()));
+  return config;
+}
+
+std::vector<std::string> missing_options(const KernelConfig& config) {
+  std::vector<std::string> missing;
+  auto need = [&](bool there, std::string_view option, std::string_view why) {
+    if (!there) missing.push_back(fmt::format("CONFIG_{} is not set: {}", option, why));
+  };
+  need(is_set(config, "MODULES"), "MODULES", "a livepatch is a module");
+  need(is_set(config, "LIVEPATCH"), "LIVEPATCH", "the kernel can't be livepatched");
+  need(is_set(config, "KALLSYMS_ALL"), "KALLSYMS_ALL", "the kernel can't find the variables that a patch refers to");
+  need(is_set(config, "DYNAMIC_FTRACE_WITH_REGS") || is_set(config, "DYNAMIC_FTRACE_WITH_ARGS"),
+       "DYNAMIC_FTRACE_WITH_REGS (or _WITH_ARGS)", "calls can't be redirected");
+  need(is_set(config, "DEBUG_INFO"), "DEBUG_INFO",
+       "without it nothing tells what the kernel consists of (choose DEBUG_INFO_DWARF_TOOLCHAIN_DEFAULT)");
+  return missing;
+}
+
+void require_livepatch(const KernelConfig& config, const std::string& what) {
+  std::vector<std::string> missing = missing_options(config);
+  if (missing.size() == 1) throw Error(fmt::format("{}: {}", what, missing[0]));
+  if (!missing.empty())
+    throw Error(fmt::format("{}: {} options are missing\n>>> {}", what, missing.size(), fmt::join(missing, "\n>>> ")));
+}
+
+std::vector<std::string> config_differences(const KernelConfig& shipped, const KernelConfig& ours,
+                                            bool other_compiler) {
+  std::set<std::string> names;
+  for (auto* config : {&shipped, &ours})
+    for (auto& [name, value] : *config) names.insert(name);
+  std::vector<std::string> result;
+  for (auto& name : names) {
+    std::string before = shown(shipped, name), after = shown(ours, name);
+    if (before == after || matches_any(name, harmless)) continue;
+    if (other_compiler && matches_any(name, of_compiler)) continue;
+    if (after == "not set" && before == "\"\"") continue;
+    if (before == "not set" && after == "\"\"") continue;
+    auto hint = std::ranges::find_if(hints, [&](auto& h) { return matches(name, h.pattern); });
+    result.push_back(fmt::format("CONFIG_{}: {} in the kernel, {} here; {}", name, before, after, hint->advice));
+  }
+  return result;
+}
+
+}  // namespace kpatch

@@ -1,0 +1,8 @@
+// Which kernel: finding its files, and preparing what a patch is built against.
+#pragma once
+
+#include "kernel/base-maker.h"
+#include "kernel/base.h"
+#include "kernel/cache.h"
+#include "kernel/config.h"
+#include "kernel/make.h"

@@ -1,0 +1,83 @@
+#include "kernel/make.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+
+#include "support/error.h"
+
+namespace kpatch {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+struct KnownFailure {
+  std::string_view text;
+  std::string_view advice;
+};
+
+// Lines of failed kernel builds that mean a missing package.
+constexpr std::array known_failures = {
+    KnownFailure{"flex: not found", "install flex"},
+    KnownFailure{"bison: not found", "install bison"},
+    KnownFailure{"bc: not found", "install bc"},
+    KnownFailure{"bc: command not found", "install bc"},
+    KnownFailure{"gelf.h: No such file", "install libelf-dev"},
+    KnownFailure{"libelf.h: No such file", "install libelf-dev"},
+    KnownFailure{"libelf-dev", "install libelf-dev"},
+    KnownFailure{"openssl/", "install libssl-dev"},
+    KnownFailure{"zlib.h: No such file", "install zlib1g-dev"},
+    KnownFailure{"cpio: not found", "install cpio"},
+    KnownFailure{"python3: not found", "install python3"},
+    KnownFailure{"perl: not found", "install perl"},
+    KnownFailure{"rsync: not found", "install rsync"},
+    KnownFailure{"pahole: not found", "install dwarves"},
+    KnownFailure{"stdio.h: No such file", "install libc6-dev"},
+};
+
+}  // namespace
+
+Command kbuild_make(const Base& base, std::vector<std::string> arguments) {
+  Command command;
+  KPATCH_ASSERT(!base.compiler.empty());
+  command.argv = {"make", "-C", base.kbuild.string()};
+  if (base.compiler[0].find("clang") != std::string::npos) {
+    size_t dash = base.compiler[0].rfind("clang-");
+    command.argv.push_back("LLVM=" + (dash == std::string::npos ? "1" : base.compiler[0].substr(dash + 5)));
+  } else {
+    command.argv.push_back("CC=" + fmt::format("{}", fmt::join(base.compiler, " ")));
+  }
+  if (!base.release.empty()) command.argv.push_back("KERNELRELEASE=" + base.release);
+  command.argv.insert(command.argv.end(), arguments.begin(), arguments.end());
+  return command;
+}
+
+Command prepare_command(const Base& base, std::vector<std::string> targets, unsigned jobs) {
+  Command command = kbuild_make(base, {});
+  command.argv[2] = base.source.string();  // -C SOURCE O=KBUILD: kbuild's own Makefile isn't written yet
+  command.argv.push_back("O=" + base.kbuild.string());
+  command.argv.push_back(fmt::format("-j{}", std::max(jobs, 1u)));
+  command.argv.insert(command.argv.end(), targets.begin(), targets.end());
+  return command;
+}
+
+void fail_make(const Runner& runner, const std::string& what, const CommandResult& result) {
+  for (auto& known : known_failures)
+    if (result.output.find(known.text) != std::string::npos)
+      runner.fail(fmt::format("{}: {}", what, known.advice), result);
+  runner.fail(what, result);
+}
+
+std::optional<fs::path> module_file(const Base& base, std::string_view module) {
+  std::error_code ignored;
+  for (const char* ending : {".ko", ".ko.xz", ".ko.gz", ".ko.zst"}) {
+    fs::path file = base.modules / (std::string(module) + ending);
+    if (fs::exists(file, ignored)) return file;
+  }
+  return std::nullopt;
+}
+
+}  // namespace kpatch

@@ -1,0 +1,121 @@
+// The base of the user's own kernel: built in full, once for each (source, config, compiler).
+//
+// Nobody else has built this kernel, so our build *is* the kernel: vmlinux, modules and bzImage in the base are what
+// the user installs. It is compiled without function sections, exactly as kbuild does it by itself; every patch later
+// compiles its few objects with that build's commands. (The incumbent compiles the whole kernel with
+// -ffunction-sections for its first patch, 11 minutes of it, besides the user's own build.)
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "kernel/base-parts.h"
+#include "kernel/make.h"
+#include "kernel/source-tree.h"
+#include "support/error.h"
+
+namespace kpatch {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+fs::path config_of(const BaseOptions& options) {
+  if (!options.config.empty()) return options.config;
+  fs::path config = options.source / ".config";
+  std::error_code ignored;
+  if (!fs::exists(config, ignored))
+    throw Error(fmt::format("{} has no .config; name the kernel's config with -c FILE", options.source.string()));
+  return config;
+}
+
+std::string configured_compiler(const KernelConfig& config) {
+  auto it = config.find("CC_VERSION_TEXT");
+  if (it == config.end() || it->second.size() < 2) return "";
+  return it->second.substr(1, it->second.size() - 2);
+}
+
+// "  CC      fs/inode.o", "  CC [M]  net/x.o": one step of the build.
+bool compiles(std::string_view line) { return line.starts_with("  CC ") || line.starts_with("  CC\t"); }
+
+void build(Base& base, const BaseOptions& options, const fs::path& config, Runner& runner, Console& console) {
+  fs::create_directories(base.kbuild);
+  fs::copy_file(config, base.config);
+  fs::copy_file(config, base.kbuild / ".config");
+  fs::permissions(base.kbuild / ".config", fs::perms::owner_write, fs::perm_options::add);
+  size_t objects = 0;
+  {
+    Console::Stage stage(console, "preparing the kernel");
+    CommandResult result = runner.run(prepare_command(base, {"olddefconfig"}, 1));
+    if (!result.ok()) fail_make(runner, fmt::format("the source can't read {}", config.string()), result);
+    require_livepatch(read_config(base.kbuild / ".config"), config.string() + " as the source understands it");
+    result = runner.run(prepare_command(base, {"modules_prepare"}, options.jobs));
+    if (!result.ok()) fail_make(runner, "make modules_prepare failed", result);
+    base.release = prepared_release(base.kbuild);
+    objects = options.count_objects ? options.count_objects(base) : 0;
+  }
+  Console::Stage stage(console, fmt::format("building the kernel ({} objects, once)", objects));
+  std::vector<std::string> targets = options.targets.empty() ? std::vector<std::string>{"all"} : options.targets;
+  size_t done = 0;
+  CommandResult result = runner.run(prepare_command(base, targets, options.jobs), [&](std::string_view line) {
+    if (compiles(line)) stage.progress(std::min(++done, objects), objects);
+  });
+  if (!result.ok()) fail_make(runner, "the kernel could not be built", result);
+  for (const char* file : {"vmlinux", "Module.symvers"})
+    if (!fs::exists(base.kbuild / file))
+      throw Error(
+          fmt::format("the build of the kernel made no {}: the targets must include vmlinux and modules", file));
+}
+
+}  // namespace
+
+Base make_own_base(const BaseOptions& options, Cache& cache, Runner& runner, Console& console) {
+  fs::path config = config_of(options);
+  KernelConfig settings = read_config(config);
+  require_livepatch(settings, config.string());
+  Compiler compiler;
+  try {
+    compiler = find_compiler(configured_compiler(settings), false, runner, console);
+  } catch (const Error&) {
+    compiler = find_compiler("", true, runner, console);  // the config's was another machine's: ours builds the kernel
+  }
+  SourceTree source = private_copy(options.source, cache, runner, console);
+
+  Base base;
+  base.source = source.path;
+  base.compiler = compiler.command;
+  base.built_here = true;
+  CacheKey key;
+  key.add("base", "own 1")
+      .add("source", source.identity)
+      .add("config", digest_of(read_file(config)))
+      .add("targets", fmt::format("{}", fmt::join(options.targets, " ")))
+      .add("compiler", fmt::format("{}: {}", compiler.command[0], compiler.version));
+  auto locate = [&](const fs::path& directory) {
+    base.directory = directory;
+    base.kbuild = directory / "kbuild";
+    base.config = directory / "config";
+    base.symvers = base.kbuild / "Module.symvers";
+    base.vmlinux = base.kbuild / "vmlinux";
+    base.modules = base.kbuild;
+    base.debug_modules = base.kbuild;
+  };
+  fs::path directory = cache.entry("base", key, "the base of " + options.source.string(), [&](const fs::path& made) {
+    locate(made);
+    try {
+      build(base, options, config, runner, console);
+    } catch (const fs::filesystem_error& error) {
+      throw Error(fmt::format("can't build the kernel: {}", error.what()));
+    }
+  });
+  locate(directory);
+  base.release = prepared_release(base.kbuild);
+  for (const char* image : {"arch/x86/boot/bzImage", "arch/arm64/boot/Image", "arch/s390/boot/bzImage"}) {
+    std::error_code ignored;
+    if (fs::exists(base.kbuild / image, ignored)) base.image = base.kbuild / image;
+  }
+  base.vmlinux_index = vmlinux_index(base.vmlinux, cache, console);
+  return base;
+}
+
+}  // namespace kpatch

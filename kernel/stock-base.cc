@@ -1,0 +1,126 @@
+// The base of a kernel that was built elsewhere: prepared, never built.
+//
+// Compiling one object of a stock kernel needs generated headers, objtool, modpost and the very config; all of that is
+// what `make olddefconfig modules_prepare` makes in 20 s of CPU. Three things go wrong silently there, and are checked:
+//
+//     #define UTS_RELEASE "6.1.192"                without KERNELRELEASE= on the command line (vermagic differs)
+//     # CONFIG_DEBUG_INFO_BTF is not set            without pahole (struct module differs)
+//     include/generated/compile.h: gcc 13           another compiler than the kernel's (other code)
+//
+// Then the shipped Module.symvers is copied in, and the folder is complete. Nothing may be built in it afterwards.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "kernel/base-parts.h"
+#include "kernel/make.h"
+#include "kernel/source-tree.h"
+#include "support/error.h"
+
+namespace kpatch {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+// "CRC<tab>symbol<tab>owner<tab>type": a last line that is cut off, or none at all, is noticed here and not in modpost.
+void check_symvers(const fs::path& path) {
+  std::error_code error;
+  if (path.empty() || !fs::exists(path, error))
+    throw Error(fmt::format("Module.symvers of this kernel is missing{}; its headers package has it (--symvers FILE)",
+                            path.empty() ? "" : ": " + path.string()));
+  std::string text = read_file(path);
+  if (text.empty())
+    throw Error(fmt::format("{} is empty; the kernel's headers package has a whole one", path.string()));
+  size_t last = text.rfind('\n', text.size() - 2);
+  std::string_view line = std::string_view(text).substr(last == std::string::npos ? 0 : last + 1);
+  if (!text.ends_with('\n') || std::ranges::count(line, '\t') < 3)
+    throw Error(fmt::format("{} is cut off: its last line is '{}'", path.string(), line.substr(0, line.find('\n'))));
+}
+
+void compare_configs(const fs::path& shipped, const fs::path& ours, bool other_compiler) {
+  auto differences = config_differences(read_config(shipped), read_config(ours), other_compiler);
+  if (differences.empty()) return;
+  size_t shown = std::min<size_t>(differences.size(), 12);
+  std::string more = differences.size() > shown ? fmt::format("\n>>> and {} more", differences.size() - shown) : "";
+  differences.resize(shown);
+  throw Error(fmt::format("kconfig makes another config of {} on this machine\n>>> {}{}", shipped.string(),
+                          fmt::join(differences, "\n>>> "), more));
+}
+
+void prepare(const Base& base, const KernelFiles& files, const BaseOptions& options, Runner& runner,
+             Console::Stage& stage) {
+  fs::create_directories(base.kbuild);
+  fs::copy_file(files.config, base.config);
+  fs::copy_file(files.config, base.kbuild / ".config");
+  fs::permissions(base.kbuild / ".config", fs::perms::owner_write, fs::perm_options::add);
+  CommandResult result = runner.run(prepare_command(base, {"olddefconfig"}, 1));
+  if (!result.ok())
+    fail_make(runner, fmt::format("the kernel's config can't be read by its source ({})", base.release), result);
+  compare_configs(files.config, base.kbuild / ".config", options.skip_compiler_check);
+  size_t steps = 0;
+  result = runner.run(prepare_command(base, {"modules_prepare"}, options.jobs), [&](std::string_view line) {
+    constexpr size_t about = 190;  // lines that modules_prepare prints, for the bar alone
+    if (line.starts_with("  ")) stage.progress(std::min(++steps, about), about);
+  });
+  if (!result.ok()) fail_make(runner, fmt::format("make modules_prepare failed for {}", base.release), result);
+  if (std::string made = prepared_release(base.kbuild); made != base.release)
+    throw Error(fmt::format("the prepared kernel calls itself {}, the one that runs is {}", made, base.release));
+  // 6.1 writes the bare version here whatever KERNELRELEASE= says; external modules read it where none is given.
+  write_file(base.kbuild / "include/config/kernel.release", base.release + "\n");
+  fs::copy_file(files.symvers, base.symvers);
+}
+
+}  // namespace
+
+Base make_stock_base(const BaseOptions& options, const KernelFiles& files, Cache& cache, Runner& runner,
+                     Console& console) {
+  require_livepatch(read_config(files.config), files.config.string());
+  check_symvers(files.symvers);
+  Base base;
+  base.vmlinux_index = vmlinux_index(files.vmlinux, cache, console);
+  ParentObject vmlinux = ParentObject::open(base.vmlinux_index);
+  check_vmlinux(vmlinux, files.vmlinux, kernel_version(files.source));
+  base.release = release_of_banner(vmlinux.banner());
+  Compiler compiler = find_compiler(compiler_of_banner(vmlinux.banner()), options.skip_compiler_check, runner, console);
+  base.compiler = compiler.command;
+  base.source = files.source;
+  base.vmlinux = files.vmlinux;
+  base.modules = files.modules;
+  base.debug_modules = files.debug_modules;
+  base.image = files.image;
+
+  CacheKey key;
+  key.add("base", "stock 1")
+      .add("release", base.release)
+      .add("source", files.source_identity)
+      .add("source path", files.source.string())
+      .add("config", digest_of(read_file(files.config)))
+      .add("Module.symvers", digest_of(read_file(files.symvers)))
+      .add("vmlinux", cache.file_digest(files.vmlinux))
+      .add("compiler", fmt::format("{}: {}", compiler.command[0], compiler.version));
+  auto locate = [&](const fs::path& directory) {
+    base.directory = directory;
+    base.kbuild = directory / "kbuild";
+    base.config = directory / "config";
+    base.symvers = base.kbuild / "Module.symvers";
+  };
+  Console::Stage stage(console, fmt::format("preparing {}", base.release));
+  if (auto made = cache.find("base", key)) {
+    stage.note("cached");
+    locate(*made);
+    return base;
+  }
+  locate(cache.entry("base", key, fmt::format("the base of {}", base.release), [&](const fs::path& directory) {
+    locate(directory);
+    try {
+      prepare(base, files, options, runner, stage);
+    } catch (const fs::filesystem_error& error) {
+      throw Error(fmt::format("can't prepare {}: {}", base.release, error.what()));
+    }
+  }));
+  return base;
+}
+
+}  // namespace kpatch

@@ -1,0 +1,328 @@
+// Would the livepatch core resolve and patch what the module names?
+//
+// .kpatch.funcs says which function is replaced by which (doc/formats.md):
+//
+//   { .text.show + 10, "meminfo_proc_show", "vmlinux", 0 }
+//
+// The old one must be found by name and sympos exactly once, be traced by ftrace (that is how it is redirected), and
+// be code that is still there after boot. The new one must be a function of the module that stays.
+//
+// Klp symbols are looked up in the same way. A vmlinux counts its symbols by address. A module counts in symbol table
+// order, but while it is loading its init symbols count too, and later they don't: a sympos that means one symbol
+// before and another after is refused.
+//
+// Klp relocations of module sections come late: see post-link.cc for what that forbids. One thing more is seen only
+// here: an alternative, applied long before, may have overwritten the instruction that the relocation belongs to.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "klp/audit-parts.h"
+
+namespace kpatch {
+
+namespace {
+
+bool init_section(std::string_view name) { return name.starts_with(".init"); }
+
+// The kernel finds exactly one address for that name and position, or the message says why not.
+struct Lookup {
+  const ParentSymbol* symbol = nullptr;
+  std::string problem;
+};
+
+Lookup kernel_lookup(const ParentObject& object, std::string_view object_name, std::string_view name,
+                     unsigned long sympos) {
+  auto found = object.named(name);
+  if (found.empty()) return {nullptr, fmt::format("{} has no symbol {}", object_name, name)};
+  if (sympos == 0 && found.size() > 1)
+    return {nullptr, fmt::format("{} has {} symbols {}, and sympos is 0", object_name, found.size(), name)};
+  if (sympos > found.size())
+    return {nullptr, fmt::format("{} has {} symbols {}, and sympos is {}", object_name, found.size(), name, sympos)};
+  size_t rank = sympos == 0 ? 0 : sympos - 1;
+  const ParentSymbol& symbol = object.symbols()[found[rank]];
+  if (!object.relocatable() && symbol.value == 0)
+    return {nullptr, fmt::format("{} of {} has address 0, which the kernel takes for not found", name, object_name)};
+  if (init_section(object.section_name(symbol.section)))
+    return {nullptr,
+            fmt::format("{} of {} is in {}, which is freed", name, object_name, object.section_name(symbol.section))};
+  for (size_t i = 0; object.relocatable() && i < found.size(); ++i)
+    if (init_section(object.section_name(object.symbols()[found[i]].section)) && (sympos == 0 || i < rank))
+      return {nullptr,
+              fmt::format("{} of {} is counted otherwise once the module's init part is freed", name, object_name)};
+  return {&symbol, ""};
+}
+
+class TableAudit {
+ public:
+  explicit TableAudit(AuditContext& context) : c_(context), elf_(context.elf) {}
+
+  void run() {
+    for (uint32_t i = 1; i < elf_.sections.size(); ++i) {
+      const std::string& name = elf_.sections[i].name;
+      if (name == ".kpatch.funcs") each_entry(i, 32, [&](uint64_t at) { check_function(i, at); });
+      if (name.starts_with(".kpatch.callbacks.")) each_entry(i, 16, [&](uint64_t at) { check_callback(i, at); });
+    }
+    if (c_.patched_objects.empty()) c_.find(".kpatch.funcs: the module patches nothing");
+  }
+
+ private:
+  template <typename Check>
+  void each_entry(uint32_t section, uint64_t size, Check check) {
+    uint64_t length = elf_.sections[section].bytes.size();
+    if (length % size != 0) c_.find(fmt::format("{}: no whole number of entries", elf_.sections[section].name));
+    for (uint64_t at = 0; at + size <= length; at += size) check(at);
+  }
+
+  // Where a field of the entry points, by an ordinary relocation.
+  std::optional<KlpPlace> pointer(KlpPlace field) {
+    const AuditedRelocation* relocation = c_.relocation_at(field);
+    if (relocation == nullptr || relocation->livepatch) return std::nullopt;
+    return elf_.place_of(relocation->raw.symbol, relocation->raw.addend);
+  }
+
+  std::optional<std::string_view> text(KlpPlace field) {
+    auto place = pointer(field);
+    auto string = place ? elf_.string_at(*place) : std::nullopt;
+    if (string && !string->empty()) return string;
+    c_.find_at(field, "points at no string");
+    return std::nullopt;
+  }
+
+  void check_new_function(KlpPlace field, std::string_view what) {
+    auto place = pointer(field);
+    if (!place || place->section >= elf_.sections.size() || !c_.function_starts_at(*place))
+      return c_.find_at(field, fmt::format("{}: points at no function of the module", what));
+    const KlpSection& section = elf_.sections[place->section];
+    if ((section.header.sh_flags & SHF_EXECINSTR) == 0)
+      c_.find_at(field, fmt::format("{}: its function is in {}, which isn't code", what, section.name));
+    if (init_section(section.name))
+      c_.find_at(field, fmt::format("{}: its function is in {}, which is freed", what, section.name));
+  }
+
+  void check_function(uint32_t section, uint64_t at) {
+    auto name = text({section, at + 8});
+    auto object_name = text({section, at + 16});
+    uint64_t sympos = elf_.u64_at(elf_.sections[section], at + 24);
+    check_new_function({section, at}, name.value_or("?"));
+    if (!name || !object_name) return;
+    c_.patched_objects.emplace(*object_name);
+    if (!seen_.emplace(fmt::format("{} {} {}", *object_name, *name, sympos)).second)
+      c_.find_at({section, at}, fmt::format("{} of {} is replaced twice", *name, *object_name));
+    const ParentObject* object = c_.object(*object_name);
+    if (object == nullptr) return;
+    Lookup found = kernel_lookup(*object, *object_name, *name, sympos);
+    if (found.symbol == nullptr) return c_.find_at({section, at}, found.problem);
+    if (found.symbol->type != SymbolType::function)
+      c_.find_at({section, at}, fmt::format("{} of {} is no function", *name, *object_name));
+    else if (!found.symbol->has_ftrace_site)
+      c_.find_at({section, at},
+                 fmt::format("{} of {} has no ftrace site, so it can't be redirected", *name, *object_name));
+  }
+
+  void check_callback(uint32_t section, uint64_t at) {
+    check_new_function({section, at}, "callback");
+    auto object_name = text({section, at + 8});
+    if (!object_name) return;
+    c_.patched_objects.emplace(*object_name);
+    c_.object(*object_name);
+  }
+
+  AuditContext& c_;
+  const KlpElf& elf_;
+  std::set<std::string> seen_;
+};
+
+// A stretch of code that an alternative overwrites when the module is loaded.
+struct Overwritten {
+  KlpPlace start;
+  uint64_t length = 0;
+};
+
+class KlpAudit {
+ public:
+  explicit KlpAudit(AuditContext& context) : c_(context), elf_(context.elf) {}
+
+  void run() {
+    check_symbols();
+    read_alternatives();
+    for (uint32_t i = 1; i < elf_.sections.size(); ++i)
+      if (elf_.sections[i].header.sh_type == SHT_RELA) check_section(elf_.sections[i]);
+  }
+
+ private:
+  void check_symbols() {
+    for (const KlpSymbol& symbol : elf_.symbols) {
+      bool livepatch = symbol.entry.st_shndx == shn_livepatch;
+      if (livepatch != symbol.name.starts_with(".klp.sym.")) {
+        c_.find(fmt::format("symbol {} is {} a livepatch symbol", symbol.name,
+                            livepatch ? "not named like" : "named like, but isn't marked as"));
+      } else if (livepatch) {
+        auto name = parse_klp_symbol(symbol.name);
+        if (!name) {
+          c_.find(fmt::format("symbol {} can't be read by the kernel", symbol.name));
+          continue;
+        }
+        const ParentObject* object = c_.object(name->owner);
+        if (object == nullptr) continue;
+        Lookup found = kernel_lookup(*object, name->owner, name->name, name->sympos);
+        if (found.symbol == nullptr) c_.find(fmt::format("symbol {}: {}", symbol.name, found.problem));
+      }
+    }
+  }
+
+  // kernel: struct alt_instr begins with the offset of the instruction and ends with two lengths, the old one first.
+  void read_alternatives() {
+    auto index = elf_.find_section(".altinstructions");
+    if (!index) return;
+    const KlpSection& section = elf_.sections[*index];
+    auto size = c_.input.vmlinux->struct_size("alt_instr");
+    if (!size || *size < 10 || section.bytes.size() % *size != 0)
+      return c_.find(".altinstructions: no whole number of the kernel's entries");
+    for (uint64_t at = 0; at < section.bytes.size(); at += *size) {
+      const AuditedRelocation* site = c_.relocation_at({*index, at});
+      auto start = site == nullptr ? std::nullopt : elf_.place_of(site->raw.symbol, site->raw.addend);
+      if (!start) {
+        c_.find_at({*index, at}, "the alternative has no code");
+        continue;
+      }
+      overwritten_.push_back({*start, static_cast<uint64_t>(section.bytes[at + *size - 2])});
+    }
+    std::sort(overwritten_.begin(), overwritten_.end(), [](auto& a, auto& b) { return a.start < b.start; });
+  }
+
+  bool overwritten(KlpPlace place) const {
+    auto next = std::upper_bound(overwritten_.begin(), overwritten_.end(), place,
+                                 [](const KlpPlace& p, const Overwritten& o) { return p < o.start; });
+    if (next == overwritten_.begin()) return false;
+    const Overwritten& before = *(next - 1);
+    return before.start.section == place.section && place.offset - before.start.offset < before.length;
+  }
+
+  void check_section(const KlpSection& section) {
+    const KlpSection& target = elf_.sections[section.header.sh_info];
+    bool livepatch = (section.header.sh_flags & shf_rela_livepatch) != 0;
+    if (livepatch) {
+      if (!check_section_name(section, target)) return;
+    } else if (section.name.starts_with(".klp.rela.")) {
+      c_.find(fmt::format("section {} isn't marked as a livepatch relocation section", section.name));
+    }
+    if (!target.allocated()) return;
+    for (const KlpRelocation& relocation : section.relocations) {
+      KlpPlace place{section.header.sh_info, relocation.offset};
+      check_range(relocation, place);
+      const KlpSymbol& symbol = elf_.symbols[relocation.symbol];
+      if (livepatch)
+        check_klp(relocation, place, section);
+      else if (symbol.entry.st_shndx == shn_livepatch)
+        c_.find_at(place, fmt::format("an ordinary relocation against {}, which the loader leaves 0", symbol.name));
+    }
+  }
+
+  bool check_section_name(const KlpSection& section, const KlpSection& target) {
+    constexpr std::string_view prefix = ".klp.rela.";
+    std::string_view rest = section.name;
+    size_t dot = rest.find('.', prefix.size());
+    if (!rest.starts_with(prefix) || dot == std::string_view::npos || dot == prefix.size() ||
+        dot - prefix.size() > max_object_name || rest.substr(dot + 1) != target.name) {
+      c_.find(fmt::format("section {} is not named .klp.rela.OBJECT{}", section.name, "." + target.name));
+      return false;
+    }
+    std::string_view object = rest.substr(prefix.size(), dot - prefix.size());
+    if (object != "vmlinux" && !c_.patched_objects.contains(object))
+      c_.find(fmt::format("section {}: the module doesn't patch {}, so nobody would apply it", section.name, object));
+    if (!section.allocated()) c_.find(fmt::format("section {} isn't kept in memory", section.name));
+    if (!seen_.insert(section.name).second) c_.find(fmt::format("section {} is there twice", section.name));
+    object_ = object;
+    return true;
+  }
+
+  void check_klp(const KlpRelocation& relocation, KlpPlace place, const KlpSection& section) {
+    const KlpSection& target = elf_.sections[place.section];
+    const KlpSymbol& symbol = elf_.symbols[relocation.symbol];
+    auto name = parse_klp_symbol(symbol.name);
+    if (symbol.entry.st_shndx != shn_livepatch || !name)
+      return c_.find_at(place, fmt::format("a klp relocation against {}, which is no livepatch symbol",
+                                           c_.target_name(relocation.symbol)));
+    if (const AuditedRelocation* first = c_.relocation_at(place);
+        first != nullptr && first->raw.symbol != relocation.symbol)
+      c_.find_at(place, fmt::format("a klp relocation against {} and another one", symbol.name));
+    check_field(relocation, place, symbol.name);
+    if (object_ == "vmlinux") {
+      if (name->owner != "vmlinux")
+        c_.find_at(place,
+                   fmt::format("{} is in {}, applied before any module can be looked up", symbol.name, section.name));
+      return;
+    }
+    if (name->owner == "vmlinux")
+      c_.find_at(place, fmt::format("{} is in {}: the kernel takes symbols of vmlinux in .klp.rela.vmlinux.* alone",
+                                    symbol.name, section.name));
+    else if (name->owner != object_)
+      check_dependency(place, name->owner, symbol.name);
+    if (read_before_late_relocations(target.name))
+      c_.find_at(place, fmt::format("{}: the kernel reads {} before it applies relocations of module {}", symbol.name,
+                                    target.name, object_));
+    if (overwritten(place))
+      c_.find_at(place, fmt::format("{}: an alternative overwrites the code before the relocation comes", symbol.name));
+  }
+
+  void check_field(const KlpRelocation& relocation, KlpPlace place, const std::string& symbol) {
+    uint16_t machine = elf_.header.e_machine;
+    if (!knows_relocation_types(machine)) return;
+    auto size = relocation_field_size(machine, relocation.type);
+    if (!size) return c_.find_at(place, fmt::format("{}: the kernel applies no type {}", symbol, relocation.type));
+    const std::vector<std::byte>& bytes = elf_.sections[place.section].bytes;
+    if (place.offset > bytes.size() || bytes.size() - place.offset < *size) return;  // check_range() says so
+    auto field = bytes.begin() + static_cast<ptrdiff_t>(place.offset);
+    if (std::any_of(field, field + *size, [](std::byte b) { return b != std::byte{0}; }))
+      c_.find_at(place, fmt::format("{}: the field isn't zero, which the kernel refuses", symbol));
+  }
+
+  // A symbol of a third object is there for sure only if the patched one needs that object itself.
+  void check_dependency(KlpPlace place, std::string_view owner, const std::string& symbol) {
+    const ParentObject* object = c_.object(object_);
+    if (object == nullptr) return;
+    for (const ParentSection& section : object->sections()) {
+      if (section.name != ".modinfo" || section.bytes.empty()) continue;
+      for (std::string_view list : modinfo_values(section.bytes, "depends")) {
+        std::string depends = fmt::format(",{},", list);
+        std::replace(depends.begin(), depends.end(), '-', '_');
+        if (depends.find(fmt::format(",{},", owner)) != std::string::npos) return;
+      }
+    }
+    c_.find_at(place, fmt::format("{}: module {} does not depend on {}, which may be missing", symbol, object_, owner));
+  }
+
+  // The field lies in its section, and the code it refers to in its own.
+  void check_range(const KlpRelocation& relocation, KlpPlace place) {
+    const KlpSection& section = elf_.sections[place.section];
+    unsigned width = relocation_field_size(elf_.header.e_machine, relocation.type).value_or(1);
+    if (place.offset > section.header.sh_size || section.header.sh_size - place.offset < width)
+      c_.find_at(place, fmt::format("the relocation against {} reaches beyond its section",
+                                    c_.target_name(relocation.symbol)));
+    // Compilers form addresses outside of a table when an index corrects them, but never outside of code. PC-relative
+    // addends hold the distance to the end of the instruction, at most 8 bytes.
+    const KlpSymbol& symbol = elf_.symbols[relocation.symbol];
+    if (!symbol.in_section()) return;
+    const KlpSection& home = elf_.sections[symbol.entry.st_shndx];
+    if ((home.header.sh_flags & SHF_EXECINSTR) == 0) return;
+    int64_t target = static_cast<int64_t>(symbol.entry.st_value) + relocation.addend;
+    if (target < -8 || target > static_cast<int64_t>(home.header.sh_size))
+      c_.find_at(place, fmt::format("the relocation against {}{:+} points outside of {}",
+                                    c_.target_name(relocation.symbol), relocation.addend, home.name));
+  }
+
+  AuditContext& c_;
+  const KlpElf& elf_;
+  std::vector<Overwritten> overwritten_;  // by place
+  std::set<std::string> seen_;
+  std::string_view object_;  // whose section is being checked
+};
+
+}  // namespace
+
+void audit_tables(AuditContext& context) { TableAudit(context).run(); }
+
+void audit_klp(AuditContext& context) { KlpAudit(context).run(); }
+
+}  // namespace kpatch

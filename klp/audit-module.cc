@@ -1,0 +1,217 @@
+// Would the module loader take it, at any time, whatever else is loaded?
+//
+//   livepatch=Y                                        else the kernel ignores klp relocations
+//   depends=                                           a named module would be loaded before, and late loading be lost
+//   vermagic=6.12.117+deb12-cloud-amd64 SMP preempt …  compared as a whole with the kernel's
+//   __versions: 122c3a7e _printk                       compared with the CRC in the kernel, symbol by symbol
+//
+// An undefined weak symbol that nobody exports is no error for the loader, it becomes 0; here it is one. A section that
+// isn't in the table below is one that nobody has thought about: the kernel might give it a meaning, as it does to
+// __tracepoints or _ftrace_events, and the patch would have effects beyond its functions.
+#include <algorithm>
+#include <array>
+
+#include <fmt/format.h>
+
+#include "klp/audit-parts.h"
+
+namespace kpatch {
+
+namespace {
+
+// Allocated sections by prefix: of the compiler and the assembler, of objtool and modpost, of the kernel's macros.
+constexpr auto known_sections = std::to_array<std::string_view>({".text",
+                                                                 ".init.text",
+                                                                 ".init.data",
+                                                                 ".init.rodata",
+                                                                 ".exit.text",
+                                                                 ".exit.data",
+                                                                 ".ref.text",
+                                                                 ".ref.data",
+                                                                 ".noinstr.text",
+                                                                 ".sched.text",
+                                                                 ".cpuidle.text",
+                                                                 ".spinlock.text",
+                                                                 ".kprobes.text",
+                                                                 ".irqentry.text",
+                                                                 ".softirqentry.text",
+                                                                 ".entry.text",
+                                                                 ".data",
+                                                                 ".rodata",
+                                                                 ".bss",
+                                                                 ".sdata",
+                                                                 ".sbss",
+                                                                 ".modinfo",
+                                                                 ".note.",
+                                                                 ".altinstructions",
+                                                                 ".altinstr_replacement",
+                                                                 ".altinstr_aux",
+                                                                 ".smp_locks",
+                                                                 ".call_sites",
+                                                                 ".parainstructions",
+                                                                 ".retpoline_sites",
+                                                                 ".return_sites",
+                                                                 ".cfi_sites",
+                                                                 ".orc_",
+                                                                 ".ibt_endbr_seal",
+                                                                 ".static_call_sites",
+                                                                 ".printk_index",
+                                                                 ".fixup",
+                                                                 ".kpatch.",
+                                                                 ".klp.rela.",
+                                                                 ".gnu.linkonce.this_module",
+                                                                 ".BTF",
+                                                                 ".plt",
+                                                                 ".init.plt",
+                                                                 ".codetag.",
+                                                                 ".kcfi_traps",
+                                                                 "__versions",
+                                                                 "__mcount_loc",
+                                                                 "__bug_table",
+                                                                 "__jump_table",
+                                                                 "__ex_table",
+                                                                 "__dyndbg",
+                                                                 "__param",
+                                                                 "__patchable_function_entries"});
+
+bool known(std::string_view name) {
+  return std::any_of(known_sections.begin(), known_sections.end(),
+                     [&](auto prefix) { return name.starts_with(prefix); });
+}
+
+bool leftover(std::string_view name) {
+  if (name.starts_with(".comment.kpatch")) return true;
+  if (!name.starts_with(".kpatch")) return false;
+  return name != ".kpatch.funcs" && name != ".kpatch.strings" && !name.starts_with(".kpatch.callbacks.");
+}
+
+class ModuleAudit {
+ public:
+  explicit ModuleAudit(AuditContext& context) : c_(context), elf_(context.elf) {}
+
+  void run() {
+    if (auto section = elf_.find_section(".modinfo")) modinfo_ = elf_.sections[*section].bytes;
+    check_modinfo();
+    check_sections();
+    read_versions();
+    check_symbols();
+  }
+
+ private:
+  std::optional<std::string_view> one(std::string_view key) {
+    auto values = modinfo_values(modinfo_, key);
+    if (values.size() == 1) return values[0];
+    c_.find(values.empty() ? fmt::format(".modinfo: '{}' is missing", key)
+                           : fmt::format(".modinfo: '{}' is there {} times", key, values.size()));
+    return std::nullopt;
+  }
+
+  void check_modinfo() {
+    if (auto value = one("livepatch"); value && *value != "Y") c_.find(fmt::format(".modinfo: livepatch={}", *value));
+    if (auto value = one("depends"); value && !value->empty())
+      c_.find(fmt::format(".modinfo: depends={}: loading the livepatch would load that module", *value));
+    if (auto value = one("vermagic"); value && value->substr(0, value->find(' ')) != c_.input.release)
+      c_.find(fmt::format(".modinfo: vermagic={}: it was built for another kernel than {}", *value, c_.input.release));
+    if (auto value = one("license"); value && !value->starts_with("GPL"))
+      c_.find(fmt::format(".modinfo: license={}: the livepatch interface is for GPL modules", *value));
+    std::string wanted = c_.input.name;
+    std::replace(wanted.begin(), wanted.end(), '-', '_');
+    if (auto value = one("name")) {
+      if (!wanted.empty() && *value != wanted) c_.find(fmt::format(".modinfo: name={}: not {}", *value, wanted));
+      if (value->size() > max_object_name)
+        c_.find(fmt::format(".modinfo: name={}: longer than {} characters", *value, max_object_name));
+    }
+  }
+
+  void check_sections() {
+    if (!elf_.find_section(".gnu.linkonce.this_module")) c_.find("it has no section .gnu.linkonce.this_module");
+    for (const KlpSection& section : elf_.sections) {
+      uint64_t flags = section.header.sh_flags;
+      if (leftover(section.name)) {
+        c_.find(fmt::format("section {} is left over from the build", section.name));
+      } else if (section.allocated() && !known(section.name)) {
+        c_.find(
+            fmt::format("section {} has a meaning for the kernel or for nobody, and is not known here", section.name));
+      }
+      if (section.allocated() && (flags & SHF_WRITE) != 0 && (flags & SHF_EXECINSTR) != 0)
+        c_.find(fmt::format("section {} is writable and executable", section.name));
+      if (section.allocated() && section.header.sh_type == SHT_REL)
+        c_.find(fmt::format("section {} holds relocations without addends", section.name));
+    }
+  }
+
+  void read_versions() {
+    auto index = elf_.find_section("__versions");
+    if (!index) return;
+    const KlpSection& section = elf_.sections[*index];
+    constexpr uint64_t size = 64;  // struct modversion_info: an unsigned long and a name
+    if (section.bytes.size() % size != 0) c_.find("__versions: no whole number of entries");
+    for (uint64_t at = 0; at + size <= section.bytes.size(); at += size) {
+      auto name = elf_.string_at({*index, at + 8});
+      if (!name || name->size() >= size - 8) {
+        c_.find(fmt::format("__versions+0x{:x}: its name does not end", at));
+        continue;
+      }
+      versions_[std::string(*name)] = elf_.u64_at(section, at);
+    }
+  }
+
+  void check_symbols() {
+    for (uint32_t i = 1; i < elf_.symbols.size(); ++i) {
+      const KlpSymbol& symbol = elf_.symbols[i];
+      if (symbol.entry.st_shndx == SHN_COMMON) c_.find(fmt::format("{} is a common symbol", symbol.name));
+      if (symbol.entry.st_shndx == SHN_UNDEF && symbol.name != "_GLOBAL_OFFSET_TABLE_") check_undefined(i);
+    }
+    // Stands for the layout of struct module and others; asked for in every module of a kernel with MODVERSIONS.
+    if (const Export* layout = c_.input.symvers->find("module_layout"); layout != nullptr && layout->crc != 0)
+      check_crc("", "module_layout", *layout);
+  }
+
+  // Where it is used first, for the message.
+  std::string first_use(uint32_t symbol) const {
+    for (uint32_t section = 1; section < elf_.sections.size(); ++section)
+      for (const AuditedRelocation& relocation : c_.relocations(section))
+        if (relocation.raw.symbol == symbol && elf_.sections[section].allocated())
+          return c_.where(relocation.place) + ": ";
+    return "";
+  }
+
+  void check_undefined(uint32_t index) {
+    const std::string& name = elf_.symbols[index].name;
+    const Export* found = c_.input.symvers->find(name);
+    if (found == nullptr)
+      return c_.find(fmt::format("{}{} is undefined, and no kernel export", first_use(index), name));
+    if (found->owner != "vmlinux")
+      return c_.find(
+          fmt::format("{}{} is exported by module {}: an ordinary reference would make the livepatch "
+                      "depend on it",
+                      first_use(index), name, found->owner));
+    if (!found->name_space.empty()) {
+      auto imports = modinfo_values(modinfo_, "import_ns");
+      if (std::find(imports.begin(), imports.end(), found->name_space) == imports.end())
+        c_.find(fmt::format("{}{} is in namespace {}, which the module doesn't import", first_use(index), name,
+                            found->name_space));
+    }
+    if (found->crc != 0) check_crc(first_use(index), name, *found);
+  }
+
+  void check_crc(const std::string& use, const std::string& name, const Export& found) {
+    auto version = versions_.find(name);
+    if (version == versions_.end())
+      c_.find(fmt::format("{}{} has no CRC in __versions", use, name));
+    else if (version->second != found.crc)
+      c_.find(fmt::format("{}{} has CRC 0x{:08x} in __versions, the kernel's is 0x{:08x}", use, name, version->second,
+                          found.crc));
+  }
+
+  AuditContext& c_;
+  const KlpElf& elf_;
+  std::span<const std::byte> modinfo_;
+  std::unordered_map<std::string, uint64_t> versions_;
+};
+
+}  // namespace
+
+void audit_module(AuditContext& context) { ModuleAudit(context).run(); }
+
+}  // namespace kpatch

@@ -1,0 +1,84 @@
+// What the audit's parts share; for audit*.cc alone.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "elf/elf.h"
+#include "klp/audit.h"
+
+namespace kpatch {
+
+// A relocation with what it needs to be judged by itself.
+struct AuditedRelocation {
+  KlpPlace place;
+  KlpRelocation raw;
+  bool livepatch = false;  // of a .klp.rela section
+  bool late = false;       // … that is applied when a module comes
+};
+
+struct KlpName {
+  std::string_view owner;
+  std::string_view name;
+  unsigned long sympos = 0;
+};
+
+// ".klp.sym.OWNER.NAME,SYMPOS"; nothing when the kernel would not read it so.
+std::optional<KlpName> parse_klp_symbol(std::string_view symbol);
+
+// The values of a modinfo field, in order. `modinfo` is a .modinfo section's bytes: "key=value" texts, each with a NUL.
+std::vector<std::string_view> modinfo_values(std::span<const std::byte> modinfo, std::string_view key);
+
+class AuditContext {
+ public:
+  AuditContext(const AuditInput& input, const KlpElf& elf);
+
+  const AuditInput& input;
+  const KlpElf& elf;
+  std::set<std::string, std::less<>> patched_objects;  // filled by audit_tables()
+
+  void find(std::string message) { findings_.push_back(std::move(message)); }
+  void find_at(KlpPlace place, std::string_view message);
+  std::vector<std::string> take() { return std::move(findings_); }
+
+  // Of a section, by offset; empty for sections without.
+  const std::vector<AuditedRelocation>& relocations(uint32_t section) const { return relocations_[section]; }
+  const AuditedRelocation* relocation_at(KlpPlace place) const;  // nullptr when none
+
+  // What a symbol is called in the kernel: klp symbols by their NAME, others by their own.
+  std::string_view kernel_name(uint32_t symbol) const;
+  // kernel_name, or the section's for section symbols.
+  std::string target_name(uint32_t symbol) const;
+
+  // The function that contains the place; nullptr when none does.
+  const KlpSymbol* function_at(KlpPlace place) const;
+  // Every function of a section, by offset; without __pfx_ and __cfi_ symbols.
+  const std::vector<const KlpSymbol*>& functions(uint32_t section) const { return functions_[section]; }
+  bool function_starts_at(KlpPlace place) const;
+
+  // ".text.show+0x1a, in function show".
+  std::string where(KlpPlace place) const;
+
+  // "vmlinux" or a module; nullptr (after a finding, once an object) when it isn't known.
+  const ParentObject* object(std::string_view name);
+  bool kernel_has(std::string_view symbol) const { return !input.vmlinux->named(symbol).empty(); }
+
+ private:
+  std::vector<std::string> findings_;
+  std::vector<std::vector<AuditedRelocation>> relocations_;
+  std::vector<std::vector<const KlpSymbol*>> functions_;
+  std::map<std::string, const ParentObject*, std::less<>> objects_;
+};
+
+void audit_module(AuditContext& context);       // modinfo, sections, exports and CRCs (audit-module.cc)
+void audit_tables(AuditContext& context);       // .kpatch.funcs, .kpatch.callbacks.* (audit-klp.cc)
+void audit_klp(AuditContext& context);          // klp symbols and relocations (audit-klp.cc)
+void audit_code_tables(AuditContext& context);  // what objtool and the compiler left for x86 (audit-x86-64.cc)
+
+}  // namespace kpatch

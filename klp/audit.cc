@@ -1,0 +1,146 @@
+// A livepatch that is wrong in a small way often loads without a word and fails later: a call that jumps into padding,
+// a stack that can't be unwound so that the transition never ends, an indirect call that panics on machines with IBT
+// which no test machine has. So the finished file is read once more, by code that shares nothing with what made it
+// but the ELF reader, and compared with what the shipped kernel holds:
+//
+//   $ readelf -rW livepatch-fix.ko
+//   .klp.rela.vmlinux..text.show   1f PLT32 .klp.sym.vmlinux.seq_show,2 - 4   vmlinux has a second seq_show
+//   .rela.text.show                36 PLT32 __x86_return_thunk - 4            .return_sites lists 35
+//   .rela.kpatch.funcs              0 64 .text.show + 10                      a function starts there
+//
+// Each rule asks one question, and reports every place where the answer is no. The parts:
+//   audit-module.cc   would the loader take it: modinfo, known sections, symbols exported with the right CRCs
+//   audit-klp.cc      would the livepatch core: tables of functions, klp symbols and relocations, their time
+//   audit-x86-64.cc   would the code run: unwinding, return thunks, static calls, jump labels, ENDBR, ftrace
+//
+// The relations are checked in the direction in which a miss does harm: from code to table entry, and from entry to
+// code where the kernel writes to what the entry names.
+#include "klp/audit.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include <fmt/format.h>
+
+#include "elf/elf.h"
+#include "klp/audit-parts.h"
+#include "support/error.h"
+
+namespace kpatch {
+
+std::optional<KlpName> parse_klp_symbol(std::string_view symbol) {
+  constexpr std::string_view prefix = ".klp.sym.";
+  if (!symbol.starts_with(prefix)) return std::nullopt;
+  symbol.remove_prefix(prefix.size());
+  size_t dot = symbol.find('.');
+  size_t comma = symbol.find(',');
+  if (dot == std::string_view::npos || comma == std::string_view::npos || dot == 0 || comma <= dot + 1)
+    return std::nullopt;
+  KlpName name{symbol.substr(0, dot), symbol.substr(dot + 1, comma - dot - 1)};
+  if (name.owner.size() > max_object_name || name.name.size() > max_symbol_name) return std::nullopt;
+  const char* end = symbol.data() + symbol.size();
+  auto [stop, problem] = std::from_chars(symbol.data() + comma + 1, end, name.sympos);
+  if (problem != std::errc() || stop != end) return std::nullopt;
+  return name;
+}
+
+std::vector<std::string_view> modinfo_values(std::span<const std::byte> modinfo, std::string_view key) {
+  std::vector<std::string_view> values;
+  std::string_view rest(reinterpret_cast<const char*>(modinfo.data()), modinfo.size());
+  while (!rest.empty()) {
+    std::string_view text = rest.substr(0, rest.find('\0'));
+    rest.remove_prefix(std::min(text.size() + 1, rest.size()));
+    if (text.size() > key.size() && text.starts_with(key) && text[key.size()] == '=')
+      values.push_back(text.substr(key.size() + 1));
+  }
+  return values;
+}
+
+AuditContext::AuditContext(const AuditInput& in, const KlpElf& e)
+    : input(in), elf(e), relocations_(e.sections.size()), functions_(e.sections.size()) {
+  for (const KlpSection& section : elf.sections) {
+    if (section.header.sh_type != SHT_RELA) continue;
+    bool livepatch = (section.header.sh_flags & shf_rela_livepatch) != 0;
+    bool late = livepatch && !section.name.starts_with(".klp.rela.vmlinux.");
+    for (const KlpRelocation& relocation : section.relocations)
+      relocations_[section.header.sh_info].push_back(
+          {{section.header.sh_info, relocation.offset}, relocation, livepatch, late});
+  }
+  for (auto& list : relocations_)
+    std::stable_sort(list.begin(), list.end(), [](const auto& a, const auto& b) { return a.place < b.place; });
+  for (const KlpSymbol& symbol : elf.symbols)
+    if (symbol.type() == STT_FUNC && symbol.in_section() && !symbol.name.starts_with("__pfx_") &&
+        !symbol.name.starts_with("__cfi_"))
+      functions_[symbol.entry.st_shndx].push_back(&symbol);
+  for (auto& list : functions_)
+    std::stable_sort(list.begin(), list.end(),
+                     [](const auto* a, const auto* b) { return a->entry.st_value < b->entry.st_value; });
+}
+
+void AuditContext::find_at(KlpPlace place, std::string_view message) {
+  find(fmt::format("{}: {}", where(place), message));
+}
+
+const AuditedRelocation* AuditContext::relocation_at(KlpPlace place) const {
+  if (place.section >= relocations_.size()) return nullptr;
+  const auto& list = relocations_[place.section];
+  auto found = std::lower_bound(list.begin(), list.end(), place, [](const auto& r, auto& p) { return r.place < p; });
+  return found != list.end() && found->place == place ? &*found : nullptr;
+}
+
+std::string_view AuditContext::kernel_name(uint32_t symbol) const {
+  const KlpSymbol& s = elf.symbols[symbol];
+  if (s.entry.st_shndx != shn_livepatch) return s.name;
+  auto name = parse_klp_symbol(s.name);
+  return name ? name->name : s.name;
+}
+
+std::string AuditContext::target_name(uint32_t symbol) const {
+  const KlpSymbol& s = elf.symbols[symbol];
+  if (s.type() == STT_SECTION && s.in_section()) return elf.sections[s.entry.st_shndx].name;
+  return std::string(kernel_name(symbol));
+}
+
+const KlpSymbol* AuditContext::function_at(KlpPlace place) const {
+  if (place.section >= functions_.size()) return nullptr;
+  const auto& list = functions_[place.section];
+  auto next = std::upper_bound(list.begin(), list.end(), place.offset,
+                               [](uint64_t offset, const KlpSymbol* f) { return offset < f->entry.st_value; });
+  if (next == list.begin()) return nullptr;
+  const KlpSymbol* function = *(next - 1);
+  return place.offset - function->entry.st_value < std::max<uint64_t>(function->entry.st_size, 1) ? function : nullptr;
+}
+
+bool AuditContext::function_starts_at(KlpPlace place) const {
+  const KlpSymbol* function = function_at(place);
+  return function != nullptr && function->entry.st_value == place.offset;
+}
+
+std::string AuditContext::where(KlpPlace place) const {
+  const KlpSymbol* function = function_at(place);
+  return elf.describe(place) + (function == nullptr ? "" : ", in function " + function->name);
+}
+
+const ParentObject* AuditContext::object(std::string_view name) {
+  if (name == "vmlinux") return input.vmlinux;
+  auto [entry, is_new] = objects_.try_emplace(std::string(name), nullptr);
+  if (!is_new) return entry->second;
+  if (input.open_module) entry->second = input.open_module(name);
+  if (entry->second == nullptr) find(fmt::format("module {} is not among the shipped modules", name));
+  return entry->second;
+}
+
+std::vector<std::string> audit(const AuditInput& input) {
+  KPATCH_ASSERT(input.vmlinux != nullptr && input.symvers != nullptr);
+  KlpElf elf = KlpElf::read(input.module);
+  // The livepatch core looks up new functions by name and klp symbols by index; nothing below can be asked either.
+  if (elf.symtab == 0 || elf.symbols.size() <= 1) return {"it has no symbol table: a livepatch must not be stripped"};
+  AuditContext context(input, elf);
+  audit_module(context);
+  audit_tables(context);
+  audit_klp(context);
+  audit_code_tables(context);
+  return context.take();
+}
+
+}  // namespace kpatch

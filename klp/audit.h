@@ -1,0 +1,29 @@
+// The last look at a finished livepatch: would the kernel that runs load it, and do what was meant?
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lookup/lookup.h"
+
+namespace kpatch {
+
+struct AuditInput {
+  std::filesystem::path module;           // the final .ko, after post-link
+  std::string name;                       // the module's name as it was asked for, '-' or '_'; empty: any
+  std::string release;                    // "6.12.117+deb12-cloud-amd64"
+  const ParentObject* vmlinux = nullptr;  // an index will do
+  const Symvers* symvers = nullptr;       // vmlinux's and its modules'
+  // A shipped module by the name that the kernel gives it ("xt_comment"), opened as ELF; nullptr when there is none.
+  std::function<const ParentObject*(std::string_view)> open_module;
+};
+
+// Returns one message for each thing that is wrong, sorted by the module's layout, each naming section and offset, the
+// function and the symbol; nothing when the module may be delivered.
+// Throws Error when the file is no ELF module at all, or a shipped module can't be read.
+std::vector<std::string> audit(const AuditInput& input);
+
+}  // namespace kpatch

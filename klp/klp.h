@@ -1,0 +1,6 @@
+// Making and judging a livepatch module.
+#pragma once
+
+#include "klp/audit.h"
+#include "klp/post-link.h"
+#include "klp/proof.h"

@@ -1,0 +1,581 @@
+// A patch is built from source, but it changes a binary that somebody else compiled. If source, configuration or
+// compiler are not those of the binary, the patch can be wrong in silence: a struct has another layout, a function was
+// inlined elsewhere, a fix is lost that the distribution had applied. So the original source is compiled with the
+// kernel's own flags, and each function that will be replaced must be, byte for byte, the one in the shipped file:
+//
+//   object, before linking                        shipped vmlinux
+//   meminfo_proc_show:                            ffffffff81509c10 <meminfo_proc_show>:
+//     f3 0f 1e fa     endbr64                       f3 0f 1e fa
+//     e8 00 00 00 00  call __fentry__               e8 a7 53 d5 ff       target: the address of __fentry__
+//     48 c7 c6 ..     mov $.rodata.str1.1+0x26,%rsi 48 c7 c6 1b 74 62 82 target: an equal string
+//     48 8b 3d ..     mov .data+0x40(%rip),%rdi     48 8b 3d ..          target: where .data of this file lies, +0x40
+//     eb 12           jmp (a static branch)         66 90                objtool made it a NOP
+//
+// Bytes that no relocation covers must be equal. A relocated field is taken apart into what it refers to:
+//
+//   - a global or undefined symbol: an address of a symbol of that name; in a module the same name and addend.
+//   - a string or a constant of a mergeable section: the linker puts each where it likes, so the contents are compared.
+//   - anything else of the object itself, which the assembler wrote as section + offset: linkers move a file's section
+//   as
+//     a whole, so there is one distance between all places of it and their shipped places. The symbols tell which:
+//     each symbol of the section votes for the distances that its namesakes in the shipped file stand for, of the same
+//     FILE group where there is one, and the most common wins. A section without symbols gets its distance by the first
+//     reference to it, and then its contents are compared.
+//
+// What may differ is what the kernel's build is known to rewrite: objtool turns the `jmp` of a static branch into a NOP
+// of equal length when bit 1 of the key's addend in __jump_table asks for it (--hacks=jump_label), and a call of
+// __fentry__
+// (--mnop) or, in noinstr code, of a sanitizer's hook (--hacks=noinstr) into a 5-byte NOP. Alternatives, retpolines,
+// returns and static calls are rewritten at boot, in memory: in the file they are as compiled.
+//
+// Why it is right: a function that passes has the same instructions with the same meanings of all their operands. A
+// false alarm is possible (it stops the build and says why), a false proof needs another function of the same name,
+// bytes and references.
+#include "klp/proof.h"
+
+#include <Zydis/Zydis.h>
+#include <elf.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <map>
+#include <optional>
+
+#include <fmt/format.h>
+
+#include "support/error.h"
+
+namespace kpatch {
+
+namespace {
+
+// In a relocatable file section and offset, in vmlinux 0 and an address. Also a distance: wraps around.
+struct Place {
+  uint32_t section;
+  uint64_t offset;
+  auto operator<=>(const Place&) const = default;
+};
+
+struct Mismatch {
+  uint64_t offset = 0;  // in the function
+  std::string what;     // empty: the instructions themselves differ
+};
+
+struct FieldKind {
+  unsigned width;  // bytes
+  bool relative;   // to the field's own address
+};
+
+std::optional<FieldKind> field_kind(uint32_t type) {
+  switch (type) {
+    case R_X86_64_64:
+      return FieldKind{8, false};
+    case R_X86_64_PC64:
+      return FieldKind{8, true};
+    case R_X86_64_32:
+    case R_X86_64_32S:
+      return FieldKind{4, false};
+    case R_X86_64_PC32:
+    case R_X86_64_PLT32:
+      return FieldKind{4, true};
+    default:
+      return std::nullopt;
+  }
+}
+
+constexpr std::array<uint8_t, 2> nop2 = {0x66, 0x90};
+constexpr std::array<uint8_t, 5> nop5 = {0x0f, 0x1f, 0x44, 0x00, 0x00};
+
+bool is_nop(std::span<const std::byte> code, size_t at, size_t length) {
+  if (at > code.size() || length > code.size() - at) return false;
+  if (length == nop2.size()) return std::memcmp(code.data() + at, nop2.data(), length) == 0;
+  return length == nop5.size() && std::memcmp(code.data() + at, nop5.data(), length) == 0;
+}
+
+std::string text_of(std::span<const std::byte> code, size_t at) {
+  ZydisDisassembledInstruction instruction;
+  size_t length = std::min<size_t>(code.size() - at, 8);
+  std::string text = "no instruction";
+  if (ZYAN_SUCCESS(
+          ZydisDisassembleIntel(ZYDIS_MACHINE_MODE_LONG_64, at, code.data() + at, code.size() - at, &instruction))) {
+    text = instruction.text;
+    length = instruction.info.length;
+  }
+  std::string bytes;
+  for (size_t i = 0; i < length; ++i)
+    bytes += fmt::format("{}{:02x}", i == 0 ? "" : " ", static_cast<uint8_t>(code[at + i]));
+  return fmt::format("'{}' ({})", text, bytes);
+}
+
+// Start of the instruction that holds the byte at `offset`.
+size_t instruction_start(std::span<const std::byte> code, size_t offset) {
+  ZydisDisassembledInstruction instruction;
+  for (size_t at = 0; at < code.size();) {
+    if (!ZYAN_SUCCESS(
+            ZydisDisassembleIntel(ZYDIS_MACHINE_MODE_LONG_64, at, code.data() + at, code.size() - at, &instruction)))
+      return offset;
+    if (offset < at + instruction.info.length) return at;
+    at += instruction.info.length;
+  }
+  return offset;
+}
+
+std::string_view compiler_of(const ParentObject& object) {
+  for (const ParentSection& section : object.sections()) {
+    if (section.name != ".comment") continue;
+    std::string_view text(reinterpret_cast<const char*>(section.bytes.data()), section.bytes.size());
+    size_t start = text.find_first_not_of('\0');
+    if (start == text.npos) continue;
+    text.remove_prefix(start);
+    return text.substr(0, text.find('\0'));
+  }
+  return {};
+}
+
+class Prover {
+ public:
+  Prover(const ParentObject& plain, const ParentObject& shipped, std::string_view file_name)
+      : plain_(plain),
+        shipped_(shipped),
+        file_name_(file_name),
+        distances_(plain.sections().size()),
+        plain_relocations_(plain.sections().size()),
+        jump_sites_(plain.sections().size()) {
+    if (plain.machine() != EM_X86_64 || shipped.machine() != EM_X86_64)
+      throw Error("the proof reads x86-64 objects and kernels only");
+    for (const FileGroup& group : shipped_.files()) has_group_ |= group.name == file_name_;
+    vote();
+    find_jump_sites();
+  }
+
+  std::vector<ProofFinding> run(std::span<const std::string> functions) {
+    std::vector<ProofFinding> findings;
+    for (const std::string& function : functions) {
+      std::span<const uint32_t> own = plain_.named(function);
+      if (own.empty()) findings.push_back({function, "the original object has no such function"});
+      for (uint32_t symbol : own) report(symbol, function, findings);
+      for (uint32_t i = 0; i < plain_.symbols().size(); ++i)
+        if (is_part_of(plain_.symbols()[i], function)) report(i, function, findings);
+    }
+    return findings;
+  }
+
+ private:
+  static bool is_part_of(const ParentSymbol& symbol, std::string_view function) {
+    if (symbol.type != SymbolType::function || !symbol.defined() || !symbol.name.starts_with(function)) return false;
+    std::string_view rest = symbol.name.substr(function.size());
+    return rest.starts_with(".cold") || rest.starts_with(".part.");
+  }
+
+  // ---- where the sections of the object lie in the shipped file
+
+  Place place_of(const ParentSymbol& shipped) const {
+    return {shipped_.relocatable() ? shipped.section : 0, shipped.value};
+  }
+
+  // The symbols of the shipped file that this one of the object can be.
+  std::vector<uint32_t> candidates(const ParentSymbol& symbol) const {
+    std::vector<uint32_t> found;
+    bool local = symbol.binding == SymbolBinding::local;
+    for (uint32_t index : shipped_.named(symbol.name)) {
+      const ParentSymbol& other = shipped_.symbols()[index];
+      if (!local || !has_group_) {
+        // The linker may have made a hidden global local, never a local one global.
+        if (!local || other.binding == SymbolBinding::local) found.push_back(index);
+      } else if (other.file != ParentSymbol::no_file && shipped_.files()[other.file].name == file_name_) {
+        found.push_back(index);
+      }
+    }
+    return found;
+  }
+
+  void vote() {
+    std::vector<std::vector<Place>> votes(distances_.size());
+    for (const ParentSymbol& symbol : plain_.symbols()) {
+      if (symbol.section == 0 || symbol.section >= votes.size() || symbol.name.empty()) continue;
+      if (symbol.type == SymbolType::section || symbol.type == SymbolType::file) continue;
+      if (symbol.binding == SymbolBinding::weak || symbol.name.starts_with(".L")) continue;
+      // One vote for each distance: empty lock class keys ("__key.0") of many files share an address.
+      std::vector<Place> distances;
+      for (uint32_t index : candidates(symbol)) {
+        Place place = place_of(shipped_.symbols()[index]);
+        distances.push_back({place.section, place.offset - symbol.value});
+      }
+      std::sort(distances.begin(), distances.end());
+      auto last = std::unique(distances.begin(), distances.end());
+      votes[symbol.section].insert(votes[symbol.section].end(), distances.begin(), last);
+    }
+    for (size_t section = 0; section < votes.size(); ++section) {
+      std::vector<Place>& ballot = votes[section];
+      std::sort(ballot.begin(), ballot.end());
+      size_t most = 0;
+      for (size_t first = 0, last = 0; first < ballot.size(); first = last) {
+        while (last < ballot.size() && ballot[last] == ballot[first]) ++last;
+        if (last - first > most) distances_[section].clear();
+        most = std::max(most, last - first);
+        if (last - first == most) distances_[section].push_back(ballot[first]);
+      }
+    }
+  }
+
+  // Entries of __jump_table: s32 code, s32 target, s64 key, all relative to themselves.
+  void find_jump_sites() {
+    constexpr uint64_t entry_size = 16;
+    constexpr uint64_t key_offset = 8;
+    for (uint32_t section = 0; section < plain_.sections().size(); ++section) {
+      if (plain_.sections()[section].name != "__jump_table") continue;
+      std::optional<Place> code;
+      for (const ParentRelocation& relocation : plain_.relocations(section)) {
+        const ParentSymbol& target = plain_.symbols()[relocation.symbol];
+        uint64_t value = target.value + relocation.addend;
+        if (relocation.offset % entry_size == 0) code = Place{target.section, value};
+        // Keys are aligned: the low bits are flags, bit 1 asks objtool for the NOP.
+        if (relocation.offset % entry_size == key_offset && (value & 2) != 0 && code &&
+            code->section < jump_sites_.size())
+          jump_sites_[code->section].push_back(code->offset);
+      }
+    }
+    for (std::vector<uint64_t>& sites : jump_sites_) std::sort(sites.begin(), sites.end());
+  }
+
+  // ---- one function
+
+  void report(uint32_t symbol, const std::string& function, std::vector<ProofFinding>& findings) {
+    const ParentSymbol& code = plain_.symbols()[symbol];
+    if (code.type != SymbolType::function) return;
+    std::optional<std::string> problem = check(code);
+    if (!problem) return;
+    // kernel/fork.c has `void __weak arch_release_task_struct(…) {}`, arch/x86/kernel/process.c the one that runs.
+    if (code.binding == SymbolBinding::weak && overridden(code)) {
+      findings.push_back({function, "is weak here, and the kernel has another definition of it: patch that one"});
+      return;
+    }
+    std::string part = code.name == function ? "" : fmt::format("its part {} ", code.name);
+    findings.push_back({function, fmt::format("{}{}; likely cause: {}", part, *problem, cause())});
+  }
+
+  bool overridden(const ParentSymbol& code) const {
+    std::span<const uint32_t> found = shipped_.named(code.name);
+    return std::any_of(found.begin(), found.end(),
+                       [&](uint32_t index) { return shipped_.symbols()[index].binding == SymbolBinding::global; });
+  }
+
+  std::optional<std::string> check(const ParentSymbol& code) {
+    std::optional<Mismatch> best;
+    const ParentSymbol* best_shipped = nullptr;
+    for (uint32_t index : candidates(code)) {
+      const ParentSymbol& shipped = shipped_.symbols()[index];
+      if (shipped.type != SymbolType::function) continue;
+      std::optional<Mismatch> mismatch = compare(code, shipped);
+      if (!mismatch) return std::nullopt;
+      if (best && best->offset >= mismatch->offset) continue;
+      best = mismatch;
+      best_shipped = &shipped;
+    }
+    if (!best) {
+      if (shipped_.named(code.name).empty()) return "is not in the shipped file";
+      return fmt::format("is in the shipped file, but not as a function of {}", file_name_);
+    }
+    return describe(code, *best_shipped, *best);
+  }
+
+  std::string describe(const ParentSymbol& code, const ParentSymbol& shipped, const Mismatch& mismatch) const {
+    std::span<const std::byte> ours = plain_.contents(code);
+    std::span<const std::byte> theirs = shipped_.contents(shipped);
+    std::string sizes;
+    if (code.size != shipped.size)
+      sizes = fmt::format("has {} bytes as compiled and {} as shipped, and ", code.size, shipped.size);
+    size_t at = instruction_start(ours, mismatch.offset);
+    if (at >= ours.size() || at >= theirs.size()) return sizes + fmt::format("ends early at +{:#x}", at);
+    std::string text =
+        fmt::format("{}differs at +{:#x}: compiled {}, shipped {}", sizes, at, text_of(ours, at), text_of(theirs, at));
+    return mismatch.what.empty() ? text : text + ", " + mismatch.what;
+  }
+
+  const std::vector<ParentRelocation>& plain_relocations(uint32_t section) {
+    if (!plain_relocations_[section]) plain_relocations_[section] = plain_.relocations(section);
+    return *plain_relocations_[section];
+  }
+
+  static std::span<const ParentRelocation> in_range(const std::vector<ParentRelocation>& all, uint64_t start,
+                                                    uint64_t size) {
+    auto before = [](const ParentRelocation& relocation, uint64_t offset) { return relocation.offset < offset; };
+    auto first = std::lower_bound(all.begin(), all.end(), start, before);
+    auto last = std::lower_bound(first, all.end(), start + size, before);
+    return {first, last};
+  }
+
+  // Marks what the build may rewrite and did: those bytes need no comparison.
+  std::vector<bool> rewritten(const ParentSymbol& code, std::span<const std::byte> ours,
+                              std::span<const std::byte> theirs, std::span<const ParentRelocation> relocations) const {
+    std::vector<bool> result(ours.size());
+    auto accept = [&](size_t at, size_t length) { std::fill_n(result.begin() + at, length, true); };
+    const std::vector<uint64_t>& sites = jump_sites_[code.section];
+    for (auto site = std::lower_bound(sites.begin(), sites.end(), code.value);
+         site != sites.end() && *site < code.value + ours.size(); ++site) {
+      size_t at = *site - code.value;
+      size_t length = ours[at] == std::byte{0xeb} ? 2 : ours[at] == std::byte{0xe9} ? 5 : 0;
+      if (length != 0 && at + length <= ours.size() && is_nop(theirs, at, length)) accept(at, length);
+    }
+    for (const ParentRelocation& relocation : relocations) {
+      uint64_t at = relocation.offset - code.value - 1;
+      std::string_view callee = plain_.symbols()[relocation.symbol].name;
+      if (callee != "__fentry__" && !callee.starts_with("__sanitizer_cov_")) continue;
+      if (at < ours.size() && at + 5 <= ours.size() && ours[at] == std::byte{0xe8} && is_nop(theirs, at, 5))
+        accept(at, 5);
+    }
+    return result;
+  }
+
+  std::optional<Mismatch> compare(const ParentSymbol& code, const ParentSymbol& shipped) {
+    std::span<const std::byte> ours = plain_.contents(code);
+    std::span<const std::byte> theirs = shipped_.contents(shipped);
+    if (ours.size() != code.size || theirs.size() != shipped.size) return Mismatch{0, "its code is not in the file"};
+    size_t size = std::min(ours.size(), theirs.size());
+    std::span<const ParentRelocation> relocations = in_range(plain_relocations(code.section), code.value, size);
+    std::vector<bool> skip = rewritten(code, ours, theirs, relocations);
+    std::optional<Mismatch> found = compare_fields(code, shipped, relocations, skip);
+    for (size_t at = 0; at < (found ? found->offset : size); ++at)
+      if (!skip[at] && ours[at] != theirs[at]) return Mismatch{at, {}};
+    if (!found && ours.size() != theirs.size()) return Mismatch{size, {}};
+    return found;
+  }
+
+  // Compares the relocated fields and adds them to `skip`.
+  std::optional<Mismatch> compare_fields(const ParentSymbol& code, const ParentSymbol& shipped,
+                                         std::span<const ParentRelocation> relocations, std::vector<bool>& skip) {
+    std::vector<ParentRelocation> theirs = shipped_relocations(shipped, skip);
+    size_t next = 0;
+    for (const ParentRelocation& relocation : relocations) {
+      uint64_t at = relocation.offset - code.value;
+      std::optional<FieldKind> kind = field_kind(relocation.type);
+      if (skip[at]) continue;
+      if (!kind) return Mismatch{at, fmt::format("relocation type {} is not known", relocation.type)};
+      if (at + kind->width > skip.size()) return Mismatch{at, "a relocation reaches beyond the function"};
+      std::optional<std::string> problem;
+      if (shipped_.relocatable()) {
+        if (next < theirs.size() && theirs[next].offset < shipped.value + at)
+          return Mismatch{theirs[next].offset - shipped.value, "relocated as shipped only"};
+        if (next == theirs.size() || theirs[next].offset != shipped.value + at)
+          return Mismatch{at, "relocated as compiled only"};
+        problem = compare_relocation(relocation, theirs[next++], *kind);
+      } else {
+        problem = compare_address(relocation, field_value(shipped, at, *kind), *kind);
+      }
+      if (problem) return Mismatch{at, *problem};
+      std::fill_n(skip.begin() + at, kind->width, true);
+    }
+    if (next < theirs.size()) return Mismatch{theirs[next].offset - shipped.value, "relocated as shipped only"};
+    return std::nullopt;
+  }
+
+  std::vector<ParentRelocation> shipped_relocations(const ParentSymbol& shipped, const std::vector<bool>& skip) {
+    std::vector<ParentRelocation> result;
+    if (!shipped_.relocatable()) return result;
+    auto [entry, added] = shipped_relocations_.try_emplace(shipped.section);
+    if (added) entry->second = shipped_.relocations(shipped.section);
+    for (const ParentRelocation& relocation : in_range(entry->second, shipped.value, shipped.size)) {
+      uint64_t at = relocation.offset - shipped.value;
+      if (relocation.type != R_X86_64_NONE && !(at < skip.size() && skip[at])) result.push_back(relocation);
+    }
+    return result;
+  }
+
+  // The value of "symbol + addend" that the linker wrote.
+  uint64_t field_value(const ParentSymbol& shipped, uint64_t at, FieldKind kind) const {
+    const std::byte* field = shipped_.contents(shipped).data() + at;
+    uint64_t value = 0;
+    for (unsigned i = 0; i < kind.width; ++i) value |= uint64_t{static_cast<uint8_t>(field[i])} << (8 * i);
+    if (kind.width == 4) value = static_cast<int64_t>(static_cast<int32_t>(value));
+    return kind.relative ? shipped.value + at + value : value;
+  }
+
+  // ---- one reference
+
+  static bool by_name(const ParentSymbol& symbol) {
+    return symbol.type != SymbolType::section && (!symbol.defined() || symbol.binding != SymbolBinding::local);
+  }
+
+  std::optional<std::string> compare_address(const ParentRelocation& relocation, uint64_t value, FieldKind kind) {
+    const ParentSymbol& symbol = plain_.symbols()[relocation.symbol];
+    uint64_t mask = kind.width == 4 ? UINT32_MAX : UINT64_MAX;
+    if (by_name(symbol)) {
+      uint64_t address = value - relocation.addend;
+      for (uint32_t index : shipped_.named(symbol.name))
+        if (((shipped_.symbols()[index].value - address) & mask) == 0) return std::nullopt;
+      // Absolute ones are no symbols for kallsyms, and rare.
+      for (const ParentSymbol& other : shipped_.symbols())
+        if (other.section == reserved_section(SHN_ABS) && other.name == symbol.name &&
+            ((other.value - address) & mask) == 0)
+          return std::nullopt;
+      if (symbol.binding == SymbolBinding::weak && !symbol.defined() && (address & mask) == 0) return std::nullopt;
+      return fmt::format("which refer to {} and {}", symbol.name, name_at({0, address}));
+    }
+    return compare_own(symbol, relocation, {0, value}, kind);
+  }
+
+  std::optional<std::string> compare_relocation(const ParentRelocation& ours, const ParentRelocation& theirs,
+                                                FieldKind kind) {
+    auto type = [](uint32_t raw) { return raw == R_X86_64_PLT32 ? uint32_t{R_X86_64_PC32} : raw; };
+    if (type(ours.type) != type(theirs.type)) return fmt::format("relocation types {} and {}", ours.type, theirs.type);
+    const ParentSymbol& symbol = plain_.symbols()[ours.symbol];
+    const ParentSymbol& other = shipped_.symbols()[theirs.symbol];
+    if (by_name(symbol)) {
+      if (symbol.name == other.name && ours.addend == theirs.addend) return std::nullopt;
+      std::string_view name = other.name.empty() ? shipped_.section_name(other.section) : other.name;
+      return fmt::format("which refer to {}{:+#x} and {}{:+#x}", symbol.name, ours.addend, name, theirs.addend);
+    }
+    if (!other.defined()) return fmt::format("which refer to a symbol of this file and to {}", other.name);
+    return compare_own(symbol, ours, {other.section, other.value + theirs.addend}, kind);
+  }
+
+  // A reference to a place in the object itself; `place` is where it leads in the shipped file. Relative ones count
+  // from the end of the instruction, mostly 4 bytes behind the field: contents are 4 further than the addend says.
+  std::optional<std::string> compare_own(const ParentSymbol& symbol, const ParentRelocation& relocation, Place place,
+                                         FieldKind kind) {
+    if (symbol.section >= distances_.size()) return fmt::format("refers to '{}'", symbol.name);
+    const ParentSection& section = plain_.sections()[symbol.section];
+    uint64_t offset = symbol.value + relocation.addend;
+    uint64_t bias = kind.relative ? kind.width : 0;
+    if ((section.flags & SHF_MERGE) != 0) {
+      // Section symbols are used for the start of a constant alone. With an addend of its own the assembler keeps the
+      // label (".LC5+8"), as the place meant may be behind the constant: the end of a string that a loop walks over.
+      uint64_t addend = relocation.addend;
+      if (symbol.type != SymbolType::section)
+        return compare_merged(section, symbol.value, {place.section, place.offset - addend});
+      return compare_merged(section, offset + bias, {place.section, place.offset + bias});
+    }
+    std::vector<Place>& known = distances_[symbol.section];
+    Place distance{place.section, place.offset - offset};
+    if (std::find(known.begin(), known.end(), distance) != known.end()) return std::nullopt;
+    if (known.empty() && same_contents(symbol.section, distance)) {
+      known.push_back(distance);
+      return std::nullopt;
+    }
+    return fmt::format("which refer to {}+{:#x} and {}", section.name, offset + bias,
+                       name_at({place.section, place.offset + bias}));
+  }
+
+  std::optional<std::string> compare_merged(const ParentSection& section, uint64_t offset, Place place) const {
+    if (offset >= section.bytes.size()) return "a reference beyond the constants";
+    std::span<const std::byte> ours = section.bytes.subspan(offset);
+    bool strings = (section.flags & SHF_STRINGS) != 0 && section.entry_size == 1;
+    size_t size =
+        strings ? std::find(ours.begin(), ours.end(), std::byte{0}) - ours.begin() + 1
+                : section.entry_size - std::min(section.entry_size, offset % std::max<uint64_t>(section.entry_size, 1));
+    ours = ours.first(std::min(size, ours.size()));
+    std::span<const std::byte> theirs = bytes_at(place, ours.size());
+    if (std::equal(ours.begin(), ours.end(), theirs.begin(), theirs.end())) return std::nullopt;
+    if (!strings) return "which refer to different constants";
+    return fmt::format("which refer to {} and {}", quoted(ours), quoted(bytes_at(place, 40)));
+  }
+
+  static std::string quoted(std::span<const std::byte> bytes) {
+    std::string text = "\"";
+    for (std::byte byte : bytes) {
+      auto letter = static_cast<char>(byte);
+      if (letter == '\0' || text.size() > 60) break;
+      text += letter >= ' ' && letter <= '~' ? letter : '?';
+    }
+    return text + "\"";
+  }
+
+  // Of a section without symbols: are the bytes at that distance its own? Relocated ones may be any.
+  bool same_contents(uint32_t index, Place distance) {
+    const ParentSection& section = plain_.sections()[index];
+    if (section.bytes.empty()) return section_at(distance) != nullptr;
+    std::span<const std::byte> theirs = bytes_at(distance, section.bytes.size());
+    if (theirs.size() != section.bytes.size()) return false;
+    std::vector<bool> relocated(section.bytes.size());
+    for (const ParentRelocation& relocation : plain_relocations(index)) {
+      std::optional<FieldKind> kind = field_kind(relocation.type);
+      for (uint64_t at = relocation.offset; at < relocation.offset + (kind ? kind->width : 8); ++at)
+        if (at < relocated.size()) relocated[at] = true;
+    }
+    for (size_t at = 0; at < theirs.size(); ++at)
+      if (!relocated[at] && theirs[at] != section.bytes[at]) return false;
+    return true;
+  }
+
+  // ---- the shipped file's bytes
+
+  const ParentSection* section_at(Place place) const {
+    std::span<const ParentSection> sections = shipped_.sections();
+    if (shipped_.relocatable()) return place.section < sections.size() ? &sections[place.section] : nullptr;
+    for (const ParentSection& section : sections)
+      if ((section.flags & SHF_ALLOC) != 0 && place.offset - section.address < section.size) return &section;
+    return nullptr;
+  }
+
+  // At most `size` bytes, fewer where the section ends.
+  std::span<const std::byte> bytes_at(Place place, size_t size) const {
+    const ParentSection* section = section_at(place);
+    if (section == nullptr) return {};
+    uint64_t offset = place.offset - (shipped_.relocatable() ? 0 : section->address);
+    if (offset >= section->bytes.size()) return {};
+    return section->bytes.subspan(offset, std::min<uint64_t>(size, section->bytes.size() - offset));
+  }
+
+  // For messages: the nearest symbol at or before it.
+  std::string name_at(Place place) const {
+    const ParentSymbol* best = nullptr;
+    for (const ParentSymbol& symbol : shipped_.symbols()) {
+      if (!symbol.defined() || symbol.name.empty() || symbol.type == SymbolType::file) continue;
+      if (shipped_.relocatable() && symbol.section != place.section) continue;
+      if (symbol.value <= place.offset && (best == nullptr || symbol.value > best->value)) best = &symbol;
+    }
+    if (best == nullptr) return fmt::format("{}+{:#x}", shipped_.section_name(place.section), place.offset);
+    if (best->value == place.offset) return std::string(best->name);
+    return fmt::format("{}+{:#x}", best->name, place.offset - best->value);
+  }
+
+  // ---- why
+
+  std::string cause() {
+    if (!cause_) cause_ = find_cause();
+    return *cause_;
+  }
+
+  std::string find_cause() {
+    std::string_view ours = compiler_of(plain_);
+    std::string_view theirs = compiler_of(shipped_);
+    if (!ours.empty() && !theirs.empty() && ours != theirs)
+      return fmt::format("another compiler (here '{}', the kernel's '{}')", ours, theirs);
+    size_t all = 0;
+    size_t equal = 0;
+    for (const ParentSymbol& symbol : plain_.symbols()) {
+      if (symbol.type != SymbolType::function || !symbol.defined() || symbol.size == 0) continue;
+      if (symbol.binding == SymbolBinding::weak) continue;
+      ++all;
+      equal += !check(symbol);
+    }
+    std::string share = fmt::format("{} of {} functions of {} are as shipped", equal, all, file_name_);
+    if (equal * 2 < all) return fmt::format("another configuration or other compiler flags ({})", share);
+    return fmt::format("another version of the source ({})", share);
+  }
+
+  const ParentObject& plain_;
+  const ParentObject& shipped_;
+  std::string file_name_;
+  bool has_group_ = false;
+  std::vector<std::vector<Place>> distances_;  // by section of the object: where it may lie
+  std::vector<std::optional<std::vector<ParentRelocation>>> plain_relocations_;
+  std::vector<std::vector<uint64_t>> jump_sites_;
+  std::map<uint32_t, std::vector<ParentRelocation>> shipped_relocations_;
+  std::optional<std::string> cause_;
+};
+
+}  // namespace
+
+std::vector<ProofFinding> prove(const ParentObject& plain, const ParentObject& shipped,
+                                std::span<const std::string> functions, std::string_view file_name) {
+  return Prover(plain, shipped, file_name).run(functions);
+}
+
+std::vector<ProofFinding> prove(const std::filesystem::path& plain, const std::filesystem::path& shipped,
+                                std::span<const std::string> functions, std::string_view file_name) {
+  return prove(ParentObject::open(plain), ParentObject::open(shipped), functions, file_name);
+}
+
+}  // namespace kpatch

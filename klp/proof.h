@@ -1,0 +1,31 @@
+// The proof: the code that a patch replaces is the code that runs.
+#pragma once
+
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lookup/lookup.h"
+
+namespace kpatch {
+
+struct ProofFinding {
+  std::string function;
+  std::string message;  // without the function's name: where it differs first, both instructions, the likely cause
+};
+
+// Compares each of `functions` and its parts (.cold, .part) in `plain` with the shipped code.
+// plain: the original source compiled with exactly the kernel's own flags (no -ffunction-sections), as the compiler
+// left it: objtool was not run over it. shipped: vmlinux, or the module to which the object belongs. file_name: the
+// object's source as a FILE symbol has it ("meminfo.c"). Returns what is not proven, in the order of `functions`;
+// nothing when all is. Throws Error when a file cannot be read or is not of x86-64.
+std::vector<ProofFinding> prove(const std::filesystem::path& plain, const std::filesystem::path& shipped,
+                                std::span<const std::string> functions, std::string_view file_name);
+
+// The same for files that are open already, both as ELF.
+std::vector<ProofFinding> prove(const ParentObject& plain, const ParentObject& shipped,
+                                std::span<const std::string> functions, std::string_view file_name);
+
+}  // namespace kpatch

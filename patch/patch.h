@@ -1,0 +1,7 @@
+// Source patches: reading them, applying them, and looking at a tree through them.
+#pragma once
+
+#include "patch/apply.h"
+#include "patch/line-marks.h"
+#include "patch/read.h"
+#include "patch/view.h"

@@ -1,0 +1,414 @@
+// Reading patches
+//
+// What people call a patch comes from git, from diff -ru, out of a mail or off a web page:
+//
+//     --- a/fs/proc/meminfo.c	2026-11-21 02:10:56.136872369 +0000
+//     +++ b/fs/proc/meminfo.c	2026-11-21 02:10:56.149394853 +0000
+//     @@ -41,6 +41,8 @@
+//      	unsigned long sreclaimable, sunreclaim;
+//
+// GNU patch applies such files (see patch-apply.cc), but its messages speak of rejects and offsets and it asks
+// questions. So the text is read here first: which files, which hunks, on which lines, and the paths are judged before
+// anything is written. Only what is certain is mended: carriage returns at every line's end, and one indentation in
+// front of the whole text. Hunks are taken by the counts of their @@ line, so prose between files and a mail's
+// signature can hold anything.
+#include "patch/read.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+#include <optional>
+
+#include "support/error.h"
+#include "support/text.h"
+
+namespace kpatch {
+namespace {
+
+using std::string_view;
+
+bool is_header(string_view line) { return line.starts_with("diff --git ") || line.starts_with("--- "); }
+
+// A file name behind "--- ": ends at the tab before the time stamp, or before a time stamp whose tab became spaces.
+std::string header_path(string_view rest) {
+  if (rest.starts_with('"')) {
+    std::string path;
+    for (size_t i = 1; i < rest.size() && rest[i] != '"'; ++i) {
+      if (rest[i] != '\\' || i + 1 >= rest.size()) {
+        path += rest[i];
+      } else if (rest[i + 1] >= '0' && rest[i + 1] <= '3' && i + 3 < rest.size()) {
+        path += static_cast<char>((rest[i + 1] - '0') * 64 + (rest[i + 2] - '0') * 8 + (rest[i + 3] - '0'));
+        i += 3;
+      } else {
+        ++i;
+        path += rest[i] == 't' ? '\t' : rest[i] == 'n' ? '\n' : rest[i];
+      }
+    }
+    return path;
+  }
+  rest = rest.substr(0, rest.find('\t'));
+  const auto digits = [&](size_t at, size_t count) {
+    return at + count <= rest.size() &&
+           std::all_of(rest.begin() + at, rest.begin() + at + count, [](char c) { return c >= '0' && c <= '9'; });
+  };
+  for (size_t at = rest.find(' '); at != string_view::npos; at = rest.find(' ', at + 1)) {
+    if (digits(at + 1, 4) && at + 8 < rest.size() && rest[at + 5] == '-' && digits(at + 6, 2) && rest[at + 8] == '-') {
+      rest = rest.substr(0, at);
+      break;
+    }
+  }
+  while (!rest.empty() && rest.back() == ' ') rest.remove_suffix(1);
+  return std::string(rest);
+}
+
+// "12,3" or "12" (a count of 1); advances text behind it.
+bool read_range(string_view& text, unsigned& start, unsigned& count) {
+  const auto number = [&](unsigned& into) {
+    const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), into);
+    if (code != std::errc()) return false;
+    text.remove_prefix(static_cast<size_t>(end - text.data()));
+    return true;
+  };
+  count = 1;
+  if (!number(start)) return false;
+  if (!text.starts_with(',')) return true;
+  text.remove_prefix(1);
+  return number(count);
+}
+
+std::optional<Hunk> read_hunk_header(string_view text) {
+  Hunk hunk;
+  if (!text.starts_with("@@ -")) return std::nullopt;
+  text.remove_prefix(4);
+  if (!read_range(text, hunk.old_start, hunk.old_count) || !text.starts_with(" +")) return std::nullopt;
+  text.remove_prefix(2);
+  if (!read_range(text, hunk.new_start, hunk.new_count) || !text.starts_with(" @@")) return std::nullopt;
+  return hunk;
+}
+
+class Parser {
+ public:
+  Parser(const std::filesystem::path& path, string_view text) {
+    patch_.path = path;
+    for (const string_view line : lines_of(text)) lines_.emplace_back(line);
+  }
+
+  PatchFile run() {
+    mend();
+    while (at_ < lines_.size()) step();
+    if (patch_.files.empty()) {
+      if (context_diff_) fail(1, "is a context diff; a unified one is needed (diff -u, git diff)");
+      const bool blank = std::all_of(lines_.begin(), lines_.end(),
+                                     [](const auto& l) { return l.find_first_not_of(" \t\r") == l.npos; });
+      throw Error(fmt::format("{}: {}", patch_.path.string(),
+                              blank ? "the patch is empty" : "holds no change: no unified diff is in it"));
+    }
+    for (const FilePatch& file : patch_.files) {
+      if (file.hunks.empty() && file.change == FileChange::modify && !mode_only_) {
+        fail(file.line, fmt::format("{} has a header, but no hunk", file.new_path));
+      }
+    }
+    std::erase_if(patch_.files, [](const FilePatch& f) { return f.hunks.empty() && f.change == FileChange::modify; });
+    if (patch_.files.empty()) throw Error(fmt::format("{}: changes file modes only", patch_.path.string()));
+    return std::move(patch_);
+  }
+
+ private:
+  [[noreturn]] void fail(size_t line, string_view what) const {
+    throw Error(fmt::format("{}:{}: error: {}", patch_.path.string(), line, what));
+  }
+
+  // Undoes what mail and web pages do to a whole text.
+  void mend() {
+    const auto header = std::find_if(lines_.begin(), lines_.end(), [](const std::string& line) {
+      return is_header(string_view(line).substr(std::min(line.size(), line.find_first_not_of(" \t"))));
+    });
+    if (header == lines_.end()) return;
+    const size_t indent = header->find_first_not_of(" \t");
+    if (indent > 0 && indent != std::string::npos) {
+      const std::string margin = header->substr(0, indent);
+      for (std::string& line : lines_) {
+        if (line.starts_with(margin)) {
+          line.erase(0, indent);
+        } else if (line.find_first_not_of(" \t\r") == std::string::npos) {
+          line.clear();
+        }
+      }
+      patch_.notes.push_back(fmt::format("the patch is indented by {} characters; read without them", indent));
+    }
+    if (header->ends_with('\r')) {
+      for (std::string& line : lines_) {
+        if (line.ends_with('\r')) line.pop_back();
+      }
+      patch_.notes.push_back("the patch has carriage returns at its line ends; read without them");
+    }
+  }
+
+  bool next_starts_with(string_view prefix) const {
+    return at_ + 1 < lines_.size() && string_view(lines_[at_ + 1]).starts_with(prefix);
+  }
+
+  void step() {
+    const string_view line = lines_[at_];
+    if (line.starts_with("diff --git ")) {
+      git_header(line.substr(11));
+    } else if (line.starts_with("diff --cc ") || line.starts_with("diff --combined ")) {
+      fail(at_ + 1, "is a combined diff of a merge; make an ordinary one (git diff FIRST-PARENT MERGE)");
+    } else if (line.starts_with("--- ") && next_starts_with("+++ ")) {
+      names();
+    } else if (line.starts_with("*** ") && next_starts_with("--- ")) {
+      context_diff_ = true;
+      ++at_;
+    } else if (line.starts_with("@@ ")) {
+      hunk(line);
+    } else {
+      ++at_;
+    }
+  }
+
+  // "a/x b/x": what a patch without hunks and renames goes by. Both names are equal then, so the middle is known.
+  void git_header(string_view rest) {
+    FilePatch file;
+    file.git = true;
+    file.line = static_cast<unsigned>(at_ + 1);
+    if (!rest.starts_with('"')) {
+      const size_t half = rest.size() / 2;
+      if (half > 0 && rest[half] == ' ') {
+        file.old_path = rest.substr(0, half);
+        file.new_path = rest.substr(half + 1);
+      }
+    }
+    bool has_mode = false;
+    for (++at_; at_ < lines_.size(); ++at_) {
+      const string_view line = lines_[at_];
+      const auto value = [&](string_view key) -> std::optional<std::string> {
+        if (!line.starts_with(key)) return std::nullopt;
+        return header_path(line.substr(key.size()));
+      };
+      if (line.starts_with("new file mode ")) {
+        file.change = FileChange::create;
+      } else if (line.starts_with("deleted file mode ")) {
+        file.change = FileChange::remove;
+      } else if (line.starts_with("old mode ") || line.starts_with("new mode ")) {
+        has_mode = true;
+      } else if (auto from = value("rename from ")) {
+        file.change = FileChange::rename;
+        file.old_path = "a/" + *from;
+      } else if (auto to = value("rename to ")) {
+        file.new_path = "b/" + *to;
+      } else if (auto copied = value("copy from ")) {
+        file.change = FileChange::copy;
+        file.old_path = "a/" + *copied;
+      } else if (auto copy_to = value("copy to ")) {
+        file.new_path = "b/" + *copy_to;
+      } else if (line.starts_with("GIT binary patch") || line.starts_with("Binary files ")) {
+        fail(at_ + 1, "changes a binary file, which can't be part of a livepatch");
+      } else if (!line.starts_with("similarity index ") && !line.starts_with("dissimilarity index ") &&
+                 !line.starts_with("index ")) {
+        break;
+      }
+    }
+    mode_only_ |= has_mode;
+    patch_.files.push_back(std::move(file));
+  }
+
+  void names() {
+    const std::string old_path = header_path(string_view(lines_[at_]).substr(4));
+    const std::string new_path = header_path(string_view(lines_[at_ + 1]).substr(4));
+    const bool continues_git =
+        !patch_.files.empty() && patch_.files.back().git && patch_.files.back().hunks.empty() && !names_seen_for_last_;
+    if (!continues_git) {
+      patch_.files.emplace_back();
+      patch_.files.back().line = static_cast<unsigned>(at_ + 1);
+    }
+    FilePatch& file = patch_.files.back();
+    const auto epoch = [](string_view line) {
+      return line.find("\t1970-01-01") != string_view::npos || line.find(" 1970-01-01 00:00:00") != string_view::npos;
+    };
+    if (old_path == "/dev/null" || (!continues_git && epoch(lines_[at_]))) file.change = FileChange::create;
+    if (new_path == "/dev/null" || (!continues_git && epoch(lines_[at_ + 1]))) file.change = FileChange::remove;
+    file.old_path = old_path;
+    file.new_path = new_path;
+    at_ += 2;
+    if (at_ >= lines_.size() || !string_view(lines_[at_]).starts_with("@@ ")) {
+      fail(at_, fmt::format("no hunk follows the header of {}", new_path == "/dev/null" ? old_path : new_path));
+    }
+    names_seen_for_last_ = true;
+    while (at_ < lines_.size() && string_view(lines_[at_]).starts_with("@@ ")) hunk(lines_[at_]);
+    names_seen_for_last_ = false;
+  }
+
+  void hunk(string_view header) {
+    std::optional<Hunk> hunk = read_hunk_header(header);
+    if (!hunk) fail(at_ + 1, fmt::format("'{}' is no hunk header", header.substr(0, 60)));
+    if (patch_.files.empty()) fail(at_ + 1, "a hunk before any file is named (--- and +++ lines)");
+    hunk->line = static_cast<unsigned>(at_ + 1);
+    unsigned old_left = hunk->old_count;
+    unsigned new_left = hunk->new_count;
+    for (++at_; old_left > 0 || new_left > 0 || (at_ < lines_.size() && lines_[at_].starts_with('\\')); ++at_) {
+      if (at_ >= lines_.size()) fail(hunk->line, "the hunk is cut off at the end of the patch");
+      // Editors and web pages take the blank that is all of an empty context line.
+      const std::string line = lines_[at_].empty() ? " " : lines_[at_];
+      const char kind = line.front();
+      if (kind == '\\') {
+        open_end(*hunk);
+        continue;
+      }
+      const bool fits = (kind == ' ' && old_left > 0 && new_left > 0) || (kind == '-' && old_left > 0) ||
+                        (kind == '+' && new_left > 0);
+      if (!fits)
+        fail(at_ + 1, fmt::format("the hunk of line {} is malformed here: {}", hunk->line, line.substr(0, 60)));
+      if (kind != '+') --old_left;
+      if (kind != '-') --new_left;
+      hunk->lines.push_back(line);
+    }
+    patch_.files.back().hunks.push_back(std::move(*hunk));
+  }
+
+  static void open_end(Hunk& hunk) {
+    if (hunk.lines.empty()) return;
+    const char kind = hunk.lines.back().front();
+    if (kind != '+') hunk.old_ends_open = true;
+    if (kind != '-') hunk.new_ends_open = true;
+  }
+
+  std::vector<std::string> lines_;
+  size_t at_ = 0;
+  PatchFile patch_;
+  bool context_diff_ = false;
+  bool mode_only_ = false;
+  bool names_seen_for_last_ = false;
+};
+
+std::vector<string_view> side(const Hunk& hunk, char other) {
+  std::vector<string_view> lines;
+  for (const std::string& line : hunk.lines) {
+    if (line.front() != other) lines.push_back(string_view(line).substr(1));
+  }
+  return lines;
+}
+
+// The number of leading folders to strip: 1 for git's a/ and b/, else what finds the patch's files in the tree.
+unsigned strip_level(const PatchFile& patch, const std::function<bool(const std::string&)>& exists) {
+  size_t found_stripped = 0;
+  size_t found_whole = 0;
+  for (const FilePatch& file : patch.files) {
+    if (file.git) return 1;
+    for (const std::string& path : {file.old_path, file.new_path}) {
+      if (path == "/dev/null" || !safe_path(path)) continue;
+      found_whole += exists(path);
+      const std::string stripped = strip_first(path);
+      found_stripped += !stripped.empty() && exists(stripped);
+    }
+  }
+  if (found_whole == 0 && found_stripped == 0) {
+    // Only new files: git and diff -r both put a folder in front.
+    return 1;
+  }
+  return found_whole > found_stripped ? 0 : 1;
+}
+
+std::string stripped(const PatchFile& patch, const FilePatch& file, const std::string& path, unsigned level) {
+  if (path == "/dev/null") return {};
+  if (!safe_path(path)) {
+    throw Error(
+        fmt::format("{}:{}: error: the path '{}' leads out of the source tree", patch.path.string(), file.line, path));
+  }
+  if (level == 0) return path;
+  std::string rest = strip_first(path);
+  return rest.empty() ? path : rest;
+}
+
+}  // namespace
+
+std::vector<string_view> Hunk::old_side() const { return side(*this, '+'); }
+std::vector<string_view> Hunk::new_side() const { return side(*this, '-'); }
+
+bool safe_path(string_view path) {
+  if (path.empty() || path.front() == '/') return false;
+  while (!path.empty()) {
+    const size_t slash = path.find('/');
+    if (path.substr(0, slash) == "..") return false;
+    if (slash == string_view::npos) break;
+    path.remove_prefix(slash + 1);
+  }
+  return true;
+}
+
+std::string strip_first(string_view path) {
+  const size_t slash = path.find('/');
+  if (slash == string_view::npos) return {};
+  const size_t rest = path.find_first_not_of('/', slash);
+  return rest == string_view::npos ? std::string() : std::string(path.substr(rest));
+}
+
+PatchFile parse_patch(const std::filesystem::path& path, string_view text) { return Parser(path, text).run(); }
+
+PatchFile read_patch(const std::filesystem::path& path) {
+  std::error_code failure;
+  const auto status = std::filesystem::status(path, failure);
+  if (status.type() == std::filesystem::file_type::not_found) {
+    throw Error(fmt::format("{}: no such patch file", path.string()));
+  }
+  if (status.type() == std::filesystem::file_type::directory) {
+    throw Error(fmt::format("{}: is a directory, not a patch", path.string()));
+  }
+  return parse_patch(path, read_file(path));
+}
+
+namespace {
+
+// What a file patch does to one file, once its paths are known.
+void settle(FilePatch& file, const std::function<bool(const std::string&)>& exists) {
+  if (file.change == FileChange::create || file.old_path.empty()) {
+    file.change = FileChange::create;
+    file.old_path.clear();
+  } else if (file.change == FileChange::remove || file.new_path.empty()) {
+    file.change = FileChange::remove;
+    file.new_path.clear();
+  } else if (file.change == FileChange::modify) {
+    // diff -u foo.c.orig foo.c: one of them is the file in the tree.
+    if (exists(file.new_path)) {
+      file.old_path = file.new_path;
+    } else if (exists(file.old_path)) {
+      file.new_path = file.old_path;
+    }
+    // diff -N of a missing file, without /dev/null.
+    const bool from_nothing =
+        file.hunks.size() == 1 && file.hunks.front().old_count == 0 && file.hunks.front().old_start == 0;
+    if (from_nothing && !exists(file.old_path)) {
+      file.change = FileChange::create;
+      file.old_path.clear();
+    }
+  }
+}
+
+}  // namespace
+
+void resolve_paths(PatchFile& patch, const std::function<bool(const std::string&)>& exists) {
+  // A file made by text of several mails may change again further down.
+  std::map<std::string, bool> present;
+  const auto exists_now = [&](const std::string& path) {
+    const auto it = present.find(path);
+    return it == present.end() ? exists(path) : it->second;
+  };
+  const unsigned level = strip_level(patch, exists);
+  for (FilePatch& file : patch.files) {
+    file.old_path = stripped(patch, file, file.old_path, level);
+    file.new_path = stripped(patch, file, file.new_path, level);
+    settle(file, exists_now);
+    if (file.old_path.empty() && file.new_path.empty()) {
+      throw Error(fmt::format("{}:{}: error: no file is named", patch.path.string(), file.line));
+    }
+    if (!file.old_path.empty() && !exists_now(file.old_path)) {
+      throw Error(
+          fmt::format("{}:{}: error: the source has no file {}", patch.path.string(), file.line, file.old_path));
+    }
+    if (file.change == FileChange::remove || file.change == FileChange::rename) present[file.old_path] = false;
+    if (!file.new_path.empty()) present[file.new_path] = true;
+  }
+}
+
+}  // namespace kpatch

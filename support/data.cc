@@ -1,0 +1,33 @@
+// Installed data files: found relative to the running program, so that an installed tree can be moved.
+//
+//     PREFIX/bin/kpatch-build        ->  PREFIX/share/kpatch/NAME
+//     BUILD/kpatch-build/kpatch-build  ->  the source tree that BUILD/support/source-root names
+#include "support/data.h"
+
+#include <fmt/format.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "support/error.h"
+
+namespace kpatch {
+
+std::filesystem::path data_file(std::string_view name) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  fs::path program = fs::read_symlink("/proc/self/exe", error);
+  fs::path top = program.parent_path().parent_path();
+  std::vector<fs::path> places;
+  if (const char* given = std::getenv("KPATCH_DATA_DIR"); given && *given) places.emplace_back(given);
+  std::string root;
+  if (std::ifstream file(top / "support/source-root"); file && std::getline(file, root)) places.emplace_back(root);
+  places.push_back(top / "share/kpatch");
+  for (auto& place : places)
+    if (fs::exists(place / name, error)) return fs::absolute(place / name, error).lexically_normal();
+  throw Error(fmt::format("the installation is incomplete: {} is missing from {}", name, places.back().string()));
+}
+
+}  // namespace kpatch
