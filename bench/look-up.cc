@@ -5,13 +5,13 @@
 #include <iostream>
 #include <string_view>
 
-#include "lookup/parent-object.h"
+#include "lookup/binary.h"
 #include "lookup/symvers.h"
 
 int main(int argc, char** argv) {
   if (argc < 3) return 1;
   try {
-    const kpatch::ParentObject parent = kpatch::ParentObject::open(argv[1]);
+    const kpatch::Binary parent = kpatch::Binary::open(argv[1]);
     const kpatch::Symvers symvers = kpatch::Symvers::read(argv[2]);
     uint64_t asked = 0, duplicates = 0, exports = 0, bytes = 0;
     // Far more than any patch refers to.

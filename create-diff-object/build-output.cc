@@ -55,7 +55,7 @@ unsigned elf_type(SymbolType type) {
 
 class Builder {
  public:
-  Builder(const Pair& pair, const Selection& selection, Resolver& resolver, const ParentObject& parent,
+  Builder(const Pair& pair, const Selection& selection, Resolver& resolver, const Binary& parent,
           Diagnostics& diagnostics)
       : pair_(pair),
         patched_(pair.patched),
@@ -89,7 +89,7 @@ class Builder {
  private:
   static constexpr uint32_t none = UINT32_MAX;
 
-  struct Place {
+  struct OutputRange {
     uint32_t section = none;
     uint64_t offset = 0;
   };
@@ -141,7 +141,7 @@ class Builder {
     uint64_t offset = section.size;
     // Table entries and strings stand one behind the other; everything else keeps its alignment.
     const bool packed =
-        home.kind == SectionKind::table || home.kind == SectionKind::strings || home.kind == SectionKind::discard;
+        home.kind == SectionKind::table || home.kind == SectionKind::strings || home.kind == SectionKind::objtool_notes;
     if (!packed) offset += (chunk.begin - offset) & (home.alignment - 1);
     section.size = offset + (chunk.end - chunk.begin);
     if (home.type != SHT_NOBITS) {
@@ -193,7 +193,7 @@ class Builder {
 
   void check_new_global(const Symbol& s) {
     for (uint32_t id : parent_.named(s.name)) {
-      const ParentSymbol& known = parent_.symbols()[id];
+      const BinarySymbol& known = parent_.symbols()[id];
       if (known.binding == SymbolBinding::local) continue;
       diagnostics_.refuse("moved", s.name,
                           fmt::format("is new in this object, but {} defines it already", resolver_.parent_name()));
@@ -256,8 +256,8 @@ class Builder {
     const Section& home = patched_.section(chunk.section);
     switch (home.kind) {
       case SectionKind::table:
-      case SectionKind::discard:
-      case SectionKind::pieces:
+      case SectionKind::objtool_notes:
+      case SectionKind::out_of_line_code:
         return false;
       default:
         return patched_.arch().use_of(home.code(), r) == Use::address;
@@ -280,7 +280,7 @@ class Builder {
 
   void inside(const Relocation& r, const Chunk& copy, OutputRelocation& out) {
     const Symbol& s = patched_.symbol(r.symbol);
-    const Place& to = places_[number(&copy)];
+    const OutputRange& to = places_[number(&copy)];
     if (const auto known = symbols_.find(index(r.symbol)); known != symbols_.end()) {
       out.symbol = known->second;
       return;
@@ -441,7 +441,7 @@ class Builder {
           "is loaded; use static_key_enabled() instead");
       return false;
     }
-    const bool early = (facts != nullptr && facts->early) || home.kind == SectionKind::pieces;
+    const bool early = (facts != nullptr && facts->early) || home.kind == SectionKind::out_of_line_code;
     if (early && reference.kind == Reference::Kind::klp && reference.owner != "vmlinux") {
       diagnostics_.refuse("special-section", home.name,
                           fmt::format("would refer to {} of module {}, which is relocated too late for it",
@@ -515,7 +515,7 @@ class Builder {
     for (SymbolId id : selection_.functions) {
       const auto reference = resolver_.defined(pair_.twins.orig(id));
       if (!reference) continue;
-      const ParentSymbol* known = reference->symbol;
+      const BinarySymbol* known = reference->symbol;
       unsigned sympos = reference->sympos;
       if (reference->kind == Reference::Kind::plain && known != nullptr)
         sympos = parent_.sympos(static_cast<uint32_t>(known - parent_.symbols().data()));
@@ -580,12 +580,12 @@ class Builder {
   const Object& patched_;
   const Selection& selection_;
   Resolver& resolver_;
-  const ParentObject& parent_;
+  const Binary& parent_;
   Diagnostics& diagnostics_;
   std::set<SymbolId> replaced_;
   OutputObject out_;
   std::map<std::pair<uint32_t, std::string>, uint32_t> section_of_;
-  std::vector<Place> places_;                       // by chunk
+  std::vector<OutputRange> places_;                 // by chunk
   std::unordered_map<uint32_t, uint32_t> symbols_;  // patched symbol → output symbol
   std::unordered_map<uint32_t, uint32_t> section_symbols_;
   std::unordered_map<std::string, uint32_t> externals_;
@@ -601,7 +601,7 @@ class Builder {
 
 }  // namespace
 
-OutputObject build_output(const Pair& pair, const Selection& selection, Resolver& resolver, const ParentObject& parent,
+OutputObject build_output(const Pair& pair, const Selection& selection, Resolver& resolver, const Binary& parent,
                           Diagnostics& diagnostics, std::vector<ReferenceReport>& references) {
   Builder builder(pair, selection, resolver, parent, diagnostics);
   OutputObject object = builder.run();

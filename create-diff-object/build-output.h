@@ -14,7 +14,7 @@ namespace kpatch {
 
 // Refuses what no relocation can express; the result is then of no use. references: how each reference to something
 // outside the output is resolved, sorted, each once.
-OutputObject build_output(const Pair& pair, const Selection& selection, Resolver& resolver, const ParentObject& parent,
+OutputObject build_output(const Pair& pair, const Selection& selection, Resolver& resolver, const Binary& parent,
                           Diagnostics& diagnostics, std::vector<ReferenceReport>& references);
 
 }  // namespace kpatch

@@ -81,10 +81,10 @@ class Spreader {
   static bool is_silent(const Section& section) {
     switch (section.kind) {
       case SectionKind::table:
-      case SectionKind::discard:
-      case SectionKind::derived:
+      case SectionKind::objtool_notes:
+      case SectionKind::rebuilt:
       case SectionKind::debug:
-      case SectionKind::marker:
+      case SectionKind::author_macros:
         return true;
       default:
         return (section.flags & SHF_ALLOC) == 0 || section.name == "__patchable_function_entries";

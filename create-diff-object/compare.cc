@@ -20,7 +20,7 @@
 
 #include "arch/arch.h"
 #include "create-diff-object/callers.h"
-#include "create-diff-object/line-numbers.h"
+#include "create-diff-object/line-number-changes.h"
 
 namespace kpatch {
 namespace {
@@ -66,9 +66,9 @@ class Comparer {
       case SectionKind::bss:
       case SectionKind::constants:
       case SectionKind::strings:
-      case SectionKind::once:
-      case SectionKind::verbose:
-      case SectionKind::referred:
+      case SectionKind::once_state:
+      case SectionKind::dyndbg:
+      case SectionKind::never_copied:
         break;
       default:
         return;
@@ -87,7 +87,7 @@ class Comparer {
           fmt::format("moves from section {} to {}", orig_.section(o.section).name, patched_.section(p.section).name));
       return;
     }
-    if (kind == SectionKind::referred) {
+    if (kind == SectionKind::never_copied) {
       status = Status::same;
       return;
     }
@@ -288,7 +288,7 @@ class Comparer {
     if (is_special_static(s.name)) return true;
     if (s.section == no_section || s.global()) return false;
     const SectionKind kind = object.section(s.section).kind;
-    return kind == SectionKind::once || kind == SectionKind::verbose;
+    return kind == SectionKind::once_state || kind == SectionKind::dyndbg;
   }
 
   bool same_fresh(SymbolId o, SymbolId p) {
@@ -296,7 +296,7 @@ class Comparer {
     if (!x.starts_with(".L") && symbol_stem(x) != symbol_stem(y)) return false;
     const Range a = range(orig_, o), b = range(patched_, p);
     if (a.size() != b.size()) return false;
-    const bool lines = holds_line_number(y) || patched_.section(b.section).kind == SectionKind::verbose;
+    const bool lines = holds_line_number(y) || patched_.section(b.section).kind == SectionKind::dyndbg;
     if (!lines && !same_bytes(a, b)) return false;
     return guarded(a, b, [&] { return same_relocations(a, b, nullptr); });
   }
@@ -306,7 +306,7 @@ class Comparer {
     const Section& y = patched_.section(b.section);
     if (x.kind != y.kind) return false;
     if (x.kind == SectionKind::constants) return same_constant(x, a.offset, y, b.offset);
-    if (x.kind == SectionKind::pieces || x.kind == SectionKind::toc) {
+    if (x.kind == SectionKind::out_of_line_code || x.kind == SectionKind::toc) {
       if (x.name != y.name) return false;
       const Range p = piece(pair_.orig_layout, a), q = piece(pair_.patched_layout, b);
       return p.size() == q.size() && same_bytes(p, q) &&

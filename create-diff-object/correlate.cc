@@ -40,10 +40,10 @@ bool takes_part(const Object& object, const Symbol& symbol) {
   if (is_local_label(symbol.name) || is_special_static(symbol.name) || is_prefix_symbol(symbol.name)) return false;
   if (symbol.section == no_section) return true;
   switch (object.section(symbol.section).kind) {
-    case SectionKind::once:
-    case SectionKind::verbose:
+    case SectionKind::once_state:
+    case SectionKind::dyndbg:
       return symbol.global();  // local ones are copied fresh
-    case SectionKind::marker:
+    case SectionKind::author_macros:
     case SectionKind::debug:
     case SectionKind::structure:
       return false;
@@ -425,8 +425,8 @@ std::vector<std::vector<std::string>> find_users(const Object& object) {
   for (uint32_t i = 1; i < object.sections().size(); ++i) {
     const Section& section = object.sections()[i];
     const SectionKind kind = section.kind;
-    if (kind == SectionKind::table || kind == SectionKind::discard || kind == SectionKind::debug ||
-        kind == SectionKind::derived || kind == SectionKind::dropped || kind == SectionKind::toc)
+    if (kind == SectionKind::table || kind == SectionKind::objtool_notes || kind == SectionKind::debug ||
+        kind == SectionKind::rebuilt || kind == SectionKind::ignored || kind == SectionKind::toc)
       continue;
     for (const Relocation& r : section.relocations) {
       const Target target = object.meaning(r);

@@ -105,7 +105,7 @@ DifferResult run_differ(const DifferInput& input) {
   const Object patched = Object::read(input.patched);
   const Object orig = input.orig == "/dev/null" ? Object::empty(patched) : Object::read(input.orig);
   check_headers(orig, patched);
-  const ParentObject parent = ParentObject::open(input.parent_symtab);
+  const Binary parent = Binary::open(input.parent_symtab);
   const Symvers symvers = input.symvers == "/dev/null" ? Symvers{} : Symvers::read(input.symvers);
 
   Diagnostics diagnostics;

@@ -22,7 +22,7 @@ using Place = std::pair<SectionId, uint64_t>;  // in code
 
 Place place(const TableEntry& entry) { return {entry.code_section, entry.code_offset}; }
 
-bool is_split(const Section& section) { return section.kind == SectionKind::pieces; }
+bool is_split(const Section& section) { return section.kind == SectionKind::out_of_line_code; }
 
 // Whether every run of `size` bytes has relocations of the same types at the same places. The last entry may lack its
 // padding. Two entries taken for one have more references than their struct has pointers (`most`, 0 when not known).
@@ -57,7 +57,7 @@ Layout::Layout(const Object& object, const StructSizes& sizes, Diagnostics& diag
   for (uint32_t i = 1; i < object.sections().size(); ++i) {
     const Section& section = object.sections()[i];
     if (section.size == 0) continue;
-    if (section.kind == SectionKind::table || section.kind == SectionKind::discard ||
+    if (section.kind == SectionKind::table || section.kind == SectionKind::objtool_notes ||
         section.kind == SectionKind::runtime_const)
       add_table(object, SectionId{i}, sizes, diagnostics);
   }

@@ -14,7 +14,7 @@ Markers read_markers(const Object& object) {
   constexpr std::string_view callbacks = ".kpatch.callbacks.";
   for (uint32_t i = 1; i < object.sections().size(); ++i) {
     const Section& section = object.sections()[i];
-    if (section.kind != SectionKind::marker) continue;
+    if (section.kind != SectionKind::author_macros) continue;
     if (section.name.starts_with(callbacks)) {
       for (const Relocation& r : section.relocations)
         if (r.offset % 16 == 0)

@@ -18,20 +18,20 @@ enum class SectionKind : uint8_t {
   data,         // .data.NAME and the like, writable
   rodata,       // .rodata.NAME and the like
   bss,
-  strings,        // mergeable, NUL-terminated
-  constants,      // mergeable, fixed size
-  once,           // .data.once, .data.unlikely: state of *_ONCE macros, copied fresh
-  verbose,        // __dyndbg, __verbose: descriptors of dynamic debug, copied fresh
-  pieces,         // .altinstr_replacement, .altinstr_aux, .fixup: code reached from table entries or by jumps
-  toc,            // .toc (ppc64): slots of 8 bytes that hold addresses
-  table,          // special section: entries that refer to functions, see Arch::tables
-  discard,        // .discard.*: notes for objtool, entries travel with their function
-  derived,        // rebuilt by objtool or the linker: ORC and the like, only in objects that objtool has seen
-  runtime_const,  // runtime_ptr_*, runtime_shift_*: patched once, at vmlinux's boot
-  referred,       // tables that code refers to but that are never copied: __tracepoints, .static_call.text …
-  dropped,        // exports, initcalls, parameters, kprobe blacklists: say nothing about a function's code
-  marker,         // .kpatch.*: author macros
-  debug,          // debug information, notes, .comment
+  strings,           // mergeable, NUL-terminated
+  constants,         // mergeable, fixed size
+  once_state,        // .data.once, .data.unlikely: state of *_ONCE macros, copied fresh
+  dyndbg,            // __dyndbg, __verbose: descriptors of dynamic debug, copied fresh
+  out_of_line_code,  // .altinstr_replacement, .altinstr_aux, .fixup: code reached from table entries or by jumps
+  toc,               // .toc (ppc64): slots of 8 bytes that hold addresses
+  table,             // special section: entries that refer to functions, see Arch::tables
+  objtool_notes,     // .discard.*: notes for objtool, entries travel with their function
+  rebuilt,           // rebuilt by objtool or the linker: ORC and the like, only in objects that objtool has seen
+  runtime_const,     // runtime_ptr_*, runtime_shift_*: patched once, at vmlinux's boot
+  never_copied,      // tables that code refers to but that are never copied: __tracepoints, .static_call.text …
+  ignored,           // exports, initcalls, parameters, kprobe blacklists: say nothing about a function's code
+  author_macros,     // .kpatch.*: author macros
+  debug,             // debug information, notes, .comment
   unknown,
 };
 

@@ -42,7 +42,7 @@ bool objtool_reads(std::string_view name) {
 
 }  // namespace
 
-Resolver::Resolver(const ParentObject& parent, std::string parent_name, const Symvers& symvers, const Object& orig,
+Resolver::Resolver(const Binary& parent, std::string parent_name, const Symvers& symvers, const Object& orig,
                    Diagnostics& diagnostics)
     : parent_(parent), parent_name_(std::move(parent_name)), symvers_(symvers), orig_(orig), diagnostics_(diagnostics) {
   for (uint32_t i = 1; i < orig.symbols().size(); ++i)
@@ -50,7 +50,7 @@ Resolver::Resolver(const ParentObject& parent, std::string parent_name, const Sy
 }
 
 Reference Resolver::klp(uint32_t symbol) const {
-  const ParentSymbol& s = parent_.symbols()[symbol];
+  const BinarySymbol& s = parent_.symbols()[symbol];
   Reference reference;
   reference.kind = Reference::Kind::klp;
   reference.name = s.name;
@@ -100,7 +100,7 @@ std::vector<std::string_view> Resolver::local_names(uint32_t file) const {
 std::vector<std::string_view> Resolver::group_names(const FileGroup& group) const {
   std::vector<std::string_view> names;
   for (uint32_t i = group.first; i < group.first + group.count; ++i) {
-    const ParentSymbol& s = parent_.symbols()[i];
+    const BinarySymbol& s = parent_.symbols()[i];
     if ((s.type == SymbolType::function || s.type == SymbolType::object) && identifies_file(s.name))
       names.push_back(s.name);
   }
@@ -151,9 +151,9 @@ std::optional<uint32_t> Resolver::find_local(SymbolId id) {
   if (found.size() == 1) return found.front();
   std::string list;
   for (uint32_t symbol : found.empty() ? candidates : found) {
-    const ParentSymbol& c = parent_.symbols()[symbol];
+    const BinarySymbol& c = parent_.symbols()[symbol];
     list += fmt::format("{}{:#x} of {}", list.empty() ? "" : ", ", c.value,
-                        c.file == ParentSymbol::no_file ? "?" : parent_.files()[c.file].name);
+                        c.file == BinarySymbol::no_file ? "?" : parent_.files()[c.file].name);
   }
   diagnostics_.refuse("ambiguous", s.name, fmt::format("may be any of these symbols of {}: {}", parent_name_, list));
   return std::nullopt;

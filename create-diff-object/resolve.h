@@ -26,13 +26,13 @@ struct Reference {
   bool global_placeholder = false;       // klp: … and is GLOBAL, not WEAK
   bool unknown = false;                  // found nowhere: must be defined by another object of the patch
   std::string name_space;                // of the export, when it has one
-  const ParentSymbol* symbol = nullptr;  // in the parent, when it was found there
+  const BinarySymbol* symbol = nullptr;  // in the parent, when it was found there
 };
 
 class Resolver {
  public:
   // parent_name: "vmlinux" or a module's name; orig: the object whose locals are looked for.
-  Resolver(const ParentObject& parent, std::string parent_name, const Symvers& symvers, const Object& orig,
+  Resolver(const Binary& parent, std::string parent_name, const Symvers& symvers, const Object& orig,
            Diagnostics& diagnostics);
 
   // A symbol that the original object defines. Refuses (rule "ambiguous" or "missing") and gives nothing when it
@@ -54,7 +54,7 @@ class Resolver {
   Reference klp(uint32_t symbol) const;
   std::optional<Reference> exported(std::string_view name) const;
 
-  const ParentObject& parent_;
+  const Binary& parent_;
   std::string parent_name_;
   const Symvers& symvers_;
   const Object& orig_;

@@ -261,8 +261,8 @@ class Selector {
         diagnostics_.refuse("init-code", where(chunk),
                             fmt::format("refers to {} in {}, which is gone after boot", s.name, home.name));
         return;
-      case SectionKind::once:
-      case SectionKind::verbose:
+      case SectionKind::once_state:
+      case SectionKind::dyndbg:
         if (!s.global() || pair_.twins.orig(target.symbol) == no_symbol) include(target.symbol, reason);
         return;
       case SectionKind::data:
@@ -275,13 +275,13 @@ class Selector {
       case SectionKind::table:
         // an object placed in a table by name, for example .printk_index: the entry comes with its function
         return;
-      case SectionKind::referred:
+      case SectionKind::never_copied:
         if (pair_.twins.orig(target.symbol) == no_symbol)
           diagnostics_.refuse(
               "new-table-entry", where(chunk),
               fmt::format("needs {}, a new entry of {}, which a livepatch can't add", s.name, home.name));
         return;
-      case SectionKind::pieces: {
+      case SectionKind::out_of_line_code: {
         const Object::Extent piece = pair_.patched_layout.piece(target.section, s.value);
         add(Chunk{target.section, piece.begin, piece.end, no_symbol, reason});
         return;
@@ -325,7 +325,7 @@ class Selector {
           add(Chunk{target.section, begin, end, no_symbol, reason});
         }
         return;
-      case SectionKind::pieces:
+      case SectionKind::out_of_line_code:
       case SectionKind::toc: {
         const Object::Extent piece = pair_.patched_layout.piece(target.section, offset);
         add(Chunk{target.section, piece.begin, piece.end, no_symbol, reason,
@@ -349,7 +349,8 @@ class Selector {
 
   void refuse_data(SymbolId id) {
     const Section& home = patched_.section(patched_.symbol(id).section);
-    if (home.kind == SectionKind::once || home.kind == SectionKind::verbose || home.kind == SectionKind::referred)
+    if (home.kind == SectionKind::once_state || home.kind == SectionKind::dyndbg ||
+        home.kind == SectionKind::never_copied)
       return;
     if (home.kind == SectionKind::init)
       diagnostics_.refuse(
@@ -416,7 +417,8 @@ class Selector {
         const Symbol& s = orig_.symbol(target.symbol);
         if (s.global() || s.type != SymbolType::object || !is_static_local(s.name)) continue;
         const Section& home = orig_.section(s.section);
-        if ((home.flags & SHF_WRITE_FLAG) == 0 || home.kind == SectionKind::once || home.kind == SectionKind::verbose)
+        if ((home.flags & SHF_WRITE_FLAG) == 0 || home.kind == SectionKind::once_state ||
+            home.kind == SectionKind::dyndbg)
           continue;
         if (pair_.twins.patched(target.symbol) == no_symbol)
           diagnostics_.refuse("static-local", s.name,

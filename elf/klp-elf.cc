@@ -36,9 +36,9 @@ namespace kpatch {
 
 namespace {
 
-class Reader {
+class KlpElfReader {
  public:
-  Reader(KlpElf& elf, std::span<const std::byte> bytes) : elf_(elf), bytes_(bytes) {}
+  KlpElfReader(KlpElf& elf, std::span<const std::byte> bytes) : elf_(elf), bytes_(bytes) {}
 
   void run() {
     open();
@@ -170,9 +170,9 @@ class Strings {
   std::unordered_map<std::string, uint32_t> offsets_;
 };
 
-class Writer {
+class KlpElfWriter {
  public:
-  explicit Writer(const KlpElf& elf) : elf_(elf), headers_(elf.sections.size()), contents_(elf.sections.size()) {}
+  explicit KlpElfWriter(const KlpElf& elf) : elf_(elf), headers_(elf.sections.size()), contents_(elf.sections.size()) {}
 
   void run(const std::filesystem::path& target) {
     collect_names();
@@ -308,11 +308,11 @@ KlpElf KlpElf::read(const std::filesystem::path& path) {
   KlpElf elf;
   elf.path = path;
   FileBytes file = FileBytes::read(path);
-  Reader(elf, file.bytes()).run();
+  KlpElfReader(elf, file.bytes()).run();
   return elf;
 }
 
-void KlpElf::write(const std::filesystem::path& target) const { Writer(*this).run(target); }
+void KlpElf::write(const std::filesystem::path& target) const { KlpElfWriter(*this).run(target); }
 
 uint64_t KlpElf::u64_at(const KlpSection& section, uint64_t offset) const {
   return number_at<uint64_t>(*this, section, offset);

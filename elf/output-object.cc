@@ -43,9 +43,9 @@ class StringTable {
   std::string bytes_ = std::string(1, '\0');
 };
 
-class Writer {
+class OutputWriter {
  public:
-  Writer(const OutputObject& object, std::filesystem::path path) : object_(object), path_(std::move(path)) {}
+  OutputWriter(const OutputObject& object, std::filesystem::path path) : object_(object), path_(std::move(path)) {}
 
   void run() {
     temporary_ = path_;
@@ -69,7 +69,7 @@ class Writer {
     done_ = true;
   }
 
-  ~Writer() {
+  ~OutputWriter() {
     if (elf_ != nullptr) elf_end(elf_);
     if (fd_ >= 0) close(fd_);
     std::error_code ignored;
@@ -288,6 +288,6 @@ void OutputObject::append_u64(OutputSection& section, uint64_t value) const {
   section.size = section.contents.size();
 }
 
-void write_elf(const OutputObject& object, const std::filesystem::path& path) { Writer(object, path).run(); }
+void write_elf(const OutputObject& object, const std::filesystem::path& path) { OutputWriter(object, path).run(); }
 
 }  // namespace kpatch

@@ -9,7 +9,7 @@
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   kpatch::InputFile input(data, size);
   try {
-    kpatch::ParentObject parent = kpatch::ParentObject::open(input.path());
+    kpatch::Binary parent = kpatch::Binary::open(input.path());
     kpatch::Symvers symvers;
     kpatch::audit({input.path(), "x", "6.12", &parent, &symvers, [&](std::string_view) { return &parent; }});
   } catch (const kpatch::Error&) {

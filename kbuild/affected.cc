@@ -83,7 +83,7 @@ class Finder {
         sources_.push_back(path);
         break;
       case PathKind::header:
-      case PathKind::other:
+      case PathKind::unknown:
         headers_.push_back(path);
         break;
       case PathKind::makefile:
@@ -270,7 +270,7 @@ PathKind path_kind(string_view path) {
   if (name.ends_with(".c")) return PathKind::source;
   if (name.ends_with(".S")) return PathKind::assembly;
   if (name.ends_with(".h")) return PathKind::header;
-  return PathKind::other;
+  return PathKind::unknown;
 }
 
 Affected find_affected(const Base& base, const AppliedPatches& patches, PatchedView& view,

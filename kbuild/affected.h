@@ -35,7 +35,7 @@ Affected find_affected(const Base& base, const AppliedPatches& patches, PatchedV
                        const std::vector<std::string>& targets, Runner& runner, const std::filesystem::path& scratch);
 
 // What a touched path is, by its name alone.
-enum class PathKind { source, assembly, header, makefile, kconfig, ignored, other };
+enum class PathKind { source, assembly, header, makefile, kconfig, ignored, unknown };
 PathKind path_kind(std::string_view path);
 
 }  // namespace kpatch

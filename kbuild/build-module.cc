@@ -93,7 +93,7 @@ void make_base_view(const Base& base, const fs::path& view) {
 }
 
 bool must_clear_relocations(const Base& base) {
-  const ParentObject vmlinux = ParentObject::open(base.vmlinux_index);
+  const Binary vmlinux = Binary::open(base.vmlinux_index);
   return vmlinux.machine() == EM_X86_64 && vmlinux.named("clear_relocate_add").empty() &&
          !vmlinux.named("text_poke_copy").empty();
 }

@@ -267,9 +267,9 @@ std::multimap<std::string, std::string> foreign_objects(const Base& base) {
 }
 
 // What the shipped kernel consists of.
-class Shipped {
+class BuiltIntoKernel {
  public:
-  explicit Shipped(const Base& base) : base_(base), vmlinux_(ParentObject::open(base.vmlinux_index)) {
+  explicit BuiltIntoKernel(const Base& base) : base_(base), vmlinux_(Binary::open(base.vmlinux_index)) {
     std::string top = top_of(vmlinux_.units());
     for (auto unit : vmlinux_.units()) {
       if (unit.starts_with(top)) unit.remove_prefix(top.size());
@@ -349,7 +349,7 @@ class Shipped {
   }
 
   const Base& base_;
-  ParentObject vmlinux_;
+  Binary vmlinux_;
   std::set<std::string> units_;
   std::map<std::string, bool> modules_;
 };
@@ -521,12 +521,12 @@ std::vector<CompileCommand> all_commands(const Base& base, Runner& runner) { ret
 
 std::vector<CompileCommand> commands_for_source(const Base& base, Runner& runner, std::string_view source) {
   std::error_code ignored;
-  Shipped shipped(base);
+  BuiltIntoKernel built(base);
   auto of_source = [&](std::vector<CompileCommand> commands) {
     std::erase_if(commands, [&](auto& command) { return command.source != source; });
     return commands;
   };
-  if (fs::exists(memo_file(base, "all"), ignored)) return shipped.filter(of_source(all_commands(base, runner)));
+  if (fs::exists(memo_file(base, "all"), ignored)) return built.filter(of_source(all_commands(base, runner)));
 
   std::set<std::string> folders;
   bool whole = false;
@@ -547,13 +547,13 @@ std::vector<CompileCommand> commands_for_source(const Base& base, Runner& runner
       for (auto& command : of_source(directory_commands(base, runner, folder))) found.emplace(command.object, command);
   std::vector<CompileCommand> commands;
   for (auto& [object, command] : found) commands.push_back(std::move(command));
-  commands = shipped.filter(std::move(commands));
+  commands = built.filter(std::move(commands));
   if (!commands.empty()) return commands;
-  return shipped.filter(of_source(all_commands(base, runner)));
+  return built.filter(of_source(all_commands(base, runner)));
 }
 
 std::vector<CompileCommand> shipped_commands(const Base& base, Runner& runner) {
-  return Shipped(base).filter(all_commands(base, runner));
+  return BuiltIntoKernel(base).filter(all_commands(base, runner));
 }
 
 }  // namespace kpatch

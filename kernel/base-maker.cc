@@ -119,11 +119,11 @@ fs::path vmlinux_index(const fs::path& vmlinux, Cache& cache, Console& console) 
   if (auto made = cache.find("vmlinux", key)) return *made / "index";
   Console::Stage stage(console, "reading vmlinux");
   return cache.entry("vmlinux", key, "the index of " + vmlinux.string(), [&](const fs::path& directory) {
-    ParentObject::open(vmlinux).write_index(directory / "index");
+    Binary::open(vmlinux).write_index(directory / "index");
   }) / "index";
 }
 
-void check_vmlinux(const ParentObject& vmlinux, const fs::path& path, std::string_view source_version) {
+void check_vmlinux(const Binary& vmlinux, const fs::path& path, std::string_view source_version) {
   if (vmlinux.machine() != own_machine())
     throw Error(fmt::format("{} is of another architecture: ELF machine {}, this machine's is {}", path.string(),
                             vmlinux.machine(), own_machine()));
@@ -190,7 +190,7 @@ Base make_base(const BaseOptions& given, Cache& cache, Runner& runner, Console& 
 
   std::string release = options.release;
   if (!options.vmlinux.empty()) {
-    ParentObject vmlinux = ParentObject::open(vmlinux_index(options.vmlinux, cache, console));
+    Binary vmlinux = Binary::open(vmlinux_index(options.vmlinux, cache, console));
     check_vmlinux(vmlinux, options.vmlinux, options.source.empty() ? "" : kernel_version(options.source));
     std::string says = release_of_banner(vmlinux.banner());
     auto series = parse_release(release);
@@ -213,7 +213,7 @@ Base make_base(const BaseOptions& given, Cache& cache, Runner& runner, Console& 
                   !files.source.empty();
   if (!complete) files = find_release(release, files, cache, runner, console);
   if (!options.source.empty()) {
-    const ParentObject vmlinux = ParentObject::open(vmlinux_index(files.vmlinux, cache, console));
+    const Binary vmlinux = Binary::open(vmlinux_index(files.vmlinux, cache, console));
     check_vmlinux(vmlinux, files.vmlinux, kernel_version(options.source));
     SourceTree tree = private_copy(options.source, cache, runner, console);
     files.source = tree.path;

@@ -26,7 +26,7 @@ Base make_own_base(const BaseOptions& options, Cache& cache, Runner& runner, Con
 std::filesystem::path vmlinux_index(const std::filesystem::path& vmlinux, Cache& cache, Console& console);
 
 // Throws Error when the vmlinux is of another architecture, has no symbols or no banner, or isn't of this source.
-void check_vmlinux(const ParentObject& vmlinux, const std::filesystem::path& path, std::string_view source_version);
+void check_vmlinux(const Binary& vmlinux, const std::filesystem::path& path, std::string_view source_version);
 // "6.12.117+deb12-cloud-amd64" of "Linux version 6.12.117+deb12-cloud-amd64 (…".
 std::string release_of_banner(std::string_view banner);
 // The kernel version that a banner stands for: of the release, or of Debian's package version where the release only

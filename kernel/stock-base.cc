@@ -80,7 +80,7 @@ Base make_stock_base(const BaseOptions& options, const KernelFiles& files, Cache
   check_symvers(files.symvers);
   Base base;
   base.vmlinux_index = vmlinux_index(files.vmlinux, cache, console);
-  ParentObject vmlinux = ParentObject::open(base.vmlinux_index);
+  Binary vmlinux = Binary::open(base.vmlinux_index);
   check_vmlinux(vmlinux, files.vmlinux, kernel_version(files.source));
   base.release = release_of_banner(vmlinux.banner());
   Compiler compiler = find_compiler(compiler_of_banner(vmlinux.banner()), options.skip_compiler_check, runner, console);

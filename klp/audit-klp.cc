@@ -27,12 +27,11 @@ bool init_section(std::string_view name) { return name.starts_with(".init"); }
 
 // The kernel finds exactly one address for that name and position, or the message says why not.
 struct Lookup {
-  const ParentSymbol* symbol = nullptr;
+  const BinarySymbol* symbol = nullptr;
   std::string problem;
 };
 
-Lookup kernel_lookup(const ParentObject& object, std::string_view object_name, std::string_view name,
-                     unsigned long sympos) {
+Lookup kernel_lookup(const Binary& object, std::string_view object_name, std::string_view name, unsigned long sympos) {
   auto found = object.named(name);
   if (found.empty()) return {nullptr, fmt::format("{} has no symbol {}", object_name, name)};
   if (sympos == 0 && found.size() > 1)
@@ -40,7 +39,7 @@ Lookup kernel_lookup(const ParentObject& object, std::string_view object_name, s
   if (sympos > found.size())
     return {nullptr, fmt::format("{} has {} symbols {}, and sympos is {}", object_name, found.size(), name, sympos)};
   size_t rank = sympos == 0 ? 0 : sympos - 1;
-  const ParentSymbol& symbol = object.symbols()[found[rank]];
+  const BinarySymbol& symbol = object.symbols()[found[rank]];
   if (!object.relocatable() && symbol.value == 0)
     return {nullptr, fmt::format("{} of {} has address 0, which the kernel takes for not found", name, object_name)};
   if (init_section(object.section_name(symbol.section)))
@@ -109,7 +108,7 @@ class TableAudit {
     c_.patched_objects.emplace(*object_name);
     if (!seen_.emplace(fmt::format("{} {} {}", *object_name, *name, sympos)).second)
       c_.find_at({section, at}, fmt::format("{} of {} is replaced twice", *name, *object_name));
-    const ParentObject* object = c_.object(*object_name);
+    const Binary* object = c_.object(*object_name);
     if (object == nullptr) return;
     Lookup found = kernel_lookup(*object, *object_name, *name, sympos);
     if (found.symbol == nullptr) return c_.find_at({section, at}, found.problem);
@@ -163,7 +162,7 @@ class KlpAudit {
           c_.find(fmt::format("symbol {} can't be read by the kernel", symbol.name));
           continue;
         }
-        const ParentObject* object = c_.object(name->owner);
+        const Binary* object = c_.object(name->owner);
         if (object == nullptr) continue;
         Lookup found = kernel_lookup(*object, name->owner, name->name, name->sympos);
         if (found.symbol == nullptr) c_.find(fmt::format("symbol {}: {}", symbol.name, found.problem));
@@ -280,9 +279,9 @@ class KlpAudit {
 
   // A symbol of a third object is there for sure only if the patched one needs that object itself.
   void check_dependency(KlpPlace place, std::string_view owner, const std::string& symbol) {
-    const ParentObject* object = c_.object(object_);
+    const Binary* object = c_.object(object_);
     if (object == nullptr) return;
-    for (const ParentSection& section : object->sections()) {
+    for (const BinarySection& section : object->sections()) {
       if (section.name != ".modinfo" || section.bytes.empty()) continue;
       for (std::string_view list : modinfo_values(section.bytes, "depends")) {
         std::string depends = fmt::format(",{},", list);

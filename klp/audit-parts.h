@@ -66,14 +66,14 @@ class AuditContext {
   std::string where(KlpPlace place) const;
 
   // "vmlinux" or a module; nullptr (after a finding, once an object) when it isn't known.
-  const ParentObject* object(std::string_view name);
+  const Binary* object(std::string_view name);
   bool kernel_has(std::string_view symbol) const { return !input.vmlinux->named(symbol).empty(); }
 
  private:
   std::vector<std::string> findings_;
   std::vector<std::vector<AuditedRelocation>> relocations_;
   std::vector<std::vector<const KlpSymbol*>> functions_;
-  std::map<std::string, const ParentObject*, std::less<>> objects_;
+  std::map<std::string, const Binary*, std::less<>> objects_;
 };
 
 void audit_module(AuditContext& context);       // modinfo, sections, exports and CRCs (audit-module.cc)

@@ -182,7 +182,7 @@ class X86Audit {
     const KlpSymbol& key = elf_.symbols[relocation->raw.symbol];
     if (key.in_section()) return;
     std::string_view name = c_.kernel_name(relocation->raw.symbol);
-    const ParentObject& kernel = *c_.input.vmlinux;
+    const Binary& kernel = *c_.input.vmlinux;
     if (kernel.seals_ro_after_init_keys()) return;
     for (uint32_t symbol : kernel.named(name))
       if (kernel.in_ro_after_init(kernel.symbols()[symbol]))
@@ -301,11 +301,11 @@ class X86Audit {
     if (c_.kernel_name(relocation.raw.symbol).starts_with("__SCT__")) return;
     auto klp = symbol.entry.st_shndx == shn_livepatch ? parse_klp_symbol(symbol.name) : std::nullopt;
     if (symbol.entry.st_shndx != SHN_UNDEF && !klp) return;
-    const ParentObject* object = c_.object(klp ? klp->owner : "vmlinux");
+    const Binary* object = c_.object(klp ? klp->owner : "vmlinux");
     if (object == nullptr) return;
     auto found = object->named(klp ? klp->name : symbol.name);
     for (size_t i = 0; i < found.size(); ++i) {
-      const ParentSymbol& s = object->symbols()[found[i]];
+      const BinarySymbol& s = object->symbols()[found[i]];
       bool meant = klp ? klp->sympos == 0 || klp->sympos == i + 1 : s.binding != SymbolBinding::local;
       if (meant && s.type == SymbolType::function && (!s.starts_with_endbr || s.endbr_sealed))
         c_.find_at(relocation.place,

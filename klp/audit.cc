@@ -121,7 +121,7 @@ std::string AuditContext::where(KlpPlace place) const {
   return elf.describe(place) + (function == nullptr ? "" : ", in function " + function->name);
 }
 
-const ParentObject* AuditContext::object(std::string_view name) {
+const Binary* AuditContext::object(std::string_view name) {
   if (name == "vmlinux") return input.vmlinux;
   auto [entry, is_new] = objects_.try_emplace(std::string(name), nullptr);
   if (!is_new) return entry->second;

@@ -12,13 +12,13 @@
 namespace kpatch {
 
 struct AuditInput {
-  std::filesystem::path module;           // the final .ko, after post-link
-  std::string name;                       // the module's name as it was asked for, '-' or '_'; empty: any
-  std::string release;                    // "6.12.117+deb12-cloud-amd64"
-  const ParentObject* vmlinux = nullptr;  // an index will do
-  const Symvers* symvers = nullptr;       // vmlinux's and its modules'
+  std::filesystem::path module;      // the final .ko, after post-link
+  std::string name;                  // the module's name as it was asked for, '-' or '_'; empty: any
+  std::string release;               // "6.12.117+deb12-cloud-amd64"
+  const Binary* vmlinux = nullptr;   // an index will do
+  const Symvers* symvers = nullptr;  // vmlinux's and its modules'
   // A shipped module by the name that the kernel gives it ("xt_comment"), opened as ELF; nullptr when there is none.
-  std::function<const ParentObject*(std::string_view)> open_module;
+  std::function<const Binary*(std::string_view)> open_module;
 };
 
 // Returns one message for each thing that is wrong, sorted by the module's layout, each naming section and offset, the

@@ -51,10 +51,10 @@ namespace kpatch {
 namespace {
 
 // In a relocatable file section and offset, in vmlinux 0 and an address. Also a distance: wraps around.
-struct Place {
+struct ShippedAddress {
   uint32_t section;
   uint64_t offset;
-  auto operator<=>(const Place&) const = default;
+  auto operator<=>(const ShippedAddress&) const = default;
 };
 
 struct Mismatch {
@@ -121,8 +121,8 @@ size_t instruction_start(std::span<const std::byte> code, size_t offset) {
   return offset;
 }
 
-std::string_view compiler_of(const ParentObject& object) {
-  for (const ParentSection& section : object.sections()) {
+std::string_view compiler_of(const Binary& object) {
+  for (const BinarySection& section : object.sections()) {
     if (section.name != ".comment") continue;
     std::string_view text(reinterpret_cast<const char*>(section.bytes.data()), section.bytes.size());
     size_t start = text.find_first_not_of('\0');
@@ -135,7 +135,7 @@ std::string_view compiler_of(const ParentObject& object) {
 
 class Prover {
  public:
-  Prover(const ParentObject& plain, const ParentObject& shipped, std::string_view file_name)
+  Prover(const Binary& plain, const Binary& shipped, std::string_view file_name)
       : plain_(plain),
         shipped_(shipped),
         file_name_(file_name),
@@ -162,7 +162,7 @@ class Prover {
   }
 
  private:
-  static bool is_part_of(const ParentSymbol& symbol, std::string_view function) {
+  static bool is_part_of(const BinarySymbol& symbol, std::string_view function) {
     if (symbol.type != SymbolType::function || !symbol.defined() || !symbol.name.starts_with(function)) return false;
     std::string_view rest = symbol.name.substr(function.size());
     return rest.starts_with(".cold") || rest.starts_with(".part.");
@@ -170,20 +170,20 @@ class Prover {
 
   // ---- where the sections of the object lie in the shipped file
 
-  Place place_of(const ParentSymbol& shipped) const {
+  ShippedAddress place_of(const BinarySymbol& shipped) const {
     return {shipped_.relocatable() ? shipped.section : 0, shipped.value};
   }
 
   // The symbols of the shipped file that this one of the object can be.
-  std::vector<uint32_t> candidates(const ParentSymbol& symbol) const {
+  std::vector<uint32_t> candidates(const BinarySymbol& symbol) const {
     std::vector<uint32_t> found;
     bool local = symbol.binding == SymbolBinding::local;
     for (uint32_t index : shipped_.named(symbol.name)) {
-      const ParentSymbol& other = shipped_.symbols()[index];
+      const BinarySymbol& other = shipped_.symbols()[index];
       if (!local || !has_group_) {
         // The linker may have made a hidden global local, never a local one global.
         if (!local || other.binding == SymbolBinding::local) found.push_back(index);
-      } else if (other.file != ParentSymbol::no_file && shipped_.files()[other.file].name == file_name_) {
+      } else if (other.file != BinarySymbol::no_file && shipped_.files()[other.file].name == file_name_) {
         found.push_back(index);
       }
     }
@@ -191,15 +191,15 @@ class Prover {
   }
 
   void vote() {
-    std::vector<std::vector<Place>> votes(distances_.size());
-    for (const ParentSymbol& symbol : plain_.symbols()) {
+    std::vector<std::vector<ShippedAddress>> votes(distances_.size());
+    for (const BinarySymbol& symbol : plain_.symbols()) {
       if (symbol.section == 0 || symbol.section >= votes.size() || symbol.name.empty()) continue;
       if (symbol.type == SymbolType::section || symbol.type == SymbolType::file) continue;
       if (symbol.binding == SymbolBinding::weak || symbol.name.starts_with(".L")) continue;
       // One vote for each distance: empty lock class keys ("__key.0") of many files share an address.
-      std::vector<Place> distances;
+      std::vector<ShippedAddress> distances;
       for (uint32_t index : candidates(symbol)) {
-        Place place = place_of(shipped_.symbols()[index]);
+        ShippedAddress place = place_of(shipped_.symbols()[index]);
         distances.push_back({place.section, place.offset - symbol.value});
       }
       std::sort(distances.begin(), distances.end());
@@ -207,7 +207,7 @@ class Prover {
       votes[symbol.section].insert(votes[symbol.section].end(), distances.begin(), last);
     }
     for (size_t section = 0; section < votes.size(); ++section) {
-      std::vector<Place>& ballot = votes[section];
+      std::vector<ShippedAddress>& ballot = votes[section];
       std::sort(ballot.begin(), ballot.end());
       size_t most = 0;
       for (size_t first = 0, last = 0; first < ballot.size(); first = last) {
@@ -225,11 +225,11 @@ class Prover {
     constexpr uint64_t key_offset = 8;
     for (uint32_t section = 0; section < plain_.sections().size(); ++section) {
       if (plain_.sections()[section].name != "__jump_table") continue;
-      std::optional<Place> code;
-      for (const ParentRelocation& relocation : plain_.relocations(section)) {
-        const ParentSymbol& target = plain_.symbols()[relocation.symbol];
+      std::optional<ShippedAddress> code;
+      for (const BinaryRelocation& relocation : plain_.relocations(section)) {
+        const BinarySymbol& target = plain_.symbols()[relocation.symbol];
         uint64_t value = target.value + relocation.addend;
-        if (relocation.offset % entry_size == 0) code = Place{target.section, value};
+        if (relocation.offset % entry_size == 0) code = ShippedAddress{target.section, value};
         // Keys are aligned: the low bits are flags, bit 1 asks objtool for the NOP.
         if (relocation.offset % entry_size == key_offset && (value & 2) != 0 && code &&
             code->section < jump_sites_.size())
@@ -242,7 +242,7 @@ class Prover {
   // ---- one function
 
   void report(uint32_t symbol, const std::string& function, std::vector<ProofFinding>& findings) {
-    const ParentSymbol& code = plain_.symbols()[symbol];
+    const BinarySymbol& code = plain_.symbols()[symbol];
     if (code.type != SymbolType::function) return;
     std::optional<std::string> problem = check(code);
     if (!problem) return;
@@ -255,17 +255,17 @@ class Prover {
     findings.push_back({function, fmt::format("{}{}; likely cause: {}", part, *problem, cause())});
   }
 
-  bool overridden(const ParentSymbol& code) const {
+  bool overridden(const BinarySymbol& code) const {
     std::span<const uint32_t> found = shipped_.named(code.name);
     return std::any_of(found.begin(), found.end(),
                        [&](uint32_t index) { return shipped_.symbols()[index].binding == SymbolBinding::global; });
   }
 
-  std::optional<std::string> check(const ParentSymbol& code) {
+  std::optional<std::string> check(const BinarySymbol& code) {
     std::optional<Mismatch> best;
-    const ParentSymbol* best_shipped = nullptr;
+    const BinarySymbol* best_shipped = nullptr;
     for (uint32_t index : candidates(code)) {
-      const ParentSymbol& shipped = shipped_.symbols()[index];
+      const BinarySymbol& shipped = shipped_.symbols()[index];
       if (shipped.type != SymbolType::function) continue;
       std::optional<Mismatch> mismatch = compare(code, shipped);
       if (!mismatch) return std::nullopt;
@@ -280,7 +280,7 @@ class Prover {
     return describe(code, *best_shipped, *best);
   }
 
-  std::string describe(const ParentSymbol& code, const ParentSymbol& shipped, const Mismatch& mismatch) const {
+  std::string describe(const BinarySymbol& code, const BinarySymbol& shipped, const Mismatch& mismatch) const {
     std::span<const std::byte> ours = plain_.contents(code);
     std::span<const std::byte> theirs = shipped_.contents(shipped);
     std::string sizes;
@@ -293,22 +293,22 @@ class Prover {
     return mismatch.what.empty() ? text : text + ", " + mismatch.what;
   }
 
-  const std::vector<ParentRelocation>& plain_relocations(uint32_t section) {
+  const std::vector<BinaryRelocation>& plain_relocations(uint32_t section) {
     if (!plain_relocations_[section]) plain_relocations_[section] = plain_.relocations(section);
     return *plain_relocations_[section];
   }
 
-  static std::span<const ParentRelocation> in_range(const std::vector<ParentRelocation>& all, uint64_t start,
+  static std::span<const BinaryRelocation> in_range(const std::vector<BinaryRelocation>& all, uint64_t start,
                                                     uint64_t size) {
-    auto before = [](const ParentRelocation& relocation, uint64_t offset) { return relocation.offset < offset; };
+    auto before = [](const BinaryRelocation& relocation, uint64_t offset) { return relocation.offset < offset; };
     auto first = std::lower_bound(all.begin(), all.end(), start, before);
     auto last = std::lower_bound(first, all.end(), start + size, before);
     return {first, last};
   }
 
   // Marks what the build may rewrite and did: those bytes need no comparison.
-  std::vector<bool> rewritten(const ParentSymbol& code, std::span<const std::byte> ours,
-                              std::span<const std::byte> theirs, std::span<const ParentRelocation> relocations) const {
+  std::vector<bool> rewritten(const BinarySymbol& code, std::span<const std::byte> ours,
+                              std::span<const std::byte> theirs, std::span<const BinaryRelocation> relocations) const {
     std::vector<bool> result(ours.size());
     auto accept = [&](size_t at, size_t length) { std::fill_n(result.begin() + at, length, true); };
     const std::vector<uint64_t>& sites = jump_sites_[code.section];
@@ -318,7 +318,7 @@ class Prover {
       size_t length = ours[at] == std::byte{0xeb} ? 2 : ours[at] == std::byte{0xe9} ? 5 : 0;
       if (length != 0 && at + length <= ours.size() && is_nop(theirs, at, length)) accept(at, length);
     }
-    for (const ParentRelocation& relocation : relocations) {
+    for (const BinaryRelocation& relocation : relocations) {
       uint64_t at = relocation.offset - code.value - 1;
       std::string_view callee = plain_.symbols()[relocation.symbol].name;
       if (callee != "__fentry__" && !callee.starts_with("__sanitizer_cov_")) continue;
@@ -328,12 +328,12 @@ class Prover {
     return result;
   }
 
-  std::optional<Mismatch> compare(const ParentSymbol& code, const ParentSymbol& shipped) {
+  std::optional<Mismatch> compare(const BinarySymbol& code, const BinarySymbol& shipped) {
     std::span<const std::byte> ours = plain_.contents(code);
     std::span<const std::byte> theirs = shipped_.contents(shipped);
     if (ours.size() != code.size || theirs.size() != shipped.size) return Mismatch{0, "its code is not in the file"};
     size_t size = std::min(ours.size(), theirs.size());
-    std::span<const ParentRelocation> relocations = in_range(plain_relocations(code.section), code.value, size);
+    std::span<const BinaryRelocation> relocations = in_range(plain_relocations(code.section), code.value, size);
     std::vector<bool> skip = rewritten(code, ours, theirs, relocations);
     std::optional<Mismatch> found = compare_fields(code, shipped, relocations, skip);
     for (size_t at = 0; at < (found ? found->offset : size); ++at)
@@ -343,11 +343,11 @@ class Prover {
   }
 
   // Compares the relocated fields and adds them to `skip`.
-  std::optional<Mismatch> compare_fields(const ParentSymbol& code, const ParentSymbol& shipped,
-                                         std::span<const ParentRelocation> relocations, std::vector<bool>& skip) {
-    std::vector<ParentRelocation> theirs = shipped_relocations(shipped, skip);
+  std::optional<Mismatch> compare_fields(const BinarySymbol& code, const BinarySymbol& shipped,
+                                         std::span<const BinaryRelocation> relocations, std::vector<bool>& skip) {
+    std::vector<BinaryRelocation> theirs = shipped_relocations(shipped, skip);
     size_t next = 0;
-    for (const ParentRelocation& relocation : relocations) {
+    for (const BinaryRelocation& relocation : relocations) {
       uint64_t at = relocation.offset - code.value;
       std::optional<FieldKind> kind = field_kind(relocation.type);
       if (skip[at]) continue;
@@ -370,12 +370,12 @@ class Prover {
     return std::nullopt;
   }
 
-  std::vector<ParentRelocation> shipped_relocations(const ParentSymbol& shipped, const std::vector<bool>& skip) {
-    std::vector<ParentRelocation> result;
+  std::vector<BinaryRelocation> shipped_relocations(const BinarySymbol& shipped, const std::vector<bool>& skip) {
+    std::vector<BinaryRelocation> result;
     if (!shipped_.relocatable()) return result;
     auto [entry, added] = shipped_relocations_.try_emplace(shipped.section);
     if (added) entry->second = shipped_.relocations(shipped.section);
-    for (const ParentRelocation& relocation : in_range(entry->second, shipped.value, shipped.size)) {
+    for (const BinaryRelocation& relocation : in_range(entry->second, shipped.value, shipped.size)) {
       uint64_t at = relocation.offset - shipped.value;
       if (relocation.type != R_X86_64_NONE && !(at < skip.size() && skip[at])) result.push_back(relocation);
     }
@@ -383,7 +383,7 @@ class Prover {
   }
 
   // The value of "symbol + addend" that the linker wrote.
-  uint64_t field_value(const ParentSymbol& shipped, uint64_t at, FieldKind kind) const {
+  uint64_t field_value(const BinarySymbol& shipped, uint64_t at, FieldKind kind) const {
     const std::byte* field = shipped_.contents(shipped).data() + at;
     uint64_t value = 0;
     for (unsigned i = 0; i < kind.width; ++i) value |= uint64_t{static_cast<uint8_t>(field[i])} << (8 * i);
@@ -393,19 +393,19 @@ class Prover {
 
   // ---- one reference
 
-  static bool by_name(const ParentSymbol& symbol) {
+  static bool by_name(const BinarySymbol& symbol) {
     return symbol.type != SymbolType::section && (!symbol.defined() || symbol.binding != SymbolBinding::local);
   }
 
-  std::optional<std::string> compare_address(const ParentRelocation& relocation, uint64_t value, FieldKind kind) {
-    const ParentSymbol& symbol = plain_.symbols()[relocation.symbol];
+  std::optional<std::string> compare_address(const BinaryRelocation& relocation, uint64_t value, FieldKind kind) {
+    const BinarySymbol& symbol = plain_.symbols()[relocation.symbol];
     uint64_t mask = kind.width == 4 ? UINT32_MAX : UINT64_MAX;
     if (by_name(symbol)) {
       uint64_t address = value - relocation.addend;
       for (uint32_t index : shipped_.named(symbol.name))
         if (((shipped_.symbols()[index].value - address) & mask) == 0) return std::nullopt;
       // Absolute ones are no symbols for kallsyms, and rare.
-      for (const ParentSymbol& other : shipped_.symbols())
+      for (const BinarySymbol& other : shipped_.symbols())
         if (other.section == reserved_section(SHN_ABS) && other.name == symbol.name &&
             ((other.value - address) & mask) == 0)
           return std::nullopt;
@@ -415,12 +415,12 @@ class Prover {
     return compare_own(symbol, relocation, {0, value}, kind);
   }
 
-  std::optional<std::string> compare_relocation(const ParentRelocation& ours, const ParentRelocation& theirs,
+  std::optional<std::string> compare_relocation(const BinaryRelocation& ours, const BinaryRelocation& theirs,
                                                 FieldKind kind) {
     auto type = [](uint32_t raw) { return raw == R_X86_64_PLT32 ? uint32_t{R_X86_64_PC32} : raw; };
     if (type(ours.type) != type(theirs.type)) return fmt::format("relocation types {} and {}", ours.type, theirs.type);
-    const ParentSymbol& symbol = plain_.symbols()[ours.symbol];
-    const ParentSymbol& other = shipped_.symbols()[theirs.symbol];
+    const BinarySymbol& symbol = plain_.symbols()[ours.symbol];
+    const BinarySymbol& other = shipped_.symbols()[theirs.symbol];
     if (by_name(symbol)) {
       if (symbol.name == other.name && ours.addend == theirs.addend) return std::nullopt;
       std::string_view name = other.name.empty() ? shipped_.section_name(other.section) : other.name;
@@ -432,10 +432,10 @@ class Prover {
 
   // A reference to a place in the object itself; `place` is where it leads in the shipped file. Relative ones count
   // from the end of the instruction, mostly 4 bytes behind the field: contents are 4 further than the addend says.
-  std::optional<std::string> compare_own(const ParentSymbol& symbol, const ParentRelocation& relocation, Place place,
-                                         FieldKind kind) {
+  std::optional<std::string> compare_own(const BinarySymbol& symbol, const BinaryRelocation& relocation,
+                                         ShippedAddress place, FieldKind kind) {
     if (symbol.section >= distances_.size()) return fmt::format("refers to '{}'", symbol.name);
-    const ParentSection& section = plain_.sections()[symbol.section];
+    const BinarySection& section = plain_.sections()[symbol.section];
     uint64_t offset = symbol.value + relocation.addend;
     uint64_t bias = kind.relative ? kind.width : 0;
     if ((section.flags & SHF_MERGE) != 0) {
@@ -446,8 +446,8 @@ class Prover {
         return compare_merged(section, symbol.value, {place.section, place.offset - addend});
       return compare_merged(section, offset + bias, {place.section, place.offset + bias});
     }
-    std::vector<Place>& known = distances_[symbol.section];
-    Place distance{place.section, place.offset - offset};
+    std::vector<ShippedAddress>& known = distances_[symbol.section];
+    ShippedAddress distance{place.section, place.offset - offset};
     if (std::find(known.begin(), known.end(), distance) != known.end()) return std::nullopt;
     if (known.empty() && same_contents(symbol.section, distance)) {
       known.push_back(distance);
@@ -457,7 +457,7 @@ class Prover {
                        name_at({place.section, place.offset + bias}));
   }
 
-  std::optional<std::string> compare_merged(const ParentSection& section, uint64_t offset, Place place) const {
+  std::optional<std::string> compare_merged(const BinarySection& section, uint64_t offset, ShippedAddress place) const {
     if (offset >= section.bytes.size()) return "a reference beyond the constants";
     std::span<const std::byte> ours = section.bytes.subspan(offset);
     bool strings = (section.flags & SHF_STRINGS) != 0 && section.entry_size == 1;
@@ -482,13 +482,13 @@ class Prover {
   }
 
   // Of a section without symbols: are the bytes at that distance its own? Relocated ones may be any.
-  bool same_contents(uint32_t index, Place distance) {
-    const ParentSection& section = plain_.sections()[index];
+  bool same_contents(uint32_t index, ShippedAddress distance) {
+    const BinarySection& section = plain_.sections()[index];
     if (section.bytes.empty()) return section_at(distance) != nullptr;
     std::span<const std::byte> theirs = bytes_at(distance, section.bytes.size());
     if (theirs.size() != section.bytes.size()) return false;
     std::vector<bool> relocated(section.bytes.size());
-    for (const ParentRelocation& relocation : plain_relocations(index)) {
+    for (const BinaryRelocation& relocation : plain_relocations(index)) {
       std::optional<FieldKind> kind = field_kind(relocation.type);
       for (uint64_t at = relocation.offset; at < relocation.offset + (kind ? kind->width : 8); ++at)
         if (at < relocated.size()) relocated[at] = true;
@@ -500,17 +500,17 @@ class Prover {
 
   // ---- the shipped file's bytes
 
-  const ParentSection* section_at(Place place) const {
-    std::span<const ParentSection> sections = shipped_.sections();
+  const BinarySection* section_at(ShippedAddress place) const {
+    std::span<const BinarySection> sections = shipped_.sections();
     if (shipped_.relocatable()) return place.section < sections.size() ? &sections[place.section] : nullptr;
-    for (const ParentSection& section : sections)
+    for (const BinarySection& section : sections)
       if ((section.flags & SHF_ALLOC) != 0 && place.offset - section.address < section.size) return &section;
     return nullptr;
   }
 
   // At most `size` bytes, fewer where the section ends.
-  std::span<const std::byte> bytes_at(Place place, size_t size) const {
-    const ParentSection* section = section_at(place);
+  std::span<const std::byte> bytes_at(ShippedAddress place, size_t size) const {
+    const BinarySection* section = section_at(place);
     if (section == nullptr) return {};
     uint64_t offset = place.offset - (shipped_.relocatable() ? 0 : section->address);
     if (offset >= section->bytes.size()) return {};
@@ -518,9 +518,9 @@ class Prover {
   }
 
   // For messages: the nearest symbol at or before it.
-  std::string name_at(Place place) const {
-    const ParentSymbol* best = nullptr;
-    for (const ParentSymbol& symbol : shipped_.symbols()) {
+  std::string name_at(ShippedAddress place) const {
+    const BinarySymbol* best = nullptr;
+    for (const BinarySymbol& symbol : shipped_.symbols()) {
       if (!symbol.defined() || symbol.name.empty() || symbol.type == SymbolType::file) continue;
       if (shipped_.relocatable() && symbol.section != place.section) continue;
       if (symbol.value <= place.offset && (best == nullptr || symbol.value > best->value)) best = &symbol;
@@ -544,7 +544,7 @@ class Prover {
       return fmt::format("another compiler (here '{}', the kernel's '{}')", ours, theirs);
     size_t all = 0;
     size_t equal = 0;
-    for (const ParentSymbol& symbol : plain_.symbols()) {
+    for (const BinarySymbol& symbol : plain_.symbols()) {
       if (symbol.type != SymbolType::function || !symbol.defined() || symbol.size == 0) continue;
       if (symbol.binding == SymbolBinding::weak) continue;
       ++all;
@@ -555,27 +555,27 @@ class Prover {
     return fmt::format("another version of the source ({})", share);
   }
 
-  const ParentObject& plain_;
-  const ParentObject& shipped_;
+  const Binary& plain_;
+  const Binary& shipped_;
   std::string file_name_;
   bool has_group_ = false;
-  std::vector<std::vector<Place>> distances_;  // by section of the object: where it may lie
-  std::vector<std::optional<std::vector<ParentRelocation>>> plain_relocations_;
+  std::vector<std::vector<ShippedAddress>> distances_;  // by section of the object: where it may lie
+  std::vector<std::optional<std::vector<BinaryRelocation>>> plain_relocations_;
   std::vector<std::vector<uint64_t>> jump_sites_;
-  std::map<uint32_t, std::vector<ParentRelocation>> shipped_relocations_;
+  std::map<uint32_t, std::vector<BinaryRelocation>> shipped_relocations_;
   std::optional<std::string> cause_;
 };
 
 }  // namespace
 
-std::vector<ProofFinding> prove(const ParentObject& plain, const ParentObject& shipped,
-                                std::span<const std::string> functions, std::string_view file_name) {
+std::vector<ProofFinding> prove(const Binary& plain, const Binary& shipped, std::span<const std::string> functions,
+                                std::string_view file_name) {
   return Prover(plain, shipped, file_name).run(functions);
 }
 
 std::vector<ProofFinding> prove(const std::filesystem::path& plain, const std::filesystem::path& shipped,
                                 std::span<const std::string> functions, std::string_view file_name) {
-  return prove(ParentObject::open(plain), ParentObject::open(shipped), functions, file_name);
+  return prove(Binary::open(plain), Binary::open(shipped), functions, file_name);
 }
 
 }  // namespace kpatch

@@ -25,7 +25,7 @@ std::vector<ProofFinding> prove(const std::filesystem::path& plain, const std::f
                                 std::span<const std::string> functions, std::string_view file_name);
 
 // The same for files that are open already, both as ELF.
-std::vector<ProofFinding> prove(const ParentObject& plain, const ParentObject& shipped,
-                                std::span<const std::string> functions, std::string_view file_name);
+std::vector<ProofFinding> prove(const Binary& plain, const Binary& shipped, std::span<const std::string> functions,
+                                std::string_view file_name);
 
 }  // namespace kpatch

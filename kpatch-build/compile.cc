@@ -209,12 +209,12 @@ std::vector<std::string> compile_arguments(const CompileCommand& command, Varian
     }
   }
   const bool sections = variant == Variant::original || variant == Variant::patched;
-  if (variant != Variant::plain) {
+  if (variant != Variant::as_shipped) {
     if (plain_runtime_constants && !module) ours.insert(ours.end(), {"-include", "asm-generic/runtime-const.h"});
     ours.push_back("-I" + settings.author_headers.string());
   }
   if (sections) ours.insert(ours.end(), {"-ffunction-sections", "-fdata-sections"});
-  if (variant == Variant::plain) ours.push_back("-g0");  // code is compared, nothing else
+  if (variant == Variant::as_shipped) ours.push_back("-g0");  // code is compared, nothing else
   if (preprocessed(variant)) ours.insert(ours.end(), {"-E", "-P"});
   ours.insert(ours.end(), {"-MD", "-MF", dependencies.string()});
   if (!preprocessed(variant)) ours.push_back("-c");
@@ -294,7 +294,7 @@ std::vector<ObjectPair> compile_pairs(std::span<const AffectedObject> objects, b
     jobs.push_back(compiler.job(unit, Variant::patched));
     if (!objects[unit].original) continue;
     jobs.push_back(compiler.job(unit, Variant::original));
-    if (with_plain && objects[unit].certain) jobs.push_back(compiler.job(unit, Variant::plain));
+    if (with_plain && objects[unit].certain) jobs.push_back(compiler.job(unit, Variant::as_shipped));
   }
   const std::vector<CommandResult> results = compiler.run_proven(objects, jobs, progress);
   std::vector<ObjectPair> pairs(objects.size());
@@ -304,7 +304,7 @@ std::vector<ObjectPair> compile_pairs(std::span<const AffectedObject> objects, b
     ObjectPair& pair = pairs[job.unit];
     if (job.variant == Variant::patched) pair.patched = job.output;
     if (job.variant == Variant::original) pair.original = job.output;
-    if (job.variant == Variant::plain) pair.plain = job.output;
+    if (job.variant == Variant::as_shipped) pair.plain = job.output;
   }
   std::vector<ObjectPair> different;
   for (size_t unit = 0; unit < objects.size(); ++unit) {
@@ -325,7 +325,7 @@ void compile_plain(std::span<ObjectPair*> pairs, const CompileSettings& settings
   std::vector<AffectedObject> objects;
   std::vector<Job> jobs;
   for (ObjectPair* pair : pairs) {
-    Job job = compiler.job(objects.size(), Variant::plain);
+    Job job = compiler.job(objects.size(), Variant::as_shipped);
     job.output = settings.directory / fmt::format("late-{}.plain.o", objects.size());
     objects.push_back({pair->command, pair->command, true});
     if (pair->original != "/dev/null" && pair->plain.empty()) jobs.push_back(job);

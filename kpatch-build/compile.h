@@ -20,7 +20,7 @@ namespace kpatch {
 enum class Variant {
   original,     // function and data sections, the source tree
   patched,      // the same, the patched view
-  plain,        // the kernel's own flags, the source tree: what the proof compares with the shipped code
+  as_shipped,   // the kernel's own flags, the source tree: what the proof compares with the shipped code
   text_before,  // preprocessed only, the source tree
   text_after,   // preprocessed only, the patched view
 };

@@ -28,7 +28,7 @@ constexpr std::array entry_structs = {"bug_entry",        "jump_entry",         
 
 std::vector<std::string> struct_size_options(const Base& base) {
   std::vector<std::string> options;
-  const ParentObject vmlinux = ParentObject::open(base.vmlinux_index);
+  const Binary vmlinux = Binary::open(base.vmlinux_index);
   for (const char* name : entry_structs) {
     if (const auto size = vmlinux.struct_size(name); size && *size > 0) {
       options.push_back(fmt::format("--struct-size={}={}", name, *size));
@@ -84,17 +84,17 @@ void read_report(const fs::path& path, const fs::path& tree, PairReport& into) {
 }
 
 // What the kernel looks up in a module, in its order.
-std::vector<const ParentSymbol*> looked_up(const ParentObject& object) {
-  std::vector<const ParentSymbol*> list;
-  for (const ParentSymbol& s : object.symbols())
+std::vector<const BinarySymbol*> looked_up(const Binary& object) {
+  std::vector<const BinarySymbol*> list;
+  for (const BinarySymbol& s : object.symbols())
     if (s.defined() && s.type != SymbolType::file && s.type != SymbolType::section) list.push_back(&s);
   return list;
 }
 
-bool same_symbols(const ParentObject& a, const ParentObject& b) {
+bool same_symbols(const Binary& a, const Binary& b) {
   const auto in_a = looked_up(a), in_b = looked_up(b);
   return std::equal(in_a.begin(), in_a.end(), in_b.begin(), in_b.end(),
-                    [&](const ParentSymbol* x, const ParentSymbol* y) {
+                    [&](const BinarySymbol* x, const BinarySymbol* y) {
                       return x->name == y->name && x->value == y->value && x->size == y->size && x->type == y->type &&
                              x->binding == y->binding && a.section_name(x->section) == b.section_name(y->section);
                     });
@@ -114,7 +114,7 @@ fs::path parent_of_module(const Base& base, const std::string& module) {
   }
   const fs::path debug = base.debug_modules / (module + ".ko");
   if (base.debug_modules.empty() || !fs::exists(debug) || debug == *shipped) return *shipped;
-  return same_symbols(ParentObject::open(*shipped), ParentObject::open(debug)) ? debug : *shipped;
+  return same_symbols(Binary::open(*shipped), Binary::open(debug)) ? debug : *shipped;
 }
 
 std::string object_name(std::string_view module) {

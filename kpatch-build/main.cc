@@ -8,7 +8,7 @@
 
 #include <filesystem>
 
-#include "kpatch-build/report.h"
+#include "kpatch-build/build-report.h"
 #include "kpatch-build/stages.h"
 #include "support/error.h"
 

@@ -12,8 +12,8 @@
 #include "kbuild/kbuild.h"
 #include "kernel/kernel.h"
 #include "klp/klp.h"
+#include "kpatch-build/build-report.h"
 #include "kpatch-build/compile.h"
-#include "kpatch-build/report.h"
 #include "lookup/lookup.h"
 #include "patch/patch.h"
 #include "support/data.h"
@@ -187,20 +187,20 @@ std::vector<PairReport> compare(const Build& build, const Base& base, const std:
 namespace {
 
 // Shipped files, each opened once. Modules by their path without .ko, or by the name that the kernel gives them.
-class Shipped {
+class ShippedBinaries {
  public:
-  explicit Shipped(const Base& base) : base_(base) {}
+  explicit ShippedBinaries(const Base& base) : base_(base) {}
 
-  const ParentObject& object(const std::string& module) {
+  const Binary& object(const std::string& module) {
     auto it = opened_.find(module);
     if (it == opened_.end()) {
       const fs::path file = module.empty() ? base_.vmlinux : module_file(base_, module).value();
-      it = opened_.emplace(module, ParentObject::open(file)).first;
+      it = opened_.emplace(module, Binary::open(file)).first;
     }
     return it->second;
   }
 
-  const ParentObject* named(std::string_view name) {
+  const Binary* named(std::string_view name) {
     if (paths_.empty()) list();
     const auto it = paths_.find(std::string(name));
     return it == paths_.end() ? nullptr : &object(it->second);
@@ -220,7 +220,7 @@ class Shipped {
   }
 
   const Base& base_;
-  std::map<std::string, ParentObject> opened_;
+  std::map<std::string, Binary> opened_;
   std::map<std::string, std::string> paths_;
 };
 
@@ -235,7 +235,7 @@ void prove(const Build& build, const Base& base, PatchedView& view, std::vector<
   std::vector<ObjectPair*> pairs;
   for (PairReport& report : reports) pairs.push_back(&report.pair);
   compile_plain(pairs, settings_of(build, base, view), build.runner);
-  Shipped shipped(base);
+  ShippedBinaries shipped(base);
   std::string problems;
   size_t proven = 0;
   for (const PairReport& report : reports) {
@@ -245,8 +245,7 @@ void prove(const Build& build, const Base& base, PatchedView& view, std::vector<
     std::vector<std::string> functions;
     for (const ReportedFunction& function : report.changed) functions.push_back(function.name);
     const std::string file_name = fs::path(command.source).filename().string();
-    const auto findings =
-        prove(ParentObject::open(report.pair.plain), shipped.object(command.module), functions, file_name);
+    const auto findings = prove(Binary::open(report.pair.plain), shipped.object(command.module), functions, file_name);
     for (const ProofFinding& finding : findings) {
       problems += fmt::format("{}{}: error: {}: {}", problems.empty() ? "" : "\n", command.source, finding.function,
                               finding.message);
@@ -259,9 +258,9 @@ void prove(const Build& build, const Base& base, PatchedView& view, std::vector<
 
 void audit(const Build& build, const Base& base, const fs::path& module) {
   Console::Stage stage(build.console, "audit");
-  const ParentObject vmlinux = ParentObject::open(base.vmlinux_index);
+  const Binary vmlinux = Binary::open(base.vmlinux_index);
   const Symvers symvers = Symvers::read(base.symvers);
-  Shipped shipped(base);
+  ShippedBinaries shipped(base);
   AuditInput input;
   input.module = module;
   input.name = build.module;

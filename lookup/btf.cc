@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "lookup/parent-data.h"
+#include "lookup/binary-data.h"
 
 namespace kpatch {
 

@@ -25,7 +25,7 @@
 #include <fmt/format.h>
 
 #include "elf/elf.h"
-#include "lookup/parent-data.h"
+#include "lookup/binary-data.h"
 #include "support/error.h"
 
 namespace kpatch {
@@ -35,7 +35,7 @@ namespace {
 // A libdw session over a file's bytes; dwarf() is nullptr where there is none.
 class DwarfSession {
  public:
-  explicit DwarfSession(const ParentData& data) {
+  explicit DwarfSession(const BinaryData& data) {
     if (!has_debug_info(data)) return;
     std::span<const std::byte> bytes = data.file.bytes();
     if (data.relocatable) {
@@ -58,9 +58,9 @@ class DwarfSession {
   Dwarf* dwarf() const { return dwarf_; }
 
  private:
-  static bool has_debug_info(const ParentData& data) {
+  static bool has_debug_info(const BinaryData& data) {
     return std::any_of(data.sections.begin(), data.sections.end(),
-                       [](const ParentSection& section) { return section.name == ".debug_info"; });
+                       [](const BinarySection& section) { return section.name == ".debug_info"; });
   }
 
   // libdwfl wants a file it may relocate a private copy of: one in memory, the original may be compressed.
@@ -127,11 +127,11 @@ bool is_c(Dwarf_Die& unit) {
   }
 }
 
-bool may_name(const ParentData& data, std::string_view name) {
+bool may_name(const BinaryData& data, std::string_view name) {
   if (name.size() < 4) return true;
   std::string terminated(name);
   terminated.push_back('\0');
-  for (const ParentSection& section : data.sections) {
+  for (const BinarySection& section : data.sections) {
     if (section.name != ".debug_str") continue;
     if ((section.flags & SHF_COMPRESSED) != 0) return true;
     return memmem(section.bytes.data(), section.bytes.size(), terminated.data(), terminated.size()) != nullptr;
@@ -141,7 +141,7 @@ bool may_name(const ParentData& data, std::string_view name) {
 
 }  // namespace
 
-std::optional<uint64_t> dwarf_struct_size(const ParentData& data, std::string_view name) {
+std::optional<uint64_t> dwarf_struct_size(const BinaryData& data, std::string_view name) {
   if (!may_name(data, name)) return std::nullopt;
   DwarfSession session(data);
   if (session.dwarf() == nullptr) return std::nullopt;
@@ -160,7 +160,7 @@ std::optional<uint64_t> dwarf_struct_size(const ParentData& data, std::string_vi
   return size;
 }
 
-UnitFacts dwarf_units(const ParentData& data) {
+UnitFacts dwarf_units(const BinaryData& data) {
   UnitFacts facts;
   if (!data.is_elf) return facts;
   DwarfSession session(data);

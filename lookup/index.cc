@@ -27,7 +27,7 @@
 #include <fmt/format.h>
 #include <xxhash.h>
 
-#include "lookup/parent-data.h"
+#include "lookup/binary-data.h"
 #include "support/error.h"
 
 namespace kpatch {
@@ -89,7 +89,7 @@ struct Facts {
   uint32_t padding;
 };
 
-class Writer {
+class IndexWriter {
  public:
   Name add_name(std::string_view name) {
     if (strings_.size() + name.size() > std::numeric_limits<uint32_t>::max())
@@ -133,9 +133,9 @@ class Writer {
   std::string arrays_;
 };
 
-class Reader {
+class IndexReader {
  public:
-  explicit Reader(ParentData& data) : data_(data), bytes_(data.file.bytes()) {}
+  explicit IndexReader(BinaryData& data) : data_(data), bytes_(data.file.bytes()) {}
 
   void run() {
     check_header();
@@ -194,7 +194,7 @@ class Reader {
     data_.symbols.reserve(entries.size());
     for (const SymbolEntry& entry : entries) {
       check(entry.type <= uint8_t(SymbolType::ifunc) && entry.binding <= uint8_t(SymbolBinding::weak));
-      ParentSymbol symbol;
+      BinarySymbol symbol;
       symbol.name = name(entry.name);
       symbol.value = entry.value;
       symbol.size = entry.size;
@@ -214,8 +214,8 @@ class Reader {
       check(entry.first <= data_.symbols.size() && entry.count <= data_.symbols.size() - entry.first);
       data_.files.push_back({name(entry.name), entry.first, entry.count});
     }
-    for (const ParentSymbol& symbol : data_.symbols)
-      check(symbol.file == ParentSymbol::no_file || symbol.file < data_.files.size());
+    for (const BinarySymbol& symbol : data_.symbols)
+      check(symbol.file == BinarySymbol::no_file || symbol.file < data_.files.size());
   }
 
   void read_facts() {
@@ -233,7 +233,7 @@ class Reader {
     data_.index_source = IndexSource{facts.source_size, facts.source_mtime, std::string(name(facts.source_build_id))};
   }
 
-  ParentData& data_;
+  BinaryData& data_;
   std::span<const std::byte> bytes_;
   std::string_view strings_;
   size_t at_ = 0;
@@ -288,14 +288,14 @@ bool looks_like_index(std::span<const std::byte> bytes) {
   return bytes.size() >= sizeof index_magic && std::memcmp(bytes.data(), index_magic, sizeof index_magic) == 0;
 }
 
-void read_index(ParentData& data) { Reader(data).run(); }
+void read_index(BinaryData& data) { IndexReader(data).run(); }
 
-void write_index(const ParentData& data, std::span<const std::pair<std::string_view, uint64_t>> struct_sizes,
+void write_index(const BinaryData& data, std::span<const std::pair<std::string_view, uint64_t>> struct_sizes,
                  const UnitFacts& units, const IndexSource& source, const std::filesystem::path& path) {
-  Writer writer;
+  IndexWriter writer;
   std::vector<SymbolEntry> symbols;
   symbols.reserve(data.symbols.size());
-  for (const ParentSymbol& symbol : data.symbols) {
+  for (const BinarySymbol& symbol : data.symbols) {
     SymbolEntry entry{};
     entry.value = symbol.value;
     entry.size = symbol.size;
@@ -316,7 +316,7 @@ void write_index(const ParentData& data, std::span<const std::pair<std::string_v
   writer.add_array(data.by_name);
 
   std::vector<Name> names;
-  for (const ParentSection& section : data.sections) names.push_back(writer.add_name(section.name));
+  for (const BinarySection& section : data.sections) names.push_back(writer.add_name(section.name));
   writer.add_array(std::span<const Name>(names));
   names.clear();
   for (std::string_view unit : units.names) names.push_back(writer.add_name(unit));

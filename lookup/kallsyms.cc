@@ -19,11 +19,11 @@
 
 #include <elf.h>
 
-#include "lookup/parent-data.h"
+#include "lookup/binary-data.h"
 
 namespace kpatch {
 
-bool missing_from_kallsyms(const ParentSymbol& symbol, uint64_t section_flags) {
+bool missing_from_kallsyms(const BinarySymbol& symbol, uint64_t section_flags) {
   static constexpr std::array<std::string_view, 13> prefixes = {
       "$",
       ".L",

@@ -13,7 +13,7 @@
 #include <fmt/format.h>
 #include <boost/program_options.hpp>
 
-#include "lookup/parent-object.h"
+#include "lookup/binary.h"
 #include "support/error.h"
 
 namespace kpatch {
@@ -55,14 +55,14 @@ std::string_view binding_name(SymbolBinding binding) {
   return "";
 }
 
-int show_symbol(const ParentObject& parent, const std::string& name) {
+int show_symbol(const Binary& parent, const std::string& name) {
   std::span<const uint32_t> found = parent.named(name);
   for (uint32_t index : found) {
-    const ParentSymbol& symbol = parent.symbols()[index];
+    const BinarySymbol& symbol = parent.symbols()[index];
     fmt::print("{:016x} {:6} {:8} {:6} sympos {}", symbol.value, symbol.size, type_name(symbol.type),
                binding_name(symbol.binding), parent.sympos(index));
     if (parent.relocatable()) fmt::print(" {}", parent.section_name(symbol.section));
-    if (symbol.file != ParentSymbol::no_file) fmt::print(" {}", parent.files()[symbol.file].name);
+    if (symbol.file != BinarySymbol::no_file) fmt::print(" {}", parent.files()[symbol.file].name);
     if (symbol.has_ftrace_site) fmt::print(" ftrace");
     if (symbol.starts_with_endbr) fmt::print(" endbr");
     if (symbol.endbr_sealed) fmt::print(" sealed");
@@ -72,17 +72,17 @@ int show_symbol(const ParentObject& parent, const std::string& name) {
   return found.empty() ? exit_error : exit_ok;
 }
 
-int show_struct(const ParentObject& parent, const std::string& name) {
+int show_struct(const Binary& parent, const std::string& name) {
   std::optional<uint64_t> size = parent.struct_size(name);
   if (size) fmt::print("{}\n", *size);
   if (!size) fmt::print(stderr, "lookup: no size of struct '{}'\n", name);
   return size ? exit_ok : exit_error;
 }
 
-void show_facts(const ParentObject& parent) {
+void show_facts(const Binary& parent) {
   size_t sites = 0;
   size_t sealed = 0;
-  for (const ParentSymbol& symbol : parent.symbols()) {
+  for (const BinarySymbol& symbol : parent.symbols()) {
     sites += symbol.has_ftrace_site;
     sealed += symbol.endbr_sealed;
   }
@@ -120,7 +120,7 @@ int run(int argc, char** argv) {
     return exit_ok;
   }
   if (!given.count("file")) throw Error("name a file (see lookup --help)");
-  ParentObject parent = ParentObject::open(given["file"].as<std::string>());
+  Binary parent = Binary::open(given["file"].as<std::string>());
   int result = exit_ok;
   if (given.count("symbol")) result = std::max(result, show_symbol(parent, given["symbol"].as<std::string>()));
   if (given.count("struct")) result = std::max(result, show_struct(parent, given["struct"].as<std::string>()));

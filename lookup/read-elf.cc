@@ -23,14 +23,14 @@
 #include <fmt/format.h>
 
 #include "elf/elf.h"
-#include "lookup/parent-data.h"
+#include "lookup/binary-data.h"
 #include "support/error.h"
 
 namespace kpatch {
 
 namespace {
 
-void append_relocations(const ParentData& data, Elf* elf, Elf_Scn* scn, std::vector<ParentRelocation>& relocations) {
+void append_relocations(const BinaryData& data, Elf* elf, Elf_Scn* scn, std::vector<BinaryRelocation>& relocations) {
   GElf_Shdr header;
   gelf_getshdr(scn, &header);
   Elf_Data* table = elf_getdata(scn, nullptr);
@@ -52,7 +52,7 @@ void append_relocations(const ParentData& data, Elf* elf, Elf_Scn* scn, std::vec
 
 class ElfReader {
  public:
-  explicit ElfReader(ParentData& data) : data_(data), bytes_(data.file.bytes()) {}
+  explicit ElfReader(BinaryData& data) : data_(data), bytes_(data.file.bytes()) {}
 
   void run() {
     open();
@@ -97,7 +97,7 @@ class ElfReader {
       GElf_Shdr header;
       Elf_Scn* scn = elf_getscn(elf_.get(), i);
       if (scn == nullptr || gelf_getshdr(scn, &header) == nullptr) fail("a truncated ELF file (section headers)");
-      ParentSection section;
+      BinarySection section;
       const char* name = elf_strptr(elf_.get(), names, header.sh_name);
       if (name == nullptr && i != 0) fail("a damaged or truncated ELF file (section names)");
       section.name = name == nullptr ? "" : name;
@@ -135,14 +135,14 @@ class ElfReader {
     size_t count = header.sh_size / header.sh_entsize;
     if (count <= 1) fail("its symbol table is empty (a stripped file?)");
     data_.symbols.reserve(count);
-    uint32_t file = ParentSymbol::no_file;
+    uint32_t file = BinarySymbol::no_file;
     for (size_t i = 0; i < count; ++i) {
       GElf_Sym raw;
       Elf32_Word section = 0;
       if (gelf_getsymshndx(table, extended, i, &raw, &section) == nullptr || raw.st_name >= names.size())
         fail(fmt::format("a damaged ELF file (symbol {})", i));
       if (raw.st_shndx == SHN_XINDEX && extended == nullptr) fail("a damaged ELF file (no SHT_SYMTAB_SHNDX)");
-      ParentSymbol symbol;
+      BinarySymbol symbol;
       symbol.name = reinterpret_cast<const char*>(names.data()) + raw.st_name;
       symbol.value = raw.st_value;
       symbol.size = raw.st_size;
@@ -155,8 +155,8 @@ class ElfReader {
         file = data_.files.size();
         data_.files.push_back({symbol.name, static_cast<uint32_t>(i + 1), 0});
       } else if (symbol.binding != SymbolBinding::local) {
-        file = ParentSymbol::no_file;
-      } else if (file != ParentSymbol::no_file) {
+        file = BinarySymbol::no_file;
+      } else if (file != BinarySymbol::no_file) {
         symbol.file = file;
         ++data_.files[file].count;
       }
@@ -179,9 +179,9 @@ class ElfReader {
   }
 
   void read_banner() {
-    for (const ParentSymbol& symbol : data_.symbols) {
+    for (const BinarySymbol& symbol : data_.symbols) {
       if (symbol.name != "linux_banner" || symbol.section == 0 || symbol.section >= data_.sections.size()) continue;
-      const ParentSection& section = data_.sections[symbol.section];
+      const BinarySection& section = data_.sections[symbol.section];
       uint64_t offset = symbol.value - (data_.relocatable ? 0 : section.address);
       if (offset > section.bytes.size() || symbol.size > section.bytes.size() - offset) continue;
       std::string_view text(reinterpret_cast<const char*>(section.bytes.data()) + offset, symbol.size);
@@ -209,27 +209,27 @@ class ElfReader {
     }
   }
 
-  ParentData& data_;
+  BinaryData& data_;
   std::span<const std::byte> bytes_;
   ElfHandle elf_;
   Elf_Scn* symtab_ = nullptr;
   Elf_Scn* extended_ = nullptr;
-  std::vector<ParentRelocation> relocations_;
+  std::vector<BinaryRelocation> relocations_;
 };
 
 }  // namespace
 
-void read_elf(ParentData& data) { ElfReader(data).run(); }
+void read_elf(BinaryData& data) { ElfReader(data).run(); }
 
-std::vector<ParentRelocation> read_relocations(const ParentData& data, uint32_t section) {
-  std::vector<ParentRelocation> relocations;
+std::vector<BinaryRelocation> read_relocations(const BinaryData& data, uint32_t section) {
+  std::vector<BinaryRelocation> relocations;
   ElfHandle elf = open_elf(data.file.bytes());
   for (Elf_Scn* scn = elf_nextscn(elf.get(), nullptr); scn != nullptr; scn = elf_nextscn(elf.get(), scn)) {
     GElf_Shdr header;
     if (gelf_getshdr(scn, &header) != nullptr && header.sh_type == SHT_RELA && header.sh_info == section)
       append_relocations(data, elf.get(), scn, relocations);
   }
-  auto before = [](const ParentRelocation& a, const ParentRelocation& b) { return a.offset < b.offset; };
+  auto before = [](const BinaryRelocation& a, const BinaryRelocation& b) { return a.offset < b.offset; };
   if (!std::is_sorted(relocations.begin(), relocations.end(), before))
     std::stable_sort(relocations.begin(), relocations.end(), before);
   return relocations;

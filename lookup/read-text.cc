@@ -21,7 +21,7 @@
 
 #include <fmt/format.h>
 
-#include "lookup/parent-data.h"
+#include "lookup/binary-data.h"
 #include "support/error.h"
 
 namespace kpatch {
@@ -34,7 +34,7 @@ std::string_view as_text(std::span<const std::byte> bytes) {
 
 class TextReader {
  public:
-  explicit TextReader(ParentData& data) : data_(data), rest_(as_text(data.file.bytes())) {}
+  explicit TextReader(BinaryData& data) : data_(data), rest_(as_text(data.file.bytes())) {}
 
   void run() {
     bool in_table = false;
@@ -52,7 +52,7 @@ class TextReader {
     if (data_.symbols.size() != announced)
       fail(fmt::format("cut off: {} of {} symbols", data_.symbols.size(), announced));
     data_.relocatable = true;
-    for (const ParentSymbol& symbol : data_.symbols)
+    for (const BinarySymbol& symbol : data_.symbols)
       if (symbol.defined() && (symbol.name == "_text" || symbol.name == "_stext")) data_.relocatable = false;
   }
 
@@ -109,12 +109,12 @@ class TextReader {
     return number(line.substr(0, line.find(' ')), 10);
   }
 
-  ParentSymbol read_symbol(std::string_view line) {
+  BinarySymbol read_symbol(std::string_view line) {
     std::string_view place = next_word(line);
     if (!place.ends_with(':')) fail_line();
     if (number(place.substr(0, place.size() - 1), 10) != data_.symbols.size())
       fail(fmt::format("line {}: symbol {} is missing", line_number_, data_.symbols.size()));
-    ParentSymbol symbol;
+    BinarySymbol symbol;
     symbol.value = number(next_word(line), 16);
     symbol.size = number(next_word(line), 10);
     symbol.type = type_of(next_field(line));
@@ -138,13 +138,13 @@ class TextReader {
     return symbol;
   }
 
-  void group(ParentSymbol& symbol) {
+  void group(BinarySymbol& symbol) {
     if (symbol.type == SymbolType::file && symbol.binding == SymbolBinding::local) {
       file_ = data_.files.size();
       data_.files.push_back({symbol.name, static_cast<uint32_t>(data_.symbols.size() + 1), 0});
     } else if (symbol.binding != SymbolBinding::local) {
-      file_ = ParentSymbol::no_file;
-    } else if (file_ != ParentSymbol::no_file) {
+      file_ = BinarySymbol::no_file;
+    } else if (file_ != BinarySymbol::no_file) {
       symbol.file = file_;
       ++data_.files[file_].count;
     }
@@ -178,10 +178,10 @@ class TextReader {
     return SymbolType::none;
   }
 
-  ParentData& data_;
+  BinaryData& data_;
   std::string_view rest_;
   size_t line_number_ = 0;
-  uint32_t file_ = ParentSymbol::no_file;
+  uint32_t file_ = BinarySymbol::no_file;
 };
 
 }  // namespace
@@ -195,6 +195,6 @@ bool looks_like_symbol_text(std::span<const std::byte> bytes) {
   return text.starts_with("Symbol table '") || text.starts_with("File: ");
 }
 
-void read_symbol_text(ParentData& data) { TextReader(data).run(); }
+void read_symbol_text(BinaryData& data) { TextReader(data).run(); }
 
 }  // namespace kpatch

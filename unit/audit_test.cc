@@ -324,11 +324,11 @@ class AuditTest : public testing::TestWithParam<Case> {
 
   static std::vector<std::string> findings(const fs::path& file, const std::string& release = "6.12.1-test",
                                            const std::string& name = "livepatch-fix") {
-    static const ParentObject vmlinux = ParentObject::open(directory_ / "vmlinux");
-    static const ParentObject dummy = ParentObject::open(directory_ / "dummy.ko");
+    static const Binary vmlinux = Binary::open(directory_ / "vmlinux");
+    static const Binary dummy = Binary::open(directory_ / "dummy.ko");
     static const Symvers exports = Symvers::read(directory_ / "symvers");
     std::vector<std::string> found =
-        audit({file, name, release, &vmlinux, &exports, [&](std::string_view wanted) -> const ParentObject* {
+        audit({file, name, release, &vmlinux, &exports, [&](std::string_view wanted) -> const Binary* {
                  return wanted == "dummy" || wanted == "base_module" ? &dummy : nullptr;
                }});
     std::sort(found.begin(), found.end());

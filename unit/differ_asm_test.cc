@@ -153,8 +153,8 @@ class DifferAssembly : public testing::TestWithParam<Case> {
     if (result.exit_code == exit_ok) {
       const Object output = Object::read(directory_ / "out.o");
       for (const Section& section : output.sections())
-        if (section.kind == SectionKind::table || section.kind == SectionKind::pieces ||
-            section.kind == SectionKind::discard)
+        if (section.kind == SectionKind::table || section.kind == SectionKind::out_of_line_code ||
+            section.kind == SectionKind::objtool_notes)
           if (section.name != "__mcount_loc")
             list.push_back("kept " + std::string{section.name} + " " + std::to_string(section.size));
       for (const Symbol& s : output.symbols()) {

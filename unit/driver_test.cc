@@ -10,10 +10,10 @@
 #include "kbuild/affected.h"
 #include "kbuild/objtool-messages.h"
 #include "kbuild/why-not-built.h"
+#include "kpatch-build/build-report.h"
 #include "kpatch-build/compile.h"
 #include "kpatch-build/delivery.h"
 #include "kpatch-build/diff-pairs.h"
-#include "kpatch-build/report.h"
 #include "patch/view.h"
 #include "support/error.h"
 
@@ -124,8 +124,8 @@ TEST_F(Driver, CompilesWithTheKernelsOwnCommand) {
             (Words{"gcc", "-I" + in_view + "/include", "-O2", "-include", "asm-generic/runtime-const.h", "-I/macros",
                    "-ffunction-sections", "-fdata-sections", "-MD", "-MF", "x.d", "-c", "-o", "x.o",
                    "-fdebug-prefix-map=" + in_view + "=" + source, in_view + "/fs/a.c"}));
-  EXPECT_EQ(arguments(Variant::plain, true), (Words{"gcc", "-I" + source + "/include", "-O2", "-g0", "-MD", "-MF",
-                                                    "x.d", "-c", "-o", "x.o", source + "/fs/a.c"}));
+  EXPECT_EQ(arguments(Variant::as_shipped, true), (Words{"gcc", "-I" + source + "/include", "-O2", "-g0", "-MD", "-MF",
+                                                         "x.d", "-c", "-o", "x.o", source + "/fs/a.c"}));
   // The architecture's header refuses to be read by modules, which never use it.
   command.arguments.insert(command.arguments.begin() + 1, "-DMODULE");
   const Words module = arguments(Variant::patched, true);
@@ -170,7 +170,7 @@ TEST(Affected, KnowsWhatAPathIs) {
   EXPECT_EQ(path_kind("Makefile"), PathKind::kconfig);
   EXPECT_EQ(path_kind("scripts/Makefile.lib"), PathKind::kconfig);
   EXPECT_EQ(path_kind("fs/Kconfig"), PathKind::kconfig);
-  EXPECT_EQ(path_kind("arch/x86/entry/syscalls/syscall_64.tbl"), PathKind::other);
+  EXPECT_EQ(path_kind("arch/x86/entry/syscalls/syscall_64.tbl"), PathKind::unknown);
   EXPECT_EQ(path_kind("Documentation/x.rst"), PathKind::ignored);
   EXPECT_EQ(path_kind("tools/perf/a.c"), PathKind::ignored);
   EXPECT_EQ(path_kind("MAINTAINERS"), PathKind::ignored);

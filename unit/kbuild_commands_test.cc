@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "lookup/parent-object.h"
+#include "lookup/binary.h"
 #include "support/error.h"
 #include "unit/temporary_folder.h"
 
@@ -53,7 +53,7 @@ class Kbuild : public testing::Test {
                                       {},
                                       {}});
     EXPECT_TRUE(made.ok()) << made.output;
-    ParentObject::open(vmlinux).write_index(base_.vmlinux_index);
+    Binary::open(vmlinux).write_index(base_.vmlinux_index);
   }
   void source(const std::string& name, const std::string& text) { folder_.write("src/" + name, text); }
   std::vector<std::string> objects(const char* source) {

@@ -15,7 +15,7 @@
 
 #include <fmt/format.h>
 
-#include "lookup/parent-object.h"
+#include "lookup/binary.h"
 #include "support/error.h"
 
 namespace kpatch {
@@ -56,21 +56,21 @@ class LookupTest : public testing::Test {
   }
   static std::string message(const std::string& file) {
     try {
-      ParentObject::open(file);
+      Binary::open(file);
     } catch (const Error& problem) {
       return problem.what();
     }
     return "no error";
   }
   // "value:sympos" of each symbol of that name, in the kernel's order.
-  static std::string ranks(const ParentObject& parent, std::string_view name) {
+  static std::string ranks(const Binary& parent, std::string_view name) {
     std::string result;
     for (uint32_t symbol : parent.named(name))
       result +=
           fmt::format("{}{:x}:{}", result.empty() ? "" : " ", parent.symbols()[symbol].value, parent.sympos(symbol));
     return result;
   }
-  static const ParentSymbol& symbol(const ParentObject& parent, std::string_view name) {
+  static const BinarySymbol& symbol(const Binary& parent, std::string_view name) {
     std::span<const uint32_t> found = parent.named(name);
     EXPECT_EQ(found.size(), 1u) << name;
     return parent.symbols()[found.empty() ? 0 : found[0]];
@@ -115,13 +115,13 @@ zeros:  .skip 8
 )";
 
 TEST_F(LookupTest, ReadsAnObject) {
-  ParentObject parent = ParentObject::open(assemble(object_source));
+  Binary parent = Binary::open(assemble(object_source));
   EXPECT_TRUE(parent.relocatable());
   EXPECT_EQ(parent.machine(), EM_X86_64);
   ASSERT_EQ(parent.files().size(), 1u);
   EXPECT_EQ(parent.files()[0].name, "first.c");
 
-  const ParentSymbol& show = symbol(parent, "show");
+  const BinarySymbol& show = symbol(parent, "show");
   EXPECT_EQ(show.value, 16u);
   EXPECT_EQ(show.size, 10u);
   EXPECT_EQ(show.type, SymbolType::function);
@@ -132,9 +132,9 @@ TEST_F(LookupTest, ReadsAnObject) {
   EXPECT_TRUE(show.endbr_sealed);
   EXPECT_EQ(parent.section_name(show.section), ".text");
 
-  const ParentSymbol& whole = symbol(parent, "whole");
+  const BinarySymbol& whole = symbol(parent, "whole");
   EXPECT_EQ(whole.binding, SymbolBinding::global);
-  EXPECT_EQ(whole.file, ParentSymbol::no_file);
+  EXPECT_EQ(whole.file, BinarySymbol::no_file);
   EXPECT_TRUE(whole.has_ftrace_site);
   EXPECT_TRUE(whole.starts_with_endbr);
   EXPECT_FALSE(whole.endbr_sealed);
@@ -148,7 +148,7 @@ TEST_F(LookupTest, ReadsAnObject) {
   EXPECT_EQ(bytes[3], std::byte{4});
   EXPECT_TRUE(parent.contents(symbol(parent, "zeros")).empty());
 
-  std::vector<ParentRelocation> calls = parent.relocations(show.section);
+  std::vector<BinaryRelocation> calls = parent.relocations(show.section);
   ASSERT_EQ(calls.size(), 2u);
   EXPECT_EQ(calls[0].offset, 21u);
   EXPECT_EQ(parent.symbols()[calls[1].symbol].name, "__fentry__");
@@ -164,7 +164,7 @@ TEST_F(LookupTest, ReadsAnObject) {
 }
 
 TEST_F(LookupTest, AnSiteThatIsTheNextFunctionsDoesNotCount) {
-  ParentObject parent = ParentObject::open(assemble(R"(
+  Binary parent = Binary::open(assemble(R"(
         .type tiny, @function
 tiny:   nop; nop; nop; ret
         .size tiny, 4
@@ -185,7 +185,7 @@ TEST_F(LookupTest, CountsInSymbolTableOrderInAModule) {
         ".type once,@function\nonce: ret\n");
   write("three.s", ".text\n.skip 2\n.globl show\n.type show,@function\nshow: ret\n");
   run("as -o one.o one.s && as -o two.o two.s && as -o three.o three.s && ld -r -o m.ko one.o two.o three.o");
-  ParentObject parent = ParentObject::open(path("m.ko"));
+  Binary parent = Binary::open(path("m.ko"));
   ASSERT_EQ(parent.named("show").size(), 3u);
   EXPECT_EQ(ranks(parent, "show").substr(0, 9), "20:1 0:2 ");
   EXPECT_EQ(ranks(parent, "once"), "1:0");
@@ -245,10 +245,10 @@ behind: .byte 0
 
 TEST_F(LookupTest, ReadsVmlinux) {
   std::string source = vmlinux_source;
-  ParentObject parent = ParentObject::open(
-      link(source,
-           "--section-start=z_text=0xffffffff82000000 --section-start=percpu=0 "
-           "--section-start=.ibt_endbr_seal=0xffffffff83000000 --section-start=.data=0xffffffff84000000"));
+  Binary parent =
+      Binary::open(link(source,
+                        "--section-start=z_text=0xffffffff82000000 --section-start=percpu=0 "
+                        "--section-start=.ibt_endbr_seal=0xffffffff83000000 --section-start=.data=0xffffffff84000000"));
   EXPECT_FALSE(parent.relocatable());
   EXPECT_EQ(parent.banner(), "Linux version 6.12.0-test (x) #1");
   EXPECT_EQ(parent.build_id(), "0123abcd");
@@ -264,8 +264,8 @@ TEST_F(LookupTest, ReadsVmlinux) {
   EXPECT_FALSE(parent.in_ro_after_init(symbol(parent, "before")));
   EXPECT_FALSE(parent.in_ro_after_init(symbol(parent, "behind")));
   EXPECT_TRUE(parent.seals_ro_after_init_keys());
-  EXPECT_FALSE(ParentObject::open(path("a.o")).seals_ro_after_init_keys() &&
-               ParentObject::open(path("a.o")).in_ro_after_init(ParentSymbol{}));
+  EXPECT_FALSE(Binary::open(path("a.o")).seals_ro_after_init_keys() &&
+               Binary::open(path("a.o")).in_ro_after_init(BinarySymbol{}));
 }
 
 TEST_F(LookupTest, CountsByAddressInVmlinux) {
@@ -278,7 +278,7 @@ TEST_F(LookupTest, CountsByAddressInVmlinux) {
   run("for f in one two three four five; do as -o $f.o $f.s || exit 1; done; ld -o vmlinux -e 0 "
       "-Ttext=0xffffffff81000000 --section-start=z_text=0xffffffff82000000 --section-start=percpu=0 "
       "one.o two.o three.o four.o five.o 2>ld.log");
-  ParentObject parent = ParentObject::open(path("vmlinux"));
+  Binary parent = Binary::open(path("vmlinux"));
   EXPECT_EQ(ranks(parent, "show"), "0:1 ffffffff81000001:2 ffffffff82000000:3");
   for (uint32_t i = 0; i < parent.symbols().size(); ++i) {
     if (parent.symbols()[i].name == "show" && parent.symbols()[i].section == reserved_section(SHN_ABS)) {
@@ -294,9 +294,9 @@ TEST_F(LookupTest, LeavesOutWhatKallsymsLeavesOut) {
     dropped += fmt::format(".globl \"{0}\"\n\"{0}\": nop\n", name);
   for (const char* name : {"__pfx_f", "__cfi_f", "f_veneer_g", "Thunk_f", "__x86_Thunk", "__a_Thunk_b"})
     kept += fmt::format(".globl \"{0}\"\n\"{0}\": nop\n", name);
-  ParentObject parent = ParentObject::open(link(dropped + kept));
+  Binary parent = Binary::open(link(dropped + kept));
   size_t counted = 0;
-  for (const ParentSymbol& each : parent.symbols()) counted += each.defined() && !parent.named(each.name).empty();
+  for (const BinarySymbol& each : parent.symbols()) counted += each.defined() && !parent.named(each.name).empty();
   EXPECT_TRUE(parent.named("__crc_f").empty());
   EXPECT_TRUE(parent.named("$x").empty());
   EXPECT_TRUE(parent.named("__AArch64ADRPThunk_f").empty());
@@ -310,7 +310,7 @@ TEST_F(LookupTest, LeavesOutWhatKallsymsLeavesOut) {
 
 TEST_F(LookupTest, ReadsOddSymbolTypesAndLongNames) {
   std::string name(3000, 'n');
-  ParentObject parent = ParentObject::open(assemble(
+  Binary parent = Binary::open(assemble(
       ".type chosen, @gnu_indirect_function\nchosen: ret\n.comm shared, 8\n.section .tdata,\"awT\"\n.globl each\n"
       ".type each, @tls_object\neach: .long 0\n.text\n.globl " +
       name + "\n" + name + ": ret\n.weak soft\nsoft: ret\n"));
@@ -326,7 +326,7 @@ TEST_F(LookupTest, ReadsMoreThan65280Sections) {
   std::string text =
       ".altmacro\n.macro one n\n.section .text.s\\n,\"ax\"\nf\\n: ret\n.endm\n"
       ".set i, 0\n.rept 65400\none %i\n.set i, i+1\n.endr\n";
-  ParentObject parent = ParentObject::open(assemble(text));
+  Binary parent = Binary::open(assemble(text));
   EXPECT_EQ(parent.section_name(symbol(parent, "f3").section), ".text.s3");
   EXPECT_EQ(parent.section_name(symbol(parent, "f65399").section), ".text.s65399");
   EXPECT_GT(symbol(parent, "f65399").section, 65300u);
@@ -390,9 +390,9 @@ std::string big_endian_object(const std::string& file) {
 }
 
 TEST_F(LookupTest, ReadsTheOtherByteOrder) {
-  ParentObject parent = ParentObject::open(big_endian_object(path("s390.o")));
+  Binary parent = Binary::open(big_endian_object(path("s390.o")));
   EXPECT_EQ(parent.machine(), EM_S390);
-  const ParentSymbol& show = symbol(parent, "show");
+  const BinarySymbol& show = symbol(parent, "show");
   EXPECT_EQ(show.value, 8u);
   EXPECT_EQ(show.size, 8u);
   EXPECT_EQ(parent.section_name(show.section), ".text");
@@ -408,7 +408,7 @@ TEST_F(LookupTest, ReadsCompressedModules) {
                                     plain.size(), packed.data(), &size, packed.size()),
             LZMA_OK);
   std::string bytes(packed.begin(), packed.begin() + size);
-  EXPECT_TRUE(symbol(ParentObject::open(write("m.ko.xz", bytes)), "show").endbr_sealed);
+  EXPECT_TRUE(symbol(Binary::open(write("m.ko.xz", bytes)), "show").endbr_sealed);
   EXPECT_EQ(message(write("cut.ko.xz", bytes.substr(0, size - 9))),
             "'" + path("cut.ko.xz") + "': the xz data is damaged or cut off");
   EXPECT_NE(message(write("m.ko.zst", "\x28\xb5\x2f\xfdxxxx")).find("unzstd"), std::string::npos);
@@ -450,7 +450,7 @@ TEST_F(LookupTest, ReadsReadelfText) {
      9: 0000000000000000     0 NOTYPE  WEAK   DEFAULT  UND missing
     10: ffffffff81000030     8 OBJECT  GLOBAL DEFAULT PRC[0xff02] )" +
                      name + "\n";
-  ParentObject parent = ParentObject::open(write("symtab", text));
+  Binary parent = Binary::open(write("symtab", text));
   EXPECT_EQ(parent.machine(), 0);
   EXPECT_FALSE(parent.relocatable());
   EXPECT_EQ(parent.symbols().size(), 11u);
@@ -487,7 +487,7 @@ TEST_F(LookupTest, TakesFactsFromDwarf) {
   run("gcc -g -O0 -c b.c -o b.o && gcc -g -O0 -c fs/proc/meminfo.c -o meminfo.o && gcc -g -c c.s -o c.o && "
       "ld -r -o m.ko b.o meminfo.o c.o && ld -e 0 -z noexecstack -o whole b.o meminfo.o c.o 2>ld.log");
   for (const char* name : {"m.ko", "whole"}) {
-    ParentObject parent = ParentObject::open(path(name));
+    Binary parent = Binary::open(path(name));
     EXPECT_EQ(parent.struct_size("bug_entry"), 12u) << name;
     EXPECT_EQ(parent.struct_size("alt_instr"), 14u) << name;
     EXPECT_EQ(parent.struct_size("jump_entry"), std::nullopt) << name;
@@ -514,7 +514,7 @@ types:  .long 1, 0x01000000, 4, 0x20
 strings: .asciz "", "int", "bug_entry", "bug_union", "jump_entry"
 end:
 )";
-  ParentObject parent = ParentObject::open(link(source));
+  Binary parent = Binary::open(link(source));
   EXPECT_EQ(parent.struct_size("bug_entry"), 12u);
   EXPECT_EQ(parent.struct_size("jump_entry"), 16u);
   EXPECT_EQ(parent.struct_size("bug_union"), std::nullopt) << "a union";
@@ -523,13 +523,13 @@ end:
 
 TEST_F(LookupTest, AnIndexHoldsAllThatTheFileDid) {
   link(vmlinux_source, "--section-start=.ibt_endbr_seal=0xffffffff83000000 --section-start=.data=0xffffffff84000000");
-  ParentObject file = ParentObject::open(path("vmlinux"));
+  Binary file = Binary::open(path("vmlinux"));
   file.write_index(path("index"));
-  ParentObject index = ParentObject::open(path("index"));
+  Binary index = Binary::open(path("index"));
   ASSERT_EQ(index.symbols().size(), file.symbols().size());
   for (uint32_t i = 0; i < file.symbols().size(); ++i) {
-    const ParentSymbol& a = file.symbols()[i];
-    const ParentSymbol& b = index.symbols()[i];
+    const BinarySymbol& a = file.symbols()[i];
+    const BinarySymbol& b = index.symbols()[i];
     EXPECT_EQ(a.name, b.name);
     EXPECT_EQ(a.value, b.value);
     EXPECT_EQ(a.size, b.size);
@@ -568,9 +568,9 @@ TEST_F(LookupTest, AnIndexHoldsAllThatTheFileDid) {
 TEST_F(LookupTest, AnIndexKeepsUnitsAndStructSizes) {
   write("meminfo.c", "struct bug_entry { int a[3]; } entry;\nstruct other { int a; } other;\n");
   run("gcc -g -c meminfo.c -o m.o");
-  ParentObject file = ParentObject::open(path("m.o"));
+  Binary file = Binary::open(path("m.o"));
   file.write_index(path("index"));
-  ParentObject index = ParentObject::open(path("index"));
+  Binary index = Binary::open(path("index"));
   ASSERT_EQ(index.units().size(), 1u);
   EXPECT_EQ(index.units()[0], "meminfo.c");
   EXPECT_EQ(index.producer(), file.producer());
@@ -599,8 +599,8 @@ TEST_F(LookupTest, ADamagedElfFileDoesNotCrash) {
       std::string damaged = whole;
       damaged[at] = static_cast<char>(value);
       try {
-        ParentObject parent = ParentObject::open(write("damaged.o", damaged));
-        for (const ParentSymbol& each : parent.symbols()) parent.contents(each), parent.named(each.name);
+        Binary parent = Binary::open(write("damaged.o", damaged));
+        for (const BinarySymbol& each : parent.symbols()) parent.contents(each), parent.named(each.name);
         for (uint32_t i = 0; i < parent.sections().size(); ++i) parent.relocations(i);
         parent.units();
       } catch (const Error&) {
@@ -610,7 +610,7 @@ TEST_F(LookupTest, ADamagedElfFileDoesNotCrash) {
 }
 
 TEST_F(LookupTest, EveryTruncationAndDamageOfAnIndexIsRefused) {
-  ParentObject::open(assemble(object_source)).write_index(path("index"));
+  Binary::open(assemble(object_source)).write_index(path("index"));
   std::string whole = read(path("index"));
   for (size_t length = 0; length < whole.size(); ++length)
     EXPECT_NE(message(write("cut", whole.substr(0, length))), "no error") << length;
@@ -626,15 +626,15 @@ TEST_F(LookupTest, EveryTruncationAndDamageOfAnIndexIsRefused) {
 TEST_F(LookupTest, ReadsAStockKernel) {
   const char* vmlinux = std::getenv("KPATCH_TEST_VMLINUX");
   if (vmlinux == nullptr) GTEST_SKIP() << "KPATCH_TEST_VMLINUX names no vmlinux with symbols";
-  ParentObject parent = ParentObject::open(vmlinux);
+  Binary parent = Binary::open(vmlinux);
   EXPECT_TRUE(parent.banner().starts_with("Linux version ")) << parent.banner();
   EXPECT_GT(parent.symbols().size(), 10000u);
-  const ParentSymbol& show = symbol(parent, "meminfo_proc_show");
+  const BinarySymbol& show = symbol(parent, "meminfo_proc_show");
   EXPECT_TRUE(show.has_ftrace_site);
   EXPECT_EQ(parent.files()[show.file].name, "meminfo.c");
   EXPECT_EQ(parent.struct_size("jump_entry"), 16u);
   parent.write_index(path("index"));
-  ParentObject index = ParentObject::open(path("index"));
+  Binary index = Binary::open(path("index"));
   EXPECT_EQ(index.units().size(), parent.units().size());
   EXPECT_EQ(index.struct_size("alt_instr"), parent.struct_size("alt_instr"));
   EXPECT_EQ(ranks(index, "show"), ranks(parent, "show"));

@@ -13,7 +13,7 @@
 #include "arch/arch.h"
 #include "create-diff-object/groups.h"
 #include "elf/output-object.h"
-#include "lookup/parent-object.h"
+#include "lookup/binary.h"
 #include "unit/object_files.h"
 
 namespace kpatch {
@@ -217,7 +217,7 @@ TEST_F(ObjectTest, ASectionNumberOutOfReachWithoutItsTableIsAnError) {
   }
   EXPECT_EQ(message_of<Error>([&] { read_bytes(bytes); }), "input: has no table of section numbers (SHT_SYMTAB_SHNDX)");
   const fs::path damaged = folder_.write("damaged.o", bytes);
-  EXPECT_NE(message_of<Error>([&] { ParentObject::open(damaged); }), "");
+  EXPECT_NE(message_of<Error>([&] { Binary::open(damaged); }), "");
 }
 
 TEST_F(ObjectTest, AnAddendThatNothingCanHaveIsAnError) {
@@ -286,8 +286,8 @@ TEST_F(ManySections, OneChangedFunctionOfAPairIsFound) {
   ASSERT_NE(find_section(output, last(".text.f")), nullptr);
   EXPECT_EQ(find_section(output, last(".text.f"))->contents[6], std::byte{8});
 
-  const ParentObject parent = ParentObject::open(orig);
-  for (const ParentSymbol& s : parent.symbols())
+  const Binary parent = Binary::open(orig);
+  for (const BinarySymbol& s : parent.symbols())
     if (s.type == SymbolType::function) {
       ASSERT_EQ(parent.section_name(s.section), fmt::format(".text.{}", s.name));
     }

@@ -199,8 +199,8 @@ TEST_F(ProofOfC, NamesAnotherCompiler) {
 
 TEST_F(ProofOfC, FindsEveryFlippedByte) {
   link("before.o plain.o others.o");
-  ParentObject kernel = ParentObject::open(path("vmlinux"));
-  const ParentSymbol& symbol = kernel.symbols()[kernel.named("meminfo")[0]];
+  Binary kernel = Binary::open(path("vmlinux"));
+  const BinarySymbol& symbol = kernel.symbols()[kernel.named("meminfo")[0]];
   std::ifstream in(path("vmlinux"), std::ios::binary);
   const std::string whole{std::istreambuf_iterator<char>(in), {}};
   std::span<const std::byte> code = kernel.contents(symbol);

@@ -4,7 +4,7 @@
 #include <iterator>
 
 #include "create-diff-object/object.h"
-#include "lookup/parent-object.h"
+#include "lookup/binary.h"
 #include "unit/object_files.h"
 
 namespace kpatch {

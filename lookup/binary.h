@@ -1,7 +1,7 @@
 // What is known of a shipped binary (vmlinux or a module): its symbols in the order of its symbol table, sympos,
 // ftrace sites, entry sizes of special sections, translation units.
 //
-// A ParentObject is made from an ELF file (vmlinux, .ko, .o; also .ko.xz), from the text that `readelf -s --wide`
+// A Binary is made from an ELF file (vmlinux, .ko, .o; also .ko.xz), from the text that `readelf -s --wide`
 // prints (symbols alone), or from the index that write_index() made of one (fast: mapped, nothing is parsed).
 #pragma once
 
@@ -19,7 +19,7 @@
 
 namespace kpatch {
 
-struct ParentSymbol {
+struct BinarySymbol {
   std::string_view name;
   uint64_t value = 0;       // address in vmlinux, offset in its section in a relocatable file
   uint64_t size = 0;        // bytes
@@ -35,7 +35,7 @@ struct ParentSymbol {
   bool defined() const { return section != 0; }
 };
 
-// What ParentSymbol::section holds for an index that is no section's (SHN_ABS, SHN_COMMON …). A file of more than
+// What BinarySymbol::section holds for an index that is no section's (SHN_ABS, SHN_COMMON …). A file of more than
 // 65,280 sections has one numbered 0xfff1 as well, so these lie above all that can be counted.
 constexpr uint32_t reserved_section(uint16_t index) { return 0xffff0000u | index; }
 
@@ -46,7 +46,7 @@ struct FileGroup {
   uint32_t count = 0;
 };
 
-struct ParentSection {
+struct BinarySection {
   std::string_view name;
   uint64_t address = 0;
   uint64_t size = 0;
@@ -55,7 +55,7 @@ struct ParentSection {
   std::span<const std::byte> bytes;  // empty when it has none in the file (SHT_NOBITS)
 };
 
-struct ParentRelocation {
+struct BinaryRelocation {
   uint32_t section = 0;  // the section that it changes
   uint64_t offset = 0;   // in it; an address in vmlinux
   uint32_t symbol = 0;   // index into symbols(), 0 for none
@@ -73,23 +73,23 @@ struct IndexSource {
 // Of write_index(): whoever keeps an index keeps it under this number, so that no version meets another's.
 inline constexpr uint32_t index_version = 2;
 
-struct ParentData;  // lookup/parent-data.h, for the library alone
+struct BinaryData;  // lookup/binary-data.h, for the library alone
 
-class ParentObject {
+class Binary {
  public:
   // Reads an ELF file, an index or `readelf -s --wide` text; which one it is shows in the first bytes.
   // Throws Error (naming the file) when it is none of these, is a 32-bit ELF file, is truncated, or has no symbol
   // table. Costs one pass over the symbol table; DWARF and BTF are not touched before units(), producer() or
   // struct_size() ask for them.
-  static ParentObject open(const std::filesystem::path& path);
-  ParentObject(ParentObject&&) noexcept;
-  ParentObject& operator=(ParentObject&&) noexcept;
-  ~ParentObject();
+  static Binary open(const std::filesystem::path& path);
+  Binary(Binary&&) noexcept;
+  Binary& operator=(Binary&&) noexcept;
+  ~Binary();
 
   uint16_t machine() const;  // ELF e_machine; 0 for readelf text
   bool relocatable() const;  // a module or object, not vmlinux
 
-  std::span<const ParentSymbol> symbols() const;  // symbol table order, the NULL symbol included
+  std::span<const BinarySymbol> symbols() const;  // symbol table order, the NULL symbol included
   std::span<const FileGroup> files() const;       // symbol table order
 
   // Every defined symbol of that name, as indices into symbols(), in the order in which the kernel counts them:
@@ -117,7 +117,7 @@ class ParentObject {
 
   // True when the symbol lies between __start_ro_after_init and __end_ro_after_init of vmlinux: memory that the
   // kernel writes to while it boots and never again.
-  bool in_ro_after_init(const ParentSymbol& symbol) const;
+  bool in_ro_after_init(const BinarySymbol& symbol) const;
 
   // True when the kernel seals static keys in that memory (jump_label_init_ro, since 6.10): a module may then have
   // jump entries for them. Older kernels write to the key when such a module is loaded, and die of it.
@@ -125,17 +125,17 @@ class ParentObject {
 
   // The bytes of the file at a symbol, symbol.size of them. Empty when the parent was opened from text or an index,
   // when the symbol has no bytes in the file (.bss, undefined), or when it reaches beyond its section.
-  std::span<const std::byte> contents(const ParentSymbol& symbol) const;
+  std::span<const std::byte> contents(const BinarySymbol& symbol) const;
 
   // Name of the ELF section of that index; empty for indices that are none, and for parents opened from text.
   std::string_view section_name(uint32_t section) const;
 
   // By ELF section index. Opened from an index they have nothing but a name, from text there are none.
-  std::span<const ParentSection> sections() const;
+  std::span<const BinarySection> sections() const;
 
   // The relocations (RELA) of a section of a relocatable file that was opened as ELF, sorted by offset; else none.
   // Read anew at each call. Throws Error when they are damaged.
-  std::vector<ParentRelocation> relocations(uint32_t section) const;
+  std::vector<BinaryRelocation> relocations(uint32_t section) const;
 
   // The file from which an index was made; empty unless this parent was opened from an index.
   const std::optional<IndexSource>& index_source() const;
@@ -144,8 +144,8 @@ class ParentObject {
   void write_index(const std::filesystem::path& path) const;
 
  private:
-  explicit ParentObject(std::unique_ptr<ParentData> data);
-  std::unique_ptr<ParentData> data_;
+  explicit Binary(std::unique_ptr<BinaryData> data);
+  std::unique_ptr<BinaryData> data_;
 };
 
 // What IndexSource would be for the file at `path` now, its build id left empty (that would mean reading it). An

@@ -4,7 +4,7 @@
 //
 // Every finding names the source file that the person patched, then the function or section, then what is wrong. All
 // findings of all objects are shown, refusals last, where a terminal leaves them in sight.
-#include "kpatch-build/report.h"
+#include "kpatch-build/build-report.h"
 
 #include <fmt/core.h>
 

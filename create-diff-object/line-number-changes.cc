@@ -11,7 +11,7 @@
 // still be near to its line (a macro's invocation may have several), so that a value that somebody changed in a
 // printk() is seen.
 
-#include "create-diff-object/line-numbers.h"
+#include "create-diff-object/line-number-changes.h"
 
 #include <algorithm>
 #include <array>

@@ -1,5 +1,5 @@
 // Everything that a parent object can be asked, of any bytes: ELF, an index, readelf's text, xz.
-#include "lookup/parent-object.h"
+#include "lookup/binary.h"
 
 #include "fuzz/input-file.h"
 #include "support/error.h"
@@ -7,8 +7,8 @@
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   kpatch::InputFile input(data, size);
   try {
-    kpatch::ParentObject parent = kpatch::ParentObject::open(input.path());
-    for (const kpatch::ParentSymbol& symbol : parent.symbols()) {
+    kpatch::Binary parent = kpatch::Binary::open(input.path());
+    for (const kpatch::BinarySymbol& symbol : parent.symbols()) {
       parent.contents(symbol);
       parent.section_name(symbol.section);
       parent.in_ro_after_init(symbol);

@@ -15,7 +15,7 @@
 // So one array of symbol indices, sorted by (name, kernel's order), answers both questions: a name is an equal range
 // of it, and sympos is the place in the range. The array costs one sort when an ELF file is read, and nothing when an
 // index is, which holds it as it is.
-#include "lookup/parent-object.h"
+#include "lookup/binary.h"
 
 #include <sys/stat.h>
 
@@ -26,7 +26,7 @@
 
 #include <fmt/format.h>
 
-#include "lookup/parent-data.h"
+#include "lookup/binary-data.h"
 #include "support/error.h"
 
 namespace kpatch {
@@ -38,7 +38,7 @@ constexpr std::array<std::string_view, 8> special_struct_names = {
     "paravirt_patch_site", "pi_entry",  "static_call_site",
 };
 
-bool in_range(const ParentData& data, uint64_t address) {
+bool in_range(const BinaryData& data, uint64_t address) {
   return address >= data.ro_after_init_start && address < data.ro_after_init_end;
 }
 
@@ -50,9 +50,9 @@ uint64_t name_prefix(std::string_view name) {
 }
 
 // Where the bounds of a memory range of vmlinux are told by a pair of symbols.
-void find_ro_after_init(ParentData& data) {
+void find_ro_after_init(BinaryData& data) {
   if (data.relocatable) return;
-  for (const ParentSymbol& symbol : data.symbols) {
+  for (const BinarySymbol& symbol : data.symbols) {
     if (!symbol.defined() || !symbol.name.ends_with("_ro_after_init")) continue;
     if (symbol.name == "__start_ro_after_init") data.ro_after_init_start = symbol.value;
     if (symbol.name == "__end_ro_after_init") data.ro_after_init_end = symbol.value;
@@ -63,7 +63,7 @@ void find_ro_after_init(ParentData& data) {
 
 std::span<const std::string_view> special_structs() { return special_struct_names; }
 
-void sort_by_name(ParentData& data) {
+void sort_by_name(BinaryData& data) {
   struct Key {
     uint64_t prefix;
     uint32_t symbol;
@@ -71,7 +71,7 @@ void sort_by_name(ParentData& data) {
   std::vector<Key> keys;
   keys.reserve(data.symbols.size());
   for (uint32_t i = 0; i < data.symbols.size(); ++i) {
-    const ParentSymbol& symbol = data.symbols[i];
+    const BinarySymbol& symbol = data.symbols[i];
     if (!symbol.defined() || symbol.name.empty()) continue;
     if (symbol.type == SymbolType::file || symbol.type == SymbolType::section) continue;
     uint64_t flags = symbol.section < data.sections.size() ? data.sections[symbol.section].flags : UINT64_MAX;
@@ -80,8 +80,8 @@ void sort_by_name(ParentData& data) {
   }
   std::sort(keys.begin(), keys.end(), [&](const Key& a, const Key& b) {
     if (a.prefix != b.prefix) return a.prefix < b.prefix;
-    const ParentSymbol& x = data.symbols[a.symbol];
-    const ParentSymbol& y = data.symbols[b.symbol];
+    const BinarySymbol& x = data.symbols[a.symbol];
+    const BinarySymbol& y = data.symbols[b.symbol];
     if (int order = x.name.compare(y.name); order != 0) return order < 0;
     if (!data.relocatable && x.value != y.value) return x.value < y.value;
     return a.symbol < b.symbol;
@@ -91,13 +91,13 @@ void sort_by_name(ParentData& data) {
   data.by_name = data.by_name_storage;
 }
 
-ParentObject ParentObject::open(const std::filesystem::path& path) {
-  auto data = std::make_unique<ParentData>();
+Binary Binary::open(const std::filesystem::path& path) {
+  auto data = std::make_unique<BinaryData>();
   data->path = path;
   data->file = FileBytes::read(path);
   if (looks_like_index(data->file.bytes())) {
     read_index(*data);
-    return ParentObject(std::move(data));
+    return Binary(std::move(data));
   }
   if (looks_like_symbol_text(data->file.bytes())) {
     read_symbol_text(*data);
@@ -106,25 +106,25 @@ ParentObject ParentObject::open(const std::filesystem::path& path) {
   }
   find_ro_after_init(*data);
   sort_by_name(*data);
-  return ParentObject(std::move(data));
+  return Binary(std::move(data));
 }
 
-ParentObject::ParentObject(std::unique_ptr<ParentData> data) : data_(std::move(data)) {}
-ParentObject::ParentObject(ParentObject&&) noexcept = default;
-ParentObject& ParentObject::operator=(ParentObject&&) noexcept = default;
-ParentObject::~ParentObject() = default;
+Binary::Binary(std::unique_ptr<BinaryData> data) : data_(std::move(data)) {}
+Binary::Binary(Binary&&) noexcept = default;
+Binary& Binary::operator=(Binary&&) noexcept = default;
+Binary::~Binary() = default;
 
-uint16_t ParentObject::machine() const { return data_->machine; }
-bool ParentObject::relocatable() const { return data_->relocatable; }
-std::span<const ParentSymbol> ParentObject::symbols() const { return data_->symbols; }
-std::span<const FileGroup> ParentObject::files() const { return data_->files; }
-std::string_view ParentObject::banner() const { return data_->banner; }
-std::string_view ParentObject::build_id() const { return data_->build_id; }
-const std::optional<IndexSource>& ParentObject::index_source() const { return data_->index_source; }
+uint16_t Binary::machine() const { return data_->machine; }
+bool Binary::relocatable() const { return data_->relocatable; }
+std::span<const BinarySymbol> Binary::symbols() const { return data_->symbols; }
+std::span<const FileGroup> Binary::files() const { return data_->files; }
+std::string_view Binary::banner() const { return data_->banner; }
+std::string_view Binary::build_id() const { return data_->build_id; }
+const std::optional<IndexSource>& Binary::index_source() const { return data_->index_source; }
 
-std::span<const uint32_t> ParentObject::named(std::string_view name) const {
+std::span<const uint32_t> Binary::named(std::string_view name) const {
   struct ByName {
-    const ParentData& data;
+    const BinaryData& data;
     bool operator()(uint32_t a, std::string_view b) const { return data.symbols[a].name < b; }
     bool operator()(std::string_view a, uint32_t b) const { return a < data.symbols[b].name; }
   };
@@ -132,7 +132,7 @@ std::span<const uint32_t> ParentObject::named(std::string_view name) const {
   return {first, last};
 }
 
-unsigned ParentObject::sympos(uint32_t symbol) const {
+unsigned Binary::sympos(uint32_t symbol) const {
   KPATCH_ASSERT(symbol < data_->symbols.size());
   std::string_view name = data_->symbols[symbol].name;
   std::span<const uint32_t> same = named(name);
@@ -143,56 +143,56 @@ unsigned ParentObject::sympos(uint32_t symbol) const {
   return same.size() == 1 ? 0 : place - same.begin() + 1;
 }
 
-std::optional<uint64_t> ParentObject::struct_size(std::string_view name) const {
+std::optional<uint64_t> Binary::struct_size(std::string_view name) const {
   for (const auto& [known, size] : data_->struct_sizes)
     if (known == name) return size;
   if (!data_->is_elf) return std::nullopt;
   std::optional<uint64_t> size;
   // A module's BTF continues that of vmlinux: its own offsets mean nothing without it.
   if (!data_->relocatable)
-    for (const ParentSection& section : data_->sections)
+    for (const BinarySection& section : data_->sections)
       if (section.name == ".BTF") size = btf_struct_size(section.bytes, name);
   if (!size) size = dwarf_struct_size(*data_, name);
   data_->struct_sizes.emplace_back(name, size);
   return size;
 }
 
-std::span<const std::string_view> ParentObject::units() const {
+std::span<const std::string_view> Binary::units() const {
   if (!data_->units) data_->units = dwarf_units(*data_);
   return data_->units->names;
 }
 
-std::string_view ParentObject::producer() const {
+std::string_view Binary::producer() const {
   if (!data_->units) data_->units = dwarf_units(*data_);
   return data_->units->producer;
 }
 
-bool ParentObject::in_ro_after_init(const ParentSymbol& symbol) const {
+bool Binary::in_ro_after_init(const BinarySymbol& symbol) const {
   return symbol.defined() && in_range(*data_, symbol.value);
 }
 
-bool ParentObject::seals_ro_after_init_keys() const { return !named("jump_label_init_ro").empty(); }
+bool Binary::seals_ro_after_init_keys() const { return !named("jump_label_init_ro").empty(); }
 
-std::span<const std::byte> ParentObject::contents(const ParentSymbol& symbol) const {
+std::span<const std::byte> Binary::contents(const BinarySymbol& symbol) const {
   if (symbol.section == 0 || symbol.section >= data_->sections.size()) return {};
-  const ParentSection& section = data_->sections[symbol.section];
+  const BinarySection& section = data_->sections[symbol.section];
   uint64_t offset = data_->relocatable ? symbol.value : symbol.value - section.address;
   if (offset > section.bytes.size() || symbol.size > section.bytes.size() - offset) return {};
   return section.bytes.subspan(offset, symbol.size);
 }
 
-std::string_view ParentObject::section_name(uint32_t section) const {
+std::string_view Binary::section_name(uint32_t section) const {
   return section < data_->sections.size() ? data_->sections[section].name : std::string_view();
 }
 
-std::span<const ParentSection> ParentObject::sections() const { return data_->sections; }
+std::span<const BinarySection> Binary::sections() const { return data_->sections; }
 
-std::vector<ParentRelocation> ParentObject::relocations(uint32_t section) const {
+std::vector<BinaryRelocation> Binary::relocations(uint32_t section) const {
   if (!data_->is_elf || !data_->relocatable) return {};
   return read_relocations(*data_, section);
 }
 
-void ParentObject::write_index(const std::filesystem::path& path) const {
+void Binary::write_index(const std::filesystem::path& path) const {
   std::vector<std::pair<std::string_view, uint64_t>> sizes;
   for (std::string_view name : special_struct_names)
     if (std::optional<uint64_t> size = struct_size(name)) sizes.emplace_back(name, *size);
