@@ -88,6 +88,14 @@ patch_for() {
   done
 }
 
+# kind_patch KIND: the patch of a folder in kinds/ for the kernel's series.
+kind_patch() {
+  local folder patch
+  folder=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/kinds/$1
+  patch=$(patch_for "$folder/patch-")
+  echo "${patch:-$folder/any.patch}"
+}
+
 # Fails and prints why when this machine can't build livepatches and boot guests.
 missing_for_guests() {
   local program
