@@ -8,11 +8,25 @@
 //   hash.constprop.1                  hash.constprop.0
 //
 // An equal name is strong evidence only where nothing in it is a number. So symbols are grouped by stem (the name
-// without the numbers), type and binding; a group of one and one is a pair, and larger groups are told apart by content
-// (functions), by the function that DWARF says they were written in (static locals) and by users (functions and data).
+// without the numbers), type and binding, and each group goes down a ladder. A rung takes out the pairs that it is sure
+// of, and leaves the rest to the next; the order is the rule, since a lower rung would guess where a higher one knows.
+//
+//   rung         who            what it knows, and an example
+//   name         all but        a group of one and one: meminfo_proc_show; f.isra.6 = f.isra.7
+//                static locals
+//   whole name   the others     a name without numbers that each side has once: count, beside count.1 of a function
+//   parent       parts          the twin of the function that it was cut from: f.isra.7.cold = f.isra.6.cold
+//   content      functions,     equal code and equal meanings, so that any will do; equal names first:
+//                constants      hash.constprop.1 = hash.constprop.0
+//   place        static locals  the instruction that refers to it, in a function that is otherwise the same:
+//                               __already_done.2 and .3 of a macro that f uses twice
+//   declaration  static locals  the function around it (DWARF): count.1 of show, which store inlines
+//   users        all            who refers to it; most in common, no tie, no rival: both used by show
+//   last         all            the only ones left over, where nothing speaks against it: its user was inlined
+//
 // What cannot be told apart stays without a twin: a function is then new, and its callers change with it, which is
 // always right; data without a twin is refused when it is needed, because its state would be lost. Position in the file
-// is no evidence.
+// is no evidence. Which rung joined a pair is kept, and `--explain` names it.
 
 #include "create-diff-object/correlate.h"
 
@@ -63,6 +77,7 @@ class Correlator {
   Correlator(const Object& orig, const Object& patched) : orig_(orig), patched_(patched) {
     result_.to_orig.resize(patched.symbols().size(), no_symbol);
     result_.to_patched.resize(orig.symbols().size(), no_symbol);
+    result_.evidence.resize(patched.symbols().size(), Evidence::none);
     result_.ambiguous.resize(patched.symbols().size(), false);
   }
 
@@ -112,31 +127,32 @@ class Correlator {
   void pair(Group& group) {
     if (group.orig.empty() || group.patched.empty()) return;
     if (static_local(group)) return pair_static_locals(group);
-    if (alone(group)) return join(group.orig.front(), group.patched.front());
-    pair_by_unmangled_name(group);
+    if (alone(group)) return join(group.orig.front(), group.patched.front(), Evidence::name);
+    pair_by_whole_name(group);
     pair_by_parent(group);
     if (group.patched.empty()) return;
     if (patched_.symbol(group.patched.front()).function()) pair_by_content(group);
     pair_by_users(group, false);
-    if (alone(group)) return join(group.orig.front(), group.patched.front());
+    if (alone(group)) return join(group.orig.front(), group.patched.front(), Evidence::last);
     for (SymbolId id : group.patched)
       if (!group.orig.empty()) result_.ambiguous[index(id)] = true;
   }
 
-  void join(SymbolId o, SymbolId p) {
+  void join(SymbolId o, SymbolId p, Evidence evidence) {
     result_.to_orig[index(p)] = o;
     result_.to_patched[index(o)] = p;
+    result_.evidence[index(p)] = evidence;
   }
 
   // Joins the pair and takes both out of the group.
-  void take(Group& group, size_t o, size_t p) {
-    join(group.orig[o], group.patched[p]);
+  void take(Group& group, size_t o, size_t p, Evidence evidence) {
+    join(group.orig[o], group.patched[p], evidence);
     group.orig.erase(group.orig.begin() + static_cast<std::ptrdiff_t>(o));
     group.patched.erase(group.patched.begin() + static_cast<std::ptrdiff_t>(p));
   }
 
   // A name without numbers says which is which, unless it occurs twice.
-  void pair_by_unmangled_name(Group& group) {
+  void pair_by_whole_name(Group& group) {
     std::map<std::string_view, Group> names;
     for (SymbolId id : group.orig) names[orig_.symbol(id).name].orig.push_back(id);
     for (SymbolId id : group.patched) names[patched_.symbol(id).name].patched.push_back(id);
@@ -145,7 +161,7 @@ class Correlator {
       const auto o = std::find(group.orig.begin(), group.orig.end(), same.orig.front()) - group.orig.begin();
       const auto p =
           std::find(group.patched.begin(), group.patched.end(), same.patched.front()) - group.patched.begin();
-      take(group, static_cast<size_t>(o), static_cast<size_t>(p));
+      take(group, static_cast<size_t>(o), static_cast<size_t>(p), Evidence::whole_name);
     }
   }
 
@@ -163,7 +179,7 @@ class Correlator {
       if (o == group.orig.end())
         ++p;
       else
-        take(group, static_cast<size_t>(o - group.orig.begin()), p);
+        take(group, static_cast<size_t>(o - group.orig.begin()), p, Evidence::parent);
     }
   }
 
@@ -183,9 +199,9 @@ class Correlator {
           ++p;
           continue;
         }
-        take(same, static_cast<size_t>(equal_name - same.orig.begin()), p);
+        take(same, static_cast<size_t>(equal_name - same.orig.begin()), p, Evidence::content);
       }
-      while (!same.orig.empty() && !same.patched.empty()) take(same, 0, 0);
+      while (!same.orig.empty() && !same.patched.empty()) take(same, 0, 0, Evidence::content);
       left.orig.insert(left.orig.end(), same.orig.begin(), same.orig.end());
       left.patched.insert(left.patched.end(), same.patched.begin(), same.patched.end());
     }
@@ -239,7 +255,7 @@ class Correlator {
           if (q != p)
             if (const auto other = best(group.patched[q]); other && *other == *o) rival = true;
         if (rival) continue;
-        take(group, *o, p);
+        take(group, *o, p, Evidence::users);
         again = true;
       }
     }
@@ -306,7 +322,7 @@ class Correlator {
       if (o == group.orig.end() || !fits(*o, group.patched[p], true))
         ++p;
       else
-        take(group, static_cast<size_t>(o - group.orig.begin()), p);
+        take(group, static_cast<size_t>(o - group.orig.begin()), p, Evidence::place);
     }
   }
 
@@ -332,7 +348,7 @@ class Correlator {
       const auto o = std::find(group.orig.begin(), group.orig.end(), same.orig.front()) - group.orig.begin();
       const auto p =
           std::find(group.patched.begin(), group.patched.end(), same.patched.front()) - group.patched.begin();
-      take(group, static_cast<size_t>(o), static_cast<size_t>(p));
+      take(group, static_cast<size_t>(o), static_cast<size_t>(p), Evidence::declaration);
     }
   }
 
@@ -347,7 +363,7 @@ class Correlator {
     pair_by_users(group, true);
     if (alone(group)) {
       const SymbolId o = group.orig.front(), p = group.patched.front();
-      if (fits(o, p, true) && !speaks_against(o, p)) return join(o, p);
+      if (fits(o, p, true) && !speaks_against(o, p)) return join(o, p, Evidence::last);
     }
     for (SymbolId id : group.patched)
       if (!group.orig.empty()) result_.ambiguous[index(id)] = true;
@@ -419,6 +435,30 @@ class Correlator {
 };
 
 }  // namespace
+
+std::string_view text_of(Evidence evidence) {
+  switch (evidence) {
+    case Evidence::none:
+      return "none";
+    case Evidence::name:
+      return "name";
+    case Evidence::whole_name:
+      return "whole name";
+    case Evidence::parent:
+      return "parent";
+    case Evidence::content:
+      return "content";
+    case Evidence::place:
+      return "place";
+    case Evidence::declaration:
+      return "declaration";
+    case Evidence::users:
+      return "users";
+    case Evidence::last:
+      return "last one left";
+  }
+  return {};
+}
 
 std::vector<std::vector<std::string>> find_users(const Object& object) {
   std::vector<std::vector<std::string>> users(object.symbols().size());

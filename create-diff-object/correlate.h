@@ -1,6 +1,9 @@
 // Pairs each symbol of the patched object with its twin in the original one.
 #pragma once
 
+#include <cstdint>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "create-diff-object/diagnostics.h"
@@ -8,9 +11,16 @@
 
 namespace kpatch {
 
+// The rungs of the ladder at the head of correlate.cc: what made two symbols twins.
+enum class Evidence : uint8_t { none, name, whole_name, parent, content, place, declaration, users, last };
+
+// "whole name", "last one left": for a person.
+std::string_view text_of(Evidence evidence);
+
 struct Correlation {
   std::vector<SymbolId> to_orig;     // by patched symbol id; no_symbol: new, or a special static
   std::vector<SymbolId> to_patched;  // by original symbol id; no_symbol: gone
+  std::vector<Evidence> evidence;    // by patched symbol id; none: it has no twin
   // Patched symbols that have several possible twins and no evidence for one: usable only as new code, never as data.
   std::vector<bool> ambiguous;
 

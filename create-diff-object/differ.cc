@@ -99,6 +99,24 @@ void describe(const Pair& pair, const Comparison& comparison, const Selection& s
   for (const Callback& callback : selection.callbacks) result.callbacks.push_back(callback.kind);
 }
 
+// Those that a name that each side has once does not tell. Constants are left out: equal contents are all there is to
+// them.
+std::vector<TwinReport> twins_by_evidence(const Pair& pair) {
+  std::vector<TwinReport> list;
+  for (uint32_t i = 1; i < pair.patched.symbols().size(); ++i) {
+    const SymbolId id{i};
+    const Symbol& s = pair.patched.symbol(id);
+    const Evidence evidence = pair.twins.evidence[i];
+    if (evidence == Evidence::none) continue;
+    const Symbol& twin = pair.orig.symbol(pair.twins.orig(id));
+    if (evidence == Evidence::name && s.name == twin.name) continue;
+    if (evidence == Evidence::content && !s.function()) continue;
+    list.push_back({std::string{twin.name}, std::string{s.name}, std::string{text_of(evidence)}});
+  }
+  std::sort(list.begin(), list.end());
+  return list;
+}
+
 }  // namespace
 
 DifferResult run_differ(const DifferInput& input) {
@@ -122,7 +140,10 @@ DifferResult run_differ(const DifferInput& input) {
   const Selection selection = select(pair, comparison, diagnostics);
   check_groups(pair, selection, diagnostics);
   describe(pair, comparison, selection, result);
-  if (input.explain) add_differences(pair, comparison, selection, result);
+  if (input.explain) {
+    add_differences(pair, comparison, selection, result);
+    result.twins = twins_by_evidence(pair);
+  }
 
   if (!diagnostics.refused() && !selection.nothing_to_do()) {
     Resolver resolver(parent, input.parent_name, symvers, orig, diagnostics);

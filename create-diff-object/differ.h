@@ -54,6 +54,14 @@ struct ReferenceReport {
   auto operator<=>(const ReferenceReport&) const = default;
 };
 
+// Two symbols that are one and the same, where their name alone does not say so.
+struct TwinReport {
+  std::string orig, patched;
+  std::string evidence;  // the rung of the ladder, see correlate.cc
+
+  auto operator<=>(const TwinReport&) const = default;
+};
+
 struct DifferResult {
   int exit_code = 0;                    // ExitCode
   std::vector<Finding> findings;        // sorted
@@ -63,6 +71,7 @@ struct DifferResult {
   std::vector<FunctionReport> included;  // everything else that was copied, and why
   std::vector<std::string> callbacks;
   std::vector<ReferenceReport> references;  // sorted, each once
+  std::vector<TwinReport> twins;            // sorted; with input.explain
 };
 
 // Reads, compares and writes input.output (only when something changed and nothing was refused). Throws Error for

@@ -47,6 +47,8 @@ std::string text_report(const DifferResult& result, bool explain) {
   for (const std::string& kind : result.callbacks) fmt::format_to(out, "callback: {}\n", kind);
   if (!explain) return text;
   list("included", result.included);
+  for (const TwinReport& t : result.twins)
+    fmt::format_to(out, "twins: {} -> {} (by {})\n", t.orig, t.patched, t.evidence);
   for (const ReferenceReport& r : result.references) {
     fmt::format_to(out, "reference: {} -> ", r.from);
     if (r.kind == "klp")
@@ -73,6 +75,9 @@ std::string json_report(const DifferInput& input, const DifferResult& result) {
   json references = json::array();
   for (const ReferenceReport& r : result.references)
     references.push_back({{"from", r.from}, {"to", r.to}, {"kind", r.kind}, {"owner", r.owner}, {"sympos", r.sympos}});
+  json twins = json::array();
+  for (const TwinReport& t : result.twins)
+    twins.push_back({{"original", t.orig}, {"patched", t.patched}, {"evidence", t.evidence}});
   json findings = json::array();
   for (const Finding& f : result.findings) {
     constexpr const char* severities[] = {"notice", "warning", "refusal"};
@@ -89,6 +94,7 @@ std::string json_report(const DifferInput& input, const DifferResult& result) {
                        {"included", functions(result.included)},
                        {"callbacks", result.callbacks},
                        {"references", references},
+                       {"twins", twins},
                        {"findings", findings}};
   // A name that is no UTF-8 is shown as far as it goes.
   return report.dump(2, ' ', false, json::error_handler_t::replace) + "\n";

@@ -77,6 +77,9 @@ void read_report(const fs::path& path, const fs::path& tree, PairReport& into) {
   into.lines_only = functions(report, "lines_only");
   into.included = functions(report, "included");
   into.callbacks = report.value("callbacks", std::vector<std::string>());
+  for (const auto& twin : report.value("twins", nlohmann::json::array()))
+    into.twins.push_back(fmt::format("{} -> {} (by {})", twin.value("original", ""), twin.value("patched", ""),
+                                     twin.value("evidence", "")));
   for (const auto& finding : report.value("findings", nlohmann::json::array())) {
     into.findings.push_back({finding.value("severity", ""), finding.value("rule", ""), finding.value("where", ""),
                              finding.value("message", "")});

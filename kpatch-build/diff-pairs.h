@@ -41,6 +41,7 @@ struct PairReport {
   std::vector<ReportedFunction> lines_only;
   std::vector<ReportedFunction> included;
   std::vector<std::string> callbacks;
+  std::vector<std::string> twins;  // "count.1 -> count.2 (by users)"
   std::vector<ReportedFinding> findings;
 };
 
