@@ -2,6 +2,8 @@
 
 # shellcheck source=integration/stock.bash
 . "$(dirname "${BASH_SOURCE[0]}")/stock.bash"
+# shellcheck source=integration/skip.bash
+. "$(dirname "${BASH_SOURCE[0]}")/skip.bash"
 
 # The files of a stock release, as kpatch-build keeps them in its cache; it is run once where they aren't there yet.
 # Sets shared (that cache), release, source, config, vmlinux, symvers. Skips when they can't be had.
@@ -10,8 +12,8 @@ stock_inputs() {
   local why
   shared=${KPATCH_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kpatch}
   release=${KPATCH_TEST_RELEASE:-$(newest_release 6.12)}
-  [ -n "$release" ] || skip "apt knows no packages of the stock 6.12 cloud kernel"
-  why=$(fetch_stock "$kpatch_build" "$shared" "$release") || skip "$why"
+  [ -n "$release" ] || skip_package "apt knows no packages of the stock 6.12 cloud kernel"
+  why=$(fetch_stock "$kpatch_build" "$shared" "$release") || skip_package "$why"
   find_stock "$shared" "$release"
   config=$packages/boot/config-$release
   vmlinux=$packages/usr/lib/debug/boot/vmlinux-$release

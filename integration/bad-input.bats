@@ -8,7 +8,7 @@ load bad-input.bash
 
 setup() {
   kpatch_build=${KPATCH_BUILD_DIR:-$BATS_TEST_DIRNAME/../build}/kpatch-build/kpatch-build
-  [ -x "$kpatch_build" ] || skip "kpatch-build isn't built"
+  [ -x "$kpatch_build" ] || { echo "kpatch-build isn't built"; return 1; }
   stock_inputs
   out=$BATS_TEST_TMPDIR/out
   use_cache "$BATS_FILE_TMPDIR/cache"
@@ -336,7 +336,7 @@ SH
 }
 
 @test "an output directory that is not writable" {
-  [ "$(id -u)" -ne 0 ] || skip "root may write everywhere"
+  [ "$(id -u)" -ne 0 ] || skip_machine "root may write everywhere"
   mkdir "$out"
   chmod a-w "$out"
   build "$patch"
@@ -345,9 +345,9 @@ SH
 
 # small SIZE: a file system of that size
 small() {
-  [ "$(id -u)" -eq 0 ] || skip "a small file system needs root"
+  [ "$(id -u)" -eq 0 ] || skip_machine "a small file system needs root"
   mkdir -p "$BATS_TEST_TMPDIR/small"
-  mount -t tmpfs -o "size=$1" kpatch-test "$BATS_TEST_TMPDIR/small" 2>/dev/null || skip "mount isn't permitted here"
+  mount -t tmpfs -o "size=$1" kpatch-test "$BATS_TEST_TMPDIR/small" 2>/dev/null || skip_machine "mount isn't permitted here"
 }
 
 @test "disk full where the module goes" {

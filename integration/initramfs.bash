@@ -61,7 +61,7 @@ initramfs_base() {
 module_file() {
   local pattern=${2//_/[-_]}
   find "$1/" -name "$pattern.ko" -o -name "$pattern.ko.xz" -o -name "$pattern.ko.zst" -o -name "$pattern.ko.gz" |
-    LC_ALL=C sort | head -n 1
+    LC_ALL=C sort | sed -n 1p
 }
 
 # stage_module ROOT MODULES RELEASE NAME: the module and all it depends on, unpacked, below ROOT/lib/modules/RELEASE.

@@ -18,6 +18,7 @@
 #include "elf/klp-elf.h"
 #include "klp/post-link.h"
 #include "support/error.h"
+#include "unit/skip.h"
 
 namespace kpatch {
 namespace {
@@ -302,7 +303,7 @@ class AuditTest : public testing::TestWithParam<Case> {
   }
   void SetUp() override {
 #ifndef __x86_64__
-    GTEST_SKIP() << "assembles x86-64 objects with the host's assembler";
+    SKIP_MACHINE("assembles x86-64 objects with the host's assembler");
 #endif
   }
 

@@ -14,6 +14,7 @@
 #include "create-diff-object/differ.h"
 #include "create-diff-object/object.h"
 #include "support/error.h"
+#include "unit/skip.h"
 #include "unit/toolchains.h"
 
 namespace kpatch {
@@ -50,7 +51,7 @@ class DifferArch : public testing::Test {
 
 TEST_F(DifferArch, ObjectsOfTwoMachinesAreAnError) {
   const Toolchain *a = toolchain("arm64"), *s = toolchain("s390x");
-  if (a == nullptr || s == nullptr) GTEST_SKIP() << "needs the cross compilers of arm64 and s390x";
+  if (a == nullptr || s == nullptr) SKIP_PACKAGE("needs the cross compilers of arm64 and s390x");
   compile(*a, "int f(int x) { return x; }", "orig.o");
   compile(*s, "int f(int x) { return x; }", "patched.o");
   try {
@@ -65,7 +66,7 @@ TEST_F(DifferArch, ObjectsOfTwoMachinesAreAnError) {
 // e_flags stands at 48 in the header (ELF gABI).
 TEST_F(DifferArch, OtherElfFlagsAreAnError) {
   const Toolchain* p = toolchain("ppc64le");
-  if (p == nullptr) GTEST_SKIP() << "needs the cross compiler of ppc64le";
+  if (p == nullptr) SKIP_PACKAGE("needs the cross compiler of ppc64le");
   compile(*p, "int f(int x) { return x; }", "orig.o");
   compile(*p, "int f(int x) { return x + 1; }", "patched.o");
   std::fstream file(directory_ / "patched.o", std::ios::in | std::ios::out | std::ios::binary);
@@ -78,7 +79,7 @@ TEST_F(DifferArch, OtherElfFlagsAreAnError) {
 // The kernel is little-endian (ELFv2); objects of the other ABI mean other things by the same relocations.
 TEST_F(DifferArch, BigEndianPowerPcIsAnError) {
   const Toolchain* p = toolchain("ppc64le");
-  if (p == nullptr) GTEST_SKIP() << "needs the cross compiler of ppc64le";
+  if (p == nullptr) SKIP_PACKAGE("needs the cross compiler of ppc64le");
   std::ofstream(directory_ / "file.c") << "int f(int x) { return x; }";
   run_in(directory_, std::string{p->compiler} + " -mbig-endian -c -o orig.o file.c");
   EXPECT_THROW(Object::read(directory_ / "orig.o"), Error);
@@ -86,7 +87,7 @@ TEST_F(DifferArch, BigEndianPowerPcIsAnError) {
 
 TEST_F(DifferArch, SiblingCallsToTheKernelAreRefusedAllOfThem) {
   const Toolchain* p = toolchain("ppc64le");
-  if (p == nullptr) GTEST_SKIP() << "needs the cross compiler of ppc64le";
+  if (p == nullptr) SKIP_PACKAGE("needs the cross compiler of ppc64le");
   const std::string rest =
       "#define own static __attribute__((noinline, noclone))\n"
       "own int a(int x) { asm(\"\"); return x; } own int b(int x) { asm(\"\"); return x + 1; }"
@@ -112,7 +113,7 @@ TEST_F(DifferArch, SiblingCallsToTheKernelAreRefusedAllOfThem) {
 TEST_F(DifferArch, PatchableEntriesStayWithTheirFunctions) {
   for (const char* name : {"arm64", "arm64_args"}) {
     const Toolchain* a = toolchain(name);
-    if (a == nullptr) GTEST_SKIP() << "needs the cross compiler of arm64";
+    if (a == nullptr) SKIP_PACKAGE("needs the cross compiler of arm64");
     // f and h share a section
     const std::string text =
         "#define shared __attribute__((section(\".sched.text\")))\n"
@@ -156,7 +157,7 @@ TEST_F(DifferArch, PatchableEntriesStayWithTheirFunctions) {
 // Tables that the linker reads are in the target's byte order, whatever the host.
 TEST_F(DifferArch, IntermediateTablesAreInTheTargetsByteOrder) {
   const Toolchain* s = toolchain("s390x");
-  if (s == nullptr) GTEST_SKIP() << "needs the cross compiler of s390x";
+  if (s == nullptr) SKIP_PACKAGE("needs the cross compiler of s390x");
   const std::string twin = "static __attribute__((noinline,noclone)) int twin(int x) { asm(\"\"); return x + ";
   compile(*s, twin + "1; } int f(int x) { return twin(x); }", "orig.o");
   compile(*s, twin + "2; } int f(int x) { return twin(x); }", "patched.o");
@@ -181,7 +182,7 @@ TEST_F(DifferArch, IntermediateTablesAreInTheTargetsByteOrder) {
 // Two files of one name with the same locals: nothing tells which is meant.
 TEST_F(DifferArch, FilesThatNothingTellsApartAreRefused) {
   const Toolchain* gcc = toolchain("gcc");
-  if (gcc == nullptr) GTEST_SKIP() << "needs gcc on x86-64";
+  if (gcc == nullptr) SKIP_MACHINE("needs gcc on x86-64");
   const std::string twin = "static __attribute__((noinline,noclone)) int twin(int x) { asm(\"\"); return x + 1; } ";
   compile(*gcc, twin + "int f(int x) { return twin(x) + 1; }", "orig.o");
   compile(*gcc, twin + "int f(int x) { return twin(x) + 2; }", "patched.o");

@@ -20,6 +20,7 @@
 #include "create-diff-object/differ.h"
 #include "create-diff-object/object.h"
 #include "support/error.h"
+#include "unit/skip.h"
 #include "unit/toolchains.h"
 
 namespace kpatch {
@@ -109,7 +110,7 @@ std::vector<std::string> comparable(const std::vector<std::string>& list) {
 class Differ : public testing::TestWithParam<std::tuple<Toolchain, Case>> {
  protected:
   void SetUp() override {
-    if (!toolchain().installed()) GTEST_SKIP() << toolchain().compiler << " is not installed";
+    if (!toolchain().installed()) SKIP_PACKAGE(toolchain().compiler << " is not installed");
     directory_ = fs::temp_directory_path() /
                  ("differ-test-" + std::to_string(getpid()) + "-" + toolchain().name + test_case().name);
     fs::create_directories(directory_);
@@ -382,7 +383,7 @@ INSTANTIATE_TEST_SUITE_P(Rules, Differ, testing::Combine(testing::ValuesIn(toolc
 // Clones are emitted in another order: `f` must go on with the body that it had.
 TEST(DifferClones, SwappedNumbersKeepTheirBodies) {
 #ifndef __x86_64__
-  GTEST_SKIP() << "assembles x86-64 objects";
+  SKIP_MACHINE("assembles x86-64 objects");
 #endif
   const fs::path directory = fs::temp_directory_path() / ("differ-clones-" + std::to_string(getpid()));
   fs::create_directories(directory);

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "create-diff-object/differ.h"
+#include "unit/skip.h"
 #include "unit/toolchains.h"
 
 namespace kpatch {
@@ -27,8 +28,8 @@ constexpr const char* before =
 class Explain : public testing::TestWithParam<Toolchain> {
  protected:
   void SetUp() override {
-    if (!GetParam().installed()) GTEST_SKIP() << GetParam().compiler << " is not installed";
-    if (GetParam().name == std::string_view{"loongarch64"}) GTEST_SKIP() << "libdw of Debian 12 knows no LoongArch";
+    if (!GetParam().installed()) SKIP_PACKAGE(GetParam().compiler << " is not installed");
+    if (GetParam().name == std::string_view{"loongarch64"}) SKIP_UNSUPPORTED("libdw of Debian 12 knows no LoongArch");
     directory_ = fs::temp_directory_path() / ("explain-test-" + std::to_string(getpid()) + GetParam().name);
     fs::create_directories(directory_);
   }

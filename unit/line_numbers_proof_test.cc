@@ -9,6 +9,7 @@
 #include <string>
 
 #include "create-diff-object/differ.h"
+#include "unit/skip.h"
 #include "unit/toolchains.h"
 
 namespace kpatch {
@@ -135,8 +136,8 @@ class LineNumbersProof : public testing::TestWithParam<std::tuple<Toolchain, Cas
 
 TEST_P(LineNumbersProof, GivesTheExpectedFacts) {
   const auto& [toolchain, item] = GetParam();
-  if (!toolchain.installed()) GTEST_SKIP() << toolchain.compiler << " is not installed";
-  if (toolchain.name == std::string_view{"loongarch64"}) GTEST_SKIP() << "libdw of Debian 12 knows no LoongArch";
+  if (!toolchain.installed()) SKIP_PACKAGE(toolchain.compiler << " is not installed");
+  if (toolchain.name == std::string_view{"loongarch64"}) SKIP_UNSUPPORTED("libdw of Debian 12 knows no LoongArch");
   const fs::path directory =
       fs::temp_directory_path() / fmt::format("lines-{}-{}-{}", getpid(), toolchain.name, item.name);
   fs::create_directories(directory);

@@ -10,6 +10,7 @@
 
 #include "create-diff-object/differ.h"
 #include "support/error.h"
+#include "unit/skip.h"
 #include "unit/temporary_folder.h"
 #include "unit/toolchains.h"
 
@@ -19,9 +20,9 @@ class ObjectFiles : public testing::Test {
  protected:
   void SetUp() override {
 #ifndef __x86_64__
-    GTEST_SKIP() << "the assembly here is x86-64's";
+    SKIP_MACHINE("the assembly here is x86-64's");
 #endif
-    if (!toolchains().front().installed()) GTEST_SKIP() << toolchains().front().compiler << " is not installed";
+    if (!toolchains().front().installed()) SKIP_PACKAGE(toolchains().front().compiler << " is not installed");
   }
 
   std::filesystem::path path(const std::string& name) const { return folder_.path() / name; }

@@ -15,6 +15,7 @@
 #include "elf/output-object.h"
 #include "lookup/binary.h"
 #include "unit/object_files.h"
+#include "unit/skip.h"
 
 namespace kpatch {
 namespace {
@@ -190,7 +191,7 @@ TEST_F(ObjectTest, OneStringTableMayServeForEverything) {
     EXPECT_EQ(diff(path("orig.o"), path("patched.o")), (Facts{"changed f", "exit 0"}));
     return;
   }
-  GTEST_SKIP() << "no clang";
+  SKIP_PACKAGE("no clang");
 }
 
 TEST_F(ObjectTest, NamesMayBeOfAnyLength) {

@@ -18,6 +18,7 @@
 
 #include "elf/klp-elf.h"
 #include "support/error.h"
+#include "unit/skip.h"
 
 namespace kpatch {
 namespace {
@@ -96,7 +97,7 @@ class PostLinkTest : public testing::TestWithParam<Case> {
  protected:
   void SetUp() override {
 #ifndef __x86_64__
-    GTEST_SKIP() << "assembles x86-64 objects with the host's assembler";
+    SKIP_MACHINE("assembles x86-64 objects with the host's assembler");
 #endif
     std::string name = (fs::temp_directory_path() / "post-link-XXXXXX").string();
     directory_ = mkdtemp(name.data());

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "support/error.h"
+#include "unit/skip.h"
 #include "unit/temporary_folder.h"
 
 namespace kpatch {
@@ -54,7 +55,7 @@ TEST_F(SourceTreeTest, PlainTreesLeaveBuildProductsOut) {
 }
 
 TEST_F(SourceTreeTest, GitTreesAreWhatGitSays) {
-  if (!git({"init", "-q"})) GTEST_SKIP() << "git is not installed";
+  if (!git({"init", "-q"})) SKIP_PACKAGE("git is not installed");
   write(".gitignore", "*.o\n/scripts/generated.c\n");
   write("scripts/generated.c", "ignored");
   write("kernel/fork.o", "ignored");

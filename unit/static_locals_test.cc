@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "create-diff-object/correlate.h"
+#include "unit/skip.h"
 #include "unit/toolchains.h"
 
 namespace kpatch {
@@ -61,7 +62,7 @@ class StaticLocalsTest : public testing::TestWithParam<std::tuple<Toolchain, Cas
 
 TEST_P(StaticLocalsTest, FindTheirTwins) {
   const auto& [toolchain, item] = GetParam();
-  if (!toolchain.installed()) GTEST_SKIP() << toolchain.compiler << " is not installed";
+  if (!toolchain.installed()) SKIP_PACKAGE(toolchain.compiler << " is not installed");
   const bool clang = std::string_view{toolchain.compiler}.starts_with("clang");
   const fs::path directory =
       fs::temp_directory_path() / fmt::format("statics-{}-{}-{}", getpid(), toolchain.name, item.name);

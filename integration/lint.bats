@@ -1,0 +1,91 @@
+#!/usr/bin/env bats
+# Each linter in lint/ fails on a made-up tree that has what it looks for, by file and line, and passes on a good one.
+
+bats_require_minimum_version 1.5.0
+
+setup() {
+  tree=$BATS_TEST_TMPDIR/tree
+  mkdir -p "$tree"
+}
+
+# file NAME: a file of the tree, from standard input.
+file() {
+  mkdir -p "$tree/$(dirname "$1")"
+  cat >"$tree/$1"
+}
+
+# passes LINTER: it says nothing.
+passes() {
+  run "$BATS_TEST_DIRNAME/../lint/$1" "$tree"
+  [ "$status" -eq 0 ] && [ -z "$output" ] || { echo "exit $status"; echo "$output"; return 1; }
+}
+
+# finds LINTER PLACE…: it fails, with a line "PLACE: …" for each place that is named, and no other.
+finds() {
+  local linter=$1
+  shift
+  run "$BATS_TEST_DIRNAME/../lint/$linter" "$tree"
+  [ "$status" -eq 1 ] || { echo "exit $status"; echo "$output"; return 1; }
+  diff <(printf '%s\n' "$@") <(sed -nE 's/^([^ ]+:[0-9]+): .*/\1/p' <<<"$output") || { echo "$output"; return 1; }
+}
+
+@test "each linter has its tests here" {
+  for linter in "$BATS_TEST_DIRNAME"/../lint/*; do
+    [ -x "$linter" ] || continue
+    for word in passes finds; do
+      grep -q "^  $word ${linter##*/}\b" "$BATS_TEST_FILENAME" || { echo "$word ${linter##*/}: none"; return 1; }
+    done
+  done
+}
+
+# Two rooms and the parts below them.
+rooms() {
+  printf "subdir('%s')\n" support elf klp unit | file meson.build
+  echo '#include <elf.h>' | file elf/elf.h
+  echo '#include <string>' | file support/text.h
+  echo '#include "klp/klp.h"' | file unit/klp_test.cc
+}
+
+@test "includes: downward, and of another folder its public header" {
+  rooms
+  printf '%s\n' '#include "elf/elf.h"' '#include "klp/inner.h"' '#include "support/text.h"' | file klp/klp.cc
+  passes includes
+}
+
+@test "includes: upward, behind a wall, from nowhere" {
+  rooms
+  printf '%s\n' '#include <vector>' '#include "klp/klp.h"' | file elf/image.cc
+  printf '%s\n' '#include "elf/inner.h"' '#include "elf/elf.h"' '#include "inner.h"' | file klp/klp.cc
+  finds includes elf/image.cc:2 klp/klp.cc:1 klp/klp.cc:3
+}
+
+@test "pipes: readers that read to the end, scripts without pipefail, comments" {
+  printf '%s\n' '#!/bin/bash' 'set -uo pipefail' 'ls | grep word >/dev/null' 'ls | sed -n 1p || head -n 1 file' \
+    'grep -q word file || true' '# never: ls | head' 'ls | grep -c word' "ls | awk 'NR <= 12'" 'ls | header' |
+    file good
+  printf '%s\n' '#!/bin/sh' 'ls | head -n 1' | file guest.sh
+  printf '%s\n' 'a program | head' | file doc/text.md
+  passes pipes
+}
+
+@test "pipes: readers that leave first" {
+  printf '%s\n' '#!/bin/bash' 'set -euo pipefail' 'ls | grep -q word' 'ls | LC_ALL=C grep -E -iq word' 'a=$(ls | head)' \
+    'ls |' '  head -n 1' "ls | sed -n '1p;q'" 'ls | grep -m 1 word' 'ls \' '  | grep --quiet word' | file bad
+  printf '%s\n' 'first() { ls | head -n 1; }' | file sourced.bash
+  finds pipes bad:3 bad:4 bad:5 bad:7 bad:8 bad:9 bad:11 sourced.bash:1
+}
+
+@test "skips: with a kind" {
+  printf '%s\n' 'TEST(A, B) {' '  if (!gcc) SKIP_PACKAGE("no gcc");' '  // GTEST_SKIP says no kind' '}' | file unit/a_test.cc
+  echo '#define SKIP_PACKAGE(why) GTEST_SKIP() << "[package] " << why' | file unit/skip.h
+  echo 'skip_package() { skip "[package] $*"; }' | file integration/skip.bash
+  printf '%s\n' '[ -x gcc ] || skip_package "no gcc"' '# skip "why"' 'echo "skip this"' | file integration/a.bats
+  passes skips
+}
+
+@test "skips: without one" {
+  printf '%s\n' 'TEST(A, B) {' '  if (!gcc) GTEST_SKIP() << "no gcc";' '}' | file unit/a_test.cc
+  printf '%s\n' '[ -x gcc ] || skip "no gcc"' 'if true; then skip; fi' '  skip' | file integration/a.bats
+  echo 'needs() { skip "$1"; }' | file integration/helper.bash
+  finds skips integration/a.bats:1 integration/a.bats:2 integration/a.bats:3 integration/helper.bash:1 unit/a_test.cc:2
+}
