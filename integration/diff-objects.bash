@@ -8,6 +8,7 @@ diff_objects() {
   shift 2
   rm -rf "$directory"
   mkdir -p "$directory"
+  : >"$directory/log"
   timeout 1800 "$(kpatch_build_program)" "${build_options[@]}" -n "livepatch-$kind" -o "$directory" --skip-cleanup \
     --report "$directory/report.json" "$@" "$patch" >"$directory/log" 2>&1 &
   pid=$!

@@ -2,7 +2,10 @@
 #
 #   6.12, 6.1              stock cloud kernels: packages in kpatch-build's own cache, or unpacked below
 #                          KPATCH_TEST_STOCK_6_12 and KPATCH_TEST_STOCK_6_1, with the unpacked source beside them
+#   6.12-generic, 6.1-generic   those for all machines: packages ten times the size
 #   own-ibt, own-noibt     built from the 6.12 source with a small config (own-config)
+# shellcheck disable=SC2034 # for the scripts that source this
+kernel_names='6.12|6.1|6.12-generic|6.1-generic|own-ibt|own-noibt'
 
 # shellcheck source=integration/qemu.bash
 . "$(dirname "${BASH_SOURCE[0]}")/qemu.bash"
@@ -15,20 +18,20 @@ kpatch_build_program() {
   echo "${KPATCH_BUILD:-${KPATCH_BUILD_DIR:-$here/../build}/kpatch-build/kpatch-build}"
 }
 
-# stock_kernel SERIES: of the newest stock kernel of a series, fetched if it isn't there: release, kernel (to boot),
+# stock_kernel SERIES [FLAVOUR]: of the newest stock kernel of a series, cloud or generic, fetched if it isn't there: release, kernel (to boot),
 # modules, source, and build_options.
 # shellcheck disable=SC2034 # its results are for the scripts that source this
 stock_kernel() {
   local given=KPATCH_TEST_STOCK_${1//./_} cache=${KPATCH_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kpatch} vmlinux
-  if [ -n "${!given:-}" ]; then
+  if [ -n "${!given:-}" ] && [ "${2:-cloud}" = cloud ]; then
     packages=${!given} source=${!given}/linux-source-$1
     vmlinux=$(echo "$packages"/usr/lib/debug/boot/vmlinux-*)
     release=${vmlinux##*/vmlinux-}
     build_options=(-a "$release" -s "$source" -c "$packages/boot/config-$release" -v "$vmlinux"
       --symvers "$packages/usr/src/linux-headers-$release/Module.symvers" -m "$packages/lib/modules/$release")
   else
-    release=$(newest_release "$1")
-    [ -n "$release" ] || { echo "apt knows no stock cloud kernel $1" >&2; return 1; }
+    release=$(newest_release "$1" "${2:-cloud}")
+    [ -n "$release" ] || { echo "apt knows no stock ${2:-cloud} kernel $1" >&2; return 1; }
     fetch_stock "$(kpatch_build_program)" "$cache" "$release" >&2 || return 1
     find_stock "$cache" "$release"
     build_options=(-a "$release")
@@ -53,8 +56,8 @@ use_kernel() {
       release='' kernel='' modules=''
       ;;
     *)
-      series=$1
-      stock_kernel "$series" || return 1
+      series=${1%-generic}
+      if [ "$1" = "$series" ]; then stock_kernel "$series"; else stock_kernel "$series" generic; fi || return 1
       ;;
   esac
 }
@@ -96,12 +99,11 @@ kind_patch() {
   echo "${patch:-$folder/any.patch}"
 }
 
-# Fails and prints why when this machine can't build livepatches and boot guests.
+# Fails and prints why, with its kind (skip.bash), when this machine can't build livepatches and boot guests.
 missing_for_guests() {
   local program
-  [ "$(uname -m)" = x86_64 ] || { echo "the guests are x86-64"; return 1; }
-  [ -x "$(kpatch_build_program)" ] || { echo "kpatch-build isn't built"; return 1; }
+  [ "$(uname -m)" = x86_64 ] || { echo "[machine] the guests are x86-64"; return 1; }
   for program in qemu-system-x86_64 busybox xtables-legacy-multi cpio depmod gcc; do
-    command -v "$program" >/dev/null || { echo "$program is missing"; return 1; }
+    command -v "$program" >/dev/null || { echo "[package] $program is missing"; return 1; }
   done
 }

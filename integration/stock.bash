@@ -1,8 +1,10 @@
 # The files of stock kernels, as kpatch-build keeps them in its cache. Nobody fetches them a second time for the tests.
 
-# newest_release SERIES: the newest stock cloud kernel that apt knows.
+# newest_release SERIES [FLAVOUR]: the newest stock kernel that apt knows; FLAVOUR is cloud (the default) or generic.
 newest_release() {
-  apt-cache --names-only search "^linux-image-${1//./\\.}\..*-cloud-amd64-dbg\$" 2>/dev/null |
+  local flavour='-cloud-'
+  [ "${2:-cloud}" = cloud ] || flavour='^[^ ]*[0-9]-'
+  apt-cache --names-only search "^linux-image-${1//./\\.}\..*-amd64-dbg\$" 2>/dev/null | grep -e "${flavour}amd64-dbg" |
     sed -E 's/^linux-image-(.*)-dbg .*/\1/' | sort -V | tail -n 1
 }
 
