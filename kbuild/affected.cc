@@ -26,6 +26,7 @@
 #include "kbuild/commands.h"
 #include "kbuild/includes.h"
 #include "kbuild/why-not-built.h"
+#include "kernel/kernel.h"
 #include "support/error.h"
 
 namespace kpatch {
@@ -253,9 +254,10 @@ class Finder {
 }  // namespace
 
 PathKind path_kind(string_view path) {
-  for (const string_view folder : {"Documentation/", "tools/", "samples/", "LICENSES/", "usr/", "debian/", "rust/"}) {
+  for (const string_view folder : {"Documentation/", "tools/", "samples/", "LICENSES/", "usr/", "rust/"}) {
     if (path.starts_with(folder)) return PathKind::ignored;
   }
+  if (is_packaging(path)) return PathKind::ignored;
   const std::string name = fs::path(path).filename().string();
   const bool documentation = name.ends_with(".rst") || name.ends_with(".txt") || name.ends_with(".md");
   const bool about_the_tree = path.find('/') == string_view::npos && name != "Makefile" && name != "Kbuild";

@@ -77,7 +77,7 @@ KernelFiles given_files(const BaseOptions& options, const std::string& release, 
   if (!options.source.empty()) {
     files.source = options.source;
   } else if (!options.source_package.empty()) {
-    KernelFiles unpacked = unpack_source_package(options.source_package, cache, runner, console);
+    KernelFiles unpacked = unpack_source_package(options.source_package, {cache, runner, console});
     files.source = unpacked.source;
     files.source_identity = unpacked.source_identity;
   }
@@ -99,18 +99,17 @@ std::string version_of_banner(std::string_view banner) {
     return std::string(text.substr(0, end));
   };
   std::string release = release_of_banner(banner), version = numbers(release);
-  size_t debian = banner.rfind(" Debian ");
-  if (debian == std::string_view::npos) {
+  std::string package = package_version_of_banner(banner);
+  if (package.empty()) {
     if (auto rc = release.find("-rc"); rc == version.size()) {
       size_t end = release.find_first_not_of("0123456789", rc + 3);
       version = release.substr(0, end);
     }
     return version;
   }
-  std::string package = numbers(banner.substr(debian + 8));
   // "6.1.192" for release 6.1.0-56; never a package version of another series.
   auto series = [](const std::string& v) { return v.substr(0, v.find('.', v.find('.') + 1)); };
-  return !package.empty() && series(package) == series(version) ? package : version;
+  return series(package) == series(version) ? package : version;
 }
 
 fs::path vmlinux_index(const fs::path& vmlinux, Cache& cache, Console& console) {
@@ -140,26 +139,21 @@ void check_vmlinux(const Binary& vmlinux, const fs::path& path, std::string_view
 }
 
 void require_build_tools() {
-  struct Tool {
-    const char* program;
-    const char* package;
-  };
   std::vector<std::string> missing;
   const char* path = std::getenv("PATH");
-  for (Tool tool :
-       {Tool{"make", "make"}, Tool{"flex", "flex"}, Tool{"bison", "bison"}, Tool{"bc", "bc"}, Tool{"ld", "binutils"}}) {
+  for (const char* program : {"make", "flex", "bison", "bc", "ld"}) {
     bool there = false;
     std::string_view rest = path ? path : "/usr/bin:/bin";
     while (!there && !rest.empty()) {
       size_t colon = std::min(rest.find(':'), rest.size());
-      there = access((fs::path(rest.substr(0, colon)) / tool.program).c_str(), X_OK) == 0;
+      there = access((fs::path(rest.substr(0, colon)) / program).c_str(), X_OK) == 0;
       rest.remove_prefix(std::min(colon + 1, rest.size()));
     }
-    if (!there) missing.emplace_back(tool.package);
+    if (!there) missing.emplace_back(program);
   }
   if (!missing.empty())
-    throw Error(
-        fmt::format("the kernel's build needs programs that aren't here: apt-get install {}", fmt::join(missing, " ")));
+    throw Error(fmt::format("the kernel's build needs programs that aren't here: {}{}", fmt::join(missing, ", "),
+                            package_hint(missing)));
 }
 
 std::string prepared_release(const fs::path& kbuild) {
@@ -211,7 +205,7 @@ Base make_base(const BaseOptions& given, Cache& cache, Runner& runner, Console& 
   KernelFiles files = given_files(options, release, cache, runner, console);
   bool complete = !files.vmlinux.empty() && !files.config.empty() && !files.symvers.empty() && !files.modules.empty() &&
                   !files.source.empty();
-  if (!complete) files = find_release(release, files, cache, runner, console);
+  if (!complete) files = find_release(release, files, {cache, runner, console});
   if (!options.source.empty()) {
     const Binary vmlinux = Binary::open(vmlinux_index(files.vmlinux, cache, console));
     check_vmlinux(vmlinux, files.vmlinux, kernel_version(options.source));

@@ -11,7 +11,7 @@
 #include "kernel/base-maker.h"
 #include "kernel/compiler.h"
 #include "kernel/config.h"
-#include "kernel/distro/debian.h"
+#include "kernel/distro/distro.h"
 #include "lookup/lookup.h"
 
 namespace kpatch {
@@ -29,11 +29,11 @@ std::filesystem::path vmlinux_index(const std::filesystem::path& vmlinux, Cache&
 void check_vmlinux(const Binary& vmlinux, const std::filesystem::path& path, std::string_view source_version);
 // "6.12.117+deb12-cloud-amd64" of "Linux version 6.12.117+deb12-cloud-amd64 (…".
 std::string release_of_banner(std::string_view banner);
-// The kernel version that a banner stands for: of the release, or of Debian's package version where the release only
-// has an ABI number (6.1.0-56 is 6.1.192).
+// The kernel version that a banner stands for: of the release, or of the package that the banner names where the
+// release only has an ABI number (6.1.0-56 is 6.1.192).
 std::string version_of_banner(std::string_view banner);
 
-// Are flex, bison, bc and make there? Throws one Error with all packages to install.
+// Are flex, bison, bc and make there? Throws one Error with all that are missing.
 void require_build_tools();
 
 // UTS_RELEASE in include/generated/utsrelease.h, which becomes a module's vermagic.

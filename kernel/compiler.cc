@@ -15,6 +15,7 @@
 #include <cctype>
 #include <optional>
 
+#include "kernel/distro/distro.h"
 #include "support/error.h"
 
 namespace kpatch {
@@ -45,8 +46,10 @@ std::string compiler_of_banner(std::string_view banner) {
     if (banner[i] != ')' || depth == 0 || --depth > 0 || group != 2) continue;
     std::string_view inside = banner.substr(start, i - start);
     size_t comma = std::string_view::npos;
-    for (std::string_view linker : {", GNU ld", ", GNU gold", ", LLD", ", Debian LLD", ", Ubuntu LLD"})
-      comma = std::min(comma, inside.find(linker));
+    for (std::string_view linker : {", GNU ld", ", GNU gold"}) comma = std::min(comma, inside.find(linker));
+    // ", LLD 16.0.6", with the name of who built it before it.
+    if (size_t lld = inside.find(" LLD "); lld != std::string_view::npos)
+      comma = std::min(comma, inside.rfind(", ", lld));
     if (comma == std::string_view::npos) comma = inside.rfind(", ");
     return std::string(inside.substr(0, comma));
   }
@@ -95,15 +98,14 @@ Compiler find_compiler(std::string_view version, bool skip_check, Runner& runner
   }
   std::string install = compiler_candidates(version)[0];
   if (found.empty())
-    throw Error(version.empty()
-                    ? "no compiler is installed (apt-get install gcc)"
-                    : fmt::format("this kernel was compiled by {}, which is not installed (apt-get install {})",
-                                  version, install));
+    throw Error(version.empty() ? fmt::format("no compiler is installed{}", package_hint({install}))
+                                : fmt::format("this kernel was compiled by {}, which is not installed{}", version,
+                                              package_hint({install})));
   std::string message = fmt::format("this kernel was compiled by {}, here is {}", version, found[0].version);
   if (!skip_check)
-    throw Error(message + fmt::format("\n>>> install the kernel's compiler (apt-get install {}), or pass "
-                                      "--skip-compiler-check and rely on the proof",
-                                      install));
+    throw Error(message + fmt::format("\n>>> install the kernel's compiler{}, or pass --skip-compiler-check and rely "
+                                      "on the proof",
+                                      package_hint({install})));
   console.warning(message + "; it may produce other code");
   return found[0];
 }

@@ -22,7 +22,7 @@ std::string compiler_identity(std::string_view version);
 // Programs that may be the compiler of a version text, the likeliest first.
 std::vector<std::string> compiler_candidates(std::string_view version);
 
-// Finds the compiler of a version text (empty: any gcc). Throws Error, naming what to install, when it isn't there;
+// Finds the compiler of a version text (empty: any gcc). Throws Error, naming it, when it isn't there;
 // with skip_check it warns and takes another one.
 Compiler find_compiler(std::string_view version, bool skip_check, Runner& runner, Console& console);
 

@@ -19,6 +19,7 @@
 #include <set>
 
 #include "kernel/cache.h"
+#include "kernel/distro/distro.h"
 #include "support/error.h"
 
 namespace kpatch {
@@ -51,11 +52,12 @@ constexpr std::array<std::string_view, 9> of_compiler = {
 struct Hint {
   std::string_view pattern;
   std::string_view advice;
+  std::string_view need = {};  // the program or header that the advice is about, where one stands for all
 };
 
 constexpr std::array hints = {
-    Hint{"DEBUG_INFO_BTF*", "install dwarves (it brings pahole)"},
-    Hint{"GCC_PLUGIN*", "install the plugin headers of the compiler (gcc-12-plugin-dev)"},
+    Hint{"DEBUG_INFO_BTF*", "install pahole", "pahole"},
+    Hint{"GCC_PLUGIN*", "install the plugin headers of the compiler", "gcc-plugin.h"},
     Hint{"LD_VERSION", "install the binutils the kernel was linked with"},
     Hint{"LD_*", "install the binutils the kernel was linked with"},
     Hint{"AS_*", "install the binutils the kernel was assembled with"},
@@ -150,7 +152,8 @@ std::vector<std::string> config_differences(const KernelConfig& shipped, const K
     if (after == "not set" && before == "\"\"") continue;
     if (before == "not set" && after == "\"\"") continue;
     auto hint = std::ranges::find_if(hints, [&](auto& h) { return matches(name, h.pattern); });
-    result.push_back(fmt::format("CONFIG_{}: {} in the kernel, {} here; {}", name, before, after, hint->advice));
+    result.push_back(fmt::format("CONFIG_{}: {} in the kernel, {} here; {}{}", name, before, after, hint->advice,
+                                 hint->need.empty() ? "" : package_hint({hint->need})));
   }
   return result;
 }

@@ -22,7 +22,7 @@ std::vector<std::string> missing_options(const KernelConfig& config);
 void require_livepatch(const KernelConfig& config, const std::string& what);
 
 // Differences between the shipped config and what kconfig made of it here that would give other code or other
-// structs, one message each, with the package to install where it is known. other_compiler: --skip-compiler-check, what
+// structs, one message each, with what to install where it is known. other_compiler: --skip-compiler-check, what
 // follows from the compiler's version is then accepted.
 std::vector<std::string> config_differences(const KernelConfig& shipped, const KernelConfig& ours, bool other_compiler);
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 
+#include "kernel/distro/distro.h"
 #include "support/error.h"
 
 namespace kpatch {
@@ -16,26 +17,26 @@ namespace {
 
 struct KnownFailure {
   std::string_view text;
-  std::string_view advice;
+  std::string_view need;
 };
 
-// Lines of failed kernel builds that mean a missing package.
+// Lines of failed kernel builds that mean a program or header is missing.
 constexpr std::array known_failures = {
-    KnownFailure{"flex: not found", "install flex"},
-    KnownFailure{"bison: not found", "install bison"},
-    KnownFailure{"bc: not found", "install bc"},
-    KnownFailure{"bc: command not found", "install bc"},
-    KnownFailure{"gelf.h: No such file", "install libelf-dev"},
-    KnownFailure{"libelf.h: No such file", "install libelf-dev"},
-    KnownFailure{"libelf-dev", "install libelf-dev"},
-    KnownFailure{"openssl/", "install libssl-dev"},
-    KnownFailure{"zlib.h: No such file", "install zlib1g-dev"},
-    KnownFailure{"cpio: not found", "install cpio"},
-    KnownFailure{"python3: not found", "install python3"},
-    KnownFailure{"perl: not found", "install perl"},
-    KnownFailure{"rsync: not found", "install rsync"},
-    KnownFailure{"pahole: not found", "install dwarves"},
-    KnownFailure{"stdio.h: No such file", "install libc6-dev"},
+    KnownFailure{"flex: not found", "flex"},
+    KnownFailure{"bison: not found", "bison"},
+    KnownFailure{"bc: not found", "bc"},
+    KnownFailure{"bc: command not found", "bc"},
+    KnownFailure{"gelf.h: No such file", "gelf.h"},
+    KnownFailure{"libelf.h: No such file", "libelf.h"},
+    KnownFailure{"please install libelf", "libelf.h"},  // the top Makefile of older kernels
+    KnownFailure{"openssl/", "openssl/opensslv.h"},
+    KnownFailure{"zlib.h: No such file", "zlib.h"},
+    KnownFailure{"cpio: not found", "cpio"},
+    KnownFailure{"python3: not found", "python3"},
+    KnownFailure{"perl: not found", "perl"},
+    KnownFailure{"rsync: not found", "rsync"},
+    KnownFailure{"pahole: not found", "pahole"},
+    KnownFailure{"stdio.h: No such file", "stdio.h"},
 };
 
 }  // namespace
@@ -67,7 +68,7 @@ Command prepare_command(const Base& base, std::vector<std::string> targets, unsi
 void fail_make(const Runner& runner, const std::string& what, const CommandResult& result) {
   for (auto& known : known_failures)
     if (result.output.find(known.text) != std::string::npos)
-      runner.fail(fmt::format("{}: {}", what, known.advice), result);
+      runner.fail(fmt::format("{}: {} is missing{}", what, known.need, package_hint({known.need})), result);
   runner.fail(what, result);
 }
 

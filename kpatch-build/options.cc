@@ -15,6 +15,7 @@
 #include <set>
 #include <thread>
 
+#include "kernel/kernel.h"
 #include "support/error.h"
 
 namespace kpatch {
@@ -43,7 +44,7 @@ Groups describe() {
       "archversion,a", po::value<std::string>()->value_name("VER"),
       "kernel release, or a stock series such as 6.12-cloud: the newest in the archive (default: what vmlinux says, "
       "or the running kernel)")("sourcerpm,r", po::value<std::string>()->value_name("FILE"),
-                                "source package (.src.rpm, .dsc)")(
+                                fmt::format("source package ({})", source_package_kinds()).c_str())(
       "modules,m", po::value<std::string>()->value_name("DIR"), "the shipped modules (default: beside vmlinux)")(
       "symvers", po::value<std::string>()->value_name("FILE"),
       "the kernel's Module.symvers (default: from the headers package)");

@@ -1,0 +1,133 @@
+#include "kernel/distro/apt.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <thread>
+
+#include "kernel/distro/release-name.h"
+#include "support/error.h"
+#include "support/text.h"
+
+namespace kpatch {
+
+namespace fs = std::filesystem;
+
+const std::string& AptArchive::architecture() {
+  if (architecture_.empty()) {
+    CommandResult result = run({"dpkg", "--print-architecture"});
+    if (!result.ok()) runner_.fail("dpkg doesn't say what this machine is", result);
+    const auto lines = lines_of(result.output);
+    if (!lines.empty()) architecture_ = lines[0];
+  }
+  return architecture_;
+}
+
+std::vector<std::string> AptArchive::releases() {
+  if (releases_) return *releases_;
+  auto found = read_releases();
+  if (found.empty()) {
+    update("apt knows no kernel packages");
+    found = read_releases();
+  }
+  releases_ = found;
+  return found;
+}
+
+std::vector<AptPackage> AptArchive::versions(const std::string& name) {
+  CommandResult result = run({"apt-cache", "show", name});
+  std::vector<AptPackage> packages;
+  if (!result.ok()) return packages;
+  for (const auto line : lines_of(result.output)) {
+    if (line.starts_with("Package: ")) packages.emplace_back();
+    if (packages.empty()) continue;
+    if (line.starts_with("Version: ")) packages.back().version = line.substr(9);
+    if (line.starts_with("Size: "))
+      packages.back().size = std::strtoull(std::string{line.substr(6)}.c_str(), nullptr, 10);
+  }
+  std::erase_if(packages, [](auto& package) { return package.version.empty(); });
+  return packages;
+}
+
+bool AptArchive::newer(const std::string& a, const std::string& b) {
+  return run({"dpkg", "--compare-versions", a, "gt", b}).ok();
+}
+
+AptPackage AptArchive::newest(const std::vector<AptPackage>& packages) {
+  AptPackage best = packages[0];
+  for (auto& package : packages)
+    if (newer(package.version, best.version)) best = package;
+  return best;
+}
+
+void AptArchive::download(const std::string& name, const AptPackage& package, const fs::path& directory) {
+  Console::Stage stage(console_, fmt::format("fetching {} ({} MB)", name, package.size >> 20));
+  Command command{{"apt-get", "-q", "-o", "APT::Status-Fd=1", "-o", "Acquire::Retries=3", "download",
+                   fmt::format("{}={}", name, package.version)},
+                  directory,
+                  {}};
+  auto progress = [&](std::string_view line) {
+    // "dlstatus:1:42.5:Retrieving file 1 of 1"
+    if (!line.starts_with("dlstatus:")) return;
+    size_t at = line.find(':', 9);
+    if (at != std::string_view::npos)
+      stage.progress(size_t(std::strtod(std::string(line.substr(at + 1)).c_str(), nullptr)), 100);
+  };
+  CommandResult result = runner_.run(command, progress);
+  if (!result.ok() && result.output.find("No space left") == std::string::npos && geteuid() == 0) {
+    update(fmt::format("{} {} could not be fetched", name, package.version));
+    result = runner_.run(command, progress);
+  }
+  if (!result.ok()) runner_.fail(fmt::format("can't fetch {} {}", name, package.version), result);
+}
+
+CommandResult AptArchive::run(std::vector<std::string> argv) {
+  try {
+    return runner_.run({std::move(argv), {}, {}});
+  } catch (const Error& error) {
+    throw Error(
+        fmt::format("{}; packages are fetched with apt. Name the kernel's files with -s, -c, -v, --symvers "
+                    "and -m instead",
+                    error.what()));
+  }
+}
+
+std::vector<std::string> AptArchive::read_releases() {
+  CommandResult result = run({"apt-cache", "pkgnames", "linux-image-"});
+  std::vector<std::string> found;
+  constexpr std::string_view before = "linux-image-", after = "-dbg";
+  for (const auto line : lines_of(result.output)) {
+    if (!line.starts_with(before) || !line.ends_with(after)) continue;
+    const std::string release{line.substr(before.size(), line.size() - before.size() - after.size())};
+    auto name = parse_release(release);
+    if (name && !name->is_series) found.push_back(release);
+  }
+  std::ranges::sort(found);
+  return found;
+}
+
+void AptArchive::update(const std::string& why) {
+  if (geteuid() != 0) throw Error(fmt::format("{}; as root run: apt-get update", why));
+  Console::Stage stage(console_, "apt-get update");
+  CommandResult result = run({"apt-get", "-q", "-o", "DPkg::Lock::Timeout=300", "update"});
+  if (!result.ok()) runner_.fail(why + ", and apt-get update failed", result);
+}
+
+void unpack_debs(const fs::path& directory, const std::string& what, Runner& runner, Console& console) {
+  Console::Stage stage(console, "unpacking " + what);
+  std::vector<fs::path> packages;
+  for (auto& item : fs::directory_iterator(directory))
+    if (item.path().extension() == ".deb") packages.push_back(item.path());
+  std::ranges::sort(packages);
+  std::vector<Command> commands;
+  for (auto& package : packages) commands.push_back({{"dpkg-deb", "-x", package.string(), directory.string()}, {}, {}});
+  auto results = runner.run_all(commands, std::max(std::thread::hardware_concurrency(), 1U));
+  for (size_t i = 0; i < packages.size(); i++) {
+    if (!results[i].ok()) runner.fail("can't unpack " + packages[i].filename().string(), results[i]);
+    fs::remove(packages[i]);
+  }
+}
+
+}  // namespace kpatch

@@ -1,0 +1,52 @@
+// What an archive of .deb packages has, and fetching from it: apt and dpkg.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "support/console.h"
+#include "support/runner.h"
+
+namespace kpatch {
+
+// A package of the archive.
+struct AptPackage {
+  std::string version;
+  uint64_t size = 0;  // of the .deb
+};
+
+// Answers are kept where they are asked for more than once. All functions throw Error when apt or dpkg isn't there.
+class AptArchive {
+ public:
+  AptArchive(Runner& runner, Console& console) : runner_(runner), console_(console) {}
+
+  // dpkg's name of this machine, "amd64".
+  const std::string& architecture();
+  // Releases that have a debug package, sorted by name. Lists that are empty are fetched first (by root).
+  std::vector<std::string> releases();
+  // All versions of a package; empty when apt doesn't know it.
+  std::vector<AptPackage> versions(const std::string& name);
+  bool newer(const std::string& a, const std::string& b);
+  // The newest version; packages must not be empty.
+  AptPackage newest(const std::vector<AptPackage>& packages);
+  // Fetches NAME=VERSION into the folder. Tries once more after `apt-get update` when the lists are out of date.
+  void download(const std::string& name, const AptPackage& package, const std::filesystem::path& directory);
+
+ private:
+  CommandResult run(std::vector<std::string> argv);
+  std::vector<std::string> read_releases();
+  void update(const std::string& why);
+
+  Runner& runner_;
+  Console& console_;
+  std::string architecture_;
+  std::optional<std::vector<std::string>> releases_;
+};
+
+// Unpacks all .deb files of the folder into it, several at a time, and removes them. what: for the console.
+void unpack_debs(const std::filesystem::path& directory, const std::string& what, Runner& runner, Console& console);
+
+}  // namespace kpatch

@@ -1,0 +1,197 @@
+// Which distribution a release, a system or a source package is of.
+//
+//     6.12.117+deb12-cloud-amd64     a release's name tells
+//     6.12-cloud                     a series is one of the system we run on
+//     linux_6.12.117-1.dsc           so does a source package's
+//
+// A kernel need not be of the system that its patch is made on: what the cache holds of a release is taken anywhere.
+// On a system that we don't know, files are named by options, and advice names programs and headers.
+#include "kernel/distro/distro.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <set>
+#include <vector>
+
+#include "kernel/distro/debian.h"
+#include "kernel/distro/rpm.h"
+#include "support/error.h"
+#include "support/text.h"
+
+namespace kpatch {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::string_view name_the_files = "name the kernel's files with -s, -c, -v, --symvers and -m";
+
+// The words of a variable of os-release, quotes taken off: ID=debian, ID_LIKE="rhel centos fedora".
+std::vector<std::string> words_of(std::string_view os_release, std::string_view variable) {
+  std::vector<std::string> words;
+  for (std::string_view line : lines_of(os_release)) {
+    if (!line.starts_with(variable) || !line.substr(variable.size()).starts_with('=')) continue;
+    words.emplace_back();
+    for (const char c : line.substr(variable.size() + 1)) {
+      if (c == ' ')
+        words.emplace_back();
+      else if (c != '"' && c != '\'')
+        words.back() += c;
+    }
+  }
+  return words;
+}
+
+[[noreturn]] void not_fetched(const Distro& distro, std::string_view release) {
+  throw Error(fmt::format("{} is a kernel of {}, whose packages are not fetched; {}, or {}", release, distro.name,
+                          distro.without_fetch, name_the_files));
+}
+
+}  // namespace
+
+std::span<const Distro* const> distros() {
+  static constexpr std::array<const Distro*, 2> all = {&debian, &rpm};
+  return all;
+}
+
+const Distro* distro_of_release(std::string_view release) {
+  auto it = std::ranges::find_if(distros(), [&](const Distro* distro) { return distro->matches(release); });
+  return it == distros().end() ? nullptr : *it;
+}
+
+const Distro* distro_of_system(std::string_view os_release) {
+  for (const char* variable : {"ID", "ID_LIKE"})
+    for (const std::string& word : words_of(os_release, variable))
+      for (const Distro* distro : distros())
+        if (std::ranges::find(distro->ids, word) != distro->ids.end()) return distro;
+  return nullptr;
+}
+
+const Distro* running_distro() {
+  std::string text = read_file_if_any("/etc/os-release");
+  if (text.empty()) text = read_file_if_any("/usr/lib/os-release");
+  return distro_of_system(text);
+}
+
+std::string package_hint(std::span<const std::string> needs, const Distro* system) {
+  if (!system) return "";
+  std::vector<std::string> packages;
+  for (const std::string& need : needs) {
+    std::string package = system->package_for(need);
+    if (!package.empty() && std::ranges::find(packages, package) == packages.end())
+      packages.push_back(std::move(package));
+  }
+  return packages.empty() ? "" : fmt::format(" ({} {})", system->install_command, fmt::join(packages, " "));
+}
+
+std::string package_hint(std::initializer_list<std::string_view> needs) {
+  return package_hint(std::vector<std::string>(needs.begin(), needs.end()));
+}
+
+std::string package_version_of_banner(std::string_view banner) {
+  for (const Distro* distro : distros())
+    if (distro->version_of)
+      if (std::string version = distro->version_of(banner); !version.empty()) return version;
+  return "";
+}
+
+bool is_packaging(std::string_view path) {
+  return std::ranges::any_of(distros(), [&](const Distro* distro) {
+    return !distro->packaging_folder.empty() && path.starts_with(distro->packaging_folder);
+  });
+}
+
+std::string source_package_kinds() {
+  std::vector<std::string_view> kinds;
+  for (const Distro* distro : distros()) kinds.push_back(distro->source_package);
+  return fmt::format("{}", fmt::join(kinds, ", "));
+}
+
+KernelFiles find_release(std::string_view wanted, const KernelFiles& given, const DistroTools& tools,
+                         const Distro* system) {
+  std::string release(wanted);
+  auto name = parse_release(wanted);
+  if (!name)
+    throw Error(
+        fmt::format("'{}' is no kernel release (such as 6.1.0-9-cloud-amd64) and no series (6.1-cloud)", wanted));
+  const Distro* distro = distro_of_release(wanted);
+  if (!distro) distro = system;
+  if (!distro)
+    throw Error(fmt::format("{} is no kernel of a distribution that is known, nor is this system one of them; {}",
+                            wanted, name_the_files));
+  if (name->is_series) {
+    if (!distro->newest_release) not_fetched(*distro, wanted);
+    release = distro->newest_release(*name, wanted, tools);
+    tools.console.info(fmt::format("{}: the newest in the archive is {}", wanted, release));
+  }
+  KernelFiles files;
+  bool only_source =
+      !given.vmlinux.empty() && !given.config.empty() && !given.symvers.empty() && !given.modules.empty();
+  if (auto there = distro->locate(release, tools)) {
+    files = *there;
+  } else if (only_source) {
+    files.release = release;
+    if (distro->newest_version) files.version = distro->newest_version(release, tools);
+  } else {
+    if (!distro->fetch) not_fetched(*distro, release);
+    files = distro->fetch(release, tools);
+  }
+  auto take = [](fs::path& field, const fs::path& value) {
+    if (!value.empty()) field = value;
+  };
+  take(files.config, given.config);
+  take(files.vmlinux, given.vmlinux);
+  take(files.symvers, given.symvers);
+  if (!given.modules.empty()) {
+    files.modules = given.modules;
+    files.debug_modules.clear();
+  }
+  if (!given.source.empty()) {
+    files.source = given.source;
+    files.source_identity = given.source_identity;
+  } else {
+    if (!distro->fetch_source) not_fetched(*distro, release);
+    distro->fetch_source(files, tools);
+  }
+  return files;
+}
+
+KernelFiles unpack_source_package(const fs::path& package, const DistroTools& tools) {
+  std::string name = package.filename().string();
+  auto it = std::ranges::find_if(distros(), [&](const Distro* d) { return name.ends_with(d->source_package); });
+  if (it == distros().end())
+    throw Error(fmt::format("{} is no source package: {}", package.string(), source_package_kinds()));
+  CacheKey key;
+  key.add("source package", name).add("digest", tools.cache.file_digest(package));
+  KernelFiles files;
+  files.source = tools.cache.entry("source", key, "the source in " + name, [&](const fs::path& directory) {
+    Console::Stage stage(tools.console, "unpacking " + name);
+    try {
+      (*it)->unpack_source(package, directory, tools);
+    } catch (const fs::filesystem_error& error) {
+      throw Error(fmt::format("can't unpack {}: {}", package.string(), error.what()));
+    }
+  }) / "tree";
+  files.source_identity = key.text();
+  return files;
+}
+
+void run_unpacker(const Command& command, std::initializer_list<std::string_view> needs, const fs::path& file,
+                  Runner& runner) {
+  CommandResult result;
+  try {
+    result = runner.run(command);
+  } catch (const Error& error) {
+    throw Error(fmt::format("can't unpack {}: {}{}", file.string(), error.what(), package_hint(needs)));
+  }
+  if (result.ok()) return;
+  if (result.status == 127)
+    throw Error(
+        fmt::format("can't unpack {}: it needs {}{}", file.string(), fmt::join(needs, " and "), package_hint(needs)));
+  runner.fail("can't unpack " + file.string(), result);
+}
+
+}  // namespace kpatch

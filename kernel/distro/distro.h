@@ -1,0 +1,112 @@
+// All that differs from one distribution to the next, a record each: what its kernels are called, where their files
+// lie, how its packages are fetched and unpacked, and which of them holds a program.
+#pragma once
+
+#include <filesystem>
+#include <initializer_list>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "kernel/cache.h"
+#include "kernel/distro/release-name.h"
+#include "support/console.h"
+#include "support/runner.h"
+
+namespace kpatch {
+
+struct KernelFiles {
+  std::string release;           // "6.12.117+deb12-cloud-amd64"
+  std::string version;           // of the packages, "6.12.117-1~deb12u1"; empty when not known
+  std::filesystem::path source;  // a clean tree
+  std::string source_identity;   // what tells this source from another
+  std::filesystem::path config;
+  std::filesystem::path vmlinux;  // with symbols and DWARF
+  std::filesystem::path symvers;
+  std::filesystem::path modules;        // modules / "net/ipv4/x.ko", or .ko.xz
+  std::filesystem::path debug_modules;  // the same, uncompressed and with DWARF, where there are
+  std::filesystem::path image;          // bzImage, where it is known
+};
+
+// What a record's functions work with.
+struct DistroTools {
+  Cache& cache;
+  Runner& runner;
+  Console& console;
+};
+
+// A function that is null is something that the distribution's kernels don't have, or that nobody has written yet. All
+// of them throw Error where nothing else is said.
+struct Distro {
+  std::string_view name;
+
+  // Which system it is: ID, or a word of ID_LIKE, in /etc/os-release.
+  std::span<const std::string_view> ids;
+  // Is the release one of its kernels? By the name alone.
+  bool (*matches)(std::string_view release);
+  // The kernel's version that a banner stands for beside its release; empty when the banner names none.
+  std::string (*version_of)(std::string_view banner);
+
+  // The files of a release that are here, installed or in the cache, all but the source; nothing when they aren't.
+  std::optional<KernelFiles> (*locate)(const std::string& release, const DistroTools& tools);
+  // The newest release of a series (given: as the user wrote it) that can be fetched.
+  std::string (*newest_release)(const ReleaseName& series, std::string_view given, const DistroTools& tools);
+  // The version of a release's packages, the newest there is; empty when it isn't known.
+  std::string (*newest_version)(const std::string& release, const DistroTools& tools);
+  // The files of a release, all but the source.
+  KernelFiles (*fetch)(const std::string& release, const DistroTools& tools);
+  // Adds the source of exactly files.release and files.version.
+  void (*fetch_source)(KernelFiles& files, const DistroTools& tools);
+  // What the user does where there is no fetch or fetch_source.
+  std::string_view without_fetch;
+
+  // How its source packages end, ".dsc". unpack_source gets one, and makes directory/"tree" of it.
+  std::string_view source_package;
+  void (*unpack_source)(const std::filesystem::path& package, const std::filesystem::path& directory,
+                        const DistroTools& tools);
+  // The folder at the top of a kernel tree that holds the packaging and nothing that is compiled, "debian/"; or empty.
+  std::string_view packaging_folder;
+
+  // "apt-get install", and what to give it for a program ("flex", "gcc-12") or a header ("libelf.h"); empty when it
+  // isn't known.
+  std::string_view install_command;
+  std::string (*package_for)(std::string_view need);
+};
+
+// All that we know.
+std::span<const Distro* const> distros();
+// The one whose kernels are called so; null when none is.
+const Distro* distro_of_release(std::string_view release);
+// The one that an os-release file describes (`man os-release`); null when it is none we know.
+const Distro* distro_of_system(std::string_view os_release);
+// The one we run on.
+const Distro* running_distro();
+
+// " (apt-get install flex binutils)" for {"flex", "ld"}: what a message says behind the programs and headers that are
+// missing. Empty on a system that we don't know, and when no package is known.
+std::string package_hint(std::span<const std::string> needs, const Distro* system = running_distro());
+std::string package_hint(std::initializer_list<std::string_view> needs);
+
+// The version that a banner of one of the distributions names beside its release; empty when none does.
+std::string package_version_of_banner(std::string_view banner);
+// Is the path of a kernel tree one of a distribution's packaging?
+bool is_packaging(std::string_view path);
+// ".dsc, .src.rpm"
+std::string source_package_kinds();
+
+// The files of a release, or of the newest release of a series. Fields of `given` that aren't empty are taken as they
+// are and not looked for. The release's name says which distribution it is of, else it is taken for one of `system`.
+// Progress is shown. Throws Error: unknown release (with the ones there are), a package missing, a distribution that
+// isn't known or not fetched from.
+KernelFiles find_release(std::string_view release, const KernelFiles& given, const DistroTools& tools,
+                         const Distro* system = running_distro());
+
+// The kernel source in a source package: path and identity are set. Throws Error, naming a missing tool.
+KernelFiles unpack_source_package(const std::filesystem::path& package, const DistroTools& tools);
+
+// Runs a tool that unpacks `file`. needs: what must be installed for it; the tool ends with 127 when it isn't.
+void run_unpacker(const Command& command, std::initializer_list<std::string_view> needs,
+                  const std::filesystem::path& file, Runner& runner);
+
+}  // namespace kpatch

@@ -1,0 +1,348 @@
+// What distributions call their kernels, where they put the files and which packages hold what; fetching, against an
+// apt made of shell scripts.
+#include "kernel/distro/distro.h"
+
+#include <gtest/gtest.h>
+
+#include "kernel/distro/debian.h"
+#include "kernel/distro/rpm.h"
+#include "support/error.h"
+#include "unit/temporary_folder.h"
+
+namespace kpatch {
+namespace {
+
+namespace fs = std::filesystem;
+
+TEST(ReleaseName, IsTakenApart) {
+  struct Case {
+    const char* text;
+    const char* series;
+    const char* flavour;
+    bool is_series;
+  };
+  for (auto& c : {
+           Case{"6.12.117+deb12-cloud-amd64", "6.12", "cloud-amd64", false},
+           Case{"6.1.0-56-cloud-amd64", "6.1", "cloud-amd64", false},
+           Case{"6.1.0-56-amd64", "6.1", "amd64", false},
+           Case{"6.12.8", "6.12", "", false},
+           Case{"6.12-cloud", "6.12", "cloud", true},
+           Case{"6.12-cloud-amd64", "6.12", "cloud-amd64", true},
+           Case{"6.12", "6.12", "", true},
+       }) {
+    auto name = parse_release(c.text);
+    ASSERT_TRUE(name) << c.text;
+    EXPECT_EQ(name->series, c.series) << c.text;
+    EXPECT_EQ(name->flavour, c.flavour) << c.text;
+    EXPECT_EQ(name->is_series, c.is_series) << c.text;
+  }
+  for (const char* text : {"", "6", "6.", "six.one", "cloud", "6.x", "6.1_2"})
+    EXPECT_FALSE(parse_release(text)) << text;
+}
+
+TEST(ReleaseName, BelongsToItsSeries) {
+  auto in = [](const char* series, const char* release) { return in_series(*parse_release(series), release, "amd64"); };
+  EXPECT_TRUE(in("6.12-cloud", "6.12.117+deb12-cloud-amd64"));
+  EXPECT_TRUE(in("6.12-cloud-amd64", "6.12.117+deb12-cloud-amd64"));
+  EXPECT_TRUE(in("6.1-cloud", "6.1.0-56-cloud-amd64"));
+  EXPECT_FALSE(in("6.1-cloud", "6.12.117+deb12-cloud-amd64"));
+  EXPECT_FALSE(in("6.12-cloud", "6.12.117+deb12-amd64"));
+  EXPECT_FALSE(in("6.12", "6.12.117+deb12-cloud-amd64"));
+  EXPECT_TRUE(in("6.12", "6.12.117+deb12-amd64"));
+  EXPECT_FALSE(in("6.12-rt", "6.12.117+deb12-cloud-amd64"));
+}
+
+TEST(Distro, IsKnownByTheReleasesName) {
+  for (const char* release : {"6.12.117+deb12-cloud-amd64", "6.1.0-56-amd64", "6.1.0-56-cloud-arm64",
+                              "6.1.0-56-powerpc64le", "6.1.0-56-s390x", "6.12.8+deb13-686-pae"})
+    EXPECT_EQ(distro_of_release(release), &debian) << release;
+  for (const char* release : {"5.14.0-503.el9.x86_64", "6.11.4-301.fc41.aarch64", "5.14.0-503.el9.x86_64+debug",
+                              "4.18.0-553.el8.ppc64le", "4.18.0-553.el8.s390x"})
+    EXPECT_EQ(distro_of_release(release), &rpm) << release;
+  // A series, a kernel of one's own, Ubuntu's, SUSE's.
+  for (const char* release :
+       {"6.12-cloud", "6.12-amd64-mine", "6.13.0-rc2+", "6.12.8", "6.8.0-45-generic", "6.4.0-150600.21-default", ""})
+    EXPECT_EQ(distro_of_release(release), nullptr) << release;
+}
+
+TEST(Distro, IsKnownByOsRelease) {
+  EXPECT_EQ(distro_of_system("PRETTY_NAME=\"Debian GNU/Linux 12\"\nID=debian\n"), &debian);
+  EXPECT_EQ(distro_of_system("ID_LIKE=debian\nID=ubuntu\n"), &debian);
+  EXPECT_EQ(distro_of_system("ID=fedora"), &rpm);
+  EXPECT_EQ(distro_of_system("ID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\n"), &rpm);
+  EXPECT_EQ(distro_of_system("ID='rhel'"), &rpm);
+  for (const char* text : {"", "ID=arch\n", "NAME=debian\nVARIANT_ID=debian\nID=other", "ID_LIKE=\"debianish\""})
+    EXPECT_EQ(distro_of_system(text), nullptr) << text;
+}
+
+TEST(Distro, NamesThePackageOfWhatIsMissing) {
+  auto hint = [](const Distro* system, const std::vector<std::string>& needs) { return package_hint(needs, system); };
+  EXPECT_EQ(hint(&debian, {"flex", "ld"}), " (apt-get install flex binutils)");
+  EXPECT_EQ(hint(&debian, {"gelf.h", "libelf.h"}), " (apt-get install libelf-dev)");
+  EXPECT_EQ(hint(&debian, {"gcc-99"}), " (apt-get install gcc-99)");
+  EXPECT_EQ(hint(&debian, {"pahole"}), " (apt-get install dwarves)");
+  EXPECT_EQ(hint(&rpm, {"gcc-11"}), " (dnf install gcc)");
+  EXPECT_EQ(hint(&rpm, {"openssl/opensslv.h", "rpm2cpio", "bc"}), " (dnf install openssl-devel rpm bc)");
+  // Nobody knows which package holds any header; a system that isn't known has none.
+  EXPECT_EQ(hint(&debian, {"other.h"}), "");
+  EXPECT_EQ(hint(&rpm, {"other.h"}), "");
+  EXPECT_EQ(hint(nullptr, {"flex", "ld"}), "");
+}
+
+// Only Debian's banner has the version beside the release.
+TEST(Distro, ReadsItsBanner) {
+  EXPECT_EQ(package_version_of_banner("Linux version 6.1.0-9-amd64 (a) (b) #1 SMP Debian 6.1.27-1 (2023-05-08)"),
+            "6.1.27");
+  EXPECT_EQ(package_version_of_banner("Linux version 5.14.0-503.el9.x86_64 (a) (gcc (GCC) 11, GNU ld 2) #1 SMP"), "");
+  EXPECT_EQ(package_version_of_banner("Linux version 6.1.0 (a) (gcc (Debian 12.2.0-14) 12.2.0, GNU ld 2) #1"), "");
+}
+
+TEST(Distro, KnowsItsPackaging) {
+  EXPECT_TRUE(is_packaging("debian/rules"));
+  for (const char* path : {"kernel/fork.c", "fs/debian/x.c", "debian", ""}) EXPECT_FALSE(is_packaging(path)) << path;
+}
+
+TEST(Rpm, FilesLieWhereItsPackagesPutThem) {
+  const std::string release = "5.14.0-503.el9.x86_64";
+  TemporaryFolder folder;
+  const fs::path root = folder.path();
+  EXPECT_EQ(files_of_rpms(root, release).vmlinux, "");
+  EXPECT_EQ(files_of_rpms(root, release).modules, "");
+  folder.write("usr/lib/debug/lib/modules/" + release + "/vmlinux", "");
+  folder.write("usr/src/kernels/" + release + "/Module.symvers", "");
+  folder.write("lib/modules/" + release + "/kernel/fs/x.ko.xz", "");
+  folder.write("lib/modules/" + release + "/config", "");
+  folder.write("lib/modules/" + release + "/vmlinuz", "");
+  KernelFiles files = files_of_rpms(root, release);
+  EXPECT_EQ(files.release, release);
+  EXPECT_EQ(files.vmlinux, root / "usr/lib/debug/lib/modules" / release / "vmlinux");
+  EXPECT_EQ(files.symvers, root / "usr/src/kernels" / release / "Module.symvers");
+  EXPECT_EQ(files.modules, root / "lib/modules" / release / "kernel");
+  EXPECT_EQ(files.config, root / "lib/modules" / release / "config");
+  EXPECT_EQ(files.image, root / "lib/modules" / release / "vmlinuz");
+  folder.write("boot/config-" + release, "");
+  EXPECT_EQ(files_of_rpms(root, release).config, root / ("boot/config-" + release));
+  EXPECT_EQ(files_of_rpms(root, "5.14.0-427.el9.x86_64").config, "");
+}
+
+// apt with three releases of 9.9 (9.9.10 is newer than 9.9.9), one of 9.1; 9.9.11 is only mentioned by others.
+constexpr const char* apt_cache = R"sh(#!/bin/sh
+echo "$@" >>"$FAKE/calls"
+[ -e "$FAKE/lists" ] || exit 0
+case $1 in
+pkgnames) for r in 9.9.9+t-cloud-amd64 9.9.10+t-cloud-amd64 9.9.11+t-cloud-amd64 9.1.0-5-cloud-amd64 9.9.10+t-amd64; do
+    echo linux-image-$r; echo linux-image-$r-dbg; done
+    echo linux-image-9.9-cloud-amd64; echo linux-image-9.9-cloud-amd64-dbg ;;
+show) case $2 in
+    *9.9.11*) echo "E: No packages found" >&2; exit 100 ;;
+    *9.9.9*) v=9.9.9-1 ;;
+    *9.9.10*) v=9.9.10-1 ;;
+    *9.1.0-5*) v=9.1.50-2 ;;
+    linux-source-9.9) echo "Package: x"; echo "Version: 9.9.10-1"; echo "Size: 1"; echo; v=9.9.9-1 ;;
+    linux-source-9.1) v=9.1.49-1 ;;
+    *) exit 100 ;;
+    esac
+    case $2 in *-unsigned) exit 100 ;; esac
+    echo "Package: $2"; echo "Version: $v"; echo "Size: 2000000" ;;
+esac
+)sh";
+constexpr const char* apt_get = R"sh(#!/bin/sh
+echo "$@" >>"$FAKE/calls"
+case "$*" in
+*update*) : >"$FAKE/lists" ;;
+*download*)
+    for last; do :; done
+    echo "dlstatus:1:50.0:Retrieving"
+    echo "$last" >"${last%%=*}.deb" ;;
+esac
+)sh";
+constexpr const char* dpkg_deb = R"sh(#!/bin/sh
+# dpkg-deb -x FILE DIR: the file holds NAME=VERSION
+read -r what <"$2"; name=${what%%=*}; r=${name#linux-image-}; r=${r#linux-headers-}; r=${r%-dbg}
+case $name in
+*-dbg) mkdir -p "$3/usr/lib/debug/boot"; echo "$what" >"$3/usr/lib/debug/boot/vmlinux-$r" ;;
+linux-headers*) mkdir -p "$3/usr/src/linux-headers-$r"; echo s >"$3/usr/src/linux-headers-$r/Module.symvers" ;;
+linux-image*) mkdir -p "$3/boot" "$3/lib/modules/$r/kernel"; echo c >"$3/boot/config-$r"; echo k >"$3/boot/vmlinuz-$r" ;;
+linux-source*) mkdir -p "$3/usr/src/t/$name"; echo "$what" >"$3/usr/src/t/$name/Makefile"
+    tar -C "$3/usr/src/t" -cJf "$3/usr/src/$name.tar.xz" "$name" ;;
+esac
+)sh";
+constexpr const char* dpkg = R"sh(#!/bin/sh
+case $1 in
+--print-architecture) echo amd64 ;;
+--compare-versions) [ "$2" != "$4" ] && [ "$(printf '%s\n' "$2" "$4" | sort -V | tail -n1)" = "$2" ] ;;
+esac
+)sh";
+
+class Debian : public testing::Test {
+ protected:
+  Debian()
+      : path_(std::getenv("PATH")),
+        console_(0),
+        runner_(folder_.path() / "log"),
+        cache_(folder_.path() / "c", console_) {
+    folder_.write("bin/apt-cache", apt_cache, true);
+    folder_.write("bin/apt-get", apt_get, true);
+    folder_.write("bin/dpkg-deb", dpkg_deb, true);
+    folder_.write("bin/dpkg", dpkg, true);
+    folder_.write("lists", "");
+    setenv("PATH", ((folder_.path() / "bin").string() + ":" + path_).c_str(), 1);
+    setenv("FAKE", folder_.path().c_str(), 1);
+  }
+  ~Debian() override { setenv("PATH", path_.c_str(), 1); }
+  KernelFiles find(const char* release, const KernelFiles& given = {}) {
+    return find_release(release, given, tools_, system_);
+  }
+  std::string error_of(const char* release) {
+    return message_of<Error>([&] { find(release); });
+  }
+  std::string calls() { return fs::exists(folder_.path() / "calls") ? read_file(folder_.path() / "calls") : ""; }
+
+  std::string path_;
+  TemporaryFolder folder_;
+  Console console_;
+  Runner runner_;
+  Cache cache_;
+  DistroTools tools_{cache_, runner_, console_};
+  const Distro* system_ = &debian;
+};
+
+TEST_F(Debian, AReleaseComesWithEverything) {
+  KernelFiles files = find("9.9.9+t-cloud-amd64");
+  EXPECT_EQ(files.version, "9.9.9-1");
+  EXPECT_EQ(read_file(files.vmlinux), "linux-image-9.9.9+t-cloud-amd64-dbg=9.9.9-1\n");
+  EXPECT_EQ(read_file(files.source / "Makefile"), "linux-source-9.9=9.9.9-1\n");
+  EXPECT_EQ(read_file(files.config), "c\n");
+  EXPECT_EQ(read_file(files.symvers), "s\n");
+  EXPECT_TRUE(fs::is_directory(files.modules));
+  EXPECT_EQ(read_file(files.image), "k\n");
+  EXPECT_EQ(files.source_identity, "linux-source-9.9 9.9.9-1");
+}
+
+TEST_F(Debian, ASecondLookAsksNobody) {
+  KernelFiles first = find("9.9.9+t-cloud-amd64");
+  fs::remove(folder_.path() / "calls");
+  EXPECT_EQ(find("9.9.9+t-cloud-amd64").vmlinux, first.vmlinux);
+  EXPECT_EQ(calls(), "");
+}
+
+TEST_F(Debian, ASeriesIsItsNewestRelease) {
+  KernelFiles files = find("9.9-cloud");
+  EXPECT_EQ(files.release, "9.9.10+t-cloud-amd64");
+  EXPECT_EQ(files.version, "9.9.10-1");
+  EXPECT_EQ(find("9.9").release, "9.9.10+t-amd64");
+}
+
+TEST_F(Debian, GivenFilesAreTaken) {
+  KernelFiles given;
+  given.config = folder_.write("my.config", "mine");
+  given.source = folder_.path();
+  given.source_identity = "mine";
+  KernelFiles files = find("9.9.9+t-cloud-amd64", given);
+  EXPECT_EQ(files.config, given.config);
+  EXPECT_EQ(files.source, given.source);
+  EXPECT_EQ(calls().find("linux-source"), std::string::npos);
+}
+
+TEST_F(Debian, AReleaseThatLeftNamesTheOthers) {
+  std::string message = error_of("9.9.8+t-cloud-amd64");
+  EXPECT_EQ(message.find("the archive doesn't have the kernel 9.9.8+t-cloud-amd64"), 0U) << message;
+  EXPECT_NE(message.find("9.9.10+t-cloud-amd64"), std::string::npos) << message;
+  EXPECT_EQ(message.find("9.9.10+t-amd64"), std::string::npos) << message;
+  EXPECT_NE(message.find("-a 9.9-cloud takes the newest"), std::string::npos) << message;
+  EXPECT_NE(error_of("9.9.11+t-cloud-amd64").find("doesn't have the kernel"), std::string::npos);
+}
+
+TEST_F(Debian, NonsenseAndUnknownSeries) {
+  EXPECT_NE(error_of("nonsense").find("'nonsense' is no kernel release"), std::string::npos);
+  EXPECT_NE(error_of("5.10-cloud").find("no kernel of the series 5.10-cloud"), std::string::npos);
+  EXPECT_NE(error_of("4.4.0-1-generic").find("it has 9.1.0-5-cloud-amd64"), std::string::npos);
+}
+
+TEST_F(Debian, TheSourceMustBeOfExactlyThatVersion) {
+  std::string message = error_of("9.1.0-5-cloud-amd64");
+  EXPECT_NE(message.find("doesn't have the source of 9.1.0-5-cloud-amd64: linux-source-9.1 9.1.50-2 (it has 9.1.49-1)"),
+            std::string::npos)
+      << message;
+}
+
+TEST_F(Debian, EmptyListsAreUpdatedByRoot) {
+  fs::remove(folder_.path() / "lists");
+  if (geteuid() != 0) {
+    EXPECT_NE(error_of("9.9-cloud").find("as root run: apt-get update"), std::string::npos);
+    return;
+  }
+  EXPECT_EQ(find("9.9-cloud").release, "9.9.10+t-cloud-amd64");
+  EXPECT_NE(calls().find("update"), std::string::npos);
+}
+
+// What was fetched once is taken on any system; whatever else a release needs is that of the system that runs.
+TEST_F(Debian, IsOneByTheNameOfTheRelease) {
+  system_ = nullptr;
+  find("9.9.9+t-cloud-amd64");
+  fs::remove(folder_.path() / "calls");
+  system_ = &rpm;
+  EXPECT_EQ(find("9.9.9+t-cloud-amd64").version, "9.9.9-1");
+  EXPECT_EQ(calls(), "");
+}
+
+TEST_F(Debian, IsNotTakenForAnother) {
+  EXPECT_EQ(
+      error_of("5.14.0-503.el9.x86_64").find("5.14.0-503.el9.x86_64 is a kernel of Fedora or RHEL, whose packages"),
+      0U);
+  system_ = &rpm;
+  EXPECT_EQ(error_of("9.9-cloud").find("9.9-cloud is a kernel of Fedora or RHEL"), 0U);
+  EXPECT_NE(error_of("9.9.8").find("give its source with --sourcerpm, or name the kernel's files with -s"),
+            std::string::npos);
+  system_ = nullptr;
+  EXPECT_EQ(error_of("9.9-cloud").find("9.9-cloud is no kernel of a distribution that is known"), 0U);
+  EXPECT_EQ(calls(), "");
+}
+
+TEST_F(Debian, UnpacksASourcePackage) {
+  fs::path dsc = folder_.write("linux_9.9.9-1.dsc", "d");
+  folder_.write("bin/dpkg-source", "#!/bin/sh\n[ \"$2\" = -x ] && mkdir \"$4\" && cp \"$3\" \"$4/Makefile\"\n", true);
+  KernelFiles files = unpack_source_package(dsc, tools_);
+  EXPECT_EQ(read_file(files.source / "Makefile"), "d");
+  EXPECT_NE(files.source_identity.find("linux_9.9.9-1.dsc"), std::string::npos);
+}
+
+using RpmPackage = Debian;
+
+// rpm2cpio's archive is made by cpio from the folder `parts`.
+TEST_F(RpmPackage, UnpacksASourcePackage) {
+  if (std::system("command -v cpio >/dev/null") != 0) GTEST_SKIP() << "cpio is not installed";
+  folder_.write("t/linux-5.14/Makefile", "m");
+  folder_.write("parts/kernel.spec", "s");
+  const std::string pack = "cd '" + folder_.path().string() + "' && tar -C t -cf parts/linux-5.14.tar linux-5.14";
+  ASSERT_EQ(std::system(pack.c_str()), 0);
+  folder_.write("bin/rpm2cpio", "#!/bin/sh\ncd \"$FAKE/parts\" && ls | cpio -o --quiet -H newc\n", true);
+  fs::path package = folder_.write("kernel-5.14.src.rpm", "r");
+  EXPECT_EQ(read_file(unpack_source_package(package, tools_).source / "Makefile"), "m");
+}
+
+TEST_F(RpmPackage, ASourcePackageOfSomethingElseIsRefused) {
+  if (std::system("command -v cpio >/dev/null") != 0) GTEST_SKIP() << "cpio is not installed";
+  folder_.write("parts/bash-5.tar", "b");
+  folder_.write("bin/rpm2cpio", "#!/bin/sh\ncd \"$FAKE/parts\" && ls | cpio -o --quiet -H newc\n", true);
+  fs::path package = folder_.write("bash-5.src.rpm", "r");
+  EXPECT_NE(message_of<Error>([&] { unpack_source_package(package, tools_); }).find("holds no linux-*.tar"),
+            std::string::npos);
+}
+
+TEST_F(RpmPackage, AMissingToolIsNamed) {
+  fs::path package = folder_.write("kernel-1.src.rpm", "x");
+  folder_.write("bin/rpm2cpio", "#!/bin/sh\nexit 1\n", true);
+  fs::path sh = folder_.write("bin/sh", "#!/bin/bash\nexit 127\n", true);
+  std::string message = message_of<Error>([&] { unpack_source_package(package, tools_); });
+  EXPECT_NE(message.find("it needs rpm2cpio and cpio"), std::string::npos) << message;
+}
+
+TEST_F(Debian, OtherFilesAreNoSourcePackages) {
+  const fs::path zip = folder_.write("a.zip", "");
+  EXPECT_EQ(message_of<Error>([&] { unpack_source_package(zip, tools_); }),
+            zip.string() + " is no source package: .dsc, .src.rpm");
+}
+
+}  // namespace
+}  // namespace kpatch
