@@ -60,8 +60,8 @@ void open_paths(const CompileCommand& command, const fs::path& source, PatchedVi
 class Finder {
  public:
   Finder(const Base& base, const AppliedPatches& patches, PatchedView& view, const std::vector<std::string>& targets,
-         Runner& runner, const fs::path& scratch)
-      : base_(base), patches_(patches), view_(view), targets_(targets), runner_(runner), scratch_(scratch) {}
+         Executor& executor, const fs::path& scratch)
+      : base_(base), patches_(patches), view_(view), targets_(targets), executor_(executor), scratch_(scratch) {}
 
   Affected run() {
     for (const std::string& path : patches_.modified) look_at(path);
@@ -145,7 +145,7 @@ class Finder {
         headers_.push_back(path);  // no Makefile builds it: included by a touched file, or of no effect
         continue;
       }
-      std::vector<CompileCommand> commands = commands_for_source(base_, runner_, path);
+      std::vector<CompileCommand> commands = commands_for_source(base_, executor_, path);
       if (commands.empty()) {
         must_be_used_.push_back(path);
         continue;
@@ -166,7 +166,7 @@ class Finder {
   // A .c that is an object can be included by another one too: fs/compat_binfmt_elf.c is fs/binfmt_elf.c once more.
   void add_includers(const std::string& path) {
     for (const std::string& includer : neighbours_that_include(base_.source, path)) {
-      for (CompileCommand& command : commands_for_source(base_, runner_, includer)) {
+      for (CompileCommand& command : commands_for_source(base_, executor_, includer)) {
         std::optional<CompileCommand> original = command;
         add(std::move(command), std::move(original), false);
       }
@@ -179,7 +179,7 @@ class Finder {
     std::vector<std::string> asked = headers_;
     asked.insert(asked.end(), must_be_used_.begin(), must_be_used_.end());
     if (asked.empty()) return;
-    const std::vector<CompileCommand> units = shipped_commands(base_, runner_);
+    const std::vector<CompileCommand> units = shipped_commands(base_, executor_);
     const IncludeGraph graph(base_.source, base_.kbuild, units, asked);
     for (const std::string& path : must_be_used_) {
       if (graph.is_included(path))
@@ -192,13 +192,13 @@ class Finder {
   }
 
   void compare_folder(const std::string& folder) {
-    const std::vector<CompileCommand> before = directory_commands(base_, runner_, folder);
+    const std::vector<CompileCommand> before = directory_commands(base_, executor_, folder);
     Base patched = base_;
     patched.source = view_.root();
     patched.directory = scratch_ / fmt::format("commands-{}", ++queries_);
     fs::create_directories(patched.directory);
     view_.make_real(folder);
-    const std::vector<CompileCommand> after = directory_commands(patched, runner_, folder);
+    const std::vector<CompileCommand> after = directory_commands(patched, executor_, folder);
     std::map<std::string, const CompileCommand*> old_commands;
     for (const CompileCommand& command : before) old_commands[command.object] = &command;
     for (const CompileCommand& command : after) {
@@ -238,7 +238,7 @@ class Finder {
   const AppliedPatches& patches_;
   PatchedView& view_;
   const std::vector<std::string>& targets_;
-  Runner& runner_;
+  Executor& executor_;
   fs::path scratch_;
   Affected result_;
   std::map<std::string, AffectedObject> objects_;
@@ -276,8 +276,8 @@ PathKind path_kind(string_view path) {
 }
 
 Affected find_affected(const Base& base, const AppliedPatches& patches, PatchedView& view,
-                       const std::vector<std::string>& targets, Runner& runner, const fs::path& scratch) {
-  return Finder(base, patches, view, targets, runner, scratch).run();
+                       const std::vector<std::string>& targets, Executor& executor, const fs::path& scratch) {
+  return Finder(base, patches, view, targets, executor, scratch).run();
 }
 
 }  // namespace kpatch

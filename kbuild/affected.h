@@ -7,7 +7,7 @@
 
 #include "kernel/kernel.h"
 #include "patch/patch.h"
-#include "support/runner.h"
+#include "support/executor.h"
 
 namespace kpatch {
 
@@ -32,7 +32,8 @@ struct Affected {
 
 // Asks kbuild (with the base's cache) and, for headers, scans the configured units. targets: --target, empty for all.
 Affected find_affected(const Base& base, const AppliedPatches& patches, PatchedView& view,
-                       const std::vector<std::string>& targets, Runner& runner, const std::filesystem::path& scratch);
+                       const std::vector<std::string>& targets, Executor& executor,
+                       const std::filesystem::path& scratch);
 
 // What a touched path is, by its name alone.
 enum class PathKind { source, assembly, header, makefile, kconfig, ignored, unknown };

@@ -141,7 +141,7 @@ std::vector<std::string> other_messages(string_view output) {
 
 }  // namespace
 
-BuiltModule build_module(const ModuleInput& input, const Base& base, const fs::path& directory, Runner& runner) {
+BuiltModule build_module(const ModuleInput& input, const Base& base, const fs::path& directory, Executor& executor) {
   const fs::path view = directory / "base";
   const fs::path sources = directory / "module";
   make_base_view(base, view);
@@ -152,24 +152,24 @@ BuiltModule build_module(const ModuleInput& input, const Base& base, const fs::p
   std::vector<std::string> arguments = {"M=" + sources.string(), "KBUILD_MODPOST_WARN=1", "KCFLAGS=-g0", "modules"};
   const bool whole_objects = enabled(base.config, "CONFIG_X86_KERNEL_IBT") || enabled(base.config, "CONFIG_LTO_CLANG");
   if (!whole_objects) arguments.insert(arguments.begin(), "delay-objtool=y");
-  const CommandResult result = runner.run(kbuild_make(in_view, arguments));
-  if (!result.ok()) runner.fail("kbuild could not make the module", result);
+  const CommandResult result = executor.run(kbuild_make(in_view, arguments));
+  if (!result.ok()) executor.fail("kbuild could not make the module", result);
 
   std::vector<std::string> warnings = other_messages(result.output);
   const ObjtoolRun run{sources / fmt::format(".{}.o.cmd", input.name), view, input.patched_objects,
                        directory / "objtool"};
-  const std::vector<std::string> problems = objtool_problems(objtool_messages(result.output), run, runner);
+  const std::vector<std::string> problems = objtool_problems(objtool_messages(result.output), run, executor);
   if (!problems.empty() && !input.accept_objtool) {
     std::string all;
     for (const std::string& problem : problems) all += "\n>>> " + problem;
     throw Error(
         fmt::format("objtool did not understand the patched code, which could then not be unwound{}\n"
                     ">>> the whole log is in {}",
-                    all, runner.log().string()));
+                    all, executor.log().string()));
   }
   warnings.insert(warnings.end(), problems.begin(), problems.end());
   const fs::path file = sources / (input.name + ".ko");
-  if (!fs::exists(file)) runner.fail("kbuild made no module", result);
+  if (!fs::exists(file)) executor.fail("kbuild made no module", result);
   return {file, std::move(warnings)};
 }
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "kernel/kernel.h"
-#include "support/runner.h"
+#include "support/executor.h"
 
 namespace kpatch {
 
@@ -29,6 +29,6 @@ struct BuiltModule {
 // Builds in `directory` (made here). Throws Error when kbuild fails, or when objtool reports something that would make
 // the module unsafe to unwind, load or patch.
 BuiltModule build_module(const ModuleInput& input, const Base& base, const std::filesystem::path& directory,
-                         Runner& runner);
+                         Executor& executor);
 
 }  // namespace kpatch

@@ -374,7 +374,7 @@ Command query_command(const Base& base) {
   return command;
 }
 
-std::vector<CompileCommand> query_unresolved(const Base& base, Runner& runner, std::string_view directory) {
+std::vector<CompileCommand> query_unresolved(const Base& base, Executor& executor, std::string_view directory) {
   fs::path memo = memo_file(base, directory == "." ? "all" : fmt::format("in!{}", directory));
   std::error_code error;
   if (fs::exists(memo, error))
@@ -386,12 +386,12 @@ std::vector<CompileCommand> query_unresolved(const Base& base, Runner& runner, s
   command.argv.push_back(fmt::format("KQ_DIR={}", directory));
   command.argv.push_back("KQ_OUT=" + output.string());
   command.argv.emplace_back("kq");
-  CommandResult result = runner.run(command);
+  CommandResult result = executor.run(command);
   if (!result.ok() || !fs::exists(output, error)) {
     fs::remove(output, error);
-    runner.fail(fmt::format("kbuild could not list how it compiles {}",
-                            directory == "." ? "the kernel" : std::string(directory)),
-                result);
+    executor.fail(fmt::format("kbuild could not list how it compiles {}",
+                              directory == "." ? "the kernel" : std::string(directory)),
+                  result);
   }
   std::string printed = read_file(output);
   fs::remove(output, error);
@@ -402,8 +402,8 @@ std::vector<CompileCommand> query_unresolved(const Base& base, Runner& runner, s
 }
 
 // The memo has the modules' names alone: an own kernel is listed before it is built.
-std::vector<CompileCommand> query(const Base& base, Runner& runner, std::string_view directory) {
-  std::vector<CompileCommand> commands = query_unresolved(base, runner, directory);
+std::vector<CompileCommand> query(const Base& base, Executor& executor, std::string_view directory) {
+  std::vector<CompileCommand> commands = query_unresolved(base, executor, directory);
   resolve_modules(base, commands);
   return commands;
 }
@@ -506,27 +506,27 @@ Command file_command(const Base& base, std::string_view folder, std::string_view
   return command;
 }
 
-std::vector<CompileCommand> directory_commands(const Base& base, Runner& runner, std::string_view directory) {
+std::vector<CompileCommand> directory_commands(const Base& base, Executor& executor, std::string_view directory) {
   std::string folder = fs::path(directory).lexically_normal().string();
   while (folder.ends_with('/')) folder.pop_back();
-  if (folder.empty() || folder == ".") return all_commands(base, runner);
+  if (folder.empty() || folder == ".") return all_commands(base, executor);
   if (!has_makefile(base.source / folder)) return {};
   std::string asked = folder_to_ask(base.source, folder);
-  std::vector<CompileCommand> commands = query(base, runner, asked);
+  std::vector<CompileCommand> commands = query(base, executor, asked);
   std::erase_if(commands, [&](auto& command) { return !command.object.starts_with(folder + "/"); });
   return commands;
 }
 
-std::vector<CompileCommand> all_commands(const Base& base, Runner& runner) { return query(base, runner, "."); }
+std::vector<CompileCommand> all_commands(const Base& base, Executor& executor) { return query(base, executor, "."); }
 
-std::vector<CompileCommand> commands_for_source(const Base& base, Runner& runner, std::string_view source) {
+std::vector<CompileCommand> commands_for_source(const Base& base, Executor& executor, std::string_view source) {
   std::error_code ignored;
   BuiltIntoKernel built(base);
   auto of_source = [&](std::vector<CompileCommand> commands) {
     std::erase_if(commands, [&](auto& command) { return command.source != source; });
     return commands;
   };
-  if (fs::exists(memo_file(base, "all"), ignored)) return built.filter(of_source(all_commands(base, runner)));
+  if (fs::exists(memo_file(base, "all"), ignored)) return built.filter(of_source(all_commands(base, executor)));
 
   std::set<std::string> folders;
   bool whole = false;
@@ -544,16 +544,17 @@ std::vector<CompileCommand> commands_for_source(const Base& base, Runner& runner
   std::map<std::string, CompileCommand> found;
   if (!whole)
     for (auto& folder : folders)
-      for (auto& command : of_source(directory_commands(base, runner, folder))) found.emplace(command.object, command);
+      for (auto& command : of_source(directory_commands(base, executor, folder)))
+        found.emplace(command.object, command);
   std::vector<CompileCommand> commands;
   for (auto& [object, command] : found) commands.push_back(std::move(command));
   commands = built.filter(std::move(commands));
   if (!commands.empty()) return commands;
-  return built.filter(of_source(all_commands(base, runner)));
+  return built.filter(of_source(all_commands(base, executor)));
 }
 
-std::vector<CompileCommand> shipped_commands(const Base& base, Runner& runner) {
-  return BuiltIntoKernel(base).filter(all_commands(base, runner));
+std::vector<CompileCommand> shipped_commands(const Base& base, Executor& executor) {
+  return BuiltIntoKernel(base).filter(all_commands(base, executor));
 }
 
 }  // namespace kpatch

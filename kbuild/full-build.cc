@@ -43,11 +43,11 @@ namespace {
 
 class FullBuild {
  public:
-  FullBuild(const Base& base, Cache& cache, Runner& runner, Console& console, unsigned jobs, const FullFlags& flags)
-      : base_(base), cache_(cache), runner_(runner), console_(console), jobs_(jobs), flags_(flags) {}
+  FullBuild(const Base& base, Cache& cache, Executor& executor, Console& console, unsigned jobs, const FullFlags& flags)
+      : base_(base), cache_(cache), executor_(executor), console_(console), jobs_(jobs), flags_(flags) {}
 
   std::vector<FullPair> run(const fs::path& view, const std::vector<std::string>& changed, const fs::path& scratch) {
-    std::vector<CompileCommand> before = shipped_commands(base_, runner_);
+    std::vector<CompileCommand> before = shipped_commands(base_, executor_);
     make_original(before.size());
     FileLock lock = cache_.lock(directory_.string() + ".use.lock", "the full build of " + base_.release);
     put_back();
@@ -87,8 +87,8 @@ class FullBuild {
     fs::remove_all(to);
     how.insert(how.begin(), "cp");
     how.insert(how.end(), {from.string(), to.string()});
-    CommandResult result = runner_.run({how, {}, {}});
-    if (!result.ok()) runner_.fail(fmt::format("can't copy {}", from.string()), result);
+    CommandResult result = executor_.run({how, {}, {}});
+    if (!result.ok()) executor_.fail(fmt::format("can't copy {}", from.string()), result);
   }
 
   void make_original(size_t objects) {
@@ -131,14 +131,14 @@ class FullBuild {
     Console::Stage stage(console_, what);
     Base base = here(directory_);
     for (const char* target : {"olddefconfig", "modules_prepare"}) {
-      CommandResult result = runner_.run(with_flags(prepare_command(base, {target}, jobs_)));
-      if (!result.ok()) fail_make(runner_, fmt::format("make {} failed in the full build", target), result);
+      CommandResult result = executor_.run(with_flags(prepare_command(base, {target}, jobs_)));
+      if (!result.ok()) fail_make(executor_, fmt::format("make {} failed in the full build", target), result);
     }
     size_t done = 0;
-    CommandResult result = runner_.run(with_flags(build_command(base, jobs_)), [&](std::string_view line) {
+    CommandResult result = executor_.run(with_flags(build_command(base, jobs_)), [&](std::string_view line) {
       if (line.starts_with("  CC ")) stage.progress(std::min(++done, objects), objects);
     });
-    if (!result.ok()) fail_make(runner_, "the full build of the kernel failed", result);
+    if (!result.ok()) fail_make(executor_, "the full build of the kernel failed", result);
     stage.note(fmt::format("{} compiled", done));
   }
 
@@ -172,7 +172,7 @@ class FullBuild {
 
   std::vector<FullPair> pairs(const std::vector<CompileCommand>& before, const fs::path& scratch) {
     fs::create_directories(scratch / "full");
-    std::vector<CompileCommand> after = all_commands(here(scratch / "full"), runner_);
+    std::vector<CompileCommand> after = all_commands(here(scratch / "full"), executor_);
     std::map<std::string, CompileCommand> commands;
     for (auto& command : after) {
       if (!fs::exists(original() / command.object)) {  // new: what it was compiled from is in the base's terms
@@ -208,7 +208,7 @@ class FullBuild {
 
   const Base& base_;
   Cache& cache_;
-  Runner& runner_;
+  Executor& executor_;
   Console& console_;
   unsigned jobs_;
   FullFlags flags_;
@@ -218,9 +218,9 @@ class FullBuild {
 }  // namespace
 
 std::vector<FullPair> build_full(const Base& base, const fs::path& view, const std::vector<std::string>& changed,
-                                 Cache& cache, Runner& runner, Console& console, unsigned jobs, const fs::path& scratch,
-                                 const FullFlags& flags) {
-  return FullBuild(base, cache, runner, console, jobs, flags).run(view, changed, scratch);
+                                 Cache& cache, Executor& executor, Console& console, unsigned jobs,
+                                 const fs::path& scratch, const FullFlags& flags) {
+  return FullBuild(base, cache, executor, console, jobs, flags).run(view, changed, scratch);
 }
 
 }  // namespace kpatch

@@ -7,7 +7,7 @@
 
 #include "kernel/kernel.h"
 #include "support/console.h"
-#include "support/runner.h"
+#include "support/executor.h"
 
 namespace kpatch {
 
@@ -27,7 +27,7 @@ struct FullFlags {
 // view: the patched source, a complete tree. changed: the files that the patch touches, relative to it. The pairs'
 // files lie in scratch, which must stay until they have been read. Throws Error with the compiler's message.
 std::vector<FullPair> build_full(const Base& base, const std::filesystem::path& view,
-                                 const std::vector<std::string>& changed, Cache& cache, Runner& runner,
+                                 const std::vector<std::string>& changed, Cache& cache, Executor& executor,
                                  Console& console, unsigned jobs, const std::filesystem::path& scratch,
                                  const FullFlags& flags = {});
 

@@ -137,7 +137,7 @@ bool GeneratedFiles::make(const KbuildTarget& target) {
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
   if (fs::exists(base_.kbuild / target.file)) return true;  // another run made it meanwhile
-  const CommandResult result = runner_.run(file_command(base_, target.folder, target.file));
+  const CommandResult result = executor_.run(file_command(base_, target.folder, target.file));
   return result.ok() && fs::exists(base_.kbuild / target.file);
 }
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "kernel/kernel.h"
-#include "support/runner.h"
+#include "support/executor.h"
 
 namespace kpatch {
 
@@ -38,7 +38,7 @@ std::vector<KbuildTarget> possible_targets(const MissingFile& missing, const Com
 // Makes what compiles found missing. One object for a run: what could not be made is asked for once.
 class GeneratedFiles {
  public:
-  GeneratedFiles(const Base& base, Runner& runner) : base_(base), runner_(runner) {}
+  GeneratedFiles(const Base& base, Executor& executor) : base_(base), executor_(executor) {}
 
   // True when a file that was missing is there now, and compiling again is worth it; false, with nothing changed, when
   // the messages are about something else or kbuild can't make it. view: the patched tree.
@@ -49,7 +49,7 @@ class GeneratedFiles {
   bool make(const KbuildTarget& target);
 
   const Base& base_;
-  Runner& runner_;
+  Executor& executor_;
   std::set<KbuildTarget> tried_;
 };
 

@@ -24,7 +24,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
-#include "support/runner.h"
+#include "support/executor.h"
 #include "support/text.h"
 
 namespace kpatch {

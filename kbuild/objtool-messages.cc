@@ -69,7 +69,7 @@ std::vector<std::string> objtool_command(const fs::path& record, const fs::path&
 }
 
 // The subjects that objtool stumbles over in the whole objects; nothing when it could not be asked.
-std::optional<std::set<std::string>> stumbles(const ObjtoolRun& run, Runner& runner) {
+std::optional<std::set<std::string>> stumbles(const ObjtoolRun& run, Executor& executor) {
   std::set<std::string> subjects;
   fs::create_directories(run.scratch);
   for (const fs::path& object : run.objects) {
@@ -79,7 +79,7 @@ std::optional<std::set<std::string>> stumbles(const ObjtoolRun& run, Runner& run
     command.argv = objtool_command(run.record, copy);
     command.directory = run.base;
     if (command.argv.empty()) return std::nullopt;
-    for (const std::string& message : objtool_messages(runner.run(command).output)) {
+    for (const std::string& message : objtool_messages(executor.run(command).output)) {
       if (about_the_end(message)) subjects.emplace(subject(message));
     }
   }
@@ -100,10 +100,11 @@ std::vector<std::string> objtool_messages(string_view output) {
   return messages;
 }
 
-std::vector<std::string> objtool_problems(std::vector<std::string> messages, const ObjtoolRun& run, Runner& runner) {
+std::vector<std::string> objtool_problems(std::vector<std::string> messages, const ObjtoolRun& run,
+                                          Executor& executor) {
   std::erase_if(messages, names_patch_table);
   if (std::none_of(messages.begin(), messages.end(), about_the_end)) return messages;
-  const auto in_whole_objects = stumbles(run, runner);
+  const auto in_whole_objects = stumbles(run, executor);
   if (!in_whole_objects) return messages;
   std::erase_if(messages, [&](const std::string& message) {
     return about_the_end(message) && !in_whole_objects->contains(std::string(subject(message)));

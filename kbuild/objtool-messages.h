@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "support/runner.h"
+#include "support/executor.h"
 
 namespace kpatch {
 
@@ -23,6 +23,6 @@ struct ObjtoolRun {
 
 // The messages that mean that code was not understood. Dropped are those that a livepatch brings by its nature (see the
 // file's head). Runs objtool over the patched objects where that is needed to tell.
-std::vector<std::string> objtool_problems(std::vector<std::string> messages, const ObjtoolRun& run, Runner& runner);
+std::vector<std::string> objtool_problems(std::vector<std::string> messages, const ObjtoolRun& run, Executor& executor);
 
 }  // namespace kpatch

@@ -53,7 +53,7 @@ fs::path first_of(std::initializer_list<fs::path> places) {
 }
 
 // What the options give, and what lies beside a given vmlinux. The source is the user's, not a copy yet.
-KernelFiles given_files(const BaseOptions& options, const std::string& release, Cache& cache, Runner& runner,
+KernelFiles given_files(const BaseOptions& options, const std::string& release, Cache& cache, Executor& executor,
                         Console& console) {
   KernelFiles files;
   files.release = release;
@@ -77,7 +77,7 @@ KernelFiles given_files(const BaseOptions& options, const std::string& release, 
   if (!options.source.empty()) {
     files.source = options.source;
   } else if (!options.source_package.empty()) {
-    KernelFiles unpacked = unpack_source_package(options.source_package, {cache, runner, console});
+    KernelFiles unpacked = unpack_source_package(options.source_package, {cache, executor, console});
     files.source = unpacked.source;
     files.source_identity = unpacked.source_identity;
   }
@@ -165,7 +165,7 @@ std::string prepared_release(const fs::path& kbuild) {
   return header.substr(start + 1, end - start - 1);
 }
 
-Base make_base(const BaseOptions& given, Cache& cache, Runner& runner, Console& console) {
+Base make_base(const BaseOptions& given, Cache& cache, Executor& executor, Console& console) {
   BaseOptions options = given;
   for (auto* path : {&options.source, &options.config, &options.vmlinux, &options.symvers, &options.modules,
                      &options.source_package})
@@ -180,7 +180,7 @@ Base make_base(const BaseOptions& given, Cache& cache, Runner& runner, Console& 
   require_file(options.source_package, "--sourcerpm");
   require_build_tools();
   if (options.vmlinux.empty() && options.release.empty() && !options.source.empty())
-    return make_own_base(options, cache, runner, console);
+    return make_own_base(options, cache, executor, console);
 
   std::string release = options.release;
   if (!options.vmlinux.empty()) {
@@ -202,18 +202,18 @@ Base make_base(const BaseOptions& given, Cache& cache, Runner& runner, Console& 
   if (auto name = parse_release(release); name && !options.source.empty())
     if (std::string version = kernel_version(options.source); !version.starts_with(name->series + "."))
       throw Error(fmt::format("the source is not the kernel's: source is {}, the kernel is {}", version, release));
-  KernelFiles files = given_files(options, release, cache, runner, console);
+  KernelFiles files = given_files(options, release, cache, executor, console);
   bool complete = !files.vmlinux.empty() && !files.config.empty() && !files.symvers.empty() && !files.modules.empty() &&
                   !files.source.empty();
-  if (!complete) files = find_release(release, files, {cache, runner, console});
+  if (!complete) files = find_release(release, files, {cache, executor, console});
   if (!options.source.empty()) {
     const Binary vmlinux = Binary::open(vmlinux_index(files.vmlinux, cache, console));
     check_vmlinux(vmlinux, files.vmlinux, kernel_version(options.source));
-    SourceTree tree = private_copy(options.source, cache, runner, console);
+    SourceTree tree = private_copy(options.source, cache, executor, console);
     files.source = tree.path;
     files.source_identity = tree.identity;
   }
-  return make_stock_base(options, files, cache, runner, console);
+  return make_stock_base(options, files, cache, executor, console);
 }
 
 }  // namespace kpatch

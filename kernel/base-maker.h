@@ -9,7 +9,7 @@
 #include "kernel/base.h"
 #include "kernel/cache.h"
 #include "support/console.h"
-#include "support/runner.h"
+#include "support/executor.h"
 
 namespace kpatch {
 
@@ -32,6 +32,6 @@ struct BaseOptions {
 // A source without a vmlinux is an own kernel: it is built in full once. Everything else is a stock kernel: its
 // release, else the vmlinux's banner, else `uname -r` says which. Shows its stages on the console.
 // Throws Error (nothing half-made stays in the cache), Interrupted.
-Base make_base(const BaseOptions& options, Cache& cache, Runner& runner, Console& console);
+Base make_base(const BaseOptions& options, Cache& cache, Executor& executor, Console& console);
 
 }  // namespace kpatch

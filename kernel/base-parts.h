@@ -17,10 +17,10 @@
 namespace kpatch {
 
 // A stock kernel; every field of files is set. Its checks, its base.
-Base make_stock_base(const BaseOptions& options, const KernelFiles& files, Cache& cache, Runner& runner,
+Base make_stock_base(const BaseOptions& options, const KernelFiles& files, Cache& cache, Executor& executor,
                      Console& console);
 // An own kernel: source tree and config of the user.
-Base make_own_base(const BaseOptions& options, Cache& cache, Runner& runner, Console& console);
+Base make_own_base(const BaseOptions& options, Cache& cache, Executor& executor, Console& console);
 
 // lookup's index of a vmlinux, kept in the cache by the file's contents. Throws Error when it is no usable vmlinux.
 std::filesystem::path vmlinux_index(const std::filesystem::path& vmlinux, Cache& cache, Console& console);

@@ -32,7 +32,7 @@
 #include <fstream>
 
 #include "support/error.h"
-#include "support/runner.h"
+#include "support/executor.h"
 
 namespace kpatch {
 

@@ -82,12 +82,12 @@ std::vector<std::string> compiler_candidates(std::string_view version) {
   return result;
 }
 
-Compiler find_compiler(std::string_view version, bool skip_check, Runner& runner, Console& console) {
+Compiler find_compiler(std::string_view version, bool skip_check, Executor& executor, Console& console) {
   std::vector<Compiler> found;
   for (auto& program : compiler_candidates(version)) {
     std::optional<CommandResult> answer;
     try {
-      answer = runner.run({{program, "--version"}, {}, {}});
+      answer = executor.run({{program, "--version"}, {}, {}});
     } catch (const Error&) {
       continue;  // not installed
     }

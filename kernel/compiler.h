@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "support/console.h"
-#include "support/runner.h"
+#include "support/executor.h"
 
 namespace kpatch {
 
@@ -24,6 +24,6 @@ std::vector<std::string> compiler_candidates(std::string_view version);
 
 // Finds the compiler of a version text (empty: any gcc). Throws Error, naming it, when it isn't there;
 // with skip_check it warns and takes another one.
-Compiler find_compiler(std::string_view version, bool skip_check, Runner& runner, Console& console);
+Compiler find_compiler(std::string_view version, bool skip_check, Executor& executor, Console& console);
 
 }  // namespace kpatch

@@ -65,11 +65,11 @@ Command prepare_command(const Base& base, std::vector<std::string> targets, unsi
   return command;
 }
 
-void fail_make(const Runner& runner, const std::string& what, const CommandResult& result) {
+void fail_make(const Executor& executor, const std::string& what, const CommandResult& result) {
   for (auto& known : known_failures)
     if (result.output.find(known.text) != std::string::npos)
-      runner.fail(fmt::format("{}: {} is missing{}", what, known.need, package_hint({known.need})), result);
-  runner.fail(what, result);
+      executor.fail(fmt::format("{}: {} is missing{}", what, known.need, package_hint({known.need})), result);
+  executor.fail(what, result);
 }
 
 std::optional<fs::path> module_file(const Base& base, std::string_view module) {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "kernel/base.h"
-#include "support/runner.h"
+#include "support/executor.h"
 
 namespace kpatch {
 
@@ -19,7 +19,7 @@ Command kbuild_make(const Base& base, std::vector<std::string> arguments);
 // `make -C SOURCE O=KBUILD CC=… KERNELRELEASE=… targets`; empty release: kbuild's own.
 Command prepare_command(const Base& base, std::vector<std::string> targets, unsigned jobs);
 // Throws the Error of a failed make, with the program or header that is missing where the output tells it.
-[[noreturn]] void fail_make(const Runner& runner, const std::string& what, const CommandResult& result);
+[[noreturn]] void fail_make(const Executor& executor, const std::string& what, const CommandResult& result);
 // The shipped file of a module ("net/netfilter/xt_comment"), plain or compressed.
 std::optional<std::filesystem::path> module_file(const Base& base, std::string_view module);
 

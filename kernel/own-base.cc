@@ -38,7 +38,7 @@ std::string configured_compiler(const KernelConfig& config) {
 // "  CC      fs/inode.o", "  CC [M]  net/x.o": one step of the build.
 bool compiles(std::string_view line) { return line.starts_with("  CC ") || line.starts_with("  CC\t"); }
 
-void build(Base& base, const BaseOptions& options, const fs::path& config, Runner& runner, Console& console) {
+void build(Base& base, const BaseOptions& options, const fs::path& config, Executor& executor, Console& console) {
   fs::create_directories(base.kbuild);
   fs::copy_file(config, base.config);
   fs::copy_file(config, base.kbuild / ".config");
@@ -46,21 +46,21 @@ void build(Base& base, const BaseOptions& options, const fs::path& config, Runne
   size_t objects = 0;
   {
     Console::Stage stage(console, "preparing the kernel");
-    CommandResult result = runner.run(prepare_command(base, {"olddefconfig"}, 1));
-    if (!result.ok()) fail_make(runner, fmt::format("the source can't read {}", config.string()), result);
+    CommandResult result = executor.run(prepare_command(base, {"olddefconfig"}, 1));
+    if (!result.ok()) fail_make(executor, fmt::format("the source can't read {}", config.string()), result);
     require_livepatch(read_config(base.kbuild / ".config"), config.string() + " as the source understands it");
-    result = runner.run(prepare_command(base, {"modules_prepare"}, options.jobs));
-    if (!result.ok()) fail_make(runner, "make modules_prepare failed", result);
+    result = executor.run(prepare_command(base, {"modules_prepare"}, options.jobs));
+    if (!result.ok()) fail_make(executor, "make modules_prepare failed", result);
     base.release = prepared_release(base.kbuild);
     objects = options.count_objects ? options.count_objects(base) : 0;
   }
   Console::Stage stage(console, fmt::format("building the kernel ({} objects, once)", objects));
   std::vector<std::string> targets = options.targets.empty() ? std::vector<std::string>{"all"} : options.targets;
   size_t done = 0;
-  CommandResult result = runner.run(prepare_command(base, targets, options.jobs), [&](std::string_view line) {
+  CommandResult result = executor.run(prepare_command(base, targets, options.jobs), [&](std::string_view line) {
     if (compiles(line)) stage.progress(std::min(++done, objects), objects);
   });
-  if (!result.ok()) fail_make(runner, "the kernel could not be built", result);
+  if (!result.ok()) fail_make(executor, "the kernel could not be built", result);
   for (const char* file : {"vmlinux", "Module.symvers"})
     if (!fs::exists(base.kbuild / file))
       throw Error(
@@ -69,17 +69,18 @@ void build(Base& base, const BaseOptions& options, const fs::path& config, Runne
 
 }  // namespace
 
-Base make_own_base(const BaseOptions& options, Cache& cache, Runner& runner, Console& console) {
+Base make_own_base(const BaseOptions& options, Cache& cache, Executor& executor, Console& console) {
   fs::path config = config_of(options);
   KernelConfig settings = read_config(config);
   require_livepatch(settings, config.string());
   Compiler compiler;
   try {
-    compiler = find_compiler(configured_compiler(settings), false, runner, console);
+    compiler = find_compiler(configured_compiler(settings), false, executor, console);
   } catch (const Error&) {
-    compiler = find_compiler("", true, runner, console);  // the config's was another machine's: ours builds the kernel
+    compiler =
+        find_compiler("", true, executor, console);  // the config's was another machine's: ours builds the kernel
   }
-  SourceTree source = private_copy(options.source, cache, runner, console);
+  SourceTree source = private_copy(options.source, cache, executor, console);
 
   Base base;
   base.source = source.path;
@@ -103,7 +104,7 @@ Base make_own_base(const BaseOptions& options, Cache& cache, Runner& runner, Con
   fs::path directory = cache.entry("base", key, "the base of " + options.source.string(), [&](const fs::path& made) {
     locate(made);
     try {
-      build(base, options, config, runner, console);
+      build(base, options, config, executor, console);
     } catch (const fs::filesystem_error& error) {
       throw Error(fmt::format("can't build the kernel: {}", error.what()));
     }

@@ -88,7 +88,7 @@ std::vector<std::string> list_plain(const fs::path& tree) {
 }
 
 // Empty when git doesn't know the tree, or isn't there.
-std::vector<std::string> list_git(const fs::path& tree, Runner& runner) {
+std::vector<std::string> list_git(const fs::path& tree, Executor& executor) {
   std::error_code ignored;
   if (!fs::exists(tree / ".git", ignored)) return {};
   static constexpr auto script =
@@ -96,7 +96,7 @@ std::vector<std::string> list_git(const fs::path& tree, Runner& runner) {
       "--exclude-standard 2>/dev/null";
   CommandResult result;
   try {
-    result = runner.run({{"sh", "-c", script, "sh", tree.string()}, {}, {{"GIT_OPTIONAL_LOCKS", "0"}}});
+    result = executor.run({{"sh", "-c", script, "sh", tree.string()}, {}, {{"GIT_OPTIONAL_LOCKS", "0"}}});
   } catch (const Error&) {
     return {};
   }
@@ -205,10 +205,10 @@ std::optional<SourceTree> cached_tree(const fs::path& tree, const Cache& cache) 
 
 }  // namespace
 
-std::vector<SourceFile> list_source(const fs::path& tree, Runner& runner) {
+std::vector<SourceFile> list_source(const fs::path& tree, Executor& executor) {
   if (!is_kernel_source(tree))
     throw Error(fmt::format("{} is no kernel source: it has no Makefile and Kbuild", tree.string()));
-  std::vector<std::string> paths = list_git(tree, runner);
+  std::vector<std::string> paths = list_git(tree, executor);
   bool git = std::ranges::find(paths, "Makefile") != paths.end();
   if (!git) paths = list_plain(tree);
   std::ranges::sort(paths);
@@ -280,7 +280,7 @@ std::string kernel_version(const fs::path& tree) {
   return fmt::format("{}.{}.{}{}", version, patch, sub.empty() ? "0" : sub, extra.starts_with("-rc") ? extra : "");
 }
 
-SourceTree private_copy(const fs::path& tree, Cache& cache, Runner& runner, Console& console) {
+SourceTree private_copy(const fs::path& tree, Cache& cache, Executor& executor, Console& console) {
   std::error_code error;
   fs::path user_tree = fs::canonical(tree, error);
   if (error) throw Error(fmt::format("can't read the source {}: {}", tree.string(), error.message()));
@@ -289,7 +289,7 @@ SourceTree private_copy(const fs::path& tree, Cache& cache, Runner& runner, Cons
   fs::path memo = cache.root() / "digests" / ("tree-" + digest_of(user_tree.string()));
 
   Console::Stage stage(console, "the source");
-  std::vector<SourceFile> files = list_source(user_tree, runner);
+  std::vector<SourceFile> files = list_source(user_tree, executor);
   std::string manifest = format_manifest(files);
   if (fs::exists(memo, error)) {
     std::string text = read_file(memo);
@@ -305,8 +305,8 @@ SourceTree private_copy(const fs::path& tree, Cache& cache, Runner& runner, Cons
   fs::path copy = scratch.path() / "tree";
   copy_files(user_tree, copy, files, stage);
   if (fs::exists(user_tree / ".config", error) || fs::exists(user_tree / "include/config", error)) {
-    CommandResult result = runner.run({{"make", "-C", copy.string(), "mrproper"}, {}, {}});
-    if (!result.ok()) runner.fail("the copy of the source can't be cleaned (make mrproper)", result);
+    CommandResult result = executor.run({{"make", "-C", copy.string(), "mrproper"}, {}, {}});
+    if (!result.ok()) executor.fail("the copy of the source can't be cleaned (make mrproper)", result);
   }
   SourceTree result;
   result.identity = content_digest(copy);

@@ -49,22 +49,22 @@ void compare_configs(const fs::path& shipped, const fs::path& ours, bool other_c
                           fmt::join(differences, "\n>>> "), more));
 }
 
-void prepare(const Base& base, const KernelFiles& files, const BaseOptions& options, Runner& runner,
+void prepare(const Base& base, const KernelFiles& files, const BaseOptions& options, Executor& executor,
              Console::Stage& stage) {
   fs::create_directories(base.kbuild);
   fs::copy_file(files.config, base.config);
   fs::copy_file(files.config, base.kbuild / ".config");
   fs::permissions(base.kbuild / ".config", fs::perms::owner_write, fs::perm_options::add);
-  CommandResult result = runner.run(prepare_command(base, {"olddefconfig"}, 1));
+  CommandResult result = executor.run(prepare_command(base, {"olddefconfig"}, 1));
   if (!result.ok())
-    fail_make(runner, fmt::format("the kernel's config can't be read by its source ({})", base.release), result);
+    fail_make(executor, fmt::format("the kernel's config can't be read by its source ({})", base.release), result);
   compare_configs(files.config, base.kbuild / ".config", options.skip_compiler_check);
   size_t steps = 0;
-  result = runner.run(prepare_command(base, {"modules_prepare"}, options.jobs), [&](std::string_view line) {
+  result = executor.run(prepare_command(base, {"modules_prepare"}, options.jobs), [&](std::string_view line) {
     constexpr size_t about = 190;  // lines that modules_prepare prints, for the bar alone
     if (line.starts_with("  ")) stage.progress(std::min(++steps, about), about);
   });
-  if (!result.ok()) fail_make(runner, fmt::format("make modules_prepare failed for {}", base.release), result);
+  if (!result.ok()) fail_make(executor, fmt::format("make modules_prepare failed for {}", base.release), result);
   if (std::string made = prepared_release(base.kbuild); made != base.release)
     throw Error(fmt::format("the prepared kernel calls itself {}, the one that runs is {}", made, base.release));
   // 6.1 writes the bare version here whatever KERNELRELEASE= says; external modules read it where none is given.
@@ -74,7 +74,7 @@ void prepare(const Base& base, const KernelFiles& files, const BaseOptions& opti
 
 }  // namespace
 
-Base make_stock_base(const BaseOptions& options, const KernelFiles& files, Cache& cache, Runner& runner,
+Base make_stock_base(const BaseOptions& options, const KernelFiles& files, Cache& cache, Executor& executor,
                      Console& console) {
   require_livepatch(read_config(files.config), files.config.string());
   check_symvers(files.symvers);
@@ -83,7 +83,8 @@ Base make_stock_base(const BaseOptions& options, const KernelFiles& files, Cache
   Binary vmlinux = Binary::open(base.vmlinux_index);
   check_vmlinux(vmlinux, files.vmlinux, kernel_version(files.source));
   base.release = release_of_banner(vmlinux.banner());
-  Compiler compiler = find_compiler(compiler_of_banner(vmlinux.banner()), options.skip_compiler_check, runner, console);
+  Compiler compiler =
+      find_compiler(compiler_of_banner(vmlinux.banner()), options.skip_compiler_check, executor, console);
   base.compiler = compiler.command;
   base.source = files.source;
   base.vmlinux = files.vmlinux;
@@ -115,7 +116,7 @@ Base make_stock_base(const BaseOptions& options, const KernelFiles& files, Cache
   locate(cache.entry("base", key, fmt::format("the base of {}", base.release), [&](const fs::path& directory) {
     locate(directory);
     try {
-      prepare(base, files, options, runner, stage);
+      prepare(base, files, options, executor, stage);
     } catch (const fs::filesystem_error& error) {
       throw Error(fmt::format("can't prepare {}: {}", base.release, error.what()));
     }

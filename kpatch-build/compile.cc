@@ -55,10 +55,10 @@ struct Job {
 
 class Compiler {
  public:
-  Compiler(const CompileSettings& settings, Runner& runner)
+  Compiler(const CompileSettings& settings, Executor& executor)
       : settings_(settings),
-        runner_(runner),
-        generated_(settings.base, runner),
+        executor_(executor),
+        generated_(settings.base, executor),
         runtime_constants_(has_runtime_constants(settings.base.source)) {
     fs::create_directories(settings_.directory);
   }
@@ -86,14 +86,14 @@ class Compiler {
                                        job.dependencies, runtime_constants_);
       commands.push_back(std::move(command));
     }
-    std::vector<CommandResult> results = runner_.run_all(commands, settings_.jobs, [&](size_t done) {
+    std::vector<CommandResult> results = executor_.run_all(commands, settings_.jobs, [&](size_t done) {
       if (progress) progress(done, commands.size());
     });
     for (std::vector<size_t> mended = mend(objects, jobs, results); !mended.empty();
          mended = mend(objects, jobs, results)) {
       std::vector<Command> again;
       for (const size_t i : mended) again.push_back(commands[i]);
-      std::vector<CommandResult> second = runner_.run_all(again, settings_.jobs);
+      std::vector<CommandResult> second = executor_.run_all(again, settings_.jobs);
       for (size_t i = 0; i < mended.size(); ++i) results[mended[i]] = std::move(second[i]);
     }
     return results;
@@ -147,10 +147,10 @@ class Compiler {
     }
     if (of_patched_tree(job.variant)) {
       throw Error(fmt::format("the patched {} does not compile\n{}\n>>> the whole log is in {}", object.command.source,
-                              output, runner_.log().string()));
+                              output, executor_.log().string()));
     }
     throw Error(fmt::format("{}: the unpatched source does not compile\n{}\n>>> the whole log is in {}",
-                            object.command.source, output, runner_.log().string()));
+                            object.command.source, output, executor_.log().string()));
   }
 
  private:
@@ -182,7 +182,7 @@ class Compiler {
   }
 
   const CompileSettings& settings_;
-  Runner& runner_;
+  Executor& executor_;
   GeneratedFiles generated_;
   bool runtime_constants_;
 };
@@ -261,8 +261,8 @@ bool has_runtime_constants(const fs::path& source) {
 }
 
 std::vector<AffectedObject> drop_equal_texts(std::vector<AffectedObject> objects, const CompileSettings& settings,
-                                             Runner& runner, const std::function<void(size_t, size_t)>& progress) {
-  Compiler compiler(settings, runner);
+                                             Executor& executor, const std::function<void(size_t, size_t)>& progress) {
+  Compiler compiler(settings, executor);
   std::vector<Job> jobs;
   for (size_t unit = 0; unit < objects.size(); ++unit) {
     if (objects[unit].certain || !objects[unit].original) continue;
@@ -286,9 +286,9 @@ std::vector<AffectedObject> drop_equal_texts(std::vector<AffectedObject> objects
 }
 
 std::vector<ObjectPair> compile_pairs(std::span<const AffectedObject> objects, bool with_plain,
-                                      const CompileSettings& settings, Runner& runner,
+                                      const CompileSettings& settings, Executor& executor,
                                       const std::function<void(size_t, size_t)>& progress) {
-  Compiler compiler(settings, runner);
+  Compiler compiler(settings, executor);
   std::vector<Job> jobs;
   for (size_t unit = 0; unit < objects.size(); ++unit) {
     jobs.push_back(compiler.job(unit, Variant::patched));
@@ -320,8 +320,8 @@ std::vector<ObjectPair> compile_pairs(std::span<const AffectedObject> objects, b
   return different;
 }
 
-void compile_plain(std::span<ObjectPair*> pairs, const CompileSettings& settings, Runner& runner) {
-  Compiler compiler(settings, runner);
+void compile_plain(std::span<ObjectPair*> pairs, const CompileSettings& settings, Executor& executor) {
+  Compiler compiler(settings, executor);
   std::vector<AffectedObject> objects;
   std::vector<Job> jobs;
   for (ObjectPair* pair : pairs) {

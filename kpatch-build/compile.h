@@ -12,7 +12,7 @@
 #include "kbuild/kbuild.h"
 #include "kernel/kernel.h"
 #include "patch/patch.h"
-#include "support/runner.h"
+#include "support/executor.h"
 
 namespace kpatch {
 
@@ -55,16 +55,16 @@ bool has_runtime_constants(const std::filesystem::path& source);
 // Drops the units that only may be affected and whose text after preprocessing is the same in both trees.
 // Throws Error when the original can't be preprocessed.
 std::vector<AffectedObject> drop_equal_texts(std::vector<AffectedObject> objects, const CompileSettings& settings,
-                                             Runner& runner, const std::function<void(size_t, size_t)>& progress);
+                                             Executor& executor, const std::function<void(size_t, size_t)>& progress);
 
 // Compiles all pairs in parallel; those whose bytes are equal are left out of the result. with_plain: also the plain
 // variant of objects that are certain to be affected (for others it may be needless). Throws Error with the compiler's
 // own messages, which name the patch's files and lines.
 std::vector<ObjectPair> compile_pairs(std::span<const AffectedObject> objects, bool with_plain,
-                                      const CompileSettings& settings, Runner& runner,
+                                      const CompileSettings& settings, Executor& executor,
                                       const std::function<void(size_t, size_t)>& progress);
 
 // Compiles the plain variant of each pair that has an original and no plain object yet, and enters it there.
-void compile_plain(std::span<ObjectPair*> pairs, const CompileSettings& settings, Runner& runner);
+void compile_plain(std::span<ObjectPair*> pairs, const CompileSettings& settings, Executor& executor);
 
 }  // namespace kpatch

@@ -139,7 +139,7 @@ std::string own_program(const std::string& name) {
 }
 
 std::vector<PairReport> diff_pairs(std::span<const ObjectPair> pairs, const Base& base, const std::string& module_name,
-                                   const fs::path& directory, unsigned jobs, Runner& runner,
+                                   const fs::path& directory, unsigned jobs, Executor& executor,
                                    const std::function<void(size_t, size_t)>& progress) {
   fs::create_directories(directory);
   const std::string program = own_program("create-diff-object");
@@ -160,7 +160,7 @@ std::vector<PairReport> diff_pairs(std::span<const ObjectPair> pairs, const Base
     commands.push_back(std::move(command));
     reports.push_back(std::move(report));
   }
-  const std::vector<CommandResult> results = runner.run_all(commands, jobs, [&](size_t done) {
+  const std::vector<CommandResult> results = executor.run_all(commands, jobs, [&](size_t done) {
     if (progress) progress(done, commands.size());
   });
   for (size_t i = 0; i < results.size(); ++i) {
@@ -168,7 +168,8 @@ std::vector<PairReport> diff_pairs(std::span<const ObjectPair> pairs, const Base
     report.status = results[i].status;
     const bool decided =
         report.status == exit_ok || report.status == exit_unpatchable || report.status == exit_no_change;
-    if (!decided) runner.fail(fmt::format("{}: comparing the objects failed", report.pair.command.source), results[i]);
+    if (!decided)
+      executor.fail(fmt::format("{}: comparing the objects failed", report.pair.command.source), results[i]);
     read_report(directory / fmt::format("{}.json", i), base.source, report);
   }
   return reports;

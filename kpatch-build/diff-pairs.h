@@ -11,7 +11,7 @@
 
 #include "kernel/kernel.h"
 #include "kpatch-build/compile.h"
-#include "support/runner.h"
+#include "support/executor.h"
 
 namespace kpatch {
 
@@ -57,7 +57,7 @@ std::string object_name(std::string_view module);
 // One process a pair, at most `jobs` at a time; results in the order of the pairs. Throws Error when a program fails
 // for another reason than the change (exit 1), with its own message.
 std::vector<PairReport> diff_pairs(std::span<const ObjectPair> pairs, const Base& base, const std::string& module_name,
-                                   const std::filesystem::path& directory, unsigned jobs, Runner& runner,
+                                   const std::filesystem::path& directory, unsigned jobs, Executor& executor,
                                    const std::function<void(size_t, size_t)>& progress);
 
 // A program of ours: beside this one, in a neighbouring folder of the build tree, or in PATH.

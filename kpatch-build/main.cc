@@ -56,14 +56,14 @@ int build_patch(const Options& options, Console& console) {
   Delivery delivery(options.output);
   const std::string module = module_name(options.name, options.patches);
   Cache cache(Cache::default_root(), console);
-  Runner runner(new_log(cache.root() / "logs"));
+  Executor executor(new_log(cache.root() / "logs"), [&](std::string_view line) { console.command(line); });
   ScratchDirectory scratch = cache.scratch();
   if (options.skip_cleanup) {
     scratch.keep();
     console.info(fmt::format("scratch directory: {}", scratch.path().string()));
   }
-  console.debug(fmt::format("log: {}", runner.log().string()));
-  return run({options, console, runner, cache, scratch.path(), module}, delivery);
+  console.debug(fmt::format("log: {}", executor.log().string()));
+  return run({options, console, executor, cache, scratch.path(), module}, delivery);
 }
 
 }  // namespace

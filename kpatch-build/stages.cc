@@ -76,7 +76,7 @@ void try_patches(const Build& build) {
   const bool tree_named = fs::is_directory(build.options.source / "kernel");
   if (!build.options.source.empty() && tree_named) {
     apply_patches(build.options.patches, build.options.source, build.scratch / "tried", build.options.ignore_whitespace,
-                  build.runner);
+                  build.executor);
   }
 }
 
@@ -84,14 +84,14 @@ Base prepare_base(const Build& build) {
   const Options& o = build.options;
   return make_base(
       {o.source, o.config, o.vmlinux, o.symvers, o.modules, o.source_package, o.archversion, o.targets, o.jobs,
-       o.skip_compiler_check, [&](const Base& base) { return all_commands(base, build.runner).size(); }},
-      build.cache, build.runner, build.console);
+       o.skip_compiler_check, [&](const Base& base) { return all_commands(base, build.executor).size(); }},
+      build.cache, build.executor, build.console);
 }
 
 AppliedPatches apply(const Build& build, const Base& base) {
   Console::Stage stage(build.console, "patch");
   AppliedPatches patches = apply_patches(build.options.patches, base.source, build.scratch / "patched",
-                                         build.options.ignore_whitespace, build.runner);
+                                         build.options.ignore_whitespace, build.executor);
   for (const std::string& warning : patches.warnings) build.console.warning(warning);
   keep_line_numbers(patches, base.source);
   stage.note(count(patches.touched().size(), "file"));
@@ -104,7 +104,7 @@ std::vector<ObjectPair> compile(const Build& build, const Base& base, const Appl
   Affected affected;
   {
     Console::Stage stage(build.console, "objects");
-    affected = find_affected(base, patches, view, build.options.targets, build.runner, build.scratch);
+    affected = find_affected(base, patches, view, build.options.targets, build.executor, build.scratch);
     stage.note(count(affected.objects.size(), "object"));
   }
   judge(build, base, affected);
@@ -112,14 +112,14 @@ std::vector<ObjectPair> compile(const Build& build, const Base& base, const Appl
   const CompileSettings settings = settings_of(build, base, view);
   const auto progress = [&](size_t done, size_t total) { stage.progress(done, total); };
   const std::vector<AffectedObject> objects =
-      drop_equal_texts(std::move(affected.objects), settings, build.runner, progress);
+      drop_equal_texts(std::move(affected.objects), settings, build.executor, progress);
   std::vector<ObjectPair> pairs;
   try {
-    pairs = compile_pairs(objects, !build.options.skip_proof, settings, build.runner, progress);
+    pairs = compile_pairs(objects, !build.options.skip_proof, settings, build.executor, progress);
   } catch (const Error&) {
     // The compiler's message shall have the lines of the patched file.
     drop_line_numbers(patches, view.root());
-    compile_pairs(objects, false, settings, build.runner, {});
+    compile_pairs(objects, false, settings, build.executor, {});
     throw;
   }
   stage.note(fmt::format("{}, {} changed", count(objects.size(), "object"), pairs.size()));
@@ -133,7 +133,7 @@ std::vector<ObjectPair> compile_full(const Build& build, const Base& base, const
   FullFlags flags;
   flags.all = {"-I" + data_file("kmod-template").string()};
   if (has_runtime_constants(base.source)) flags.built_in = {"-include", "asm-generic/runtime-const.h"};
-  const std::vector<FullPair> full = build_full(base, view.root(), patches.touched(), build.cache, build.runner,
+  const std::vector<FullPair> full = build_full(base, view.root(), patches.touched(), build.cache, build.executor,
                                                 build.console, build.options.jobs, build.scratch, flags);
   Console::Stage stage(build.console, "compile");
   std::vector<ObjectPair> pairs;
@@ -157,7 +157,7 @@ std::vector<PairReport> compare(const Build& build, const Base& base, const std:
   std::vector<PairReport> reports;
   {
     Console::Stage stage(build.console, "compare");
-    reports = diff_pairs(pairs, base, build.module, build.scratch / "diff", build.options.jobs, build.runner,
+    reports = diff_pairs(pairs, base, build.module, build.scratch / "diff", build.options.jobs, build.executor,
                          [&](size_t done, size_t total) { stage.progress(done, total); });
     size_t changed = 0;
     size_t added = 0;
@@ -234,7 +234,7 @@ void prove(const Build& build, const Base& base, PatchedView& view, std::vector<
   Console::Stage stage(build.console, "proof");
   std::vector<ObjectPair*> pairs;
   for (PairReport& report : reports) pairs.push_back(&report.pair);
-  compile_plain(pairs, settings_of(build, base, view), build.runner);
+  compile_plain(pairs, settings_of(build, base, view), build.executor);
   ShippedBinaries shipped(base);
   std::string problems;
   size_t proven = 0;
@@ -309,7 +309,7 @@ fs::path make_module(const Build& build, const Base& base, const std::vector<Pai
     input.patched_objects.push_back(report.pair.patched);
   }
   Console::Stage stage(build.console, "module");
-  const BuiltModule module = build_module(input, base, build.scratch / "module", build.runner);
+  const BuiltModule module = build_module(input, base, build.scratch / "module", build.executor);
   for (const std::string& warning : module.warnings) build.console.warning(warning);
   const fs::path linked = build.scratch / (build.module + ".ko");
   post_link(module.file, linked);

@@ -11,7 +11,7 @@
 #include "kpatch-build/options.h"
 #include "patch/patch.h"
 #include "support/console.h"
-#include "support/runner.h"
+#include "support/executor.h"
 
 namespace kpatch {
 
@@ -24,7 +24,7 @@ struct Ended {
 struct Build {
   const Options& options;
   Console& console;
-  Runner& runner;
+  Executor& executor;
   Cache& cache;
   std::filesystem::path scratch;
   std::string module;  // its name

@@ -21,7 +21,7 @@
 
 #include "patch/read.h"
 #include "support/error.h"
-#include "support/runner.h"
+#include "support/executor.h"
 #include "support/text.h"
 
 namespace kpatch {
@@ -92,8 +92,8 @@ Misfit judge(const std::vector<string_view>& file, const Hunk& hunk) {
 
 class Applier {
  public:
-  Applier(const fs::path& source, const fs::path& directory, bool ignore_whitespace, Runner& runner)
-      : source_(source), ignore_whitespace_(ignore_whitespace), runner_(runner) {
+  Applier(const fs::path& source, const fs::path& directory, bool ignore_whitespace, Executor& executor)
+      : source_(source), ignore_whitespace_(ignore_whitespace), executor_(executor) {
     result_.directory = directory;
   }
 
@@ -246,8 +246,8 @@ class Applier {
                     fmt::format("--fuzz={}", fuzz)};
     if (ignore_whitespace_) command.argv.push_back("--ignore-whitespace");
     command.argv.insert(command.argv.end(), {"--input=" + diff.string(), (result_.directory / target).string()});
-    CommandResult result = runner_.run(command);
-    if (result.status > 1) runner_.fail(fmt::format("patch could not work on {}", target), result);
+    CommandResult result = executor_.run(command);
+    if (result.status > 1) executor_.fail(fmt::format("patch could not work on {}", target), result);
     return result;
   }
 
@@ -323,7 +323,7 @@ class Applier {
 
   fs::path source_;
   bool ignore_whitespace_;
-  Runner& runner_;
+  Executor& executor_;
   AppliedPatches result_;
   std::map<std::string, bool> state_;  // touched so far: exists now?
   std::vector<std::string> problems_;
@@ -341,9 +341,9 @@ std::vector<std::string> AppliedPatches::touched() const {
 }
 
 AppliedPatches apply_patches(std::span<const fs::path> patches, const fs::path& source, const fs::path& directory,
-                             bool ignore_whitespace, Runner& runner) {
+                             bool ignore_whitespace, Executor& executor) {
   fs::create_directories(directory);
-  Applier applier(source, directory, ignore_whitespace, runner);
+  Applier applier(source, directory, ignore_whitespace, executor);
   for (const fs::path& patch : patches) applier.apply(patch);
   return applier.finish();
 }

@@ -8,7 +8,7 @@
 
 namespace kpatch {
 
-class Runner;
+class Executor;
 
 // What all patches together do to the tree. Paths are relative to the source, each list is sorted.
 struct AppliedPatches {
@@ -25,6 +25,6 @@ struct AppliedPatches {
 // Applies the patches in their order to copies below `directory` (made here). The source is only read.
 // Throws Error naming every hunk that does not apply and why: already applied, white space differs, text differs.
 AppliedPatches apply_patches(std::span<const std::filesystem::path> patches, const std::filesystem::path& source,
-                             const std::filesystem::path& directory, bool ignore_whitespace, Runner& runner);
+                             const std::filesystem::path& directory, bool ignore_whitespace, Executor& executor);
 
 }  // namespace kpatch

@@ -21,7 +21,7 @@
 #include <utility>
 #include <vector>
 
-#include "support/runner.h"
+#include "support/executor.h"
 
 namespace kpatch {
 namespace {

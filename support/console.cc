@@ -56,7 +56,6 @@ std::string Console::paint(bool on, std::string_view code, std::string_view text
 }
 
 void Console::say(std::FILE* to, std::string_view text) {
-  const std::lock_guard lock(mutex_);
   if (terminal_ && stage_) {
     std::fputs(wipe, stdout);
     std::fflush(stdout);
@@ -91,19 +90,21 @@ void Console::debug(std::string_view text) {
   if (verbosity_ > 0) say(stderr, text);
 }
 
+void Console::command(std::string_view line) {
+  if (verbosity_ > 1) say(stderr, "$ " + std::string(line));
+}
+
 Console::Stage::Stage(Console& console, std::string name)
     : console_(console),
       name_(std::move(name)),
       start_(std::chrono::steady_clock::now()),
       exceptions_(std::uncaught_exceptions()) {
-  const std::lock_guard lock(console_.mutex_);
   outer_ = console_.stage_;
   console_.stage_ = this;
   console_.draw(*this);
 }
 
 Console::Stage::~Stage() {
-  const std::lock_guard lock(console_.mutex_);
   console_.stage_ = outer_;
   const bool failed = std::uncaught_exceptions() > exceptions_;
   const std::string time = seconds_since(start_);
@@ -120,13 +121,11 @@ Console::Stage::~Stage() {
 }
 
 void Console::Stage::progress(size_t done, size_t total) {
-  const std::lock_guard lock(console_.mutex_);
   bar_ = bar(done, total);
   if (done >= total || std::chrono::steady_clock::now() - drawn_ > redraw_interval) console_.draw(*this);
 }
 
 void Console::Stage::note(std::string text) {
-  const std::lock_guard lock(console_.mutex_);
   note_ = std::move(text);
   console_.draw(*this);
 }

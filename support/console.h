@@ -3,7 +3,7 @@
 #pragma once
 
 #include <chrono>
-#include <mutex>
+#include <cstdio>
 #include <string>
 #include <string_view>
 
@@ -11,7 +11,7 @@ namespace kpatch {
 
 class Console {
  public:
-  explicit Console(unsigned verbosity);  // 0 normal; more with each --debug
+  explicit Console(unsigned verbosity);  // 0 normal, 1 what is noticed as well, 2 every command
 
   // One stage at a time: begin prints (terminal) the name, end its time. A stage that throws ends as failed.
   class Stage {
@@ -35,12 +35,12 @@ class Console {
     Stage* outer_ = nullptr;
   };
 
-  // All of them may be called from any thread, also while a stage runs. Texts of several lines are fine.
+  // All of them may be called while a stage runs. Texts of several lines are fine.
   void info(std::string_view text);     // stdout
   void warning(std::string_view text);  // stderr, "warning: " before it
   void error(std::string_view text);    // stderr, "error: " before it, unless the text names the kind itself
   void debug(std::string_view text);    // stderr; shown from verbosity 1
-  unsigned verbosity() const { return verbosity_; }
+  void command(std::string_view line);  // stderr, "$ " before it; shown from verbosity 2
 
  private:
   friend class Stage;
@@ -52,7 +52,6 @@ class Console {
   bool terminal_;  // stdout is one
   bool colour_;
   bool colour_errors_;
-  std::mutex mutex_;
   Stage* stage_ = nullptr;
 };
 

@@ -169,11 +169,11 @@ TEST(Compiler, IsTheSameUnderAnotherName) {
 
 TEST(Compiler, AMissingOneIsNamed) {
   TemporaryFolder folder;
-  Runner runner(folder.path() / "log");
+  Executor executor(folder.path() / "log");
   Console console(0);
   std::string text = "gcc-99 (Fancy 99.1.0-1) 99.1.0";
   EXPECT_NE(message_of<Error>([&] {
-              find_compiler(text, false, runner, console);
+              find_compiler(text, false, executor, console);
             }).find("compiled by gcc-99 (Fancy 99.1.0-1) 99.1.0"),
             std::string::npos);
 }

@@ -179,7 +179,7 @@ class Debian : public testing::Test {
   Debian()
       : path_(std::getenv("PATH")),
         console_(0),
-        runner_(folder_.path() / "log"),
+        executor_(folder_.path() / "log"),
         cache_(folder_.path() / "c", console_) {
     folder_.write("bin/apt-cache", apt_cache, true);
     folder_.write("bin/apt-get", apt_get, true);
@@ -201,9 +201,9 @@ class Debian : public testing::Test {
   std::string path_;
   TemporaryFolder folder_;
   Console console_;
-  Runner runner_;
+  Executor executor_;
   Cache cache_;
-  DistroTools tools_{cache_, runner_, console_};
+  DistroTools tools_{cache_, executor_, console_};
   const Distro* system_ = &debian;
 };
 

@@ -232,7 +232,7 @@ TEST(Objtool, ReadsMessagesOnce) {
 }
 
 TEST_F(Driver, JudgesObjtoolsMessages) {
-  Runner runner(root_ / "log");
+  Executor executor(root_ / "log");
   const std::string end = "objtool: .text.f: unexpected end of section";
   const std::vector<std::string> messages = {"objtool: .kpatch.funcs+0x60: data relocation to !ENDBR: mem_rw+0x0",
                                              "objtool: .data+0x60: data relocation to !ENDBR: mem_rw+0x0", end};
@@ -243,11 +243,11 @@ TEST_F(Driver, JudgesObjtoolsMessages) {
       write(".m.o.cmd", fmt::format("savedcmd_m.o := ld -r -o m.o @m.mod ; {} --orc m.o\n\nm.o: x\n", tool.string()));
   const std::vector<fs::path> clean = {write("clean.o", "\n")};
   const std::vector<fs::path> same = {write("same.o", "same.o: warning: " + end + "\n")};
-  EXPECT_EQ(objtool_problems(messages, {record, root_, clean, root_ / "t"}, runner),
+  EXPECT_EQ(objtool_problems(messages, {record, root_, clean, root_ / "t"}, executor),
             std::vector<std::string>{messages[1]});
-  EXPECT_EQ(objtool_problems(messages, {record, root_, same, root_ / "t"}, runner),
+  EXPECT_EQ(objtool_problems(messages, {record, root_, same, root_ / "t"}, executor),
             (std::vector<std::string>{messages[1], end}));
-  EXPECT_EQ(objtool_problems(messages, {root_ / "none", root_, clean, root_ / "t"}, runner),
+  EXPECT_EQ(objtool_problems(messages, {root_ / "none", root_, clean, root_ / "t"}, executor),
             (std::vector<std::string>{messages[1], end}));
 }
 

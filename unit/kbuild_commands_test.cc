@@ -24,7 +24,7 @@ $(subdirs):
 
 class Kbuild : public testing::Test {
  protected:
-  Kbuild() : runner_(folder_.path() / "log") {
+  Kbuild() : executor_(folder_.path() / "log") {
     source("Makefile", "export srctree := $(abs_srctree)\nbuild-dir := .\nolddefconfig modules_prepare:\n");
     source("scripts/Makefile.build", makefile_build);
     source("Kbuild", "subdirs := init fs net\n");
@@ -48,23 +48,23 @@ class Kbuild : public testing::Test {
     std::filesystem::create_directories(base_.kbuild);
     std::string top = base_.source.string();
     std::string vmlinux = (folder_.path() / "vmlinux").string();
-    CommandResult made = runner_.run({{"gcc", "-g", "-nostdlib", "-static", "-Wl,-e,main_symbol", "-o", vmlinux,
-                                       top + "/init/main.c", top + "/fs/a.c"},
-                                      {},
-                                      {}});
+    CommandResult made = executor_.run({{"gcc", "-g", "-nostdlib", "-static", "-Wl,-e,main_symbol", "-o", vmlinux,
+                                         top + "/init/main.c", top + "/fs/a.c"},
+                                        {},
+                                        {}});
     EXPECT_TRUE(made.ok()) << made.output;
     Binary::open(vmlinux).write_index(base_.vmlinux_index);
   }
   void source(const std::string& name, const std::string& text) { folder_.write("src/" + name, text); }
   std::vector<std::string> objects(const char* source) {
     std::vector<std::string> result;
-    for (auto& command : commands_for_source(base_, runner_, source))
+    for (auto& command : commands_for_source(base_, executor_, source))
       result.push_back(command.object + "[" + command.module + "]");
     return result;
   }
 
   TemporaryFolder folder_;
-  Runner runner_;
+  Executor executor_;
   Base base_;
 };
 
@@ -84,8 +84,8 @@ TEST_F(Kbuild, WhatIsListedButNotShippedIsNotBuilt) {
 }
 
 TEST_F(Kbuild, ListsTheWholeKernelTheSameWay) {
-  EXPECT_EQ(all_commands(base_, runner_).size(), 7U);
-  auto shipped = shipped_commands(base_, runner_);
+  EXPECT_EQ(all_commands(base_, executor_).size(), 7U);
+  auto shipped = shipped_commands(base_, executor_);
   Names names;
   for (auto& command : shipped) names.push_back(command.object);
   EXPECT_EQ(names, (Names{"fs/a.o", "fs/sub/b.o", "init/main.o", "net/../virt/k.o", "net/m.o"}));
@@ -93,11 +93,11 @@ TEST_F(Kbuild, ListsTheWholeKernelTheSameWay) {
 }
 
 TEST_F(Kbuild, FlagsThatAParentHandsDownAreThere) {
-  auto commands = directory_commands(base_, runner_, "fs/sub");
+  auto commands = directory_commands(base_, executor_, "fs/sub");
   ASSERT_EQ(commands.size(), 1U);
   EXPECT_NE(std::find(commands[0].arguments.begin(), commands[0].arguments.end(), "-DHANDED_DOWN"),
             commands[0].arguments.end());
-  EXPECT_TRUE(directory_commands(base_, runner_, "virt").empty());
+  EXPECT_TRUE(directory_commands(base_, executor_, "virt").empty());
 }
 
 TEST_F(Kbuild, IsAskedOnce) {
@@ -110,7 +110,7 @@ TEST_F(Kbuild, IsAskedOnce) {
 
 TEST_F(Kbuild, AFolderThatCannotBeReadIsAnError) {
   source("Makefile", "$(error no kernel here)\n");
-  EXPECT_NE(message_of<Error>([&] { all_commands(base_, runner_); }).find("no kernel here"), std::string::npos);
+  EXPECT_NE(message_of<Error>([&] { all_commands(base_, executor_); }).find("no kernel here"), std::string::npos);
 }
 
 TEST_F(Kbuild, FullBuildsPairWhatDiffers) {
@@ -123,7 +123,7 @@ TEST_F(Kbuild, FullBuildsPairWhatDiffers) {
   auto full = [&](const std::vector<std::string>& changed) {
     Names names;
     for (auto& pair :
-         build_full(base_, view, changed, cache, runner_, console, 2,
+         build_full(base_, view, changed, cache, executor_, console, 2,
                     folder_.path() / ("scratch" + std::to_string(run++)), {{"-DFOR_ALL"}, {"-DBUILT_IN"}})) {
       names.push_back((pair.original.empty() ? "+" : pair.patched.empty() ? "-" : "") + pair.command.object);
       for (auto& file : {pair.original, pair.patched}) EXPECT_TRUE(file.empty() || std::filesystem::exists(file));

@@ -10,7 +10,7 @@
 
 #include "patch/apply.h"
 #include "support/error.h"
-#include "support/runner.h"
+#include "support/executor.h"
 
 namespace kpatch {
 namespace {
@@ -54,8 +54,8 @@ class Tree : public testing::Test {
     std::vector<fs::path> patches;
     for (const std::string& text : texts) patches.push_back(write(std::to_string(patches.size()) + ".patch", text));
     fs::remove_all(root_ / "out");
-    Runner runner(root_ / "log");
-    return apply_patches(patches, root_ / "source", root_ / "out", ignore_whitespace, runner);
+    Executor executor(root_ / "log");
+    return apply_patches(patches, root_ / "source", root_ / "out", ignore_whitespace, executor);
   }
 
   std::string result(const std::string& path) {

@@ -20,7 +20,7 @@ std::vector<std::string> paths_of(const std::vector<SourceFile>& files) {
 
 class SourceTreeTest : public testing::Test {
  protected:
-  SourceTreeTest() : console_(0), runner_(folder_.path() / "log"), cache_(folder_.path() / "c", console_) {
+  SourceTreeTest() : console_(0), executor_(folder_.path() / "log"), cache_(folder_.path() / "c", console_) {
     write("Makefile", "VERSION = 6\nPATCHLEVEL = 1\n\nmrproper:\n\trm -f scripts/generated.c .config\n");
     write("Kbuild", "");
     write("kernel/fork.c", "int fork;\n");
@@ -28,12 +28,12 @@ class SourceTreeTest : public testing::Test {
   }
   void write(const std::string& name, const std::string& text) { folder_.write("my src/" + name, text); }
   fs::path tree() const { return folder_.path() / "my src"; }
-  SourceTree copy() { return private_copy(tree(), cache_, runner_, console_); }
+  SourceTree copy() { return private_copy(tree(), cache_, executor_, console_); }
   bool git(const std::vector<std::string>& arguments) {
     std::vector<std::string> argv = {"git", "-C", tree().string(), "-c", "user.name=t", "-c", "user.email=t@t"};
     argv.insert(argv.end(), arguments.begin(), arguments.end());
     try {
-      return runner_.run({argv, {}, {}}).ok();
+      return executor_.run({argv, {}, {}}).ok();
     } catch (const Error&) {
       return false;
     }
@@ -41,7 +41,7 @@ class SourceTreeTest : public testing::Test {
 
   TemporaryFolder folder_;
   Console console_;
-  Runner runner_;
+  Executor executor_;
   Cache cache_;
 };
 
@@ -50,7 +50,7 @@ TEST_F(SourceTreeTest, PlainTreesLeaveBuildProductsOut) {
                               "include/generated/x.h", "arch/x86/include/generated/y.h", "net/a.ko", "net/a.mod.c",
                               "modules.order", "Module.symvers", ".tmp_vmlinux1", ".git/HEAD"})
     write(product, "product");
-  EXPECT_EQ(paths_of(list_source(tree(), runner_)),
+  EXPECT_EQ(paths_of(list_source(tree(), executor_)),
             (std::vector<std::string>{"Kbuild", "Makefile", "arch/x86/kernel/vmlinux.lds.S", "kernel/fork.c"}));
 }
 
@@ -64,13 +64,13 @@ TEST_F(SourceTreeTest, GitTreesAreWhatGitSays) {
   write("kernel/new.c", "untracked");
   write("kernel/fork.c", "modified");
   fs::remove(tree() / "arch/x86/kernel/vmlinux.lds.S");
-  EXPECT_EQ(paths_of(list_source(tree(), runner_)),
+  EXPECT_EQ(paths_of(list_source(tree(), executor_)),
             (std::vector<std::string>{".gitignore", "Kbuild", "Makefile", "kernel/fork.c", "kernel/new.c"}));
   EXPECT_EQ(read_file(copy().path / "kernel/fork.c"), "modified");
 }
 
 TEST_F(SourceTreeTest, ManifestsComeBack) {
-  auto files = list_source(tree(), runner_);
+  auto files = list_source(tree(), executor_);
   files.push_back({"odd name\nwith newline", 1, -5, 7, 9});
   EXPECT_EQ(parse_manifest(format_manifest(files)), files);
   std::string text = format_manifest(files);
@@ -96,7 +96,7 @@ TEST_F(SourceTreeTest, TheCopyIsMadeOnceAndFollowsChanges) {
 
 TEST_F(SourceTreeTest, ATreeOfTheCacheIsNotCopied) {
   const SourceTree first = copy();
-  const SourceTree again = private_copy(first.path, cache_, runner_, console_);
+  const SourceTree again = private_copy(first.path, cache_, executor_, console_);
   EXPECT_EQ(again.path, first.path);
   EXPECT_EQ(again.identity, first.identity);
 
@@ -106,7 +106,7 @@ TEST_F(SourceTreeTest, ATreeOfTheCacheIsNotCopied) {
     fs::copy(tree(), directory / "tree", fs::copy_options::recursive);
   });
   fs::create_directory_symlink(entry, folder_.path() / "link");
-  const SourceTree package = private_copy(folder_.path() / "link/tree", cache_, runner_, console_);
+  const SourceTree package = private_copy(folder_.path() / "link/tree", cache_, executor_, console_);
   EXPECT_EQ(package.path, fs::canonical(entry / "tree"));
   EXPECT_EQ(package.identity, "linux-source-6.1 6.1.192-2");
   EXPECT_EQ(cache_.entries("source").size(), 2U);
@@ -136,7 +136,7 @@ TEST_F(SourceTreeTest, AConfiguredTreeIsCleanedInTheCopyAlone) {
 TEST_F(SourceTreeTest, NothingElseIsAKernel) {
   fs::remove(tree() / "Kbuild");
   EXPECT_NE(message_of<Error>([&] { copy(); }).find("is no kernel source"), std::string::npos);
-  EXPECT_THROW(private_copy(folder_.path() / "none", cache_, runner_, console_), Error);
+  EXPECT_THROW(private_copy(folder_.path() / "none", cache_, executor_, console_), Error);
 }
 
 }  // namespace

@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 const std::string& AptArchive::architecture() {
   if (architecture_.empty()) {
     CommandResult result = run({"dpkg", "--print-architecture"});
-    if (!result.ok()) runner_.fail("dpkg doesn't say what this machine is", result);
+    if (!result.ok()) executor_.fail("dpkg doesn't say what this machine is", result);
     const auto lines = lines_of(result.output);
     if (!lines.empty()) architecture_ = lines[0];
   }
@@ -75,17 +75,17 @@ void AptArchive::download(const std::string& name, const AptPackage& package, co
     if (at != std::string_view::npos)
       stage.progress(size_t(std::strtod(std::string(line.substr(at + 1)).c_str(), nullptr)), 100);
   };
-  CommandResult result = runner_.run(command, progress);
+  CommandResult result = executor_.run(command, progress);
   if (!result.ok() && result.output.find("No space left") == std::string::npos && geteuid() == 0) {
     update(fmt::format("{} {} could not be fetched", name, package.version));
-    result = runner_.run(command, progress);
+    result = executor_.run(command, progress);
   }
-  if (!result.ok()) runner_.fail(fmt::format("can't fetch {} {}", name, package.version), result);
+  if (!result.ok()) executor_.fail(fmt::format("can't fetch {} {}", name, package.version), result);
 }
 
 CommandResult AptArchive::run(std::vector<std::string> argv) {
   try {
-    return runner_.run({std::move(argv), {}, {}});
+    return executor_.run({std::move(argv), {}, {}});
   } catch (const Error& error) {
     throw Error(
         fmt::format("{}; packages are fetched with apt. Name the kernel's files with -s, -c, -v, --symvers "
@@ -112,10 +112,10 @@ void AptArchive::update(const std::string& why) {
   if (geteuid() != 0) throw Error(fmt::format("{}; as root run: apt-get update", why));
   Console::Stage stage(console_, "apt-get update");
   CommandResult result = run({"apt-get", "-q", "-o", "DPkg::Lock::Timeout=300", "update"});
-  if (!result.ok()) runner_.fail(why + ", and apt-get update failed", result);
+  if (!result.ok()) executor_.fail(why + ", and apt-get update failed", result);
 }
 
-void unpack_debs(const fs::path& directory, const std::string& what, Runner& runner, Console& console) {
+void unpack_debs(const fs::path& directory, const std::string& what, Executor& executor, Console& console) {
   Console::Stage stage(console, "unpacking " + what);
   std::vector<fs::path> packages;
   for (auto& item : fs::directory_iterator(directory))
@@ -123,9 +123,9 @@ void unpack_debs(const fs::path& directory, const std::string& what, Runner& run
   std::ranges::sort(packages);
   std::vector<Command> commands;
   for (auto& package : packages) commands.push_back({{"dpkg-deb", "-x", package.string(), directory.string()}, {}, {}});
-  auto results = runner.run_all(commands, std::max(std::thread::hardware_concurrency(), 1U));
+  auto results = executor.run_all(commands, std::max(std::thread::hardware_concurrency(), 1U));
   for (size_t i = 0; i < packages.size(); i++) {
-    if (!results[i].ok()) runner.fail("can't unpack " + packages[i].filename().string(), results[i]);
+    if (!results[i].ok()) executor.fail("can't unpack " + packages[i].filename().string(), results[i]);
     fs::remove(packages[i]);
   }
 }

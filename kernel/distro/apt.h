@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "support/console.h"
-#include "support/runner.h"
+#include "support/executor.h"
 
 namespace kpatch {
 
@@ -21,7 +21,7 @@ struct AptPackage {
 // Answers are kept where they are asked for more than once. All functions throw Error when apt or dpkg isn't there.
 class AptArchive {
  public:
-  AptArchive(Runner& runner, Console& console) : runner_(runner), console_(console) {}
+  AptArchive(Executor& executor, Console& console) : executor_(executor), console_(console) {}
 
   // dpkg's name of this machine, "amd64".
   const std::string& architecture();
@@ -40,13 +40,13 @@ class AptArchive {
   std::vector<std::string> read_releases();
   void update(const std::string& why);
 
-  Runner& runner_;
+  Executor& executor_;
   Console& console_;
   std::string architecture_;
   std::optional<std::vector<std::string>> releases_;
 };
 
 // Unpacks all .deb files of the folder into it, several at a time, and removes them. what: for the console.
-void unpack_debs(const std::filesystem::path& directory, const std::string& what, Runner& runner, Console& console);
+void unpack_debs(const std::filesystem::path& directory, const std::string& what, Executor& executor, Console& console);
 
 }  // namespace kpatch

@@ -63,7 +63,7 @@ std::string image_package(AptArchive& archive, const std::string& release) {
 
 // The newest release of a series that the archive has, by the version of its debug package.
 std::string newest_release(const ReleaseName& series, std::string_view given, const DistroTools& tools) {
-  AptArchive archive(tools.runner, tools.console);
+  AptArchive archive(tools.executor, tools.console);
   std::string best, best_version;
   for (auto& release : archive.releases()) {
     if (!in_series(series, release, archive.architecture())) continue;
@@ -122,13 +122,13 @@ KernelFiles files_below(const fs::path& root, const std::string& release) {
 }
 
 // A release that is installed as a whole, from packages of one version.
-std::optional<KernelFiles> installed(const std::string& release, Runner& runner) {
+std::optional<KernelFiles> installed(const std::string& release, Executor& executor) {
   KernelFiles files = files_below("/", release);
   if (files.vmlinux.empty() || files.config.empty() || files.symvers.empty() || files.modules.empty())
     return std::nullopt;
   std::set<std::string> versions;
   try {
-    CommandResult result = runner.run(
+    CommandResult result = executor.run(
         {{"dpkg-query", "-W", "-f", "${Version}\n", debug_package(release), "linux-headers-" + release}, {}, {}});
     if (result.ok())
       for (const auto line : lines_of(result.output)) versions.emplace(line);
@@ -142,7 +142,7 @@ std::optional<KernelFiles> installed(const std::string& release, Runner& runner)
 
 // A release that the cache holds; the newest where there are builds of several versions.
 std::optional<KernelFiles> fetched(const std::string& release, const DistroTools& tools) {
-  AptArchive archive(tools.runner, tools.console);
+  AptArchive archive(tools.executor, tools.console);
   std::optional<KernelFiles> best;
   for (auto& entry : tools.cache.entries("packages")) {
     if (CacheKey::field(entry.key, "release") != release) continue;
@@ -155,18 +155,18 @@ std::optional<KernelFiles> fetched(const std::string& release, const DistroTools
 }
 
 std::optional<KernelFiles> locate(const std::string& release, const DistroTools& tools) {
-  auto files = installed(release, tools.runner);
+  auto files = installed(release, tools.executor);
   return files ? files : fetched(release, tools);
 }
 
 std::string newest_version(const std::string& release, const DistroTools& tools) {
-  AptArchive archive(tools.runner, tools.console);
+  AptArchive archive(tools.executor, tools.console);
   auto versions = archive.versions(debug_package(release));
   return versions.empty() ? "" : archive.newest(versions).version;
 }
 
 KernelFiles fetch(const std::string& release, const DistroTools& tools) {
-  AptArchive archive(tools.runner, tools.console);
+  AptArchive archive(tools.executor, tools.console);
   auto releases = archive.releases();
   std::string debug = debug_package(release), headers = "linux-headers-" + release;
   auto versions = archive.versions(debug);
@@ -184,7 +184,7 @@ KernelFiles fetch(const std::string& release, const DistroTools& tools) {
   }
   fs::path directory = tools.cache.entry("packages", key, "the packages of " + release, [&](const fs::path& target) {
     for (auto& [name, package] : wanted) archive.download(name, package, target);
-    unpack_debs(target, release, tools.runner, tools.console);
+    unpack_debs(target, release, tools.executor, tools.console);
     KernelFiles files = files_below(target, release);
     for (auto& [file, name] : {std::pair(files.vmlinux, "vmlinux"), std::pair(files.config, "the config"),
                                std::pair(files.symvers, "Module.symvers"), std::pair(files.modules, "the modules")})
@@ -207,7 +207,7 @@ void fetch_source(KernelFiles& files, const DistroTools& tools) {
   if (auto made = tools.cache.find("source", key)) {
     tree = *made / "tree";
   } else {
-    AptArchive archive(tools.runner, tools.console);
+    AptArchive archive(tools.executor, tools.console);
     auto versions = archive.versions(package);
     auto same = std::ranges::find(versions, files.version, &AptPackage::version);
     if (same == versions.end()) {
@@ -218,15 +218,15 @@ void fetch_source(KernelFiles& files, const DistroTools& tools) {
     }
     tree = tools.cache.entry("source", key, "the source of " + files.release, [&](const fs::path& directory) {
       archive.download(package, *same, directory);
-      unpack_debs(directory, package, tools.runner, tools.console);
+      unpack_debs(directory, package, tools.executor, tools.console);
       Console::Stage stage(tools.console, "unpacking the source");
       fs::path archive_file = directory / "usr/src" / (package + ".tar.xz");
       fs::create_directory(directory / "tree");
-      CommandResult result = tools.runner.run(
+      CommandResult result = tools.executor.run(
           {{"tar", "-xf", archive_file.string(), "--strip-components=1", "-C", (directory / "tree").string()},
            {},
            {{"XZ_OPT", "-T0"}}});  // on all processors
-      if (!result.ok()) tools.runner.fail("can't unpack " + archive_file.filename().string(), result);
+      if (!result.ok()) tools.executor.fail("can't unpack " + archive_file.filename().string(), result);
       fs::remove_all(directory / "usr");
     }) / "tree";
   }
@@ -237,7 +237,7 @@ void fetch_source(KernelFiles& files, const DistroTools& tools) {
 // dpkg-source applies the package's patches itself.
 void unpack_source(const fs::path& package, const fs::path& directory, const DistroTools& tools) {
   run_unpacker({{"dpkg-source", "--no-check", "-x", package.string(), (directory / "tree").string()}, directory, {}},
-               {"dpkg-source"}, package, tools.runner);
+               {"dpkg-source"}, package, tools.executor);
 }
 
 std::string package_for(std::string_view need) {

@@ -180,10 +180,10 @@ KernelFiles unpack_source_package(const fs::path& package, const DistroTools& to
 }
 
 void run_unpacker(const Command& command, std::initializer_list<std::string_view> needs, const fs::path& file,
-                  Runner& runner) {
+                  Executor& executor) {
   CommandResult result;
   try {
-    result = runner.run(command);
+    result = executor.run(command);
   } catch (const Error& error) {
     throw Error(fmt::format("can't unpack {}: {}{}", file.string(), error.what(), package_hint(needs)));
   }
@@ -191,7 +191,7 @@ void run_unpacker(const Command& command, std::initializer_list<std::string_view
   if (result.status == 127)
     throw Error(
         fmt::format("can't unpack {}: it needs {}{}", file.string(), fmt::join(needs, " and "), package_hint(needs)));
-  runner.fail("can't unpack " + file.string(), result);
+  executor.fail("can't unpack " + file.string(), result);
 }
 
 }  // namespace kpatch

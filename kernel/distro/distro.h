@@ -12,7 +12,7 @@
 #include "kernel/cache.h"
 #include "kernel/distro/release-name.h"
 #include "support/console.h"
-#include "support/runner.h"
+#include "support/executor.h"
 
 namespace kpatch {
 
@@ -32,7 +32,7 @@ struct KernelFiles {
 // What a record's functions work with.
 struct DistroTools {
   Cache& cache;
-  Runner& runner;
+  Executor& executor;
   Console& console;
 };
 
@@ -107,6 +107,6 @@ KernelFiles unpack_source_package(const std::filesystem::path& package, const Di
 
 // Runs a tool that unpacks `file`. needs: what must be installed for it; the tool ends with 127 when it isn't.
 void run_unpacker(const Command& command, std::initializer_list<std::string_view> needs,
-                  const std::filesystem::path& file, Runner& runner);
+                  const std::filesystem::path& file, Executor& executor);
 
 }  // namespace kpatch

@@ -51,7 +51,7 @@ void unpack_source(const fs::path& package, const fs::path& directory, const Dis
         "sh", package.string()},
        parts,
        {}},
-      {"rpm2cpio", "cpio"}, package, tools.runner);
+      {"rpm2cpio", "cpio"}, package, tools.executor);
   fs::path tarball;
   std::vector<std::string> patches;
   for (auto& item : fs::directory_iterator(parts)) {
@@ -65,7 +65,7 @@ void unpack_source(const fs::path& package, const fs::path& directory, const Dis
   fs::create_directory(directory / "tree");
   run_unpacker(
       {{"tar", "-xf", tarball.string(), "--strip-components=1", "-C", (directory / "tree").string()}, directory, {}},
-      {"tar", "xz"}, package, tools.runner);
+      {"tar", "xz"}, package, tools.executor);
   fs::remove_all(parts);
   std::ranges::sort(patches);
   if (!patches.empty())

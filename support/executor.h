@@ -1,12 +1,13 @@
-// Runs the commands that a build consists of, keeps every command line and its whole output in one log file.
+// Runs the commands that a build consists of, keeps every command line and its whole output in one log file. The
+// programs have no other way to start one.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
 #include <functional>
-#include <mutex>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -24,10 +25,12 @@ struct CommandResult {
   bool ok() const { return status == 0; }
 };
 
-class Runner {
+class Executor {
  public:
-  // log: the file that command lines and outputs are appended to. Throws Error when it can't be written.
-  explicit Runner(std::filesystem::path log);
+  // log: the file to which each command line and its output are appended when the command ends. on_start (may be empty)
+  // gets each command line, as a shell would take it, when the command starts. Throws Error when the log can't be
+  // written.
+  explicit Executor(std::filesystem::path log, std::function<void(std::string_view)> on_start = {});
 
   // Runs one command to its end. on_line (may be empty) gets each line of output as it comes, for progress.
   // Throws Error when the program can't be started, Interrupted when the run was stopped by a signal.
@@ -43,8 +46,11 @@ class Runner {
   const std::filesystem::path& log() const { return log_; }
 
  private:
+  void announce(const Command& command) const;
+  void record(const Command& command, const CommandResult& result) const;
+
   std::filesystem::path log_;
-  std::mutex mutex_;
+  std::function<void(std::string_view)> on_start_;
 };
 
 // Thrown when SIGINT, SIGTERM or SIGHUP arrived: children are ended (whole process groups), temporary files go away

@@ -13,7 +13,7 @@
 //
 // stdin is /dev/null. The environment is ours without the variables that steer make, kbuild or the compiler: a stray
 // KCFLAGS or ARCH of the user's shell would give other code than the kernel's.
-#include "support/runner.h"
+#include "support/executor.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -320,31 +320,40 @@ void check_interrupted() {
   if (arrived_signal) throw Interrupted{arrived_signal};
 }
 
-Runner::Runner(std::filesystem::path log) : log_(std::move(log)) {
+Executor::Executor(std::filesystem::path log, std::function<void(std::string_view)> on_start)
+    : log_(std::move(log)), on_start_(std::move(on_start)) {
   std::error_code error;
   if (log_.has_parent_path()) std::filesystem::create_directories(log_.parent_path(), error);
   append_log(log_, "");
 }
 
-CommandResult Runner::run(const Command& command, const std::function<void(std::string_view)>& on_line) {
+void Executor::announce(const Command& command) const {
+  if (on_start_) on_start_(command_line(command));
+}
+
+void Executor::record(const Command& command, const CommandResult& result) const {
+  append_log(log_, fmt::format("$ {}\n{}[exit {}]\n", command_line(command), result.output, result.status));
+}
+
+CommandResult Executor::run(const Command& command, const std::function<void(std::string_view)>& on_line) {
   check_interrupted();
+  announce(command);
   std::vector<std::unique_ptr<Process>> running;
   running.push_back(std::make_unique<Process>(command, 0));
   while (!running[0]->advance(wait_for_output(running)[0], on_line)) check_interrupted();
-  CommandResult result = std::move(running[0]->result);
-  std::lock_guard guard(mutex_);
-  append_log(log_, fmt::format("$ {}\n{}[exit {}]\n", command_line(command), result.output, result.status));
-  return result;
+  record(command, running[0]->result);
+  return std::move(running[0]->result);
 }
 
-std::vector<CommandResult> Runner::run_all(std::span<const Command> commands, unsigned jobs,
-                                           const std::function<void(size_t done)>& on_done) {
+std::vector<CommandResult> Executor::run_all(std::span<const Command> commands, unsigned jobs,
+                                             const std::function<void(size_t done)>& on_done) {
   std::vector<CommandResult> results(commands.size());
   std::vector<std::unique_ptr<Process>> running;
   size_t next = 0, done = 0;
   while (done < commands.size()) {
     check_interrupted();
     while (next < commands.size() && running.size() < std::max(jobs, 1u)) {
+      announce(commands[next]);
       running.push_back(std::make_unique<Process>(commands[next], next));
       next++;
     }
@@ -355,22 +364,18 @@ std::vector<CommandResult> Runner::run_all(std::span<const Command> commands, un
         left.push_back(std::move(running[i]));
         continue;
       }
-      results[running[i]->number()] = std::move(running[i]->result);
-      if (on_done)
-        on_done(++done);
-      else
-        ++done;
+      const size_t number = running[i]->number();
+      results[number] = std::move(running[i]->result);
+      record(commands[number], results[number]);
+      ++done;
+      if (on_done) on_done(done);
     }
     running = std::move(left);
   }
-  std::lock_guard guard(mutex_);
-  for (size_t i = 0; i < commands.size(); i++)
-    append_log(log_,
-               fmt::format("$ {}\n{}[exit {}]\n", command_line(commands[i]), results[i].output, results[i].status));
   return results;
 }
 
-void Runner::fail(const std::string& what, const CommandResult& result) const {
+void Executor::fail(const std::string& what, const CommandResult& result) const {
   // The last lines say what went wrong, except that make -j buries the compiler's message under other jobs' output.
   std::vector<std::string_view> lines;
   std::string_view output = result.output;
