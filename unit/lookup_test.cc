@@ -17,6 +17,7 @@
 
 #include "lookup/binary.h"
 #include "support/error.h"
+#include "unit/damaged-file.h"
 #include "unit/skip.h"
 
 namespace kpatch {
@@ -467,10 +468,12 @@ TEST_F(LookupTest, ReadsReadelfText) {
   EXPECT_TRUE(parent.contents(parent.symbols()[3]).empty());
   EXPECT_EQ(parent.struct_size("bug_entry"), std::nullopt);
 
-  for (size_t length = 1; length + 2 < text.size(); length += length > 1200 ? 97 : 1) {
+  size_t cases = 0;
+  for (size_t length = 1; length + 2 < text.size(); length += length > 1200 ? 97 : 1, ++cases) {
     std::string problem = message(write("cut", text.substr(0, length)));
     EXPECT_NE(problem, "no error") << length;
   }
+  EXPECT_GT(cases, 500u);
 }
 
 TEST_F(LookupTest, RefusesReadelfTextWithNamesCutShort) {
@@ -582,44 +585,49 @@ TEST_F(LookupTest, AnIndexKeepsUnitsAndStructSizes) {
 
 // Each truncation is read or refused, nothing else.
 TEST_F(LookupTest, EveryTruncationOfAnElfFileIsRefused) {
-  std::string whole = read(assemble(object_source));
-  for (size_t length = 0; length < whole.size(); ++length) {
-    std::string problem = message(write("cut.o", whole.substr(0, length)));
+  DamagedFile object(path("cut.o"), read(assemble(object_source)));
+  size_t cases = object.each_beginning([&](size_t length) {
+    std::string problem = message(object.path());
     EXPECT_NE(problem.find("cut.o'"), std::string::npos) << length << ": " << problem;
-  }
-  whole = read(link(vmlinux_source, "--section-start=.data=0xffffffff84000000 -z max-page-size=16"));
-  ASSERT_LT(whole.size(), 20000u);
-  for (size_t length = 0; length < whole.size(); ++length)
-    EXPECT_NE(message(write("cut", whole.substr(0, length))), "no error") << length;
+  });
+  EXPECT_GT(cases, 1500u);
+  DamagedFile linked(path("cut"),
+                     read(link(vmlinux_source, "--section-start=.data=0xffffffff84000000 -z max-page-size=16")));
+  ASSERT_LT(linked.size(), 20000u);
+  cases = linked.each_beginning([&](size_t length) { EXPECT_NE(message(linked.path()), "no error") << length; });
+  EXPECT_GT(cases, 1500u);
 }
 
 TEST_F(LookupTest, ADamagedElfFileDoesNotCrash) {
-  std::string whole = read(assemble(object_source));
-  for (size_t at = 0; at < whole.size(); ++at) {
-    for (int value : {0x00, 0xff, 0x80}) {
-      std::string damaged = whole;
-      damaged[at] = static_cast<char>(value);
-      try {
-        Binary parent = Binary::open(write("damaged.o", damaged));
-        for (const BinarySymbol& each : parent.symbols()) parent.contents(each), parent.named(each.name);
-        for (uint32_t i = 0; i < parent.sections().size(); ++i) parent.relocations(i);
-        parent.units();
-      } catch (const Error&) {
-      }
-    }
-  }
+  DamagedFile damaged(path("damaged.o"), read(assemble(object_source)));
+  size_t cases = 0, refused = 0;
+  for (int value : {0x00, 0xff, 0x80})
+    cases += damaged.each_changed_byte([&](char) { return value; },
+                                       [&](size_t) {
+                                         try {
+                                           Binary parent = Binary::open(damaged.path());
+                                           for (const BinarySymbol& each : parent.symbols())
+                                             parent.contents(each), parent.named(each.name);
+                                           for (uint32_t i = 0; i < parent.sections().size(); ++i)
+                                             parent.relocations(i);
+                                           parent.units();
+                                         } catch (const Error&) {
+                                           ++refused;
+                                         }
+                                       });
+  EXPECT_GT(cases, 3000u);
+  EXPECT_GT(refused, 500u);
+  EXPECT_LT(refused, cases);
 }
 
 TEST_F(LookupTest, EveryTruncationAndDamageOfAnIndexIsRefused) {
   Binary::open(assemble(object_source)).write_index(path("index"));
-  std::string whole = read(path("index"));
-  for (size_t length = 0; length < whole.size(); ++length)
-    EXPECT_NE(message(write("cut", whole.substr(0, length))), "no error") << length;
-  for (size_t at = 0; at < whole.size(); ++at) {
-    std::string damaged = whole;
-    damaged[at] ^= 0x41;
-    EXPECT_NE(message(write("damaged", damaged)), "no error") << at;
-  }
+  const std::string whole = read(path("index"));
+  DamagedFile index(path("damaged"), whole);
+  const auto refused = [&](size_t at) { EXPECT_NE(message(index.path()), "no error") << at; };
+  EXPECT_EQ(index.each_beginning(refused), whole.size());
+  EXPECT_EQ(index.each_changed_byte([](char byte) { return byte ^ 0x41; }, refused), whole.size());
+  EXPECT_GT(whole.size(), 400u);
   EXPECT_NE(message(write("longer", whole + std::string(8, '\0'))), "no error");
 }
 

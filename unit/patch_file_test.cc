@@ -145,12 +145,17 @@ TEST(PatchFile, Refuses) {
 
 TEST(PatchFile, EveryTruncationIsReadOrRefused) {
   const std::string text = plain;
+  size_t read = 0, refused = 0;
   for (size_t length = 0; length < text.size(); ++length) {
     try {
       parse_patch("fix.patch", std::string_view(text).substr(0, length));
+      ++read;
     } catch (const Error&) {
+      ++refused;
     }
   }
+  EXPECT_EQ(read + refused, text.size());
+  EXPECT_EQ(read, std::string_view(" \tthree").size());  // nothing tells that the last line goes on
 }
 
 TEST(PatchFile, RefusesPathsThatLeaveTheTree) {

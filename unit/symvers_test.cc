@@ -64,11 +64,14 @@ TEST_F(SymversTest, AnEmptyFileHasNoExports) { EXPECT_EQ(read("").size(), 0u); }
 TEST_F(SymversTest, NamesTheLineThatIsCutOff) {
   const std::string whole = "0x00000001\tf\tvmlinux\tEXPORT_SYMBOL\t\n0x00000002\tg\tvmlinux\tEXPORT_SYMBOL\t\n";
   const size_t second = whole.find('\n') + 1;
+  size_t cases = 0;
   for (size_t length = 1; length < whole.size(); ++length) {
     if (length == second) continue;  // the cut falls between two lines: nothing can tell
+    ++cases;
     EXPECT_EQ(message(whole.substr(0, length)),
               "'" + path() + "', line " + (length < second ? "1" : "2") + ": the last line is cut off");
   }
+  EXPECT_EQ(cases, whole.size() - 2);
 }
 
 TEST_F(SymversTest, RefusesWhatIsNoSymversLine) {

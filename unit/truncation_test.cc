@@ -5,6 +5,7 @@
 
 #include "create-diff-object/object.h"
 #include "lookup/binary.h"
+#include "unit/damaged-file.h"
 #include "unit/object_files.h"
 
 namespace kpatch {
@@ -25,6 +26,9 @@ __attribute__((noinline)) static int helper(int x)
 int show(int x) { return printk(names[x & 1], helper(x)) + VALUE; }
 )";
 
+// What any compiler makes of that is larger.
+constexpr size_t object_size = 2000;
+
 class Truncation : public ObjectFiles {
  protected:
   void SetUp() override {
@@ -34,61 +38,76 @@ class Truncation : public ObjectFiles {
     patched_ = compile(source, "patched.o", "-DVALUE=2");
   }
 
-  // Calls use(file) with each beginning of the file; counts the calls that throw no Error.
+  // How many beginnings of a file there are (the file itself isn't one), and of how many use(file) throws no Error.
+  struct Counts {
+    size_t cases = 0, fine = 0;
+  };
   template <typename Use>
-  size_t each_length(const fs::path& whole, Use use) const {
-    std::ifstream file(whole, std::ios::binary);
-    const std::string bytes{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-    const fs::path cut = folder_.write("cut.o", bytes);
-    size_t fine = 0;
-    for (size_t length = bytes.size(); length-- > 0;) {
-      fs::resize_file(cut, length);
+  Counts each_beginning(const fs::path& whole, Use use) const {
+    std::ifstream in(whole, std::ios::binary);
+    DamagedFile cut(path("cut.o"), {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()});
+    Counts counts;
+    counts.cases = cut.each_beginning([&](size_t length) {
       try {
-        use(cut);
-        ++fine;
+        use(cut.path());
+        ++counts.fine;
       } catch (const Error& error) {
         EXPECT_NE(std::string{error.what()}, "") << length;
       }
-    }
-    return fine;
+    });
+    EXPECT_EQ(counts.cases, fs::file_size(whole));
+    return counts;
   }
 
   fs::path orig_, patched_;
 };
 
+// Section headers come last: not one beginning is an object.
 TEST_F(Truncation, OfAnObject) {
-  // Section headers come last: not one beginning is an object.
-  EXPECT_EQ(each_length(orig_, [](const fs::path& cut) { Object::read(cut); }), 0U);
+  const Counts counts = each_beginning(orig_, [](const fs::path& cut) { Object::read(cut); });
+  EXPECT_GT(counts.cases, object_size);
+  EXPECT_EQ(counts.fine, 0U);
 }
 
 TEST_F(Truncation, OfTheOriginal) {
-  EXPECT_EQ(each_length(orig_, [&](const fs::path& cut) { run_differ(input(cut, patched_)); }), 0U);
+  const Counts counts = each_beginning(orig_, [&](const fs::path& cut) { run_differ(input(cut, patched_)); });
+  EXPECT_GT(counts.cases, object_size);
+  EXPECT_EQ(counts.fine, 0U);
 }
 
 TEST_F(Truncation, OfThePatchedObject) {
   ASSERT_EQ(run_differ(input(orig_, patched_)).exit_code, exit_ok);
-  EXPECT_EQ(each_length(patched_, [&](const fs::path& cut) { run_differ(input(orig_, cut)); }), 0U);
+  const Counts counts = each_beginning(patched_, [&](const fs::path& cut) { run_differ(input(orig_, cut)); });
+  EXPECT_GT(counts.cases, object_size);
+  EXPECT_EQ(counts.fine, 0U);
 }
 
 TEST_F(Truncation, OfTheParentsSymbols) {
+  DifferInput pair = input(orig_, patched_);
+  const auto run = [&](const fs::path& cut) {
+    pair.parent_symtab = cut;
+    run_differ(pair);
+  };
+  const Counts object = each_beginning(orig_, run);
+  EXPECT_GT(object.cases, object_size);
+  EXPECT_EQ(object.fine, 0U);
   run_in(folder_.path(), "readelf -sW orig.o >symbols");
-  for (const fs::path& parent : {orig_, path("symbols")}) {
-    DifferInput pair = input(orig_, patched_);
-    each_length(parent, [&](const fs::path& cut) {
-      pair.parent_symtab = cut;
-      run_differ(pair);
-    });
-  }
+  const Counts text = each_beginning(path("symbols"), run);
+  EXPECT_GT(text.cases, 1000U);
+  EXPECT_EQ(text.fine, 0U);
 }
 
+// Cut off between its lines it says less, and is as good as any.
 TEST_F(Truncation, OfTheSymvers) {
   folder_.write("symvers",
                 "0x12345678\tprintk\tvmlinux\tEXPORT_SYMBOL\t\n0x1\towned\tdrivers/one\tEXPORT_SYMBOL\tNS\n");
   DifferInput pair = input(orig_, patched_);
-  each_length(path("symvers"), [&](const fs::path& cut) {
+  const Counts counts = each_beginning(path("symvers"), [&](const fs::path& cut) {
     pair.symvers = cut;
     run_differ(pair);
   });
+  EXPECT_EQ(counts.cases, 80U);
+  EXPECT_EQ(counts.fine, 2U);
 }
 
 }  // namespace
