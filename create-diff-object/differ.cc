@@ -10,6 +10,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <string_view>
+#include <unordered_map>
 
 #include "arch/arch.h"
 #include "create-diff-object/build-output.h"
@@ -79,14 +81,15 @@ void describe(const Pair& pair, const Comparison& comparison, const Selection& s
   result.changed = functions(pair, comparison, selection.functions);
   result.added = functions(pair, comparison, selection.added);
   result.lines_only = functions(pair, comparison, selection.lines_only);
+  std::unordered_multimap<std::string_view, FunctionReport*> added;
+  for (FunctionReport& function : result.added) added.emplace(function.name, &function);
   for (const Chunk& chunk : selection.chunks) {
     const bool named = chunk.symbol != no_symbol;
     const std::string_view name =
         named ? pair.patched.symbol(chunk.symbol).name : pair.patched.section(chunk.section).name;
     if (named && pair.patched.symbol(chunk.symbol).function() && !is_cold_part(name) &&
         !comparison.through_callers.contains(chunk.symbol)) {
-      for (FunctionReport& function : result.added)
-        if (function.name == name) function.reason = chunk.reason;
+      for (auto [at, end] = added.equal_range(name); at != end; ++at) at->second->reason = chunk.reason;
       continue;
     }
     result.included.push_back({std::string{name}, chunk.reason, {}});
