@@ -7,6 +7,7 @@
 #include "kernel/distro/debian.h"
 #include "kernel/distro/rpm.h"
 #include "support/error.h"
+#include "unit/skip.h"
 #include "unit/temporary_folder.h"
 
 namespace kpatch {
@@ -311,7 +312,7 @@ using RpmPackage = Debian;
 
 // rpm2cpio's archive is made by cpio from the folder `parts`.
 TEST_F(RpmPackage, UnpacksASourcePackage) {
-  if (std::system("command -v cpio >/dev/null") != 0) GTEST_SKIP() << "cpio is not installed";
+  if (std::system("command -v cpio >/dev/null") != 0) SKIP_PACKAGE("cpio is not installed");
   folder_.write("t/linux-5.14/Makefile", "m");
   folder_.write("parts/kernel.spec", "s");
   const std::string pack = "cd '" + folder_.path().string() + "' && tar -C t -cf parts/linux-5.14.tar linux-5.14";
@@ -322,7 +323,7 @@ TEST_F(RpmPackage, UnpacksASourcePackage) {
 }
 
 TEST_F(RpmPackage, ASourcePackageOfSomethingElseIsRefused) {
-  if (std::system("command -v cpio >/dev/null") != 0) GTEST_SKIP() << "cpio is not installed";
+  if (std::system("command -v cpio >/dev/null") != 0) SKIP_PACKAGE("cpio is not installed");
   folder_.write("parts/bash-5.tar", "b");
   folder_.write("bin/rpm2cpio", "#!/bin/sh\ncd \"$FAKE/parts\" && ls | cpio -o --quiet -H newc\n", true);
   fs::path package = folder_.write("bash-5.src.rpm", "r");
