@@ -2,7 +2,7 @@
 #
 #   6.12, 6.1              stock cloud kernels: packages in kpatch-build's own cache, or unpacked below
 #                          KPATCH_TEST_STOCK_6_12 and KPATCH_TEST_STOCK_6_1, with the unpacked source beside them
-#   6.12-generic, 6.1-generic   those for all machines: packages ten times the size
+#   6.12-generic, 6.1-generic   those for all machines: packages four times the size
 #   own-ibt, own-noibt     built from the 6.12 source with a small config (own-config)
 # shellcheck disable=SC2034 # for the scripts that source this
 kernel_names='6.12|6.1|6.12-generic|6.1-generic|own-ibt|own-noibt'
