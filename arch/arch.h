@@ -67,6 +67,9 @@ struct Arch {
   void (*find_targets)(const CodeSection& section, std::span<Relocation> relocations) = nullptr;
   // What the instruction at the relocation does with the target.
   Use (*use_of)(const CodeSection& section, const Relocation& relocation) = nullptr;
+  // Whether the instruction at the relocation makes an address of the target, instead of reading or writing what is
+  // there; code is followed from `from` on, a function's start. nullptr: can't be told, an address is made in several.
+  bool (*takes_address)(const CodeSection& section, uint64_t from, const Relocation& relocation) = nullptr;
   bool (*known_relocation)(uint32_t type) = nullptr;
   // Whether two functions of equal size differ in nothing but numbers that an instruction loads, and is_line() holds
   // for each of these.

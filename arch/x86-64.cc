@@ -118,6 +118,20 @@ Use use_of(const CodeSection& section, const Relocation& r) {
   return Use::address;
 }
 
+// `mov $x, %reg` and `lea x(%rip), %reg` take the address; `mov x(,%rax,8), %rdx` and `cmp $1, x(%rip)` don't.
+bool takes_address(const CodeSection& section, uint64_t from, const Relocation& r) {
+  bool taken = true;
+  each_instruction(
+      section.contents, from, section.contents.size(), [&](uint64_t at, const ZydisDecodedInstruction& instruction) {
+        if (at + instruction.length <= r.offset) return true;
+        const bool displacement =
+            instruction.raw.disp.size != 0 && at <= r.offset && at + instruction.raw.disp.offset == r.offset;
+        taken = !displacement || instruction.mnemonic == ZYDIS_MNEMONIC_LEA;
+        return false;
+      });
+  return taken;
+}
+
 bool known_relocation(uint32_t type) {
   switch (type) {
     case R_X86_64_NONE:
@@ -216,6 +230,7 @@ const Arch arch_x86_64{
     .max_function_offset = 16 + 64,  // CONFIG_FUNCTION_PADDING_BYTES
     .find_targets = find_targets,
     .use_of = use_of,
+    .takes_address = takes_address,
     .known_relocation = known_relocation,
     .numbers_only = numbers_only,
     .instruction_at = instruction_at,

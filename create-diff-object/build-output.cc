@@ -99,6 +99,8 @@ class Builder {
     // Code taken out of a shared section gets one of its own.
     if (home.kind == SectionKind::shared_text && chunk.symbol != no_symbol)
       return fmt::format(".text.{}", final_name(chunk.symbol));
+    // The only one that the module loader looks for.
+    if (is_per_cpu(home.name)) return ".data..percpu";
     return std::string{home.name};
   }
 

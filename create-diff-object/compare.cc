@@ -66,7 +66,6 @@ class Comparer {
       case SectionKind::bss:
       case SectionKind::constants:
       case SectionKind::strings:
-      case SectionKind::once_state:
       case SectionKind::dyndbg:
       case SectionKind::never_copied:
         break;
@@ -115,7 +114,8 @@ class Comparer {
     return a.alignment < b.alignment ? "alignment" : "";
   }
 
-  // A static constant without pointers to code or data has no identity that matters, when only functions read it:
+  // A static constant without pointers to code or data has no identity that matters, when only functions read it, and
+  // read it in place:
   //   static const u8 table[] = { 1, 2, 3 };     changed: copied, and its readers with it
   //   static const struct file_operations ops    holds functions, may have been handed out: stays refused
   void find_fresh_constants() {
@@ -131,7 +131,32 @@ class Comparer {
     for (SymbolId id : read_elsewhere(patched_, [](SymbolId id) { return id; })) candidates.erase(id);
     for (SymbolId id : read_elsewhere(orig_, [&](SymbolId id) { return pair_.twins.patched(id); }))
       candidates.erase(id);
+    for (SymbolId id : address_taken(patched_, candidates, [](SymbolId id) { return id; })) candidates.erase(id);
+    for (SymbolId id : address_taken(orig_, candidates, [&](SymbolId id) { return pair_.twins.patched(id); }))
+      candidates.erase(id);
     result_.fresh_constants = std::move(candidates);
+  }
+
+  // Those of the constants (patched ids) whose address code takes: it may be kept or compared where nobody sees it, and
+  // outlive the livepatch. Reading them by an instruction's own operand leaves nothing behind.
+  template <typename Map>
+  static std::set<SymbolId> address_taken(const Object& object, const std::set<SymbolId>& constants, Map map) {
+    std::set<SymbolId> taken;
+    if (object.arch().takes_address == nullptr) return taken;
+    for (uint32_t i = 1; i < object.symbols().size(); ++i) {
+      const Symbol& s = object.symbols()[i];
+      if (!s.function() || s.section == no_section || !is_text(object.section(s.section).kind)) continue;
+      const Object::Extent extent = object.extent(SymbolId{i});
+      for (const Relocation& r : object.relocations(s.section, extent.begin, extent.end)) {
+        const SymbolId target = object.meaning(r).symbol;
+        if (target == no_symbol) continue;
+        const SymbolId constant = map(target);
+        if (constants.contains(constant) && !taken.contains(constant) &&
+            object.arch().takes_address(object.section(s.section).code(), s.value, r))
+          taken.insert(constant);
+      }
+    }
+    return taken;
   }
 
   static bool only_strings(const Object& object, SymbolId id) {
@@ -288,7 +313,7 @@ class Comparer {
     if (is_special_static(s.name)) return true;
     if (s.section == no_section || s.global()) return false;
     const SectionKind kind = object.section(s.section).kind;
-    return kind == SectionKind::once_state || kind == SectionKind::dyndbg;
+    return kind == SectionKind::dyndbg;
   }
 
   bool same_fresh(SymbolId o, SymbolId p) {

@@ -23,6 +23,7 @@
 //   declaration  static locals  the function around it (DWARF): count.1 of show, which store inlines
 //   users        all            who refers to it; most in common, no tie, no rival: both used by show
 //   last         all            the only ones left over, where nothing speaks against it: its user was inlined
+//   linkage      all            the one name that is left over on both sides, static here and global there
 //
 // What cannot be told apart stays without a twin: a function is then new, and its callers change with it, which is
 // always right; data without a twin is refused when it is needed, because its state would be lost. Position in the file
@@ -54,7 +55,6 @@ bool takes_part(const Object& object, const Symbol& symbol) {
   if (is_local_label(symbol.name) || is_special_static(symbol.name) || is_prefix_symbol(symbol.name)) return false;
   if (symbol.section == no_section) return true;
   switch (object.section(symbol.section).kind) {
-    case SectionKind::once_state:
     case SectionKind::dyndbg:
       return symbol.global();  // local ones are copied fresh
     case SectionKind::author_macros:
@@ -91,6 +91,7 @@ class Correlator {
       patched_users_ = find_users(patched_);
     }
     for (auto& [key, group] : groups_) pair(group);
+    pair_across_linkage();
     return std::move(result_);
   }
 
@@ -109,6 +110,26 @@ class Correlator {
       key += '\0';
       key += s.global() ? std::string{s.name} : symbol_stem(s.name);
       (groups_[key].*side).push_back(SymbolId{i});
+    }
+  }
+
+  // `static` comes and goes with a patch (a second file needs the function), and changes nothing of what it stands for.
+  // Only what the ladder left over takes part, so that a name has one meaning on each side.
+  void pair_across_linkage() {
+    std::map<std::pair<bool, std::string>, Group> names;
+    auto collect = [&](const Object& object, const std::vector<SymbolId>& twins, std::vector<SymbolId> Group::*side) {
+      for (uint32_t i = 1; i < object.symbols().size(); ++i) {
+        const Symbol& s = object.symbols()[i];
+        if (twins[i] != no_symbol || s.section == no_section || !takes_part(object, s)) continue;
+        (names[{s.function(), symbol_stem(s.name)}].*side).push_back(SymbolId{i});
+      }
+    };
+    collect(orig_, result_.to_patched, &Group::orig);
+    collect(patched_, result_.to_orig, &Group::patched);
+    for (const auto& [name, group] : names) {
+      if (!alone(group)) continue;
+      const SymbolId o = group.orig.front(), p = group.patched.front();
+      if (orig_.symbol(o).global() != patched_.symbol(p).global()) join(o, p, Evidence::linkage);
     }
   }
 
@@ -456,6 +477,8 @@ std::string_view text_of(Evidence evidence) {
       return "users";
     case Evidence::last:
       return "last one left";
+    case Evidence::linkage:
+      return "name, though not its linkage";
   }
   return {};
 }

@@ -12,7 +12,7 @@
 namespace kpatch {
 
 // The rungs of the ladder at the head of correlate.cc: what made two symbols twins.
-enum class Evidence : uint8_t { none, name, whole_name, parent, content, place, declaration, users, last };
+enum class Evidence : uint8_t { none, name, whole_name, parent, content, place, declaration, users, last, linkage };
 
 // "whole name", "last one left": for a person.
 std::string_view text_of(Evidence evidence);

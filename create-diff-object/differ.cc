@@ -14,9 +14,11 @@
 #include <unordered_map>
 
 #include "arch/arch.h"
+#include "create-diff-object/account.h"
 #include "create-diff-object/build-output.h"
 #include "create-diff-object/compare.h"
 #include "create-diff-object/correlate.h"
+#include "create-diff-object/data-layout.h"
 #include "create-diff-object/groups.h"
 #include "create-diff-object/layout.h"
 #include "create-diff-object/object.h"
@@ -140,8 +142,12 @@ DifferResult run_differ(const DifferInput& input) {
   const Correlation twins = correlate(orig, patched);
   const Pair pair{orig, patched, orig_layout, patched_layout, twins};
   const Comparison comparison = compare(pair, diagnostics);
-  const Selection selection = select(pair, comparison, diagnostics);
+  const Selection selection = select(pair, comparison, input.needed, diagnostics);
   check_groups(pair, selection, diagnostics);
+  check_data_layout(pair, selection, input.acknowledged, diagnostics);
+  for (AccountEntry& entry : account(pair, comparison, selection, diagnostics))
+    result.account.push_back({std::move(entry.what), std::move(entry.name), std::move(entry.change),
+                              std::string{text_of(entry.fate)}, std::move(entry.reason)});
   describe(pair, comparison, selection, result);
   if (input.explain) {
     add_differences(pair, comparison, selection, result);
@@ -149,7 +155,7 @@ DifferResult run_differ(const DifferInput& input) {
   }
 
   if (!diagnostics.refused() && !selection.nothing_to_do()) {
-    Resolver resolver(parent, input.parent_name, symvers, orig, diagnostics);
+    Resolver resolver(parent, input.parent_name, symvers, orig, input.made_global, diagnostics);
     const OutputObject output = build_output(pair, selection, resolver, parent, diagnostics, result.references);
     if (!diagnostics.refused()) write_elf(output, input.output);
   }

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,11 @@ struct DifferInput {
   std::filesystem::path output;
   bool explain = false;                          // find the source of each first difference
   std::map<std::string, uint64_t> struct_sizes;  // where no DWARF or BTF tells them
+  // Symbols that were static in a file of the patch and are global now: name, and the name of that file's FILE symbol.
+  // Other files may use them from now on, and the kernel that runs has them as locals.
+  std::map<std::string, std::string> made_global{};
+  std::set<std::string> needed{};        // new variables that other objects of the patch refer to
+  std::set<std::string> acknowledged{};  // rules whose refusals the author takes upon himself: "data-layout"
 };
 
 // One instruction, and where it comes from.
@@ -62,6 +68,15 @@ struct TwinReport {
   auto operator<=>(const TwinReport&) const = default;
 };
 
+// What became of a symbol, or of an entry of a section, that is new, gone or different.
+struct AccountReport {
+  std::string what;  // "function", "variable", or a section's name
+  std::string name;
+  std::string change;  // "new", "gone", "changed"
+  std::string fate;    // "in the module", "made anew", "without influence", "refused"
+  std::string reason;  // may be empty
+};
+
 struct DifferResult {
   int exit_code = 0;                    // ExitCode
   std::vector<Finding> findings;        // sorted
@@ -72,6 +87,7 @@ struct DifferResult {
   std::vector<std::string> callbacks;
   std::vector<ReferenceReport> references;  // sorted, each once
   std::vector<TwinReport> twins;            // sorted; with input.explain
+  std::vector<AccountReport> account;       // sorted
 };
 
 // Reads, compares and writes input.output (only when something changed and nothing was refused). Throws Error for

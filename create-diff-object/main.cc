@@ -46,15 +46,28 @@ void add_struct_size(const std::string& text, std::map<std::string, uint64_t>& s
   sizes[text.substr(0, equals)] = size;
 }
 
+void add_made_global(const std::string& text, std::map<std::string, std::string>& made_global) {
+  const size_t equals = text.find('=');
+  if (equals == std::string::npos || equals == 0 || equals + 1 == text.size())
+    throw Error(fmt::format("--made-global {}: expected NAME=FILE, for example chrdevs=char_dev.c", text));
+  made_global[text.substr(0, equals)] = text.substr(equals + 1);
+}
+
 // Nothing when help or the version was asked for.
 std::optional<CommandLine> parse(int argc, char** argv) {
-  std::vector<std::string> files, sizes;
+  std::vector<std::string> files, sizes, made_global, needed, acknowledged;
   CommandLine line;
   options::options_description visible("Options");
   auto add = visible.add_options();
   add("help,h", "show this help");
   add("version", "show the version");
   add("struct-size", options::value(&sizes)->value_name("NAME=N"), "size of a kernel struct in bytes (repeatable)");
+  add("made-global", options::value(&made_global)->value_name("NAME=FILE"),
+      "a symbol that another file of the patch no longer calls static (repeatable)");
+  add("needed", options::value(&needed)->value_name("NAME"),
+      "a new variable that another object of the patch refers to (repeatable)");
+  add("ack", options::value(&acknowledged)->value_name("RULE"),
+      "a rule whose refusal is to be a warning: data-layout (repeatable)");
   add("explain", options::bool_switch(&line.explain), "say why each function changed or was included");
   add("report", options::value(&line.report)->value_name("FILE"), "write the findings as JSON");
   options::options_description all;
@@ -73,8 +86,12 @@ std::optional<CommandLine> parse(int argc, char** argv) {
     return std::nullopt;
   }
   if (files.size() != 7) throw Error(fmt::format("expected 7 arguments, got {}; see --help", files.size()));
-  line.input = {files[0], files[1], files[2], files[3], files[4], files[6], line.explain || !line.report.empty(), {}};
+  line.input = {files[0], files[1], files[2], files[3], files[4], files[6], line.explain || !line.report.empty(),
+                {},       {}};
   for (const std::string& size : sizes) add_struct_size(size, line.input.struct_sizes);
+  line.input.needed.insert(needed.begin(), needed.end());
+  line.input.acknowledged.insert(acknowledged.begin(), acknowledged.end());
+  for (const std::string& name : made_global) add_made_global(name, line.input.made_global);
   return line;
 }
 

@@ -61,9 +61,9 @@ constexpr auto rules = std::to_array<Rule>({
     {".static_call.text", true, SectionKind::never_copied},
     {".text", false, SectionKind::text},
     {".text.", true, SectionKind::text},
-    {".data.once", true, SectionKind::once_state},
-    {".data..once", true, SectionKind::once_state},
-    {".data.unlikely", false, SectionKind::once_state},
+    {".data.once", true, SectionKind::data},
+    {".data..once", true, SectionKind::data},
+    {".data.unlikely", false, SectionKind::data},
     {"__dyndbg", false, SectionKind::dyndbg},
     {"__dyndbg_classes", false, SectionKind::never_copied},
     {"__verbose", false, SectionKind::dyndbg},
@@ -163,9 +163,15 @@ std::string_view base_of_static(std::string_view name) {
   return last;                                                                 // clang: function.name
 }
 
+// Data of which each compile makes its own, and a copy may have its own too. Of what remembers that something was done
+// once, only messages are here: that one comes once more harms nobody.
+//   __already_done, __warned, __print_once   include/linux/once_lite.h, printk.h, lockdep: a message, a warning
+//   _rs                                      a limit of messages
+// DO_ONCE is not (include/linux/once.h: ___done and ___once_key): what it guards is drawn or registered once for the
+// kernel's life, a secret of TCP for one. Those refer to the kernel's own, like all that nobody has decided.
 constexpr auto special_bases = std::to_array<std::string_view>(
     {"__key", "__warned", "__func__", "__FUNCTION__", "__PRETTY_FUNCTION__", "__already_done", "_rs", "CSWTCH",
-     "_entry", "_entry_ptr", "descriptor", "___once_key", "__already_done_once", "__print_once"});
+     "_entry", "_entry_ptr", "descriptor", "__print_once"});
 
 constexpr auto special_prefixes = std::to_array<std::string_view>(
     {".LC", ".Lubsan_data", ".Lubsan_type", ".L__unnamed_", "CSWTCH.", "switch.table."});
@@ -232,6 +238,11 @@ bool holds_line_number(std::string_view name) {
   const std::string_view base = base_of_static(name);
   return base == "_entry" || base == "descriptor" || name.find(".Lubsan_data") != std::string_view::npos ||
          name.find("__UNIQUE_ID_ddebug") != std::string_view::npos;
+}
+
+bool is_per_cpu(std::string_view section) {
+  constexpr std::string_view name = ".data..percpu";
+  return section == name || (section.starts_with(name) && section.substr(name.size()).starts_with(".."));
 }
 
 bool is_local_label(std::string_view name) {

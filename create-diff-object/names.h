@@ -20,7 +20,6 @@ enum class SectionKind : uint8_t {
   bss,
   strings,           // mergeable, NUL-terminated
   constants,         // mergeable, fixed size
-  once_state,        // .data.once, .data.unlikely: state of *_ONCE macros, copied fresh
   dyndbg,            // __dyndbg, __verbose: descriptors of dynamic debug, copied fresh
   out_of_line_code,  // .altinstr_replacement, .altinstr_aux, .fixup: code reached from table entries or by jumps
   toc,               // .toc (ppc64): slots of 8 bytes that hold addresses
@@ -53,6 +52,8 @@ bool is_special_static(std::string_view name);
 bool is_special_section(std::string_view name);
 // Special statics whose bytes hold line numbers, so that only their relocations are compared (_entry, descriptor).
 bool holds_line_number(std::string_view name);
+// Per-CPU data, `.data..percpu` and its kinds (include/linux/percpu-defs.h).
+bool is_per_cpu(std::string_view section);
 // Labels that take no part in comparing: `.L*`, the assembler's numeric ones (`1:` is "L1\001"), arm64's `$x`, `$d`.
 bool is_local_label(std::string_view name);
 

@@ -43,8 +43,13 @@ bool objtool_reads(std::string_view name) {
 }  // namespace
 
 Resolver::Resolver(const Binary& parent, std::string parent_name, const Symvers& symvers, const Object& orig,
-                   Diagnostics& diagnostics)
-    : parent_(parent), parent_name_(std::move(parent_name)), symvers_(symvers), orig_(orig), diagnostics_(diagnostics) {
+                   const std::map<std::string, std::string>& made_global, Diagnostics& diagnostics)
+    : parent_(parent),
+      parent_name_(std::move(parent_name)),
+      symvers_(symvers),
+      orig_(orig),
+      made_global_(made_global),
+      diagnostics_(diagnostics) {
   for (uint32_t i = 1; i < orig.symbols().size(); ++i)
     if (orig.symbols()[i].global()) orig_names_.emplace(orig.symbols()[i].name, SymbolId{i});
 }
@@ -138,7 +143,15 @@ std::optional<uint32_t> Resolver::find_local(SymbolId id) {
   for (uint32_t symbol : parent_.named(s.name))
     if (parent_.symbols()[symbol].binding == SymbolBinding::local && parent_.symbols()[symbol].type == s.type)
       candidates.push_back(symbol);
-  if (candidates.size() == 1 && parent_.named(s.name).size() == 1) return candidates.front();
+  if (candidates.size() == 1 && parent_.named(s.name).size() == 1) {
+    const uint32_t file = parent_.symbols()[candidates.front()].file;
+    if (file == BinarySymbol::no_file || parent_.files()[file].name == orig_.file_name(s.file))
+      return candidates.front();
+    diagnostics_.refuse("another-file", s.name,
+                        fmt::format("is of {}, and the only one that {} has is of {}", orig_.file_name(s.file),
+                                    parent_name_, parent_.files()[file].name));
+    return std::nullopt;
+  }
   if (candidates.empty()) {
     diagnostics_.refuse("missing", s.name, fmt::format("is not among the symbols of {}", parent_name_));
     return std::nullopt;
@@ -176,6 +189,26 @@ std::optional<Reference> Resolver::defined(SymbolId id) {
   return std::nullopt;
 }
 
+// What another file of the patch no longer calls static is a local of that file in the kernel that runs. A copy of it is
+// what another module of the patch would get: nothing then.
+std::optional<Reference> Resolver::was_static(std::string_view name) {
+  const auto made = made_global_.find(std::string{name});
+  if (made == made_global_.end()) return std::nullopt;
+  std::vector<uint32_t> candidates;
+  for (uint32_t id : parent_.named(name)) {
+    const BinarySymbol& s = parent_.symbols()[id];
+    if (s.binding == SymbolBinding::local && (s.type == SymbolType::function || s.type == SymbolType::object) &&
+        (s.file == BinarySymbol::no_file || parent_.files()[s.file].name == made->second))
+      candidates.push_back(id);
+  }
+  if (candidates.empty()) return std::nullopt;
+  if (candidates.size() == 1) return klp(candidates.front());
+  diagnostics_.refuse("ambiguous", name,
+                      fmt::format("was static in {}, and {} has {} of that name in files of that name", made->second,
+                                  parent_name_, candidates.size()));
+  return std::nullopt;
+}
+
 std::optional<Reference> Resolver::undefined(std::string_view name) {
   if (orig_.arch().in_each_module(name)) {
     Reference reference;
@@ -192,6 +225,7 @@ std::optional<Reference> Resolver::undefined(std::string_view name) {
     return reference;
   }
   if (defined_in_parent) return klp(*found);
+  if (auto reference = was_static(name)) return reference;
   Reference reference;
   reference.name = name;
   reference.unknown = true;

@@ -1,6 +1,7 @@
 // What a reference to something outside the diff object means in the running kernel.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -31,9 +32,10 @@ struct Reference {
 
 class Resolver {
  public:
-  // parent_name: "vmlinux" or a module's name; orig: the object whose locals are looked for.
+  // parent_name: "vmlinux" or a module's name; orig: the object whose locals are looked for; made_global: see
+  // DifferInput.
   Resolver(const Binary& parent, std::string parent_name, const Symvers& symvers, const Object& orig,
-           Diagnostics& diagnostics);
+           const std::map<std::string, std::string>& made_global, Diagnostics& diagnostics);
 
   // A symbol that the original object defines. Refuses (rule "ambiguous" or "missing") and gives nothing when it
   // can't be told which symbol of the parent it is.
@@ -47,6 +49,7 @@ class Resolver {
 
  private:
   std::optional<uint32_t> find_local(SymbolId orig);
+  std::optional<Reference> was_static(std::string_view name);
   std::optional<uint32_t> find_global(std::string_view name) const;
   const std::vector<uint32_t>& groups_of(uint32_t file);
   std::vector<std::string_view> local_names(uint32_t file) const;
@@ -58,6 +61,7 @@ class Resolver {
   std::string parent_name_;
   const Symvers& symvers_;
   const Object& orig_;
+  const std::map<std::string, std::string>& made_global_;
   Diagnostics& diagnostics_;
   std::unordered_map<uint32_t, std::vector<uint32_t>> groups_;  // by FILE number of the original object
   std::unordered_map<std::string_view, SymbolId> orig_names_;

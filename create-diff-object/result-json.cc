@@ -47,6 +47,9 @@ std::string text_report(const DifferResult& result, bool explain) {
   for (const std::string& kind : result.callbacks) fmt::format_to(out, "callback: {}\n", kind);
   if (!explain) return text;
   list("included", result.included);
+  for (const AccountReport& a : result.account)
+    fmt::format_to(out, "account: {} {}, {}: {}{}{}\n", a.what, a.name, a.change, a.fate, a.reason.empty() ? "" : ", ",
+                   a.reason);
   for (const TwinReport& t : result.twins)
     fmt::format_to(out, "twins: {} -> {} (by {})\n", t.orig, t.patched, t.evidence);
   for (const ReferenceReport& r : result.references) {
@@ -78,6 +81,10 @@ std::string json_report(const DifferInput& input, const DifferResult& result) {
   json twins = json::array();
   for (const TwinReport& t : result.twins)
     twins.push_back({{"original", t.orig}, {"patched", t.patched}, {"evidence", t.evidence}});
+  json account = json::array();
+  for (const AccountReport& a : result.account)
+    account.push_back(
+        {{"what", a.what}, {"name", a.name}, {"change", a.change}, {"fate", a.fate}, {"reason", a.reason}});
   json findings = json::array();
   for (const Finding& f : result.findings) {
     constexpr const char* severities[] = {"notice", "warning", "refusal"};
@@ -95,6 +102,7 @@ std::string json_report(const DifferInput& input, const DifferResult& result) {
                        {"callbacks", result.callbacks},
                        {"references", references},
                        {"twins", twins},
+                       {"account", account},
                        {"findings", findings}};
   // A name that is no UTF-8 is shown as far as it goes.
   return report.dump(2, ' ', false, json::error_handler_t::replace) + "\n";

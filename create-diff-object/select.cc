@@ -25,11 +25,13 @@ namespace {
 
 class Selector {
  public:
-  Selector(const Pair& pair, const Comparison& comparison, Diagnostics& diagnostics)
+  Selector(const Pair& pair, const Comparison& comparison, const std::set<std::string>& needed,
+           Diagnostics& diagnostics)
       : pair_(pair),
         orig_(pair.orig),
         patched_(pair.patched),
         comparison_(comparison),
+        needed_(needed),
         diagnostics_(diagnostics),
         markers_(read_markers(patched_)) {}
 
@@ -60,6 +62,7 @@ class Selector {
     for (SymbolId s = id;; s = comparison_.parents[index(s)]) {
       if (markers_.ignored_functions.contains(s)) {
         used_ignores_.insert(s);
+        result_.ignored.insert(id);
         return true;
       }
       if (comparison_.parents[index(s)] == no_symbol) break;
@@ -67,6 +70,7 @@ class Selector {
     const std::string section{patched_.section(patched_.symbol(id).section).name};
     if (!markers_.ignored_sections.contains(section)) return false;
     used_ignored_sections_.insert(section);
+    result_.ignored.insert(id);
     return true;
   }
 
@@ -96,6 +100,9 @@ class Selector {
     if (ignored(id)) return;
     if (!s.function()) {
       if (status == Status::changed && !comparison_.fresh_constants.contains(id)) refuse_data(id);
+      if (status == Status::added && s.global() && needed_.contains(std::string{s.name}) &&
+          include(id, "used by another object of the patch"))
+        result_.handed_out.push_back(id);
       return;
     }
     if (status == Status::added) {
@@ -152,6 +159,28 @@ class Selector {
     return parts_[id];
   }
 
+  // The module loader makes one area for each processor of .data..percpu, and never relocates it (kernel/module/main.c,
+  // layout_and_allocate, before 7.0). Other sections of per-CPU data go in there under that name, but for those whose
+  // place or pages mean something.
+  bool check_per_cpu(SymbolId id, const Object::Extent& extent) {
+    const Symbol& s = patched_.symbol(id);
+    const Section& home = patched_.section(s.section);
+    if (!is_per_cpu(home.name)) return true;
+    if (home.name.find("..first") != std::string_view::npos ||
+        home.name.find("..decrypted") != std::string_view::npos) {
+      diagnostics_.refuse("percpu", s.name,
+                          fmt::format("lies in {}, whose place in memory a module can't give it", home.name));
+      return false;
+    }
+    if (!patched_.relocations(s.section, extent.begin, extent.end).empty()) {
+      diagnostics_.refuse("percpu", s.name,
+                          "is per CPU and begins with a pointer, which the module loader would leave zero; set it in a "
+                          "pre_patch callback");
+      return false;
+    }
+    return true;
+  }
+
   // Includes the symbol's bytes; false when that was refused.
   bool include(SymbolId id, std::string reason) {
     const Symbol& s = patched_.symbol(id);
@@ -173,6 +202,7 @@ class Selector {
       diagnostics_.refuse("shared-section", s.name, fmt::format("has no size in section {}", home.name));
       return false;
     }
+    if (!check_per_cpu(id, extent)) return false;
     add(Chunk{s.section, extent.begin, extent.end, id, std::move(reason)});
     const SymbolId parent = comparison_.parents[index(id)];
     if (s.function() && parent != no_symbol && is_cold_part(s.name) && comparison_.of(parent) == Status::added)
@@ -261,7 +291,6 @@ class Selector {
         diagnostics_.refuse("init-code", where(chunk),
                             fmt::format("refers to {} in {}, which is gone after boot", s.name, home.name));
         return;
-      case SectionKind::once_state:
       case SectionKind::dyndbg:
         if (!s.global() || pair_.twins.orig(target.symbol) == no_symbol) include(target.symbol, reason);
         return;
@@ -349,13 +378,17 @@ class Selector {
 
   void refuse_data(SymbolId id) {
     const Section& home = patched_.section(patched_.symbol(id).section);
-    if (home.kind == SectionKind::once_state || home.kind == SectionKind::dyndbg ||
-        home.kind == SectionKind::never_copied)
-      return;
+    if (home.kind == SectionKind::dyndbg || home.kind == SectionKind::never_copied) return;
     if (home.kind == SectionKind::init)
       diagnostics_.refuse(
           "init-code", name(id),
           fmt::format("lies in {}, which is gone when a livepatch is loaded: {}", home.name, comparison_.reason(id)));
+    else if (home.kind == SectionKind::rodata && comparison_.status[index(id)] == Status::changed)
+      diagnostics_.refuse("data-init", name(id),
+                          fmt::format("lies in {}: {}; its address is stored or passed on, so that something may hold "
+                                      "the kernel's own, or a copy's when the livepatch is gone. Read another "
+                                      "constant, new in the patch, in place of it",
+                                      home.name, comparison_.reason(id)));
     else
       diagnostics_.refuse("data-init", name(id),
                           fmt::format("lies in {} and is in use already: {}; use a callback or a shadow variable",
@@ -405,6 +438,52 @@ class Selector {
         diagnostics_.refuse("export", symbol, "is exported by the patch: a livepatch can't add exports");
   }
 
+  bool holds_state(const Object& object, SymbolId id) const {
+    const Symbol& s = object.symbol(id);
+    if (s.section == no_section || s.type != SymbolType::object || is_special_static(s.name)) return false;
+    const Section& home = object.section(s.section);
+    return (home.flags & SHF_WRITE_FLAG) != 0 && (home.kind == SectionKind::data || home.kind == SectionKind::bss);
+  }
+
+  // Where the state of a variable may have gone that the patched object doesn't define any more: a new one of its size
+  // that code uses which used the old one, or one of its name in another file. no_symbol: nowhere.
+  SymbolId successor(SymbolId lost) {
+    const Symbol& s = orig_.symbol(lost);
+    if (users_.first.empty()) users_ = {find_users(orig_), find_users(patched_)};
+    for (uint32_t i = 1; i < patched_.symbols().size(); ++i) {
+      const SymbolId id{i};
+      const Symbol& heir = patched_.symbol(id);
+      if (pair_.twins.orig(id) != no_symbol) continue;
+      if (heir.section == no_section) {
+        if (heir.global() && heir.name == s.name) return id;
+        continue;
+      }
+      if (!holds_state(patched_, id) || heir.size != s.size || is_static_local(heir.name)) continue;
+      const auto &before = users_.first[index(lost)], &after = users_.second[i];
+      if (std::ranges::any_of(before, [&](const auto& user) { return std::ranges::binary_search(after, user); }))
+        return id;
+    }
+    return no_symbol;
+  }
+
+  // A variable that a changed function used and that has no twin, while another has come in its place: the new one
+  // would begin with its initial value, whatever the kernel's own holds.
+  void check_lost_state(SymbolId lost, std::string_view user) {
+    if (!checked_.insert(lost).second) return;
+    const SymbolId heir = successor(lost);
+    if (heir == no_symbol) return;
+    const Symbol &before = orig_.symbol(lost), &after = patched_.symbol(heir);
+    std::string message =
+        before.name == after.name
+            ? fmt::format("moves from {} to another file", orig_.file_name(before.file))
+            : fmt::format("may be {} of the kernel that runs under another name: both have {} bytes, and {} uses them",
+                          before.name, before.size, user);
+    diagnostics_.refuse("state-lost", after.name,
+                        message +
+                            "; its state would be lost. Leave name and file of the variable as they are: the "
+                            "kernel does not care for them");
+  }
+
   // A static local that a changed function used, and that nothing uses any more or that has no twin: its state is lost.
   void check_lost_statics() {
     std::set<SymbolId> changed;
@@ -415,11 +494,12 @@ class Selector {
         const Target target = orig_.meaning(r);
         if (target.symbol == no_symbol || target.section == no_section) continue;
         const Symbol& s = orig_.symbol(target.symbol);
+        if (s.type == SymbolType::object && !is_static_local(s.name) && holds_state(orig_, target.symbol) &&
+            pair_.twins.patched(target.symbol) == no_symbol)
+          check_lost_state(target.symbol, orig_.symbol(function).name);
         if (s.global() || s.type != SymbolType::object || !is_static_local(s.name)) continue;
         const Section& home = orig_.section(s.section);
-        if ((home.flags & SHF_WRITE_FLAG) == 0 || home.kind == SectionKind::once_state ||
-            home.kind == SectionKind::dyndbg)
-          continue;
+        if ((home.flags & SHF_WRITE_FLAG) == 0 || home.kind == SectionKind::dyndbg) continue;
         if (pair_.twins.patched(target.symbol) == no_symbol)
           diagnostics_.refuse("static-local", s.name,
                               fmt::format("of {} is no longer there, or has another size: its state would be lost",
@@ -456,6 +536,7 @@ class Selector {
   const Object& orig_;
   const Object& patched_;
   const Comparison& comparison_;
+  const std::set<std::string>& needed_;
   Diagnostics& diagnostics_;
   Markers markers_;
   Selection result_;
@@ -464,6 +545,8 @@ class Selector {
   std::map<SymbolId, std::vector<SymbolId>> parts_;
   std::set<SymbolId> used_ignores_;
   std::set<std::string> used_ignored_sections_;
+  std::pair<std::vector<std::vector<std::string>>, std::vector<std::vector<std::string>>> users_;
+  std::set<SymbolId> checked_;  // by original id: see check_lost_state()
 };
 
 }  // namespace
@@ -484,8 +567,9 @@ const Chunk* Selection::chunk_at(SectionId section, uint64_t offset) const {
   return inside ? &chunk : nullptr;
 }
 
-Selection select(const Pair& pair, const Comparison& comparison, Diagnostics& diagnostics) {
-  return Selector(pair, comparison, diagnostics).run();
+Selection select(const Pair& pair, const Comparison& comparison, const std::set<std::string>& needed,
+                 Diagnostics& diagnostics) {
+  return Selector(pair, comparison, needed, diagnostics).run();
 }
 
 }  // namespace kpatch

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -32,15 +33,18 @@ struct Selection {
   std::vector<Chunk> chunks;         // sorted by section and begin, disjoint
   std::vector<SymbolId> functions;   // patched ids that get a patch entry, sorted by name
   std::vector<SymbolId> added;       // new functions included, sorted by name
+  std::vector<SymbolId> handed_out;  // new variables included because other objects of the patch refer to them
   std::vector<SymbolId> lines_only;  // differ in line numbers alone: not patched
   std::vector<Callback> callbacks;
-  std::vector<std::string> notices;
+  std::set<SymbolId> ignored;  // changed, but the patch says that they are to be ignored
 
   // The chunk that covers the place, or nullptr.
   const Chunk* chunk_at(SectionId section, uint64_t offset) const;
-  bool nothing_to_do() const { return functions.empty() && added.empty() && callbacks.empty(); }
+  bool nothing_to_do() const { return functions.empty() && added.empty() && handed_out.empty() && callbacks.empty(); }
 };
 
-Selection select(const Pair& pair, const Comparison& comparison, Diagnostics& diagnostics);
+// needed: new variables that other objects of the patch refer to.
+Selection select(const Pair& pair, const Comparison& comparison, const std::set<std::string>& needed,
+                 Diagnostics& diagnostics);
 
 }  // namespace kpatch

@@ -119,6 +119,12 @@ std::vector<int> SourceLines::call_lines(SectionId section, uint64_t offset) con
   return lines;
 }
 
+void SourceLines::each_unit(const std::function<void(Dwarf_Die&)>& act) const {
+  if (data_->module == nullptr) return;
+  Dwarf_Addr bias = 0;
+  for (Dwarf_Die* unit = nullptr; (unit = dwfl_module_nextcu(data_->module, unit, &bias)) != nullptr;) act(*unit);
+}
+
 std::map<std::pair<SectionId, uint64_t>, std::string> SourceLines::static_locals() const {
   std::map<Dwarf_Addr, std::string> by_address;
   Dwarf_Addr bias = 0;

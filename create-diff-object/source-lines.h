@@ -41,6 +41,9 @@ class SourceLines {
   // it was written, not where the function was inlined to.
   std::map<std::pair<SectionId, uint64_t>, std::string> static_locals() const;
 
+  // Calls act for each compile unit; not at all without DWARF.
+  void each_unit(const std::function<void(Dwarf_Die&)>& act) const;
+
  private:
   struct Data;
   struct Row;

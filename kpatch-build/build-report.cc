@@ -103,6 +103,7 @@ std::string explanation(std::span<const PairReport> reports) {
     list("line numbers only in", report.lines_only);
     for (const std::string& callback : report.callbacks) text += fmt::format("  callback {}\n", callback);
     list("included", report.included);
+    for (const std::string& entry : report.account) text += fmt::format("  account {}\n", entry);
     for (const std::string& twins : report.twins) text += fmt::format("  twins {}\n", twins);
     for (const ReportedFinding& f : report.findings) {
       text += fmt::format("  {} {}: {} [{}]\n", f.severity, f.where, f.message, f.rule);

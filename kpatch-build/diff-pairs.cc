@@ -9,9 +9,12 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <array>
 #include <fstream>
+#include <iterator>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "kbuild/kbuild.h"
 #include "kernel/kernel.h"
@@ -77,6 +80,12 @@ void read_report(const fs::path& path, const fs::path& tree, PairReport& into) {
   into.lines_only = functions(report, "lines_only");
   into.included = functions(report, "included");
   into.callbacks = report.value("callbacks", std::vector<std::string>());
+  for (const auto& entry : report.value("account", nlohmann::json::array())) {
+    const std::string reason = entry.value("reason", "");
+    into.account.push_back(fmt::format("{} {}, {}: {}{}{}", entry.value("what", ""), entry.value("name", ""),
+                                       entry.value("change", ""), entry.value("fate", ""), reason.empty() ? "" : ", ",
+                                       reason));
+  }
   for (const auto& twin : report.value("twins", nlohmann::json::array()))
     into.twins.push_back(fmt::format("{} -> {} (by {})", twin.value("original", ""), twin.value("patched", ""),
                                      twin.value("evidence", "")));
@@ -101,6 +110,33 @@ bool same_symbols(const Binary& a, const Binary& b) {
                       return x->name == y->name && x->value == y->value && x->size == y->size && x->type == y->type &&
                              x->binding == y->binding && a.section_name(x->section) == b.section_name(y->section);
                     });
+}
+
+// What the objects of a patch have to know of each other: what a file no longer calls static (other files may use it
+// now, and the kernel has it as a local), and new variables that others refer to.
+std::vector<std::string> shared_symbol_options(std::span<const ObjectPair> pairs) {
+  std::vector<std::string> options;
+  std::set<std::string> wanted, offered;
+  for (const ObjectPair& pair : pairs) {
+    const bool is_new = pair.original.empty() || pair.original == "/dev/null";
+    const Binary patched = Binary::open(pair.patched);
+    const Binary original = is_new ? Binary::open(pair.patched) : Binary::open(pair.original);
+    for (const BinarySymbol& s : patched.symbols()) {
+      const bool used = s.type == SymbolType::function || s.type == SymbolType::object;
+      if (!s.defined() && !s.name.empty()) wanted.emplace(s.name);
+      if (!used || !s.defined() || s.binding == SymbolBinding::local) continue;
+      if (s.type == SymbolType::object && (is_new || original.named(s.name).empty())) offered.emplace(s.name);
+      if (is_new) continue;
+      for (uint32_t id : original.named(s.name)) {
+        const BinarySymbol& twin = original.symbols()[id];
+        if (twin.binding == SymbolBinding::local && twin.type == s.type && twin.file != BinarySymbol::no_file)
+          options.push_back(fmt::format("--made-global={}={}", s.name, original.files()[twin.file].name));
+      }
+    }
+  }
+  for (const std::string& name : offered)
+    if (wanted.contains(name)) options.push_back("--needed=" + name);
+  return options;
 }
 
 fs::path parent_file(const Base& base, const ObjectPair& pair) {
@@ -139,11 +175,13 @@ std::string own_program(const std::string& name) {
 }
 
 std::vector<PairReport> diff_pairs(std::span<const ObjectPair> pairs, const Base& base, const std::string& module_name,
-                                   const fs::path& directory, unsigned jobs, Executor& executor,
-                                   const std::function<void(size_t, size_t)>& progress) {
+                                   const fs::path& directory, std::span<const std::string> acknowledged, unsigned jobs,
+                                   Executor& executor, const std::function<void(size_t, size_t)>& progress) {
   fs::create_directories(directory);
   const std::string program = own_program("create-diff-object");
-  const std::vector<std::string> sizes = struct_size_options(base);
+  std::vector<std::string> common = struct_size_options(base);
+  std::ranges::move(shared_symbol_options(pairs), std::back_inserter(common));
+  for (const std::string& rule : acknowledged) common.push_back("--ack=" + rule);
   std::vector<PairReport> reports;
   std::vector<Command> commands;
   for (const ObjectPair& pair : pairs) {
@@ -153,7 +191,7 @@ std::vector<PairReport> diff_pairs(std::span<const ObjectPair> pairs, const Base
     report.output = directory / fmt::format("{}.diff.o", reports.size());
     Command command;
     command.argv = {program, "--report=" + (directory / fmt::format("{}.json", reports.size())).string()};
-    command.argv.insert(command.argv.end(), sizes.begin(), sizes.end());
+    command.argv.insert(command.argv.end(), common.begin(), common.end());
     command.argv.insert(command.argv.end(),
                         {pair.original.string(), pair.patched.string(), report.object, parent_file(base, pair).string(),
                          base.symvers.string(), module_name, report.output.string()});

@@ -41,7 +41,8 @@ struct PairReport {
   std::vector<ReportedFunction> lines_only;
   std::vector<ReportedFunction> included;
   std::vector<std::string> callbacks;
-  std::vector<std::string> twins;  // "count.1 -> count.2 (by users)"
+  std::vector<std::string> account;  // "function f, changed: in the module"
+  std::vector<std::string> twins;    // "count.1 -> count.2 (by users)"
   std::vector<ReportedFinding> findings;
 };
 
@@ -54,10 +55,11 @@ std::filesystem::path parent_of_module(const Base& base, const std::string& modu
 // "net/netfilter/xt_comment" -> "xt_comment", "" -> "vmlinux".
 std::string object_name(std::string_view module);
 
-// One process a pair, at most `jobs` at a time; results in the order of the pairs. Throws Error when a program fails
+// acknowledged: --ack. One process a pair, at most `jobs` at a time; results in the order of the pairs. Throws Error when a program fails
 // for another reason than the change (exit 1), with its own message.
 std::vector<PairReport> diff_pairs(std::span<const ObjectPair> pairs, const Base& base, const std::string& module_name,
-                                   const std::filesystem::path& directory, unsigned jobs, Executor& executor,
+                                   const std::filesystem::path& directory, std::span<const std::string> acknowledged,
+                                   unsigned jobs, Executor& executor,
                                    const std::function<void(size_t, size_t)>& progress);
 
 // A program of ours: beside this one, in a neighbouring folder of the build tree, or in PATH.

@@ -157,8 +157,9 @@ std::vector<PairReport> compare(const Build& build, const Base& base, const std:
   std::vector<PairReport> reports;
   {
     Console::Stage stage(build.console, "compare");
-    reports = diff_pairs(pairs, base, build.module, build.scratch / "diff", build.options.jobs, build.executor,
-                         [&](size_t done, size_t total) { stage.progress(done, total); });
+    reports =
+        diff_pairs(pairs, base, build.module, build.scratch / "diff", build.options.acknowledged, build.options.jobs,
+                   build.executor, [&](size_t done, size_t total) { stage.progress(done, total); });
     size_t changed = 0;
     size_t added = 0;
     for (const PairReport& report : reports) changed += report.changed.size(), added += report.added.size();

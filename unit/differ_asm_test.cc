@@ -370,7 +370,7 @@ const Case cases[] = {
     {"NewTracepointEntry",
      F_SAME,
      "func f\nlea tp(%rip),%rax\nend f\n.section __tracepoints,\"aw\"\n.type tp,@object\n.size tp,8\ntp: .quad 0\n",
-     {"changed f", "refused new-table-entry f", "exit 2"}},
+     {"changed f", "refused new-table-entry f", "refused tracepoint tp", "exit 2"}},
     {"UniqueNamesPairWithoutTheirNumber",
      ".section .data.__UNIQUE_ID_x12,\"aw\"\n.type __UNIQUE_ID_x12,@object\n.size __UNIQUE_ID_x12,4\n__UNIQUE_ID_x12: "
      ".long 1\nfunc f\nmov __UNIQUE_ID_x12(%rip),%eax\nend f\n",

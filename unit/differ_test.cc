@@ -31,6 +31,7 @@ namespace fs = std::filesystem;
 constexpr const char* prelude = R"(
 #define noinline __attribute__((noinline, noclone))
 #define section(s) __attribute__((section(s)))
+#define used __attribute__((used))
 #define TEXT_(x) #x
 #define TEXT(x) TEXT_(x)
 extern int printk(const char *fmt, ...);
@@ -68,7 +69,7 @@ std::string plain_name(std::string fact) {
     else
       fact.erase(dot, (end == std::string::npos ? fact.size() : end) - dot);
   }
-  for (const char* statics : {"count", "n"})
+  for (const char* statics : {"count", "n", "___done"})
     for (const char* function : {"f.", "a.", "b.", "c."}) {
       const std::string clang = std::string{function} + statics;
       const size_t at = fact.find(clang);
@@ -344,7 +345,7 @@ const Case cases[] = {
     {"UnknownSection",
      "int f(int x) { return x; }",
      "static int v section(\"strange\") = 1; int f(int x) { return x + v++; }",
-     {"changed f", "refused unknown-section f", "exit 2"}},
+     {"changed f", "refused unknown-section f", "refused unknown-section v", "exit 2"}},
     {"RuntimeConstant",
      "int f(int x) { return x; }",
      "int f(int x) { asm volatile(\"1:\\n.pushsection runtime_ptr_x,\\\"a\\\"\\n.long 1b - .\\n.popsection\"); "
@@ -368,6 +369,84 @@ const Case cases[] = {
      "int f(int x) { return x; }",
      "int f(int x) { return x; } int __ksymtab_f section(\"___ksymtab+f\") = 1;",
      {"refused export f", "exit 2"}},
+    // State that guards something else than a message is the kernel's own (include/linux/once.h, DO_ONCE).
+    {"OnceStateOfActionsIsTheKernels",
+     "int f(int x) { static _Bool ___done section(\".data.once\"); if (!___done) { ___done = 1; return x; } return 0; "
+     "}",
+     "int f(int x) { static _Bool ___done section(\".data.once\"); if (!___done) { ___done = 1; return x + 1; } return "
+     "0; }",
+     {"changed f", "f -> vmlinux:___done,0", "exit 0"}},
+    {"StaticVariableMadeGlobal",
+     "static int state section(\".data.s\") = 1; int f(int x) { return state += x; }",
+     "int state section(\".data.s\") = 1; int f(int x) { return state += x + 1; }",
+     {"changed f", "f -> vmlinux:state,0", "exit 0"}},
+    {"GlobalVariableMadeStatic",
+     "int state section(\".data.s\") = 1; int f(int x) { return state += x; }",
+     "static int state section(\".data.s\") = 1; int f(int x) { return state += x + 1; }",
+     {"changed f", "f -> vmlinux:state,0", "exit 0"}},
+    {"StaticFunctionMadeGlobal",
+     "static int h(int x) { return x; } int (*table)(int) section(\".data.t\") = h;",
+     "int h(int x) { return x + 2; } int (*table)(int) section(\".data.t\") = h;",
+     {"changed h", "exit 0"}},
+    {"RenamedVariable",
+     "static int before section(\".data.s\") = 1; int f(int x) { return before += x; }",
+     "static int after section(\".data.s\") = 1; int f(int x) { return after += x; }",
+     {"changed f", "refused state-lost after", "exit 2"}},
+    {"VariableThatGoesForGood",
+     "static int before section(\".data.s\") = 1; int f(int x) { return before += x; }",
+     "int f(int x) { return x; }",
+     {"changed f", "exit 0"}},
+    {"VariableMovedToAnotherFile",
+     "static int state section(\".data.s\") = 1; int f(int x) { return state += x; }",
+     "extern int state; int f(int x) { return state += x; }",
+     {"changed f", "refused state-lost state", "exit 2"}},
+    {"NewInitcall",
+     "int f(int x) { return x; }",
+     "int f(int x) { return x; } int start(void) { return 1; } "
+     "static int (*entry)(void) used section(\".initcall7.init\") = start;",
+     {"new start", "refused initcall entry", "exit 2"}},
+    {"UnchangedInitcall",
+     "int f(int x) { return x; } static int (*entry)(void) used section(\".initcall7.init\") = (void *)f;",
+     "int g(int x) { return x; } int f(int x) { return x; } "
+     "static int (*entry)(void) used section(\".initcall7.init\") = (void *)f;",
+     {"new g", "exit 0"}},
+    {"NewParameter",
+     "int f(int x) { return x; }",
+     "int f(int x) { return x; } static int limit section(\".data.l\"); "
+     "static int *__param_limit used section(\"__param\") = &limit;",
+     {"refused module-param __param_limit", "exit 2"}},
+    {"ChangedQuirk",
+     "int f(int x) { return x; } static const int quirk used section(\".pci_fixup_final\") = 1;",
+     "int f(int x) { return x + 1; } static const int quirk used section(\".pci_fixup_final\") = 2;",
+     {"changed f", "refused pci-quirk quirk", "exit 2"}},
+    {"ChangedSchedClass",
+     "int f(int x) { return x; } int fair used section(\"__fair_sched_class\") = 1;",
+     "int f(int x) { return x + 1; } int fair used section(\"__fair_sched_class\") = 2;",
+     {"changed f", "refused boot-table fair", "exit 2"}},
+    {"ReplacedFunctionThatMustNotBeProbed",
+     "int f(int x) { return x; } static void *entry used section(\"_kprobe_blacklist\") = (void *)f;",
+     "int f(int x) { return x + 1; } static void *entry used section(\"_kprobe_blacklist\") = (void *)f;",
+     {"changed f", "warning nokprobe f", "exit 0"}},
+    {"UnknownSectionThatTellsOfAPatchedFunction",
+     "int f(int x) { return x; } static void *entry used section(\"strange\") = (void *)f;",
+     "int f(int x) { return x + 1; } static void *entry used section(\"strange\") = (void *)f;",
+     {"changed f", "refused unknown-section f", "exit 2"}},
+    {"VariableMovedToAnotherFileThatIsReadAlone",
+     "static int state section(\".data.s\") = 1; int f(int x) { return x; } int g(void) { return state++; }",
+     "static int state section(\".data.s\") = 1; int f(int x) { return x + 1; } int g(void) { return state++; }",
+     {"changed f", "exit 0"}},
+    {"NewPerCpuVariable",
+     "int f(int x) { return x; }",
+     "static volatile int v section(\".data..percpu..read_mostly\") = 1; int f(int x) { return x + v; }",
+     {"changed f", "exit 0"}},
+    {"NewPerCpuPointer",
+     "int f(int x) { return x; }",
+     "static int n section(\".data.n\"), *volatile v section(\".data..percpu\") = &n; int f(int x) { return x + *v; }",
+     {"changed f", "refused percpu v", "exit 2"}},
+    {"NewPerCpuVariableOfTheBootProcessor",
+     "int f(int x) { return x; }",
+     "static volatile int v section(\".data..percpu..first\") = 1; int f(int x) { return x + v; }",
+     {"changed f", "refused percpu v", "exit 2"}},
     {"OnceStateIsFresh",
      "int f(int x) { return x; }",
      "int f(int x) { static _Bool __warned section(\".data.once\"); if (!__warned) { __warned = 1; return x; } return "

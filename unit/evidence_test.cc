@@ -49,6 +49,7 @@ const Case cases[] = {
      DATA("n.1") DATA("n.2") FUNCTION("show", "1\n .quad n.1\n .byte 1") FUNCTION("store", "1\n .quad n.2\n .byte 1"),
      DATA("n.2") DATA("n.3") FUNCTION("show", "1\n .quad n.2\n .byte 2") FUNCTION("store", "1\n .quad n.3\n .byte 3"),
      {{"n.1", "n.2", "users"}, {"n.2", "n.3", "users"}}},
+    {"linkage", DATA("n"), ".globl n\n" DATA("n"), {{"n", "n", "name, though not its linkage"}}},
     // Without users nothing tells two apart.
     {"none", DATA("n.1") DATA("n.2"), DATA("n.2") DATA("n.3"), {}},
 };

@@ -27,9 +27,9 @@ TEST(Names, SectionsAreClassifiedByNameTypeAndFlags) {
       {{".data.counter", SHT_PROGBITS, data, 0}, SectionKind::data},
       {{".data..percpu", SHT_PROGBITS, data, 0}, SectionKind::data},
       {{".data.rel.ro.local.ops", SHT_PROGBITS, data, 0}, SectionKind::rodata},
-      {{".data.once", SHT_PROGBITS, data, 0}, SectionKind::once_state},
-      {{".data..once", SHT_PROGBITS, data, 0}, SectionKind::once_state},
-      {{".data.unlikely", SHT_PROGBITS, data, 0}, SectionKind::once_state},
+      {{".data.once", SHT_PROGBITS, data, 0}, SectionKind::data},
+      {{".data..once", SHT_PROGBITS, data, 0}, SectionKind::data},
+      {{".data.unlikely", SHT_PROGBITS, data, 0}, SectionKind::data},
       {{".bss.counter", SHT_NOBITS, data, 0}, SectionKind::bss},
       {{".rodata.strategy_ops", SHT_PROGBITS, rodata, 0}, SectionKind::rodata},
       {{".rodata.show.str1.1", SHT_PROGBITS, strings, 1}, SectionKind::strings},
@@ -98,8 +98,8 @@ TEST(Names, PartsHaveAParent) {
 
 TEST(Names, SpecialStaticsAreKnownByName) {
   for (const char* name : {"__key.3", "__warned.0", "__func__.12", "__already_done.1", "_rs.2", "CSWTCH.9", "_entry.4",
-                           "_entry_ptr.5", "descriptor.6", "f.__key", "f.__func__", "f.__key.3", "___once_key.1",
-                           ".LC4", ".Lubsan_data7", ".Lubsan_type1", ".L__unnamed_2", "switch.table.f"})
+                           "_entry_ptr.5", "descriptor.6", "f.__key", "f.__func__", "f.__key.3", ".LC4",
+                           ".Lubsan_data7", ".Lubsan_type1", ".L__unnamed_2", "switch.table.f"})
     EXPECT_TRUE(is_special_static(name)) << name;
   for (const char* name : {"count.3", "f.count", "__key", "key.3", "descriptors.1", "entry.1", "f.isra.0"})
     EXPECT_FALSE(is_special_static(name)) << name;

@@ -1,0 +1,93 @@
+// Identity across files and linkage: what other objects of the patch refer to, whose a local is, and what may be copied.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "unit/object_files.h"
+
+namespace kpatch {
+namespace {
+
+class Linkage : public ObjectFiles {
+ protected:
+  // References as "to kind owner,sympos", refusals as "refused RULE where".
+  static Facts facts_of(const DifferInput& pair) {
+    const DifferResult result = run_differ(pair);
+    Facts facts;
+    for (const ReferenceReport& r : result.references) {
+      if (r.to == "__fentry__") continue;
+      facts.push_back(r.to + " " + r.kind +
+                      (r.kind == "klp" ? " " + r.owner + "," + std::to_string(r.sympos) : std::string{}));
+    }
+    for (const FunctionReport& f : result.included)
+      if (f.reason == "used by another object of the patch") facts.push_back("included " + f.name);
+    for (const Finding& f : result.findings)
+      if (f.severity == Severity::refusal) facts.push_back("refused " + f.rule + " " + f.where);
+    facts.push_back("exit " + std::to_string(result.exit_code));
+    return facts;
+  }
+
+  // vmlinux of a.c (a static `state`), of b.c when it has one too, and of the original of the file that is patched.
+  DifferInput user_of_state(const std::string& b) {
+    compile("int f(int x) { return x; }", "orig.o", traced);
+    compile("extern int state; int f(int x) { return x + state++; }", "patched.o", traced);
+    const std::string a = "static int state = 1; int get(void) { return state++; }";
+    toolchains().front().compile(folder_.path(), a, "a.o", "", "a.c");
+    toolchains().front().compile(folder_.path(), b, "b.o", "", "b.c");
+    toolchains().front().link_relocatable(folder_.path(), "vmlinux.o", "a.o b.o orig.o");
+    DifferInput pair = input(path("orig.o"), path("patched.o"));
+    pair.parent_symtab = path("vmlinux.o");
+    return pair;
+  }
+
+  static constexpr const char* traced = "-fno-pie -pg -mfentry -mrecord-mcount -mcmodel=kernel";
+};
+
+TEST_F(Linkage, WhatAnotherFileNoLongerCallsStaticIsThatFilesLocal) {
+  DifferInput pair = user_of_state("int h(void) { return 1; }");
+  pair.made_global = {{"state", "a.c"}};
+  EXPECT_EQ(facts_of(pair), (Facts{"state klp vmlinux,0", "exit 0"}));
+}
+
+TEST_F(Linkage, LocalsOfThatNameInOtherFilesAreToldApart) {
+  DifferInput pair = user_of_state("static int state = 2; int h(void) { return state++; }");
+  pair.made_global = {{"state", "b.c"}};
+  EXPECT_EQ(facts_of(pair), (Facts{"state klp vmlinux,2", "exit 0"}));
+}
+
+TEST_F(Linkage, ALocalThatNobodyMadeGlobalIsNotMeant) {
+  EXPECT_EQ(facts_of(user_of_state("int h(void) { return 1; }")), (Facts{"state patch", "exit 0"}));
+}
+
+TEST_F(Linkage, ALocalOfAnotherFileIsRefused) {
+  const std::string code = "static int state = 1; int f(int x) { return x + state++; }";
+  compile(code, "orig.o", traced);
+  compile("static int state = 1; int f(int x) { return x - state++; }", "patched.o", traced);
+  toolchains().front().compile(folder_.path(), code, "b.o", "", "b.c");
+  toolchains().front().link_relocatable(folder_.path(), "vmlinux.o", "b.o");
+  DifferInput pair = input(path("orig.o"), path("patched.o"));
+  pair.parent_symtab = path("vmlinux.o");
+  EXPECT_EQ(facts_of(pair), (Facts{"refused another-file state", "exit 2"}));
+}
+
+TEST_F(Linkage, ANewVariableThatAnotherObjectRefersToIsThere) {
+  compile("int f(int x) { return x; }", "orig.o", traced);
+  compile("int limit = 7; int f(int x) { return x; }", "patched.o", traced);
+  DifferInput pair = input(path("orig.o"), path("patched.o"));
+  EXPECT_EQ(facts_of(pair), (Facts{"exit 3"}));
+  pair.needed = {"limit"};
+  EXPECT_EQ(facts_of(pair), (Facts{"included limit", "exit 0"}));
+}
+
+TEST_F(Linkage, AConstantThatIsPassedOnIsNotCopied) {
+  const std::string use = " void keep(const void *); int f(int x) { keep(&value); return x; }";
+  EXPECT_EQ(diff(compile("static const int value = 4;" + use, "orig.o", traced),
+                 compile("static const int value = 5;" + use, "patched.o", traced)),
+            (Facts{"refused data-init value", "exit 2"}));
+}
+
+}  // namespace
+}  // namespace kpatch
