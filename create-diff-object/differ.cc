@@ -21,6 +21,7 @@
 #include "create-diff-object/data-layout.h"
 #include "create-diff-object/groups.h"
 #include "create-diff-object/layout.h"
+#include "create-diff-object/lints.h"
 #include "create-diff-object/object.h"
 #include "create-diff-object/resolve.h"
 #include "create-diff-object/select.h"
@@ -144,6 +145,7 @@ DifferResult run_differ(const DifferInput& input) {
   const Comparison comparison = compare(pair, diagnostics);
   const Selection selection = select(pair, comparison, input.needed, diagnostics);
   check_groups(pair, selection, diagnostics);
+  lint(pair, selection, diagnostics);
   check_data_layout(pair, selection, input.acknowledged, diagnostics);
   for (AccountEntry& entry : account(pair, comparison, selection, diagnostics))
     result.account.push_back({std::move(entry.what), std::move(entry.name), std::move(entry.change),

@@ -60,6 +60,40 @@ typedef void (*kpatch_callback_t)(patch_object *obj);
 	__KPATCH_CALLBACK(post_unpatch, kpatch_callback_t, fn)
 
 /*
+ * The same by structures of one's own, as patches for kpatch have them:
+ *
+ *	struct kpatch_pre_patch_callback data
+ *		__kpatch_section(.kpatch.callbacks.pre_patch) __used = { .fn = fix_up_state };
+ *
+ * and under the names of the kernel's own livepatch_helpers.h (since 6.19).
+ */
+#define __kpatch_section(name) __attribute__((__section__(#name), __aligned__(8)))
+
+struct kpatch_pre_patch_callback {
+	int (*fn)(patch_object *obj);
+	char *objname;
+};
+struct kpatch_post_patch_callback {
+	void (*fn)(patch_object *obj);
+	char *objname;
+};
+struct kpatch_pre_unpatch_callback {
+	void (*fn)(patch_object *obj);
+	char *objname;
+};
+struct kpatch_post_unpatch_callback {
+	void (*fn)(patch_object *obj);
+	char *objname;
+};
+
+#ifndef KLP_PRE_PATCH_CALLBACK
+#define KLP_PRE_PATCH_CALLBACK(fn)	KPATCH_PRE_PATCH_CALLBACK(fn)
+#define KLP_POST_PATCH_CALLBACK(fn)	KPATCH_POST_PATCH_CALLBACK(fn)
+#define KLP_PRE_UNPATCH_CALLBACK(fn)	KPATCH_PRE_UNPATCH_CALLBACK(fn)
+#define KLP_POST_UNPATCH_CALLBACK(fn)	KPATCH_POST_UNPATCH_CALLBACK(fn)
+#endif
+
+/*
  * Leave the changes in a section out of the livepatch, or those in a function.
  * Both are promises of the author: what is left out keeps running as it was.
  *
