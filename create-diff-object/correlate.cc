@@ -351,8 +351,8 @@ class Correlator {
   // apart that one function got by inlining another.
   void pair_by_declaration(Group& group) {
     if (!orig_declared_) {
-      orig_declared_ = SourceLines(orig_.path()).static_locals();
-      patched_declared_ = SourceLines(patched_.path()).static_locals();
+      orig_declared_ = SourceLines(orig_).static_locals();
+      patched_declared_ = SourceLines(patched_).static_locals();
     }
     std::map<std::string, Group> functions;
     auto collect = [&](const Object& object, const StaticLocals& declared, std::vector<SymbolId> Group::*side) {

@@ -245,7 +245,7 @@ std::optional<std::string> layout_change(const TypeLayout& before, const TypeLay
 void check_data_layout(const Pair& pair, const Selection& selection, const std::set<std::string>& acknowledged,
                        Diagnostics& diagnostics) {
   if (pair.orig.sections().size() <= 1) return;  // the file is new: nothing was compiled with it
-  const Types before = read_types(SourceLines(pair.orig.path())), after = read_types(SourceLines(pair.patched.path()));
+  const Types before = read_types(SourceLines(pair.orig)), after = read_types(SourceLines(pair.patched));
   const std::set<std::string_view> exports = exports_of(pair.patched);
   for (const auto& [name, prototype] : before.prototypes) {
     const auto other = after.prototypes.find(name);

@@ -70,7 +70,7 @@ CodeReport code_report(const Object& object, SymbolId id, const CodeRange& code,
 // The first differing instruction of each changed function, with its source on both sides.
 void add_differences(const Pair& pair, const Comparison& comparison, const Selection& selection, DifferResult& result) {
   if (selection.functions.empty()) return;
-  const SourceLines orig(pair.orig.path()), patched(pair.patched.path());
+  const SourceLines orig(pair.orig), patched(pair.patched);
   for (size_t i = 0; i < selection.functions.size(); ++i) {
     const SymbolId id = selection.functions[i];
     const auto found = comparison.difference.find(id);

@@ -56,8 +56,8 @@ bool differ_in_line_numbers(std::string_view a, std::string_view b) {
 LineNumbers::Proof LineNumbers::prove(const NumberChange& change, SectionId orig, uint64_t orig_at, SectionId patched,
                                       uint64_t patched_at) {
   if (!orig_lines_) {
-    orig_lines_ = std::make_unique<SourceLines>(orig_.path());
-    patched_lines_ = std::make_unique<SourceLines>(patched_.path());
+    orig_lines_ = std::make_unique<SourceLines>(orig_);
+    patched_lines_ = std::make_unique<SourceLines>(patched_);
   }
   Proof proof = Proof::no;
   const auto weigh = [&](int orig_line, int patched_line) {

@@ -1,4 +1,4 @@
-// Reading a relocatable object through libelf into plain vectors.
+// Reading a relocatable object into plain vectors.
 //
 // The differ looks at an object in many ways, so everything that needs a search is settled here once: which section
 // owns which symbols, what section symbol stands for what, in which order relocations lie, and what a relocation
@@ -15,7 +15,6 @@
 #include <gelf.h>
 
 #include <algorithm>
-#include <cstring>
 
 #include "arch/arch.h"
 #include "elf/elf.h"
@@ -40,8 +39,9 @@ class ObjectReader {
  public:
   // The image stays where it is for as long as the object lives; libelf's descriptor, which needs as much memory as
   // a file of many sections has, goes with the reader.
-  ObjectReader(std::span<const std::byte> image, std::string path) : elf_(open_elf(image)) {
-    object_.path_ = std::move(path);
+  ObjectReader(std::span<const std::byte> image, const std::string& path) : elf_(image, path) {
+    object_.path_ = path;
+    object_.image_ = image;
   }
 
   Object run(std::shared_ptr<const void> keep) {
@@ -56,52 +56,29 @@ class ObjectReader {
   }
 
  private:
-  [[noreturn]] void fail(std::string_view what) const { throw Error(fmt::format("{}: {}", object_.path_, what)); }
+  [[noreturn]] void fail(std::string_view what) const { elf_.fail(what); }
 
   void read_header() {
-    GElf_Ehdr header;
-    if (elf_ == nullptr || elf_kind(elf_.get()) != ELF_K_ELF || gelf_getehdr(elf_.get(), &header) == nullptr)
-      fail("not an ELF file, or truncated");
-    if (gelf_getclass(elf_.get()) != ELFCLASS64) fail("not a 64-bit object");
+    const GElf_Ehdr& header = elf_.header();
     if (header.e_type != ET_REL) fail("not a relocatable object (ET_REL)");
     if (header.e_phnum != 0) fail("has program headers: not a compiler's object");
     object_.arch_ = find_arch(header.e_machine);
     if (object_.arch_ == nullptr) fail(fmt::format("unsupported architecture (e_machine {})", header.e_machine));
     object_.flags_ = header.e_flags;
-    object_.big_endian_ = header.e_ident[EI_DATA] == ELFDATA2MSB;
+    object_.big_endian_ = elf_.big_endian();
     if (object_.big_endian_ != object_.arch_->big_endian)
       fail(fmt::format("its byte order is not the one of {}", object_.arch_->name));
   }
 
   void read_sections() {
-    size_t count = 0;
-    size_t names = 0;
-    if (elf_getshdrnum(elf_.get(), &count) != 0 || count == 0 || elf_getshdrstrndx(elf_.get(), &names) != 0)
-      fail("no section headers, or truncated");
-    check_string_table(names);
-    object_.sections_.resize(count);
-    for (size_t i = 1; i < count; ++i) read_section(i, names);
+    object_.sections_.resize(elf_.sections().size());
+    for (size_t i = 1; i < object_.sections_.size(); ++i) read_section(elf_.sections()[i], object_.sections_[i]);
     object_.sections_[0].kind = SectionKind::null;
   }
 
-  // libelf would expand a compressed one into memory of its own, which doesn't live as long as the names.
-  void check_string_table(size_t i) {
-    GElf_Shdr header;
-    Elf_Scn* scn = elf_getscn(elf_.get(), i);
-    if (scn == nullptr || gelf_getshdr(scn, &header) == nullptr || header.sh_type != SHT_STRTAB ||
-        (header.sh_flags & SHF_COMPRESSED) != 0)
-      fail(fmt::format("section {} is no table of names", i));
-  }
-
-  void read_section(size_t i, size_t names) {
-    Section& section = object_.sections_[i];
-    Elf_Scn* scn = elf_getscn(elf_.get(), i);
-    GElf_Shdr header;
-    if (scn == nullptr || gelf_getshdr(scn, &header) == nullptr)
-      fail(fmt::format("section header {} is unreadable", i));
-    const char* name = elf_strptr(elf_.get(), names, header.sh_name);
-    if (name == nullptr) fail(fmt::format("section {} has no readable name", i));
-    section.name = name;
+  void read_section(const ElfSection& from, Section& section) {
+    const GElf_Shdr& header = from.header;
+    section.name = from.name;
     section.type = header.sh_type;
     section.flags = header.sh_flags;
     section.entry_size = header.sh_entsize;
@@ -116,11 +93,6 @@ class ObjectReader {
     section.info = header.sh_info;
     section.kind = classify_section({section.name, section.type, section.flags, section.entry_size},
                                     object_.arch_->table(section.name) != nullptr);
-    if (section.type == SHT_SYMTAB) {
-      if (symtab_ != 0) fail("two symbol tables");
-      symtab_ = i;
-    }
-    if (section.type == SHT_SYMTAB_SHNDX) xindex_ = i;
     if ((section.flags & SHF_COMPRESSED) != 0 && section.kind != SectionKind::debug)
       fail(fmt::format("section {} is compressed", section.name));
     if (section.size == 0) return;
@@ -132,32 +104,14 @@ class ObjectReader {
       return;
     }
     if (section.kind == SectionKind::debug && (section.flags & SHF_ALLOC) == 0) return;  // never looked at
-    Elf_Data* data = elf_rawdata(scn, nullptr);
-    if (data == nullptr || data->d_buf == nullptr || data->d_size != section.size)
-      fail(fmt::format("section {} lies outside the file", section.name));
-    section.contents = {static_cast<const std::byte*>(data->d_buf), data->d_size};
+    section.contents = from.contents;
   }
 
   void read_symbols() {
-    if (symtab_ == 0) fail("no symbol table");
-    Elf_Data* data = elf_getdata(elf_getscn(elf_.get(), symtab_), nullptr);
-    Elf_Data* xindex = xindex_ == 0 ? nullptr : elf_getdata(elf_getscn(elf_.get(), xindex_), nullptr);
-    const Section& table = object_.sections_[symtab_];
-    if (xindex_ != 0 && (xindex == nullptr || object_.sections_[xindex_].link != symtab_))
-      fail(fmt::format("section {} is unreadable", object_.sections_[xindex_].name));
-    if (data == nullptr || table.entry_size == 0) fail("unreadable symbol table");
-    check_string_table(table.link);
-    const size_t count = table.size / table.entry_size;
-    if (count == 0) fail("empty symbol table");
-    object_.symbols_.resize(count);
-    for (size_t i = 0; i < count; ++i) {
-      GElf_Sym raw;
-      Elf32_Word extended = 0;
-      if (gelf_getsymshndx(data, xindex, static_cast<int>(i), &raw, &extended) == nullptr)
-        fail(fmt::format("symbol {} is unreadable", i));
-      if (raw.st_shndx == SHN_XINDEX && xindex == nullptr) fail("has no table of section numbers (SHT_SYMTAB_SHNDX)");
-      add_symbol(i, raw, raw.st_shndx == SHN_XINDEX ? extended : raw.st_shndx, raw.st_shndx == SHN_XINDEX);
-    }
+    if (elf_.symbol_table() == 0) fail("no symbol table");
+    if (elf_.symbol_count() == 0) fail("empty symbol table");
+    object_.symbols_.resize(elf_.symbol_count());
+    for (size_t i = 0; i < elf_.symbol_count(); ++i) add_symbol(i, elf_.symbol(i));
     order_symbols();
   }
 
@@ -179,10 +133,10 @@ class ObjectReader {
     }
   }
 
-  void add_symbol(size_t i, const GElf_Sym& raw, uint32_t section, bool extended) {
+  void add_symbol(size_t i, const ElfSymbol& from) {
+    const std::string_view name = from.name;
+    const GElf_Sym& raw = from.entry;
     Symbol& symbol = object_.symbols_[i];
-    const char* name = elf_strptr(elf_.get(), object_.sections_[symtab_].link, raw.st_name);
-    if (name == nullptr) fail(fmt::format("symbol {} has no readable name", i));
     symbol.name = name;
     symbol.value = raw.st_value;
     symbol.size = raw.st_size;
@@ -194,16 +148,16 @@ class ObjectReader {
       return;
     }
     symbol.file = symbol.global() ? 0 : static_cast<uint32_t>(object_.files_.size());
-    if (!extended && section >= SHN_LORESERVE) {
-      symbol.absolute = section == SHN_ABS;
-      symbol.common = section == SHN_COMMON;
-      if (!symbol.absolute && !symbol.common) fail(fmt::format("symbol {}: unknown section index {}", name, section));
+    if (from.reserved) {
+      symbol.absolute = from.section == SHN_ABS;
+      symbol.common = from.section == SHN_COMMON;
+      if (!symbol.absolute && !symbol.common)
+        fail(fmt::format("symbol {}: unknown section index {}", name, from.section));
       return;
     }
-    if (section >= object_.sections_.size()) fail(fmt::format("symbol {}: section {} does not exist", name, section));
-    symbol.section = SectionId{section};
-    if (section == 0) return;
-    Section& home = object_.sections_[section];
+    symbol.section = SectionId{from.section};
+    if (from.section == 0) return;
+    Section& home = object_.sections_[from.section];
     if (symbol.type == SymbolType::section) {
       if (symbol.value != 0) fail(fmt::format("the section symbol of {} has a value", home.name));
       symbol.name = home.name;
@@ -246,39 +200,26 @@ class ObjectReader {
       if (table.info == 0 || table.info >= object_.sections_.size())
         fail(fmt::format("relocation section {} belongs to no section", table.name));
       if (object_.sections_[table.info].kind == SectionKind::debug) continue;
-      if (table.link != symtab_) fail("relocations against another symbol table");
-      if (table.entry_size != sizeof(Elf64_Rela) || table.contents.size() != table.size)
-        fail(fmt::format("relocation section {} is unreadable", table.name));
+      if (table.link != elf_.symbol_table()) fail("relocations against another symbol table");
       tables.push_back(i);
-      total += table.size / table.entry_size;
+      total += elf_.relocations(static_cast<uint32_t>(i)).size();
     }
     object_.relocations_.reserve(total);
     for (size_t i : tables) read_relocations(i, object_.sections_[object_.sections_[i].info]);
   }
 
   void read_relocations(size_t i, Section& section) {
-    const Section& table = object_.sections_[i];
     if (!section.relocations.empty()) fail(fmt::format("section {} has two relocation sections", section.name));
-    Elf_Data* data = elf_getdata(elf_getscn(elf_.get(), i), nullptr);
-    if (data == nullptr) fail(fmt::format("relocation section {} is unreadable", table.name));
+    const ElfFile::Relocations table = elf_.relocations(static_cast<uint32_t>(i));
     std::vector<Relocation>& list = object_.relocations_;
     const size_t first = list.size();
-    const size_t count = table.size / table.entry_size;
-    for (size_t r = 0; r < count; ++r) {
-      GElf_Rela raw;
-      if (gelf_getrela(data, static_cast<int>(r), &raw) == nullptr)
-        fail(fmt::format("relocation {} of {} is unreadable", r, section.name));
-      const uint64_t symbol = GELF_R_SYM(raw.r_info);
-      if (symbol >= object_.symbols_.size())
-        fail(fmt::format("relocation {} of {}: symbol {} does not exist", r, section.name, symbol));
-      if (raw.r_offset >= section.size)
+    for (size_t r = 0; r < table.size(); ++r) {
+      const ElfRelocation raw = table[r];
+      if (raw.offset >= section.size)
         fail(fmt::format("relocation {} of {} lies outside the section", r, section.name));
-      if (raw.r_addend > static_cast<int64_t>(max_addend) || raw.r_addend < -static_cast<int64_t>(max_addend))
-        fail(fmt::format("relocation {} of {} has addend {}", r, section.name, raw.r_addend));
-      list.push_back({.offset = raw.r_offset,
-                      .type = static_cast<uint32_t>(GELF_R_TYPE(raw.r_info)),
-                      .symbol = SymbolId{static_cast<uint32_t>(symbol)},
-                      .addend = raw.r_addend});
+      if (raw.addend > static_cast<int64_t>(max_addend) || raw.addend < -static_cast<int64_t>(max_addend))
+        fail(fmt::format("relocation {} of {} has addend {}", r, section.name, raw.addend));
+      list.push_back({.offset = raw.offset, .type = raw.type, .symbol = SymbolId{raw.symbol}, .addend = raw.addend});
     }
     const std::span<Relocation> own = std::span{list}.subspan(first);
     auto by_offset = [](const Relocation& a, const Relocation& b) { return a.offset < b.offset; };
@@ -316,10 +257,8 @@ class ObjectReader {
   static constexpr uint64_t max_size = uint64_t{1} << 60;
   static constexpr uint64_t max_addend = uint64_t{1} << 62;
 
-  ElfHandle elf_;
+  ElfFile elf_;
   Object object_;
-  size_t symtab_ = 0;
-  size_t xindex_ = 0;
 };
 
 Object Object::read(const std::filesystem::path& path) {
@@ -332,7 +271,7 @@ Object Object::read(const std::filesystem::path& path) {
 
 Object Object::read(std::span<const std::byte> image, std::string name) {
   const auto memory = std::make_shared<std::vector<std::byte>>(image.begin(), image.end());
-  return ObjectReader(*memory, std::move(name)).run(memory);
+  return ObjectReader(*memory, name).run(memory);
 }
 
 Object Object::empty(const Object& like) {

@@ -82,6 +82,8 @@ class Object {
   Object& operator=(Object&&) noexcept = default;
 
   const std::string& path() const { return path_; }
+  // The whole file; empty when there is none.
+  std::span<const std::byte> image() const { return image_; }
   const Arch& arch() const { return *arch_; }
   uint32_t flags() const { return flags_; }
   bool big_endian() const { return big_endian_; }
@@ -112,7 +114,8 @@ class Object {
   friend class ObjectReader;
   Object() = default;
   std::string path_;
-  std::shared_ptr<const void> file_;  // keeps the bytes that names and contents are views of
+  std::shared_ptr<const void> file_;  // keeps the image, which names and contents are views of
+  std::span<const std::byte> image_;
   const Arch* arch_ = nullptr;
   uint32_t flags_ = 0;
   bool big_endian_ = false;

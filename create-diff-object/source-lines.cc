@@ -17,30 +17,20 @@
 #include <climits>
 #include <cstdlib>
 
+#include "elf/elf.h"
+
 namespace kpatch {
 
 struct SourceLines::Data {
-  Dwfl_Callbacks callbacks{};
-  Dwfl* session = nullptr;
-  Dwfl_Module* module = nullptr;
+  explicit Data(const Object& object) : dwarf(object.image(), object.path()) {}
+  DwarfSession dwarf;
   std::vector<std::optional<Dwarf_Addr>> section_addresses;
-
-  ~Data() {
-    if (session != nullptr) dwfl_end(session);
-  }
 };
 
-SourceLines::SourceLines(const std::filesystem::path& object) : data_(std::make_unique<Data>()) {
-  data_->callbacks.find_elf = dwfl_build_id_find_elf;
-  data_->callbacks.find_debuginfo = dwfl_standard_find_debuginfo;
-  data_->callbacks.section_address = dwfl_offline_section_address;
-  data_->session = dwfl_begin(&data_->callbacks);
-  if (data_->session == nullptr) return;
-  data_->module = dwfl_report_offline(data_->session, "object", object.c_str(), -1);
-  dwfl_report_end(data_->session, nullptr, nullptr);
-  if (data_->module == nullptr) return;
+SourceLines::SourceLines(const Object& object) : data_(std::make_unique<Data>(object)) {
+  if (data_->dwarf.module() == nullptr) return;
   GElf_Addr bias = 0;
-  Elf* elf = dwfl_module_getelf(data_->module, &bias);
+  Elf* elf = dwfl_module_getelf(data_->dwarf.module(), &bias);
   size_t count = 0;
   if (elf == nullptr || elf_getshdrnum(elf, &count) != 0) return;
   data_->section_addresses.resize(count);
@@ -69,7 +59,7 @@ std::optional<SourceLines::Row> SourceLines::row(SectionId section, uint64_t off
   Dwarf_Addr bias = 0;
   Dwarf_Line* line = nullptr;
   // An object has one unit, or few. (dwfl_module_addrdie() needs .debug_aranges, which clang doesn't write.)
-  while (line == nullptr && (row.unit = dwfl_module_nextcu(data_->module, row.unit, &bias)) != nullptr) {
+  while (line == nullptr && (row.unit = dwfl_module_nextcu(data_->dwarf.module(), row.unit, &bias)) != nullptr) {
     row.address = address - bias;
     line = dwarf_getsrc_die(row.unit, row.address);
   }
@@ -120,9 +110,10 @@ std::vector<int> SourceLines::call_lines(SectionId section, uint64_t offset) con
 }
 
 void SourceLines::each_unit(const std::function<void(Dwarf_Die&)>& act) const {
-  if (data_->module == nullptr) return;
+  if (data_->dwarf.module() == nullptr) return;
   Dwarf_Addr bias = 0;
-  for (Dwarf_Die* unit = nullptr; (unit = dwfl_module_nextcu(data_->module, unit, &bias)) != nullptr;) act(*unit);
+  for (Dwarf_Die* unit = nullptr; (unit = dwfl_module_nextcu(data_->dwarf.module(), unit, &bias)) != nullptr;)
+    act(*unit);
 }
 
 std::map<std::pair<SectionId, uint64_t>, std::string> SourceLines::static_locals() const {
@@ -148,8 +139,8 @@ std::map<std::pair<SectionId, uint64_t>, std::string> SourceLines::static_locals
       }
     } while (dwarf_siblingof(&die, &die) == 0);
   };
-  if (data_->module != nullptr)
-    for (Dwarf_Die* unit = nullptr; (unit = dwfl_module_nextcu(data_->module, unit, &bias)) != nullptr;)
+  if (data_->dwarf.module() != nullptr)
+    for (Dwarf_Die* unit = nullptr; (unit = dwfl_module_nextcu(data_->dwarf.module(), unit, &bias)) != nullptr;)
       walk(*unit, nullptr);
 
   std::map<std::pair<SectionId, uint64_t>, std::string> result;

@@ -5,7 +5,6 @@
 #include <elfutils/libdw.h>
 
 #include <cstdint>
-#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
@@ -26,8 +25,8 @@ struct SourcePlace {
 
 class SourceLines {
  public:
-  // An object without DWARF, or for a machine that libdw doesn't know, gives no places.
-  explicit SourceLines(const std::filesystem::path& object);
+  // The object must outlive it. One without DWARF, or for a machine that libdw doesn't know, gives no places.
+  explicit SourceLines(const Object& object);
   ~SourceLines();
   SourceLines(const SourceLines&) = delete;
   SourceLines& operator=(const SourceLines&) = delete;

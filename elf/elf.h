@@ -1,6 +1,8 @@
 // Files as bytes, ELF images, and writing them.
 #pragma once
 
+#include "elf/dwarf-session.h"
+#include "elf/elf-file.h"
 #include "elf/elf-handle.h"
 #include "elf/file-bytes.h"
 #include "elf/klp-elf.h"

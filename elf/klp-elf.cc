@@ -10,7 +10,7 @@
 //   [48] .symtab                       SYMTAB  18     49  49  8    Lk: its names, Inf: the first global symbol
 //
 // Renumbering is the caller's work (it knows what left); here everything is kept that isn't a string table, a symbol
-// table or a relocation table, byte for byte, and these three are rebuilt from the vectors. Libelf converts records
+// table or a relocation table, byte for byte, and these three are rebuilt from the vectors. ElfFile reads records
 // of either byte order. Names are stored once each, in the order of their first use, so equal modules give equal bytes.
 #include "elf/klp-elf.h"
 
@@ -28,6 +28,7 @@
 
 #include <fmt/format.h>
 
+#include "elf/elf-file.h"
 #include "elf/elf-handle.h"
 #include "elf/file-bytes.h"
 #include "support/error.h"
@@ -38,10 +39,13 @@ namespace {
 
 class KlpElfReader {
  public:
-  KlpElfReader(KlpElf& elf, std::span<const std::byte> bytes) : elf_(elf), bytes_(bytes) {}
+  KlpElfReader(KlpElf& elf, std::span<const std::byte> bytes)
+      : elf_(elf), file_(bytes, fmt::format("'{}'", elf.path.string())) {}
 
   void run() {
-    open();
+    elf_.header = file_.header();
+    if (elf_.header.e_type != ET_REL) file_.fail("not a relocatable file (a module is one)");
+    if (elf_.header.e_phnum != 0) file_.fail("a relocatable file with program headers");
     read_sections();
     read_symbols();
     for (uint32_t i = 1; i < elf_.sections.size(); ++i)
@@ -49,109 +53,60 @@ class KlpElfReader {
   }
 
  private:
-  [[noreturn]] void fail(std::string_view what) const {
-    throw Error(fmt::format("'{}': {}", elf_.path.string(), what));
-  }
-
-  void open() {
-    if (bytes_.size() < sizeof(Elf64_Ehdr) || std::memcmp(bytes_.data(), ELFMAG, SELFMAG) != 0) fail("not an ELF file");
-    if (static_cast<uint8_t>(bytes_[EI_CLASS]) != ELFCLASS64) fail("not a 64-bit ELF file");
-    handle_ = open_elf(bytes_);
-    if (!handle_ || gelf_getehdr(handle_.get(), &elf_.header) == nullptr) fail("a damaged ELF file");
-    if (elf_.header.e_type != ET_REL) fail("not a relocatable file (a module is one)");
-    if (elf_.header.e_shoff == 0 || elf_.header.e_shoff > bytes_.size()) fail("a truncated ELF file");
-    if (elf_.header.e_phnum != 0) fail("a relocatable file with program headers");
-  }
-
   void read_sections() {
-    size_t count = 0;
-    size_t names = 0;
-    if (elf_getshdrnum(handle_.get(), &count) != 0 || elf_getshdrstrndx(handle_.get(), &names) != 0 || count == 0)
-      fail("a damaged ELF file (section headers)");
-    if (count >= SHN_LORESERVE) fail(fmt::format("{} sections, more than the kernel's module loader can count", count));
-    elf_.shstrtab = static_cast<uint32_t>(names);
+    const size_t count = file_.sections().size();
+    if (count >= SHN_LORESERVE)
+      file_.fail(fmt::format("{} sections, more than the kernel's module loader can count", count));
+    elf_.shstrtab = file_.section_names();
+    elf_.symtab = file_.symbol_table();
+    elf_.strtab = elf_.symtab == 0 ? 0 : file_.sections()[elf_.symtab].header.sh_link;
     elf_.sections.resize(count);
-    for (size_t i = 1; i < count; ++i) read_section(i, names);
-    if (names == 0 || names >= count) fail("a damaged ELF file (section names)");
+    for (size_t i = 1; i < count; ++i) read_section(file_.sections()[i], elf_.sections[i]);
   }
 
-  void read_section(size_t index, size_t names) {
-    KlpSection& section = elf_.sections[index];
-    Elf_Scn* scn = elf_getscn(handle_.get(), index);
-    if (scn == nullptr || gelf_getshdr(scn, &section.header) == nullptr) fail("a truncated ELF file (section headers)");
-    const GElf_Shdr& header = section.header;
-    const char* name = elf_strptr(handle_.get(), names, header.sh_name);
-    if (name == nullptr) fail("a damaged ELF file (section names)");
-    section.name = name;
+  void read_section(const ElfSection& from, KlpSection& section) {
+    const GElf_Shdr& header = from.header;
+    section.name = from.name;
+    section.header = header;
     if (header.sh_link >= elf_.sections.size() ||
         (section.has_section_in_info() && header.sh_info >= elf_.sections.size()))
-      fail(fmt::format("section {} refers to a section that isn't there", section.name));
+      file_.fail(fmt::format("section {} refers to a section that isn't there", section.name));
     constexpr uint64_t max_alignment = 65536;  // the largest page of any architecture
     if ((header.sh_addralign & (header.sh_addralign - 1)) != 0 || header.sh_addralign > max_alignment)
-      fail(fmt::format("section {} has alignment 0x{:x}", section.name, header.sh_addralign));
+      file_.fail(fmt::format("section {} has alignment 0x{:x}", section.name, header.sh_addralign));
     // The other fields of an inactive header mean nothing (gABI, chapter 4); libelf would write a file of its size.
     if (header.sh_type == SHT_NULL) section.header = {};
-    if (header.sh_type == SHT_NOBITS || header.sh_type == SHT_NULL) return;
-    if (header.sh_offset > bytes_.size() || header.sh_size > bytes_.size() - header.sh_offset)
-      fail(fmt::format("a truncated ELF file (section {} reaches beyond its end)", section.name));
-    if (header.sh_type == SHT_SYMTAB_SHNDX) fail("extended section indices, which the module loader can't read");
-    if (header.sh_type == SHT_SYMTAB) {
-      if (elf_.symtab != 0) fail("more than one symbol table");
-      elf_.symtab = static_cast<uint32_t>(index);
-      elf_.strtab = header.sh_link;
-    }
+    if (header.sh_type == SHT_SYMTAB_SHNDX) file_.fail("extended section indices, which the module loader can't read");
     if (header.sh_type == SHT_RELA || header.sh_type == SHT_SYMTAB) return;
-    std::span<const std::byte> bytes = bytes_.subspan(header.sh_offset, header.sh_size);
-    section.bytes.assign(bytes.begin(), bytes.end());
-  }
-
-  Elf_Data* table(uint32_t index, Elf_Type type, std::string_view what) const {
-    const GElf_Shdr& header = elf_.sections[index].header;
-    Elf_Data* data = elf_getdata(elf_getscn(handle_.get(), index), nullptr);
-    size_t entry = gelf_fsize(handle_.get(), type, 1, EV_CURRENT);
-    bool sound = header.sh_entsize == entry && header.sh_size % entry == 0 && (data != nullptr || header.sh_size == 0);
-    if (!sound) fail(fmt::format("a damaged ELF file ({} of section {})", what, elf_.sections[index].name));
-    return data;
+    section.bytes.assign(from.contents.begin(), from.contents.end());
   }
 
   void read_symbols() {
-    if (elf_.symtab == 0) return;
-    Elf_Data* data = table(elf_.symtab, ELF_T_SYM, "symbols");
-    const GElf_Shdr& header = elf_.sections[elf_.symtab].header;
-    size_t count = header.sh_size / header.sh_entsize;
-    elf_.symbols.resize(count);
-    for (size_t i = 0; i < count; ++i) {
+    elf_.symbols.resize(file_.symbol_count());
+    for (size_t i = 0; i < elf_.symbols.size(); ++i) {
+      const ElfSymbol from = file_.symbol(i);
       KlpSymbol& symbol = elf_.symbols[i];
-      const char* name = nullptr;
-      if (gelf_getsym(data, static_cast<int>(i), &symbol.entry) != nullptr)
-        name = elf_strptr(handle_.get(), elf_.strtab, symbol.entry.st_name);
-      if (name == nullptr) fail(fmt::format("a damaged ELF file (symbol {})", i));
-      symbol.name = name;
-      if (symbol.in_section() && symbol.entry.st_shndx >= elf_.sections.size())
-        fail(fmt::format("symbol {} lies in a section that isn't there", symbol.name));
-      if (i > 0 && symbol.local() && !elf_.symbols[i - 1].local() && i > 1)
-        fail(fmt::format("local symbol {} stands behind global ones", symbol.name));
+      symbol.name = from.name;
+      symbol.entry = from.entry;
+      if (i > 1 && symbol.local() && !elf_.symbols[i - 1].local())
+        file_.fail(fmt::format("local symbol {} stands behind global ones", symbol.name));
     }
   }
 
   void read_relocations(uint32_t index) {
     KlpSection& section = elf_.sections[index];
-    Elf_Data* data = table(index, ELF_T_RELA, "relocations");
     if (section.header.sh_link != elf_.symtab || section.header.sh_info == 0)
-      fail(fmt::format("a damaged ELF file (relocations of section {})", section.name));
-    section.relocations.resize(section.header.sh_size / section.header.sh_entsize);
-    for (size_t i = 0; i < section.relocations.size(); ++i) {
-      GElf_Rela raw{};
-      if (gelf_getrela(data, static_cast<int>(i), &raw) == nullptr || GELF_R_SYM(raw.r_info) >= elf_.symbols.size())
-        fail(fmt::format("a damaged ELF file (relocation {} of section {})", i, section.name));
-      section.relocations[i] = {raw.r_offset, static_cast<uint32_t>(GELF_R_TYPE(raw.r_info)),
-                                static_cast<uint32_t>(GELF_R_SYM(raw.r_info)), raw.r_addend};
+      file_.fail(fmt::format("a damaged ELF file (relocations of section {})", section.name));
+    const ElfFile::Relocations table = file_.relocations(index);
+    section.relocations.resize(table.size());
+    for (size_t i = 0; i < table.size(); ++i) {
+      const ElfRelocation raw = table[i];
+      section.relocations[i] = {raw.offset, raw.type, raw.symbol, raw.addend};
     }
   }
 
   KlpElf& elf_;
-  std::span<const std::byte> bytes_;
-  ElfHandle handle_;
+  ElfFile file_;
 };
 
 // A string table that holds each string once.

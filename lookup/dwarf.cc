@@ -8,93 +8,27 @@
 // size. Whether it can be found at all is asked of .debug_str first: a name that is not in it would otherwise cost a
 // walk over everything (names shorter than four letters can stand elsewhere, and no kernel struct of interest is as
 // short).
-//
-// In a module or object the references into .debug_str are relocations: libdwfl applies them to a copy in memory.
 #include <dwarf.h>
 #include <elfutils/libdw.h>
-#include <elfutils/libdwfl.h>
-#include <fcntl.h>
-#include <gelf.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
-#include <memory>
 
 #include <fmt/format.h>
 
 #include "elf/elf.h"
 #include "lookup/binary-data.h"
-#include "support/error.h"
 
 namespace kpatch {
 
 namespace {
 
-// A libdw session over a file's bytes; dwarf() is nullptr where there is none.
-class DwarfSession {
- public:
-  explicit DwarfSession(const BinaryData& data) {
-    if (!has_debug_info(data)) return;
-    std::span<const std::byte> bytes = data.file.bytes();
-    if (data.relocatable) {
-      open_relocatable(data.path, bytes);
-    } else {
-      elf_ = open_elf(bytes);
-      dwarf_ = elf_ == nullptr ? nullptr : dwarf_begin_elf(elf_.get(), DWARF_C_READ, nullptr);
-    }
-  }
-  ~DwarfSession() {
-    if (dwfl_ != nullptr) {
-      dwfl_end(dwfl_);
-    } else if (dwarf_ != nullptr) {
-      dwarf_end(dwarf_);
-    }
-  }
-  DwarfSession(const DwarfSession&) = delete;
-  DwarfSession& operator=(const DwarfSession&) = delete;
+bool has_debug_info(const BinaryData& data) {
+  return std::any_of(data.sections.begin(), data.sections.end(),
+                     [](const BinarySection& section) { return section.name == ".debug_info"; });
+}
 
-  Dwarf* dwarf() const { return dwarf_; }
-
- private:
-  static bool has_debug_info(const BinaryData& data) {
-    return std::any_of(data.sections.begin(), data.sections.end(),
-                       [](const BinarySection& section) { return section.name == ".debug_info"; });
-  }
-
-  // libdwfl wants a file it may relocate a private copy of: one in memory, the original may be compressed.
-  void open_relocatable(const std::filesystem::path& path, std::span<const std::byte> bytes) {
-    static constexpr Dwfl_Callbacks callbacks = {
-        [](Dwfl_Module*, void**, const char*, Dwarf_Addr, char**, Elf**) { return -1; },
-        [](Dwfl_Module*, void**, const char*, Dwarf_Addr, const char*, const char*, GElf_Word, char**) { return -1; },
-        dwfl_offline_section_address, nullptr};
-    int file = ::memfd_create("kpatch-module", MFD_CLOEXEC);
-    if (file < 0) throw Error(fmt::format("'{}': no memory for its DWARF", path.string()));
-    for (size_t done = 0; done < bytes.size();) {
-      ssize_t written = ::write(file, bytes.data() + done, bytes.size() - done);
-      if (written <= 0) {
-        ::close(file);
-        throw Error(fmt::format("'{}': no memory for its DWARF", path.string()));
-      }
-      done += written;
-    }
-    dwfl_ = dwfl_begin(&callbacks);
-    Dwfl_Module* module =
-        dwfl_ == nullptr ? nullptr : dwfl_report_offline(dwfl_, path.filename().c_str(), path.c_str(), file);
-    if (module == nullptr) {
-      ::close(file);
-      return;
-    }
-    dwfl_report_end(dwfl_, nullptr, nullptr);
-    Dwarf_Addr bias;
-    dwarf_ = dwfl_module_getdwarf(module, &bias);
-  }
-
-  Dwfl* dwfl_ = nullptr;
-  ElfHandle elf_;
-  Dwarf* dwarf_ = nullptr;
-};
+DwarfSession open_dwarf(const BinaryData& data) { return {data.file.bytes(), fmt::format("'{}'", data.path.string())}; }
 
 // Calls use(unit entry) for each compile unit until it returns false.
 template <typename Use>
@@ -142,8 +76,8 @@ bool may_name(const BinaryData& data, std::string_view name) {
 }  // namespace
 
 std::optional<uint64_t> dwarf_struct_size(const BinaryData& data, std::string_view name) {
-  if (!may_name(data, name)) return std::nullopt;
-  DwarfSession session(data);
+  if (!has_debug_info(data) || !may_name(data, name)) return std::nullopt;
+  const DwarfSession session = open_dwarf(data);
   if (session.dwarf() == nullptr) return std::nullopt;
   std::optional<uint64_t> size;
   for_each_unit(session.dwarf(), [&](Dwarf_Die& unit) {
@@ -162,8 +96,8 @@ std::optional<uint64_t> dwarf_struct_size(const BinaryData& data, std::string_vi
 
 UnitFacts dwarf_units(const BinaryData& data) {
   UnitFacts facts;
-  if (!data.is_elf) return facts;
-  DwarfSession session(data);
+  if (!data.is_elf || !has_debug_info(data)) return facts;
+  const DwarfSession session = open_dwarf(data);
   if (session.dwarf() == nullptr) return facts;
   std::vector<std::pair<size_t, size_t>> places;
   for_each_unit(session.dwarf(), [&](Dwarf_Die& unit) {
