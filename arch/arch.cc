@@ -14,7 +14,7 @@ const TableFacts* Arch::table(std::string_view section) const {
 }
 
 bool Arch::in_each_module(std::string_view symbol) const {
-  return std::any_of(module_symbols.begin(), module_symbols.end(),
+  return std::any_of(kbuild.module_symbols.begin(), kbuild.module_symbols.end(),
                      [&](std::string_view prefix) { return symbol.starts_with(prefix); });
 }
 
@@ -24,7 +24,7 @@ const Arch* find_arch(uint16_t machine) {
   static constexpr auto all =
       std::to_array<const Arch*>({&arch_x86_64, &arch_arm64, &arch_ppc64le, &arch_s390x, &arch_loongarch64});
   for (const Arch* arch : all)
-    if (arch->machine == machine) return arch;
+    if (arch->elf.machine == machine) return arch;
   return nullptr;
 }
 

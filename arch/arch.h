@@ -53,15 +53,27 @@ struct CodeRange {
   uint64_t begin = 0, end = 0;
 };
 
-struct Arch {
-  uint16_t machine = 0;
-  std::string_view name;
+// What the header and the relocations of its ELF files hold.
+struct ElfFacts {
+  uint16_t machine = 0;   // EM_*
+  std::string_view name;  // for messages
   bool big_endian = false;
   uint32_t absolute_64 = 0;  // the relocation type for a plain 64-bit address
-  std::span<const TableFacts> tables;
-  std::span<const std::string_view> ftrace_symbols{};  // undefined symbols that a traced function calls at its start
-  // Beginnings of names that kbuild links into each module, or that the linker makes: never the kernel's own.
-  std::span<const std::string_view> module_symbols{};
+  bool (*known_relocation)(uint32_t type) = nullptr;
+};
+
+// The instruction on which an indirect branch has to land, where a processor can demand one.
+struct LandingPad {
+  std::string_view name;
+  bool (*begins)(std::span<const std::byte> code) = nullptr;  // whether the code begins with one
+  // The section that lists the starts of functions whose landing pad the kernel overwrites, because nobody takes their
+  // address: 32-bit entries relative to themselves.
+  std::string_view seals;
+  std::string_view seals_symbol;  // what vmlinux has where its kernel demands landing pads
+};
+
+// How instructions are read.
+struct CodeFacts {
   uint64_t max_function_offset = 0;  // bytes that may stand before the function in a section of its own
   // Fills Relocation::target_offset of all relocations of a section.
   void (*find_targets)(const CodeSection& section, std::span<Relocation> relocations) = nullptr;
@@ -70,7 +82,6 @@ struct Arch {
   // Whether the instruction at the relocation makes an address of the target, instead of reading or writing what is
   // there; code is followed from `from` on, a function's start. nullptr: can't be told, an address is made in several.
   bool (*takes_address)(const CodeSection& section, uint64_t from, const Relocation& relocation) = nullptr;
-  bool (*known_relocation)(uint32_t type) = nullptr;
   // Whether two functions of equal size differ in nothing but numbers that an instruction loads, and is_line() holds
   // for each of these.
   bool (*numbers_only)(std::span<const std::byte> orig, std::span<const std::byte> patched,
@@ -79,25 +90,50 @@ struct Arch {
   CodeRange (*instruction_at)(std::span<const std::byte> code, uint64_t from, uint64_t at) = nullptr;
   // Whether branches without a relocation leave [begin, end) of the section.
   bool (*escapes)(std::span<const std::byte> code, uint64_t begin, uint64_t end) = nullptr;
-  // Whether the relocation is a branch to another function that does not come back, where a livepatch must not have
-  // one (ppc64: the caller's TOC pointer would not be restored).
-  bool (*is_sibling_call)(const CodeSection& section, const Relocation& relocation) = nullptr;
-  // Whether the kernel's loader applies a relocation of this type late, for livepatches. nullptr: every known one.
-  bool (*klp_relocation)(uint32_t type) = nullptr;
   // What has to follow code whose last instruction is a call, which thus doesn't return; empty when it is none. A trap
   // there tells objtool (tools/objtool/check.c, add_dead_ends) what it can't read of a callee that stays in the kernel.
+  // nullptr: no objtool reads this architecture, or it needs no such help.
   std::span<const std::byte> (*trap_behind)(std::span<const std::byte> code) = nullptr;
-  // Whether the code at a function's start is the placeholder of an ftrace call (s390x, compiled without a table).
-  bool (*starts_with_ftrace_site)(std::span<const std::byte> code) = nullptr;
-  // Whether the code at a function's start is an instruction that allows indirect branches (x86 ENDBR64).
-  bool (*starts_with_landing_pad)(std::span<const std::byte> code) = nullptr;
-
-  const TableFacts* table(std::string_view section) const;
-  bool in_each_module(std::string_view symbol) const;  // one of module_symbols
+  const LandingPad* landing_pad = nullptr;  // nullptr: there is none
 };
 
-// Arch::numbers_only for instructions of four bytes, little-endian. find_number(original, patched) fills the numbers,
-// or says that the two words differ in more.
+// Where the kernel can redirect a function.
+struct FtraceFacts {
+  std::span<const std::string_view> calls{};  // undefined symbols that a traced function calls at its start
+  // Whether the code at a function's start is the placeholder of such a call, where no table lists it in objects.
+  bool (*starts_with_site)(std::span<const std::byte> code) = nullptr;
+};
+
+// What livepatches can hold.
+struct KlpFacts {
+  // Whether the kernel's loader applies a relocation of this type late, for livepatches. nullptr: every known one.
+  bool (*late_relocation)(uint32_t type) = nullptr;
+  // Whether the relocation is a branch to another function that does not come back, where a livepatch must not have
+  // one (ppc64: the caller's TOC pointer would not be restored). nullptr: it may have any.
+  bool (*is_sibling_call)(const CodeSection& section, const Relocation& relocation) = nullptr;
+  std::string_view lost_by_sibling_call;  // what the caller then doesn't get back
+};
+
+// What kbuild and the linker do.
+struct KbuildFacts {
+  // Beginnings of names that kbuild links into each module, or that the linker makes: never the kernel's own.
+  std::span<const std::string_view> module_symbols{};
+};
+
+struct Arch {
+  ElfFacts elf;
+  CodeFacts code;
+  FtraceFacts ftrace;
+  std::span<const TableFacts> tables;
+  KlpFacts klp;
+  KbuildFacts kbuild;
+
+  const TableFacts* table(std::string_view section) const;
+  bool in_each_module(std::string_view symbol) const;  // one of kbuild.module_symbols
+};
+
+// CodeFacts::numbers_only for instructions of four bytes, little-endian. find_number(original, patched) fills the
+// numbers, or says that the two words differ in more.
 bool numbers_only_in_words(std::span<const std::byte> orig, std::span<const std::byte> patched,
                            const std::function<bool(const NumberChange&)>& is_line,
                            bool (*find_number)(uint32_t orig, uint32_t patched, NumberChange& change));

@@ -115,17 +115,20 @@ bool escapes(std::span<const std::byte> code, uint64_t begin, uint64_t end) {
 }  // namespace
 
 const Arch arch_arm64{
-    .machine = EM_AARCH64,
-    .name = "arm64",
-    .absolute_64 = R_AARCH64_ABS64,
+    .elf = {.machine = EM_AARCH64,
+            .name = "arm64",
+            .absolute_64 = R_AARCH64_ABS64,
+            .known_relocation = known_relocation},
+    .code = {.max_function_offset = 8 + 4,  // two NOPs (CALL_OPS), the type hash of kCFI
+             .find_targets = find_targets,
+             .use_of = use_of,
+             .numbers_only = numbers_only,
+             .instruction_at = word_at,
+             .escapes = escapes},
+    .ftrace = {},
     .tables = tables,
-    .max_function_offset = 8 + 4,  // two NOPs (CALL_OPS), the type hash of kCFI
-    .find_targets = find_targets,
-    .use_of = use_of,
-    .known_relocation = known_relocation,
-    .numbers_only = numbers_only,
-    .instruction_at = word_at,
-    .escapes = escapes,
+    .klp = {},
+    .kbuild = {},
 };
 
 }  // namespace kpatch

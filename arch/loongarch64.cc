@@ -128,16 +128,19 @@ bool escapes(std::span<const std::byte> code, uint64_t begin, uint64_t end) {
 }  // namespace
 
 const Arch arch_loongarch64{
-    .machine = EM_LOONGARCH,
-    .name = "loongarch64",
-    .absolute_64 = larch_64,
+    .elf = {.machine = EM_LOONGARCH,
+            .name = "loongarch64",
+            .absolute_64 = larch_64,
+            .known_relocation = known_relocation},
+    .code = {.find_targets = find_targets,
+             .use_of = use_of,
+             .numbers_only = numbers_only,
+             .instruction_at = word_at,
+             .escapes = escapes},
+    .ftrace = {},
     .tables = tables,
-    .find_targets = find_targets,
-    .use_of = use_of,
-    .known_relocation = known_relocation,
-    .numbers_only = numbers_only,
-    .instruction_at = word_at,
-    .escapes = escapes,
+    .klp = {},
+    .kbuild = {},
 };
 
 }  // namespace kpatch

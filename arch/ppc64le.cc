@@ -43,7 +43,7 @@ constexpr auto tables = std::to_array<TableFacts>({
     {.section = "__patchable_function_entries", .fixed_size = 8, .compared = false},
 });
 
-constexpr auto ftrace_symbols = std::to_array<std::string_view>({"_mcount"});
+constexpr auto ftrace_calls = std::to_array<std::string_view>({"_mcount"});
 
 // The TOC pointer; register save and restore (arch/powerpc/lib/crtsavres.S).
 constexpr auto module_symbols =
@@ -94,7 +94,7 @@ bool is_sibling_call(const CodeSection& section, const Relocation& r) {
 }
 
 // How the TOC pointer is made, and what hangs on the module's own TOC, means nothing in another object.
-bool klp_relocation(uint32_t type) {
+bool late_relocation(uint32_t type) {
   return type != R_PPC64_REL16_HA && type != R_PPC64_REL16_LO && type != ppc64_entry;
 }
 
@@ -127,21 +127,22 @@ bool escapes(std::span<const std::byte> code, uint64_t begin, uint64_t end) {
 }  // namespace
 
 const Arch arch_ppc64le{
-    .machine = EM_PPC64,
-    .name = "ppc64le",
-    .absolute_64 = R_PPC64_ADDR64,
+    .elf = {.machine = EM_PPC64,
+            .name = "ppc64le",
+            .absolute_64 = R_PPC64_ADDR64,
+            .known_relocation = known_relocation},
+    .code = {.max_function_offset = 8,
+             .find_targets = find_targets,
+             .use_of = use_of,
+             .numbers_only = numbers_only,
+             .instruction_at = word_at,
+             .escapes = escapes},
+    .ftrace = {.calls = ftrace_calls},
     .tables = tables,
-    .ftrace_symbols = ftrace_symbols,
-    .module_symbols = module_symbols,
-    .max_function_offset = 8,
-    .find_targets = find_targets,
-    .use_of = use_of,
-    .known_relocation = known_relocation,
-    .numbers_only = numbers_only,
-    .instruction_at = word_at,
-    .escapes = escapes,
-    .is_sibling_call = is_sibling_call,
-    .klp_relocation = klp_relocation,
+    .klp = {.late_relocation = late_relocation,
+            .is_sibling_call = is_sibling_call,
+            .lost_by_sibling_call = "its own TOC pointer"},
+    .kbuild = {.module_symbols = module_symbols},
 };
 
 }  // namespace kpatch

@@ -191,7 +191,7 @@ bool escapes(std::span<const std::byte> code, uint64_t begin, uint64_t end) {
   return false;
 }
 
-bool starts_with_ftrace_site(std::span<const std::byte> code) {
+bool starts_with_site(std::span<const std::byte> code) {
   constexpr std::array<unsigned, 6> jgnop{0xc0, 0x04, 0, 0, 0, 0};
   if (code.size() < jgnop.size()) return false;
   for (size_t i = 0; i < jgnop.size(); ++i)
@@ -202,19 +202,20 @@ bool starts_with_ftrace_site(std::span<const std::byte> code) {
 }  // namespace
 
 const Arch arch_s390x{
-    .machine = EM_S390,
-    .name = "s390x",
-    .big_endian = true,
-    .absolute_64 = R_390_64,
+    .elf = {.machine = EM_S390,
+            .name = "s390x",
+            .big_endian = true,
+            .absolute_64 = R_390_64,
+            .known_relocation = known_relocation},
+    .code = {.find_targets = find_targets,
+             .use_of = use_of,
+             .numbers_only = numbers_only,
+             .instruction_at = instruction_at,
+             .escapes = escapes},
+    .ftrace = {.starts_with_site = starts_with_site},
     .tables = tables,
-    .module_symbols = module_symbols,
-    .find_targets = find_targets,
-    .use_of = use_of,
-    .known_relocation = known_relocation,
-    .numbers_only = numbers_only,
-    .instruction_at = instruction_at,
-    .escapes = escapes,
-    .starts_with_ftrace_site = starts_with_ftrace_site,
+    .klp = {},
+    .kbuild = {.module_symbols = module_symbols},
 };
 
 }  // namespace kpatch

@@ -44,7 +44,7 @@ constexpr auto tables = std::to_array<TableFacts>({
     {.section = ".smp_locks", .fixed_size = 4, .early = true},
 });
 
-constexpr auto ftrace_symbols = std::to_array<std::string_view>({"__fentry__", "mcount"});
+constexpr auto ftrace_calls = std::to_array<std::string_view>({"__fentry__", "mcount"});
 
 bool pc_relative(uint32_t type) {
   return type == R_X86_64_PC32 || type == R_X86_64_PLT32 || type == R_X86_64_GOTPCREL || type == R_X86_64_GOTPCRELX ||
@@ -214,29 +214,31 @@ bool escapes(std::span<const std::byte> code, uint64_t begin, uint64_t end) {
   return out;
 }
 
-bool starts_with_landing_pad(std::span<const std::byte> code) {
+bool begins_with_endbr64(std::span<const std::byte> code) {
   constexpr std::array<unsigned char, 4> endbr64{0xf3, 0x0f, 0x1e, 0xfa};
   return code.size() >= endbr64.size() && std::memcmp(code.data(), endbr64.data(), endbr64.size()) == 0;
 }
 
+constexpr LandingPad landing_pad{
+    .name = "ENDBR", .begins = begins_with_endbr64, .seals = ".ibt_endbr_seal", .seals_symbol = "__ibt_endbr_seal"};
+
 }  // namespace
 
 const Arch arch_x86_64{
-    .machine = EM_X86_64,
-    .name = "x86-64",
-    .absolute_64 = R_X86_64_64,
+    .elf = {.machine = EM_X86_64, .name = "x86-64", .absolute_64 = R_X86_64_64, .known_relocation = known_relocation},
+    .code = {.max_function_offset = 16 + 64,  // CONFIG_FUNCTION_PADDING_BYTES
+             .find_targets = find_targets,
+             .use_of = use_of,
+             .takes_address = takes_address,
+             .numbers_only = numbers_only,
+             .instruction_at = instruction_at,
+             .escapes = escapes,
+             .trap_behind = trap_behind,
+             .landing_pad = &landing_pad},
+    .ftrace = {.calls = ftrace_calls},
     .tables = tables,
-    .ftrace_symbols = ftrace_symbols,
-    .max_function_offset = 16 + 64,  // CONFIG_FUNCTION_PADDING_BYTES
-    .find_targets = find_targets,
-    .use_of = use_of,
-    .takes_address = takes_address,
-    .known_relocation = known_relocation,
-    .numbers_only = numbers_only,
-    .instruction_at = instruction_at,
-    .escapes = escapes,
-    .trap_behind = trap_behind,
-    .starts_with_landing_pad = starts_with_landing_pad,
+    .klp = {},
+    .kbuild = {},
 };
 
 }  // namespace kpatch

@@ -66,7 +66,7 @@ class Builder {
         replaced_(selection.functions.begin(), selection.functions.end()) {}
 
   OutputObject run() {
-    out_.machine = patched_.arch().machine;
+    out_.machine = patched_.arch().elf.machine;
     out_.big_endian = patched_.big_endian();
     out_.flags = patched_.flags();
     out_.add_symbol({.name = "livepatch", .info = info(STB_LOCAL, STT_FILE)});
@@ -155,8 +155,9 @@ class Builder {
     }
     places_.push_back({it->second, offset});
     const Arch& arch = patched_.arch();
-    if (chunk.symbol == no_symbol || !patched_.symbol(chunk.symbol).function() || arch.trap_behind == nullptr) return;
-    const auto trap = arch.trap_behind(std::span{section.contents}.subspan(offset));
+    if (chunk.symbol == no_symbol || !patched_.symbol(chunk.symbol).function() || arch.code.trap_behind == nullptr)
+      return;
+    const auto trap = arch.code.trap_behind(std::span{section.contents}.subspan(offset));
     section.contents.insert(section.contents.end(), trap.begin(), trap.end());
     section.size = section.contents.size();
   }
@@ -262,21 +263,20 @@ class Builder {
       case SectionKind::out_of_line_code:
         return false;
       default:
-        return patched_.arch().use_of(home.code(), r) == Use::address;
+        return patched_.arch().code.use_of(home.code(), r) == Use::address;
     }
   }
 
-  // Under IBT a pointer to the original is of no use when its ENDBR is not there: the copy has one.
+  // A pointer to the original is of no use when its landing pad is not there (x86, IBT: ENDBR): the copy has one.
   bool copy_stands_in(const Chunk& chunk, SymbolId function) {
-    if (patched_.arch().starts_with_landing_pad == nullptr || !uses_landing_pads()) return false;
+    if (patched_.arch().code.landing_pad == nullptr || !uses_landing_pads()) return false;
     const auto reference = resolver_.defined(pair_.twins.orig(function));
     if (!reference || reference->symbol == nullptr) return false;
     if (reference->symbol->starts_with_endbr && !reference->symbol->endbr_sealed) return false;
-    diagnostics_.add(
-        Severity::warning, "sealed-endbr", where(chunk),
-        fmt::format("takes the address of {}, whose ENDBR is gone in the running kernel: it gets that of the "
-                    "new copy, and the two compare unequal",
-                    reference->name));
+    diagnostics_.add(Severity::warning, "sealed-endbr", where(chunk),
+                     fmt::format("takes the address of {}, whose {} is gone in the running kernel: it gets that of the "
+                                 "new copy, and the two compare unequal",
+                                 reference->name, patched_.arch().code.landing_pad->name));
     return true;
   }
 
@@ -375,14 +375,15 @@ class Builder {
 
   bool check_relocation(const Chunk& chunk, const Relocation& r, const Reference& reference) {
     const Arch& arch = patched_.arch();
-    if (arch.is_sibling_call != nullptr && arch.is_sibling_call(patched_.section(chunk.section).code(), r)) {
+    if (arch.klp.is_sibling_call != nullptr && arch.klp.is_sibling_call(patched_.section(chunk.section).code(), r)) {
       diagnostics_.refuse("sibling-call", where(chunk),
                           fmt::format("ends in a branch to {} instead of a call, from which a livepatch doesn't return "
-                                      "with its own TOC pointer; compile it with -fno-optimize-sibling-calls",
-                                      reference.name));
+                                      "with {}; compile it with -fno-optimize-sibling-calls",
+                                      reference.name, arch.klp.lost_by_sibling_call));
       return false;
     }
-    if (reference.kind == Reference::Kind::klp && arch.klp_relocation != nullptr && !arch.klp_relocation(r.type)) {
+    if (reference.kind == Reference::Kind::klp && arch.klp.late_relocation != nullptr &&
+        !arch.klp.late_relocation(r.type)) {
       diagnostics_.refuse(
           "relocation", where(chunk),
           fmt::format("refers to {} by a relocation (type {}) that can't be applied late", reference.name, r.type));
@@ -391,31 +392,31 @@ class Builder {
     return true;
   }
 
-  // An indirect call of a function without ENDBR, or with one that the kernel has sealed, panics under IBT.
+  // An indirect call of a function without landing pad, or with one that the kernel has sealed, panics (x86, IBT).
   void check_landing_pad(const Chunk& chunk, const Relocation& r, const Reference& reference) {
-    const Arch& arch = patched_.arch();
+    const CodeFacts& code = patched_.arch().code;
     const Section& home = patched_.section(chunk.section);
-    if (arch.starts_with_landing_pad == nullptr || reference.symbol == nullptr ||
-        reference.symbol->type != SymbolType::function || !uses_landing_pads())
+    if (code.landing_pad == nullptr || reference.symbol == nullptr || reference.symbol->type != SymbolType::function ||
+        !uses_landing_pads())
       return;
     const bool data = home.kind == SectionKind::data || home.kind == SectionKind::rodata;
     const bool text = home.kind == SectionKind::text || home.kind == SectionKind::shared_text;
-    if ((!data && !text) || arch.use_of(home.code(), r) != Use::address) return;
+    if ((!data && !text) || code.use_of(home.code(), r) != Use::address) return;
     if (reference.symbol->starts_with_endbr && !reference.symbol->endbr_sealed) return;
     diagnostics_.refuse("sealed-endbr", where(chunk),
-                        fmt::format("takes the address of {}, which has no ENDBR in the running kernel: an indirect "
+                        fmt::format("takes the address of {}, which has no {} in the running kernel: an indirect "
                                     "call of it would panic; call it directly or through a new function",
-                                    reference.name));
+                                    reference.name, code.landing_pad->name));
   }
 
-  // Whether the object was compiled for IBT: its functions begin with a landing pad.
+  // Whether the object was compiled for landing pads: its functions begin with one.
   bool uses_landing_pads() {
     if (!landing_pads_) {
       landing_pads_ = false;
       for (const Symbol& s : patched_.symbols()) {
         if (!s.function() || s.section == no_section || patched_.section(s.section).contents.size() <= s.value)
           continue;
-        if (patched_.arch().starts_with_landing_pad(patched_.section(s.section).contents.subspan(s.value))) {
+        if (patched_.arch().code.landing_pad->begins(patched_.section(s.section).contents.subspan(s.value))) {
           landing_pads_ = true;
           break;
         }
@@ -506,7 +507,7 @@ class Builder {
   void append_pointer(uint32_t section, uint32_t symbol, int64_t addend) {
     OutputSection& out = out_.sections[section];
     out.relocations.push_back(
-        {.offset = out.contents.size(), .type = patched_.arch().absolute_64, .symbol = symbol, .addend = addend});
+        {.offset = out.contents.size(), .type = patched_.arch().elf.absolute_64, .symbol = symbol, .addend = addend});
     out_.append_u64(out, 0);
   }
 

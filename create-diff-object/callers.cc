@@ -68,7 +68,7 @@ class Spreader {
                                   : no_symbol;
         if (user == target.symbol) continue;
         const bool call = user != no_symbol && orig_.symbol(user).function() && target.offset == 0 &&
-                          orig_.arch().use_of(section.code(), r) == Use::call;
+                          orig_.arch().code.use_of(section.code(), r) == Use::call;
         if (call)
           callers_[index(target.symbol)].push_back(user);
         else

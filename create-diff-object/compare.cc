@@ -142,7 +142,7 @@ class Comparer {
   template <typename Map>
   static std::set<SymbolId> address_taken(const Object& object, const std::set<SymbolId>& constants, Map map) {
     std::set<SymbolId> taken;
-    if (object.arch().takes_address == nullptr) return taken;
+    if (object.arch().code.takes_address == nullptr) return taken;
     for (uint32_t i = 1; i < object.symbols().size(); ++i) {
       const Symbol& s = object.symbols()[i];
       if (!s.function() || s.section == no_section || !is_text(object.section(s.section).kind)) continue;
@@ -152,7 +152,7 @@ class Comparer {
         if (target == no_symbol) continue;
         const SymbolId constant = map(target);
         if (constants.contains(constant) && !taken.contains(constant) &&
-            object.arch().takes_address(object.section(s.section).code(), s.value, r))
+            object.arch().code.takes_address(object.section(s.section).code(), s.value, r))
           taken.insert(constant);
       }
     }
@@ -241,7 +241,7 @@ class Comparer {
       --at;  // the last bytes that both have
     }
     const auto instruction = [&](const Object& object, const Range& r) {
-      return object.arch().instruction_at(object.section(r.section).contents, r.begin, r.begin + at);
+      return object.arch().code.instruction_at(object.section(r.section).contents, r.begin, r.begin + at);
     };
     return CodeDifference{instruction(orig_, a), instruction(patched_, b)};
   }
@@ -425,8 +425,7 @@ class Comparer {
   }
 
   bool lines_only(const Range& a, const Range& b) {
-    const Arch& arch = patched_.arch();
-    return arch.numbers_only(bytes(orig_, a), bytes(patched_, b), [&](const NumberChange& change) {
+    return patched_.arch().code.numbers_only(bytes(orig_, a), bytes(patched_, b), [&](const NumberChange& change) {
       using Proof = LineNumbers::Proof;
       const Proof proof = line_numbers_.prove(change, a.section, a.begin + change.at, b.section, b.begin + change.at);
       if (proof == Proof::line_number) return true;
@@ -470,8 +469,8 @@ bool has_ftrace_site(const Object& object, const Layout& layout, SymbolId functi
   const Object::Extent extent = object.extent(function);
   const Arch& arch = object.arch();
   const std::span<const std::byte> contents = object.section(s.section).contents;
-  if (arch.starts_with_ftrace_site != nullptr && s.value <= contents.size() &&
-      arch.starts_with_ftrace_site(contents.subspan(s.value)))
+  if (arch.ftrace.starts_with_site != nullptr && s.value <= contents.size() &&
+      arch.ftrace.starts_with_site(contents.subspan(s.value)))
     return true;
   for (const TableEntry& entry : layout.entries(s.section, extent.begin, extent.end)) {
     const std::string_view table = object.section(entry.table).name;
@@ -480,8 +479,7 @@ bool has_ftrace_site(const Object& object, const Layout& layout, SymbolId functi
   }
   for (const Relocation& r : object.relocations(s.section, extent.begin, extent.end)) {
     const std::string_view name = object.symbol(r.symbol).name;
-    if (std::find(arch.ftrace_symbols.begin(), arch.ftrace_symbols.end(), name) != arch.ftrace_symbols.end())
-      return true;
+    if (std::find(arch.ftrace.calls.begin(), arch.ftrace.calls.end(), name) != arch.ftrace.calls.end()) return true;
   }
   return false;
 }

@@ -301,9 +301,9 @@ class Correlator {
           symbol_stem(orig_.symbol(left.symbol).name) != symbol_stem(patched_.symbol(right.symbol).name))
         return false;
     }
-    return orig_.arch().numbers_only(code.subspan(from.begin, from.end - from.begin),
-                                     other.subspan(to.begin, to.end - to.begin),
-                                     [](const NumberChange&) { return true; });
+    return orig_.arch().code.numbers_only(code.subspan(from.begin, from.end - from.begin),
+                                          other.subspan(to.begin, to.end - to.begin),
+                                          [](const NumberChange&) { return true; });
   }
 
   // Functions of one name in each object, and what each static local of the patched one stands for in the original.

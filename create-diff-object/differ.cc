@@ -35,8 +35,8 @@ namespace {
 
 void check_headers(const Object& orig, const Object& patched) {
   if (&orig.arch() != &patched.arch() || orig.big_endian() != patched.big_endian())
-    throw Error(fmt::format("{} is an object for {}, {} one for {}", orig.path(), orig.arch().name, patched.path(),
-                            patched.arch().name));
+    throw Error(fmt::format("{} is an object for {}, {} one for {}", orig.path(), orig.arch().elf.name, patched.path(),
+                            patched.arch().elf.name));
   if (orig.flags() != patched.flags())
     throw Error(fmt::format("{} and {} have different ELF flags", orig.path(), patched.path()));
 }

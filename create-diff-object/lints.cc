@@ -50,7 +50,7 @@ class Linter {
       for (const Relocation& r : patched_.relocations(chunk.section, chunk.begin, chunk.end)) {
         const Target target = patched_.meaning(r);
         if (target.symbol == no_symbol || target.offset != 0 || !added.contains(target.symbol)) continue;
-        if (patched_.arch().use_of(home.code(), r) == Use::call) continue;
+        if (patched_.arch().code.use_of(home.code(), r) == Use::call) continue;
         takers[target.symbol].insert(chunk.name(patched_));
       }
     }
@@ -92,7 +92,7 @@ class Linter {
         const Symbol& other = patched_.symbol(target.symbol);
         if (asks_for_the_end(other.name) && replaced.contains(SymbolId{i})) loops.insert(SymbolId{i});
         starts = starts || starts_threads(other.name);
-        if (replaced.contains(target.symbol) && patched_.arch().use_of(home.code(), r) == Use::address)
+        if (replaced.contains(target.symbol) && patched_.arch().code.use_of(home.code(), r) == Use::address)
           handed.insert(target.symbol);
       }
       if (starts) loops.insert(handed.begin(), handed.end());

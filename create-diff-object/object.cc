@@ -66,8 +66,8 @@ class ObjectReader {
     if (object_.arch_ == nullptr) fail(fmt::format("unsupported architecture (e_machine {})", header.e_machine));
     object_.flags_ = header.e_flags;
     object_.big_endian_ = elf_.big_endian();
-    if (object_.big_endian_ != object_.arch_->big_endian)
-      fail(fmt::format("its byte order is not the one of {}", object_.arch_->name));
+    if (object_.big_endian_ != object_.arch_->elf.big_endian)
+      fail(fmt::format("its byte order is not the one of {}", object_.arch_->elf.name));
   }
 
   void read_sections() {
@@ -181,7 +181,7 @@ class ObjectReader {
         const Symbol& symbol = object_.symbol(id);
         const bool function = symbol.function();
         if (!function && symbol.type != SymbolType::object && symbol.type != SymbolType::none) continue;
-        if (symbol.value > (function ? object_.arch_->max_function_offset : 0)) break;
+        if (symbol.value > (function ? object_.arch_->code.max_function_offset : 0)) break;
         if (!section_belongs_to(section.name, symbol.name, function)) continue;
         section.owner = id;
         break;
@@ -224,7 +224,7 @@ class ObjectReader {
     const std::span<Relocation> own = std::span{list}.subspan(first);
     auto by_offset = [](const Relocation& a, const Relocation& b) { return a.offset < b.offset; };
     if (!std::is_sorted(own.begin(), own.end(), by_offset)) std::stable_sort(own.begin(), own.end(), by_offset);
-    object_.arch_->find_targets(section.code(), own);
+    object_.arch_->code.find_targets(section.code(), own);
     section.relocations = own;
   }
 
@@ -246,7 +246,7 @@ class ObjectReader {
         for (auto it = at_or_behind; it != symbols.end(); ++it) {
           Symbol& symbol = object_.symbols_[index(*it)];
           const uint64_t distance = symbol.value - place;
-          if (distance > object_.arch_->max_function_offset) break;
+          if (distance > object_.arch_->code.max_function_offset) break;
           if (symbol.function()) symbol.prefix = distance;
         }
       }

@@ -190,8 +190,8 @@ class Selector {
     }
     const Section& home = patched_.section(s.section);
     const Object::Extent extent = patched_.extent(id);
-    if (s.function() && home.owner == no_symbol && patched_.arch().escapes != nullptr &&
-        patched_.arch().escapes(home.contents, extent.begin, extent.end)) {
+    if (s.function() && home.owner == no_symbol && patched_.arch().code.escapes != nullptr &&
+        patched_.arch().code.escapes(home.contents, extent.begin, extent.end)) {
       diagnostics_.refuse(
           "shared-section", s.name,
           fmt::format("shares section {} with code that it branches to, and can't be taken out of it", home.name));
@@ -251,7 +251,7 @@ class Selector {
     if (pair_.patched_layout.leads_nowhere(chunk.section, r.offset)) return;
     const Target target = patched_.target(r);
     const std::string reason = fmt::format("used by {}", where(chunk));
-    if (!patched_.arch().known_relocation(r.type)) {
+    if (!patched_.arch().elf.known_relocation(r.type)) {
       diagnostics_.refuse("relocation", where(chunk), fmt::format("relocation type {} is not known", r.type));
       return;
     }

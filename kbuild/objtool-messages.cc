@@ -14,7 +14,7 @@
 //
 // The function ends in a call that does not return. objtool knows that of the kernel's global functions by name, of
 // static ones by reading them. A static callee that did not change stays in the kernel, so objtool can't read it here.
-// The differ puts a trap behind code that ends in a call (Arch::trap_behind); other ways to end remain.
+// The differ puts a trap behind code that ends in a call (CodeFacts::trap_behind); other ways to end remain.
 // The proof is the whole patched object, callee included, as the compiler wrote it: if objtool says nothing of the
 // function there, it understood the same code, and the callee was the reason.
 #include "kbuild/objtool-messages.h"
