@@ -1,7 +1,13 @@
 #include "arch/arch.h"
 
+#include <elf.h>
+
 #include <algorithm>
 #include <array>
+#include <fstream>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "support/error.h"
 
@@ -26,6 +32,24 @@ const Arch* find_arch(uint16_t machine) {
   for (const Arch* arch : all)
     if (arch->elf.machine == machine) return arch;
   return nullptr;
+}
+
+std::string missing_parts(uint16_t machine) {
+  const Arch* arch = find_arch(machine);
+  if (arch == nullptr) return fmt::format("ELF machine {} is of no architecture that is known here", machine);
+  std::vector<std::string_view> missing;
+  if (arch->klp.field_size == nullptr) missing.push_back("the sizes of relocated fields");
+  if (arch->proof == nullptr) missing.push_back("the proof");
+  if (arch->audit == nullptr) missing.push_back("the audit");
+  if (missing.empty()) return {};
+  return fmt::format("livepatches for {} can't be made yet: what is missing is {}", arch->elf.name,
+                     fmt::join(missing, ", "));
+}
+
+uint16_t host_machine() {
+  Elf64_Ehdr header = {};
+  std::ifstream("/proc/self/exe", std::ios::binary).read(reinterpret_cast<char*>(&header), sizeof header);
+  return header.e_machine;
 }
 
 int64_t sign_extend(uint64_t value, unsigned bits) {

@@ -6,9 +6,11 @@
 #include <functional>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
+#include "arch/sections.h"
 #include "elf/elf.h"
 
 namespace kpatch {
@@ -30,9 +32,6 @@ struct TableFacts {
   uint32_t line_offset = 0, line_size = 0;
   uint32_t max_references = 0;  // places of an entry that may refer to something; 0: any number
   bool compared = true;         // false: tables that the tool chain rebuilds (rule: never count as change)
-  // The kernel reads it before it applies klp relocations of modules (kernel/module/main.c, post_relocation and
-  // the notifiers): such a relocation there would come too late.
-  bool early = false;
   // Where an entry of a given size holds the length, in one byte, of the code that its second reference leads to; 0 for
   // sizes without one. With length 0 it leads nowhere (x86: ALTERNATIVE with nothing instead): where it points to,
   // some other entry's code begins.
@@ -56,7 +55,7 @@ struct CodeRange {
 // What the header and the relocations of its ELF files hold.
 struct ElfFacts {
   uint16_t machine = 0;   // EM_*
-  std::string_view name;  // for messages
+  std::string_view name{};  // for messages
   bool big_endian = false;
   uint32_t absolute_64 = 0;  // the relocation type for a plain 64-bit address
   bool (*known_relocation)(uint32_t type) = nullptr;
@@ -64,12 +63,12 @@ struct ElfFacts {
 
 // The instruction on which an indirect branch has to land, where a processor can demand one.
 struct LandingPad {
-  std::string_view name;
+  std::string_view name{};
   bool (*begins)(std::span<const std::byte> code) = nullptr;  // whether the code begins with one
   // The section that lists the starts of functions whose landing pad the kernel overwrites, because nobody takes their
   // address: 32-bit entries relative to themselves.
-  std::string_view seals;
-  std::string_view seals_symbol;  // what vmlinux has where its kernel demands landing pads
+  std::string_view seals{};
+  std::string_view seals_symbol{};  // what vmlinux has where its kernel demands landing pads
 };
 
 // How instructions are read.
@@ -106,12 +105,15 @@ struct FtraceFacts {
 
 // What livepatches can hold.
 struct KlpFacts {
+  // Bytes that a relocation of this type writes, 0 for one that writes nothing; nothing for types that the kernel's
+  // loader (apply_relocate_add()) does not know. nullptr: not yet.
+  std::optional<unsigned> (*field_size)(uint32_t type) = nullptr;
   // Whether the kernel's loader applies a relocation of this type late, for livepatches. nullptr: every known one.
   bool (*late_relocation)(uint32_t type) = nullptr;
   // Whether the relocation is a branch to another function that does not come back, where a livepatch must not have
   // one (ppc64: the caller's TOC pointer would not be restored). nullptr: it may have any.
   bool (*is_sibling_call)(const CodeSection& section, const Relocation& relocation) = nullptr;
-  std::string_view lost_by_sibling_call;  // what the caller then doesn't get back
+  std::string_view lost_by_sibling_call{};  // what the caller then doesn't get back
 };
 
 // What kbuild and the linker do.
@@ -120,6 +122,65 @@ struct KbuildFacts {
   std::span<const std::string_view> module_symbols{};
 };
 
+// The field that a relocation fills.
+struct RelocatedField {
+  unsigned width = 0;     // bytes
+  bool relative = false;  // to its own address …
+  unsigned to_end = 0;    // … and in code mostly so many bytes before the place from which the processor counts
+  uint32_t type = 0;      // of types with one meaning the same
+};
+
+struct Disassembled {
+  std::string text{};
+  uint64_t length = 0;  // bytes
+};
+
+// How compiled code is compared with shipped code. `ours` and `theirs` are a function as compiled and as shipped.
+struct ProofFacts {
+  std::optional<RelocatedField> (*field)(uint32_t type) = nullptr;  // nothing for types that are not known
+  // Bytes of the branch at `at` that is a NOP as shipped, because objtool rewrote it (static branches); 0 when not.
+  uint64_t (*branch_made_nop)(std::span<const std::byte> ours, std::span<const std::byte> theirs,
+                              uint64_t at) = nullptr;
+  // The call whose relocated field is at `field`, when it is a NOP as shipped (ftrace sites, sanitizers); else empty.
+  CodeRange (*call_made_nop)(std::span<const std::byte> ours, std::span<const std::byte> theirs,
+                             uint64_t field) = nullptr;
+  // For messages; nothing where no instruction is.
+  std::optional<Disassembled> (*disassemble)(std::span<const std::byte> code, uint64_t at) = nullptr;
+};
+
+// Calls that the kernel, or its build, rewrites: each must be listed.
+struct ListedCall {
+  std::string_view callee{};
+  bool prefix = false;     // all callees that begin so
+  std::string_view table{};  // of places
+  uint64_t entry_size = 0;
+  uint64_t most_before = 0;  // bytes from the instruction's start to its relocated field, at most
+  bool written = false;      // the kernel writes to each place that is listed: nothing else may be there
+};
+
+// What objtool leaves for the unwinder, one entry a place from which on the stack has a form.
+struct UnwindTable {
+  std::string_view name{};          // for messages
+  std::string_view places{};        // the section with 32-bit places in code …
+  std::string_view entries{};       // … and the one with what is known of each
+  std::string_view kernels_sign{};  // what vmlinux has where its kernel unwinds by it
+  uint64_t entry_size = 0;
+  bool (*undefined)(std::span<const std::byte> entry) = nullptr;  // nothing is known about the stack from here on
+};
+
+// How the code of a finished module is judged.
+struct AuditFacts {
+  std::span<const ListedCall> calls{};
+  uint64_t branch_before = 0;  // bytes from a branch's start to its relocated field, at most
+  // Whether the relocated field is a branch's, and no operand that takes an address.
+  bool (*is_branch)(std::span<const std::byte> code, uint32_t type, uint64_t field) = nullptr;
+  // Where the relocation takes an address: how many bytes it lies behind symbol + addend. Nothing where it doesn't.
+  std::optional<int64_t> (*address_taken)(const CodeSection& section, uint32_t type, uint64_t field) = nullptr;
+  const UnwindTable* unwind_table = nullptr;  // nullptr: the kernel needs none
+};
+
+// One constant an architecture. What is nullptr here, or in KlpFacts "not yet", nobody has written yet: missing_parts()
+// tells it.
 struct Arch {
   ElfFacts elf;
   CodeFacts code;
@@ -127,6 +188,8 @@ struct Arch {
   std::span<const TableFacts> tables;
   KlpFacts klp;
   KbuildFacts kbuild;
+  const ProofFacts* proof = nullptr;
+  const AuditFacts* audit = nullptr;
 
   const TableFacts* table(std::string_view section) const;
   bool in_each_module(std::string_view symbol) const;  // one of kbuild.module_symbols
@@ -155,6 +218,12 @@ uint32_t last_of_twelve(uint64_t entry_size);
 
 // nullptr when the machine (ELF e_machine) is not supported.
 const Arch* find_arch(uint16_t machine);
+
+// Why no livepatch can be made for kernels of the machine yet, as a sentence without full stop; empty when one can.
+std::string missing_parts(uint16_t machine);
+
+// The machine that this program was built for: that of a kernel which runs here.
+uint16_t host_machine();
 
 extern const Arch arch_arm64;
 extern const Arch arch_loongarch64;

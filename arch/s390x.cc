@@ -25,19 +25,15 @@ namespace {
 constexpr auto tables = std::to_array<TableFacts>({
     {.section = "__bug_table", .struct_name = "bug_entry", .line_offset = 8, .line_size = 2, .max_references = 3},
     {.section = "__ex_table", .struct_name = "exception_table_entry", .max_references = 2},
-    {.section = "__jump_table", .struct_name = "jump_entry", .max_references = 3, .early = true},
-    {.section = ".altinstructions",
-     .struct_name = "alt_instr",
-     .max_references = 2,
-     .early = true,
-     .length_offset = last_of_twelve},
+    {.section = "__jump_table", .struct_name = "jump_entry", .max_references = 3},
+    {.section = ".altinstructions", .struct_name = "alt_instr", .max_references = 2, .length_offset = last_of_twelve},
     {.section = ".printk_index", .fixed_size = 8},
     {.section = "__mcount_loc", .fixed_size = 8, .compared = false},
-    {.section = ".s390_indirect_jump", .fixed_size = 4, .early = true},
-    {.section = ".s390_indirect_call", .fixed_size = 4, .early = true},
-    {.section = ".s390_indirect_branches", .fixed_size = 4, .early = true},
-    {.section = ".s390_return_mem", .fixed_size = 4, .early = true},
-    {.section = ".s390_return_reg", .fixed_size = 4, .early = true},
+    {.section = ".s390_indirect_jump", .fixed_size = 4},
+    {.section = ".s390_indirect_call", .fixed_size = 4},
+    {.section = ".s390_indirect_branches", .fixed_size = 4},
+    {.section = ".s390_return_mem", .fixed_size = 4},
+    {.section = ".s390_return_reg", .fixed_size = 4},
 });
 
 // Thunks of expolines (arch/s390/lib/expoline), rewritten with the code that jumps to them.

@@ -32,16 +32,12 @@ uint32_t length_offset(uint64_t entry_size) {
 constexpr auto tables = std::to_array<TableFacts>({
     {.section = "__bug_table", .struct_name = "bug_entry", .line_offset = 8, .line_size = 2, .max_references = 3},
     {.section = "__ex_table", .struct_name = "exception_table_entry", .max_references = 2},
-    {.section = "__jump_table", .struct_name = "jump_entry", .max_references = 3, .early = true},
-    {.section = ".altinstructions",
-     .struct_name = "alt_instr",
-     .max_references = 2,
-     .early = true,
-     .length_offset = length_offset},
-    {.section = ".parainstructions", .struct_name = "paravirt_patch_site", .early = true},
+    {.section = "__jump_table", .struct_name = "jump_entry", .max_references = 3},
+    {.section = ".altinstructions", .struct_name = "alt_instr", .max_references = 2, .length_offset = length_offset},
+    {.section = ".parainstructions", .struct_name = "paravirt_patch_site"},
     {.section = ".printk_index", .fixed_size = 8},
     {.section = "__mcount_loc", .fixed_size = 8, .compared = false},
-    {.section = ".smp_locks", .fixed_size = 4, .early = true},
+    {.section = ".smp_locks", .fixed_size = 4},
 });
 
 constexpr auto ftrace_calls = std::to_array<std::string_view>({"__fentry__", "mcount"});
@@ -132,20 +128,25 @@ bool takes_address(const CodeSection& section, uint64_t from, const Relocation& 
   return taken;
 }
 
-bool known_relocation(uint32_t type) {
+// arch/x86/kernel/module.c, __write_relocate_add (5.10 to 6.18).
+std::optional<unsigned> field_size(uint32_t type) {
   switch (type) {
     case R_X86_64_NONE:
+      return 0;
     case R_X86_64_64:
     case R_X86_64_PC64:
-    case R_X86_64_PC32:
-    case R_X86_64_PLT32:
+      return 8;
     case R_X86_64_32:
     case R_X86_64_32S:
-      return true;
+    case R_X86_64_PC32:
+    case R_X86_64_PLT32:
+      return 4;
     default:
-      return false;
+      return std::nullopt;
   }
 }
+
+bool known_relocation(uint32_t type) { return field_size(type).has_value(); }
 
 // mov $imm32 into a register or memory, push $imm: all of an immediate, and nothing but it, differs. %esi and %edx hold
 // the second and third argument.
@@ -222,6 +223,98 @@ bool begins_with_endbr64(std::span<const std::byte> code) {
 constexpr LandingPad landing_pad{
     .name = "ENDBR", .begins = begins_with_endbr64, .seals = ".ibt_endbr_seal", .seals_symbol = "__ibt_endbr_seal"};
 
+// --- proof ---
+
+std::optional<RelocatedField> field(uint32_t type) {
+  const auto size = field_size(type);
+  if (!size || *size == 0) return std::nullopt;
+  const bool relative = type == R_X86_64_PC64 || type == R_X86_64_PC32 || type == R_X86_64_PLT32;
+  return RelocatedField{*size, relative, relative ? *size : 0, type == R_X86_64_PLT32 ? R_X86_64_PC32 : type};
+}
+
+bool is_nop(std::span<const std::byte> code, uint64_t at, uint64_t length) {
+  static constexpr std::array<uint8_t, 2> nop2 = {0x66, 0x90};
+  static constexpr std::array<uint8_t, 5> nop5 = {0x0f, 0x1f, 0x44, 0x00, 0x00};
+  if (at > code.size() || length > code.size() - at) return false;
+  if (length == nop2.size()) return std::memcmp(code.data() + at, nop2.data(), length) == 0;
+  return length == nop5.size() && std::memcmp(code.data() + at, nop5.data(), length) == 0;
+}
+
+uint64_t branch_made_nop(std::span<const std::byte> ours, std::span<const std::byte> theirs, uint64_t at) {
+  const uint64_t length = ours[at] == std::byte{0xeb} ? 2 : ours[at] == std::byte{0xe9} ? 5 : 0;
+  return length != 0 && at + length <= ours.size() && is_nop(theirs, at, length) ? length : 0;
+}
+
+CodeRange call_made_nop(std::span<const std::byte> ours, std::span<const std::byte> theirs, uint64_t field) {
+  constexpr uint64_t length = 5;
+  const uint64_t at = field - 1;
+  const bool made =
+      at < ours.size() && at + length <= ours.size() && ours[at] == std::byte{0xe8} && is_nop(theirs, at, length);
+  return made ? CodeRange{at, at + length} : CodeRange{};
+}
+
+std::optional<Disassembled> disassemble(std::span<const std::byte> code, uint64_t at) {
+  ZydisDisassembledInstruction instruction;
+  if (!ZYAN_SUCCESS(
+          ZydisDisassembleIntel(ZYDIS_MACHINE_MODE_LONG_64, at, code.data() + at, code.size() - at, &instruction)))
+    return std::nullopt;
+  return Disassembled{instruction.text, instruction.info.length};
+}
+
+constexpr ProofFacts proof{
+    .field = field, .branch_made_nop = branch_made_nop, .call_made_nop = call_made_nop, .disassemble = disassemble};
+
+// --- audit ---
+
+// lea x(%rip), %reg: its ModRM byte has mod 00 and r/m 101.
+bool is_lea(std::span<const std::byte> code, uint64_t field) {
+  if (field < 2 || field > code.size()) return false;
+  return code[field - 2] == std::byte{0x8d} && (code[field - 1] & std::byte{0xc7}) == std::byte{5};
+}
+
+bool is_branch(std::span<const std::byte> code, uint32_t type, uint64_t field) {
+  return (type == R_X86_64_PC32 || type == R_X86_64_PLT32) && !is_lea(code, field);
+}
+
+std::optional<int64_t> address_taken(const CodeSection& section, uint32_t type, uint64_t field) {
+  switch (type) {
+    case R_X86_64_64:
+    case R_X86_64_32:
+    case R_X86_64_32S:
+      return 0;
+    case R_X86_64_PC32:
+      if (!section.executable) return 0;
+      return is_lea(section.contents, field) ? std::optional<int64_t>{4} : std::nullopt;
+    default:
+      return std::nullopt;
+  }
+}
+
+// arch/x86/kernel/alternative.c (apply_returns since 5.19, apply_retpolines since 5.16), ftrace.c. A return is a jump,
+// with or without a condition; a retpoline a call, a jump or a conditional one.
+constexpr auto listed_calls = std::to_array<ListedCall>({
+    {.callee = "__fentry__", .table = "__mcount_loc", .entry_size = 8, .most_before = 1, .written = true},
+    {.callee = "__x86_return_thunk", .table = ".return_sites", .entry_size = 4, .most_before = 2},
+    {.callee = "__x86_indirect_thunk_", .prefix = true, .table = ".retpoline_sites", .entry_size = 4, .most_before = 2},
+});
+
+// arch/x86/include/asm/orc_types.h: the last two bytes hold the stack register in the low bits and the type; all zero
+// says "undefined" in every layout so far (5.10 to 6.18).
+bool orc_undefined(std::span<const std::byte> entry) { return entry[4] == std::byte{0} && entry[5] == std::byte{0}; }
+
+constexpr UnwindTable orc{.name = "ORC",
+                          .places = ".orc_unwind_ip",
+                          .entries = ".orc_unwind",
+                          .kernels_sign = "__start_orc_unwind_ip",
+                          .entry_size = 6,
+                          .undefined = orc_undefined};
+
+constexpr AuditFacts audit{.calls = listed_calls,
+                           .branch_before = 2,
+                           .is_branch = is_branch,
+                           .address_taken = address_taken,
+                           .unwind_table = &orc};
+
 }  // namespace
 
 const Arch arch_x86_64{
@@ -237,8 +330,10 @@ const Arch arch_x86_64{
              .landing_pad = &landing_pad},
     .ftrace = {.calls = ftrace_calls},
     .tables = tables,
-    .klp = {},
+    .klp = {.field_size = field_size},
     .kbuild = {},
+    .proof = &proof,
+    .audit = &audit,
 };
 
 }  // namespace kpatch

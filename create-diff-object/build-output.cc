@@ -428,7 +428,6 @@ class Builder {
   // The kernel reads some tables before it applies a module's klp relocations.
   bool check_table(const Chunk& chunk, const Reference& reference) {
     const Section& home = patched_.section(chunk.section);
-    const TableFacts* facts = patched_.arch().table(home.name);
     if (home.name == "__jump_table" && reference.kind == Reference::Kind::klp && reference.owner != "vmlinux") {
       diagnostics_.refuse("static-key", reference.name,
                           fmt::format("belongs to module {}: a static branch on it can't be patched; use "
@@ -444,7 +443,7 @@ class Builder {
           "is loaded; use static_key_enabled() instead");
       return false;
     }
-    const bool early = (facts != nullptr && facts->early) || home.kind == SectionKind::out_of_line_code;
+    const bool early = section_row(home.name).early || home.kind == SectionKind::out_of_line_code;
     if (early && reference.kind == Reference::Kind::klp && reference.owner != "vmlinux") {
       diagnostics_.refuse("special-section", home.name,
                           fmt::format("would refer to {} of module {}, which is relocated too late for it",

@@ -1,19 +1,9 @@
-// The names that compilers, assembler macros and the kernel's linker script give to sections and symbols.
+// The names that compilers and the kernel's macros give to symbols.
 //
-// A section's name decides how its contents are treated, for example in fs/proc/meminfo.o
-//
-//   .text.meminfo_proc_show              one function, may be replaced
-//   .rodata.meminfo_proc_show.str1.1     its strings: flags AMS, whatever the name says
-//   .rodata.strategy_ops                 a table, although "str" is in its name: flags decide, not substrings
-//   .init.text                           gone when a livepatch comes
-//
-// and a symbol's suffix says which compile it came from: `foo.isra.0` may be `foo.isra.1` in the patched object, and
-// `count.7` may be `count.9`. A section that nobody has classified stays unknown: a changed function that needs it is
-// refused rather than copied on luck.
+// A symbol's suffix says which compile it came from: `foo.isra.0` may be `foo.isra.1` in the patched object, and
+// `count.7` may be `count.9`. Names of sections are arch/sections.h's.
 
 #include "create-diff-object/names.h"
-
-#include <elf.h>
 
 #include <algorithm>
 #include <array>
@@ -21,127 +11,6 @@
 
 namespace kpatch {
 namespace {
-
-struct Rule {
-  std::string_view text;
-  bool prefix;  // matches names that begin with it; else the whole name
-  SectionKind kind;
-};
-
-// First match wins. Sources: include/asm-generic/vmlinux.lds.h, include/linux/init.h, compiler.h, objtool.h,
-// arch/x86/kernel/vmlinux.lds.S (5.10 to 6.18).
-constexpr auto rules = std::to_array<Rule>({
-    {".init.", true, SectionKind::init},
-    {".initcall", true, SectionKind::ignored},
-    {".con_initcall", true, SectionKind::ignored},
-    {".exitcall", true, SectionKind::ignored},
-    {".exit.", true, SectionKind::init},
-    {".meminit.", true, SectionKind::init},
-    {".memexit.", true, SectionKind::init},
-    {".cpuinit.", true, SectionKind::init},
-    {".head.text", true, SectionKind::init},
-    {".altinstr_replacement", false, SectionKind::out_of_line_code},
-    {".altinstr_aux", false, SectionKind::out_of_line_code},
-    {".fixup", false, SectionKind::out_of_line_code},
-    {"__ftr_alt_", true, SectionKind::out_of_line_code},  // ppc64: alternative code of feature sections
-    {".stubs", false, SectionKind::ignored},              // ppc64 and arm64: filled by the module loader
-    {".ftrace.tramp", false, SectionKind::ignored},
-    {".noinstr.text", true, SectionKind::shared_text},
-    {".entry.text", true, SectionKind::shared_text},
-    {".sched.text", true, SectionKind::shared_text},
-    {".cpuidle.text", true, SectionKind::shared_text},
-    {".kprobes.text", true, SectionKind::shared_text},
-    {".lock.text", true, SectionKind::shared_text},
-    {".spinlock.text", true, SectionKind::shared_text},
-    {".irqentry.text", true, SectionKind::shared_text},
-    {".softirqentry.text", true, SectionKind::shared_text},
-    {".ref.text", true, SectionKind::shared_text},
-    {".text..refcount", true, SectionKind::shared_text},
-    {".text..", true, SectionKind::shared_text},
-    {".static_call.text", true, SectionKind::never_copied},
-    {".text", false, SectionKind::text},
-    {".text.", true, SectionKind::text},
-    {".data.once", true, SectionKind::data},
-    {".data..once", true, SectionKind::data},
-    {".data.unlikely", false, SectionKind::data},
-    {"__dyndbg", false, SectionKind::dyndbg},
-    {"__dyndbg_classes", false, SectionKind::never_copied},
-    {"__verbose", false, SectionKind::dyndbg},
-    {".data", false, SectionKind::data},
-    {".data.", true, SectionKind::data},
-    {".sdata", true, SectionKind::data},
-    {".toc", false, SectionKind::toc},
-    {".got", false, SectionKind::data},
-    {".bss", false, SectionKind::bss},
-    {".bss.", true, SectionKind::bss},
-    {".sbss", true, SectionKind::bss},
-    {".rodata", true, SectionKind::rodata},
-    {"__tracepoint_str", false, SectionKind::never_copied},
-    {"__trace_printk_fmt", false, SectionKind::data},
-    {"runtime_ptr_", true, SectionKind::runtime_const},
-    {"runtime_shift_", true, SectionKind::runtime_const},
-    {".orc_unwind", true, SectionKind::rebuilt},
-    {".orc_header", true, SectionKind::rebuilt},
-    {".static_call_sites", false, SectionKind::rebuilt},
-    {".return_sites", false, SectionKind::rebuilt},
-    {".retpoline_sites", false, SectionKind::rebuilt},
-    {".call_sites", false, SectionKind::rebuilt},
-    {".ibt_endbr_seal", false, SectionKind::rebuilt},
-    {".cfi_sites", false, SectionKind::rebuilt},
-    {".sframe", false, SectionKind::rebuilt},
-    {".eh_frame", false, SectionKind::rebuilt},
-    {".discard", true, SectionKind::objtool_notes},
-    {".export_symbol", true, SectionKind::ignored},
-    {"__ksymtab", true, SectionKind::ignored},
-    {"___ksymtab", true, SectionKind::ignored},
-    {"__kcrctab", true, SectionKind::ignored},
-    {"___kcrctab", true, SectionKind::ignored},
-    {"_kprobe_blacklist", false, SectionKind::ignored},
-    {"_error_injection_whitelist", false, SectionKind::ignored},
-    {"___kentry", true, SectionKind::ignored},
-    {"__tracepoints", true, SectionKind::never_copied},
-    {"_ftrace_events", false, SectionKind::never_copied},
-    {"_ftrace_eval_map", false, SectionKind::never_copied},
-    {"_ftrace_annotated_branch", false, SectionKind::never_copied},
-    {"_ftrace_branch", false, SectionKind::never_copied},
-    {"__bpf_raw_tp_map", false, SectionKind::never_copied},
-    {"__syscalls_metadata", false, SectionKind::never_copied},
-    {".static_call_tramp_key", false, SectionKind::never_copied},
-    {".ref.data", true, SectionKind::data},
-    {".ref.rodata", true, SectionKind::rodata},
-    {".pci_fixup", true, SectionKind::ignored},
-    {"__param", false, SectionKind::ignored},
-    {"__modver", false, SectionKind::ignored},
-    {"__lsm_info", true, SectionKind::ignored},
-    {"__sched_class", true, SectionKind::never_copied},
-    {".BTF_ids", false, SectionKind::never_copied},
-    {".BTF", true, SectionKind::debug},
-    {".builtin_fw", true, SectionKind::ignored},
-    {"__earlycon_table", true, SectionKind::ignored},
-    {"__clk_of_table", true, SectionKind::ignored},
-    {".x86_cpu_dev.init", true, SectionKind::ignored},
-    {".apicdrivers", true, SectionKind::ignored},
-    {".iommu_table", true, SectionKind::ignored},
-    {".x86_intel_mid_dev", true, SectionKind::ignored},
-    {"__kunit", true, SectionKind::ignored},
-    {".kunit_test_suites", true, SectionKind::ignored},
-    {".vvar", true, SectionKind::never_copied},
-    {".brk_reservation", true, SectionKind::ignored},
-    {".modinfo", false, SectionKind::ignored},
-    {"__patchable_function_entries", false, SectionKind::ignored},  // architectures that use it list it as a table
-    {".note", true, SectionKind::debug},
-    {".comment", true, SectionKind::debug},
-    {".debug", true, SectionKind::debug},
-    {".zdebug", true, SectionKind::debug},
-    {".stab", true, SectionKind::debug},
-    {".llvm", true, SectionKind::debug},
-    {".gnu.lto", true, SectionKind::debug},
-    {".gnu.attributes", true, SectionKind::debug},
-    {".gnu.warning", true, SectionKind::debug},
-    {".GCC.", true, SectionKind::debug},
-    {".ARM.attributes", false, SectionKind::debug},
-    {".kpatch.", true, SectionKind::author_macros},
-});
 
 bool all_digits(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](unsigned char c) { return std::isdigit(c); });
@@ -177,41 +46,6 @@ constexpr auto special_prefixes = std::to_array<std::string_view>(
     {".LC", ".Lubsan_data", ".Lubsan_type", ".L__unnamed_", "CSWTCH.", "switch.table."});
 
 }  // namespace
-
-SectionKind classify_section(const SectionFacts& section, bool is_table) {
-  switch (section.type) {
-    case SHT_NULL:
-      return SectionKind::null;
-    case SHT_SYMTAB:
-    case SHT_STRTAB:
-    case SHT_RELA:
-    case SHT_REL:
-    case SHT_SYMTAB_SHNDX:
-    case SHT_GROUP:
-      return SectionKind::structure;
-    case SHT_NOTE:
-      return SectionKind::debug;
-    default:
-      break;
-  }
-  if (is_table) return SectionKind::table;
-  const bool debug = section.name.starts_with(".debug") || section.name.starts_with(".comment");
-  if ((section.flags & SHF_MERGE) != 0 && (section.flags & SHF_ALLOC) != 0 && (section.flags & SHF_WRITE) == 0 &&
-      !debug && !section.name.starts_with(".init.")) {
-    if ((section.flags & SHF_STRINGS) != 0 && section.entry_size == 1) return SectionKind::strings;
-    return SectionKind::constants;
-  }
-  for (const Rule& rule : rules) {
-    const bool match = rule.prefix ? section.name.starts_with(rule.text) : section.name == rule.text;
-    if (!match) continue;
-    // .data.rel.ro is written by the linker only; the kernel maps it read-only.
-    if (rule.kind == SectionKind::data && section.name.starts_with(".data.rel.ro")) return SectionKind::rodata;
-    return rule.kind;
-  }
-  // `struct sched_class` objects: __fair_sched_class …, placed by the linker script.
-  if (section.name.starts_with("__") && section.name.ends_with("_sched_class")) return SectionKind::never_copied;
-  return SectionKind::unknown;
-}
 
 bool is_special_static(std::string_view name) {
   for (std::string_view prefix : special_prefixes)

@@ -1,5 +1,4 @@
-// What names mean: sections are classified once, on reading; compiler suffixes of symbols are taken apart here and
-// nowhere else.
+// What names of symbols mean: compiler suffixes are taken apart here and nowhere else.
 #pragma once
 
 #include <cstdint>
@@ -8,42 +7,6 @@
 #include <string_view>
 
 namespace kpatch {
-
-enum class SectionKind : uint8_t {
-  null,         // SHT_NULL
-  structure,    // symbol, string, relocation and group tables
-  text,         // .text.NAME, .text.unlikely.NAME, .text.hot.NAME and .text itself
-  shared_text,  // .sched.text, .noinstr.text, .cpuidle.text …: traced or not, but not split by function
-  init,         // .init.*, .exit.*, .meminit.*: gone, or never run, when a livepatch is loaded
-  data,         // .data.NAME and the like, writable
-  rodata,       // .rodata.NAME and the like
-  bss,
-  strings,           // mergeable, NUL-terminated
-  constants,         // mergeable, fixed size
-  dyndbg,            // __dyndbg, __verbose: descriptors of dynamic debug, copied fresh
-  out_of_line_code,  // .altinstr_replacement, .altinstr_aux, .fixup: code reached from table entries or by jumps
-  toc,               // .toc (ppc64): slots of 8 bytes that hold addresses
-  table,             // special section: entries that refer to functions, see Arch::tables
-  objtool_notes,     // .discard.*: notes for objtool, entries travel with their function
-  rebuilt,           // rebuilt by objtool or the linker: ORC and the like, only in objects that objtool has seen
-  runtime_const,     // runtime_ptr_*, runtime_shift_*: patched once, at vmlinux's boot
-  never_copied,      // tables that code refers to but that are never copied: __tracepoints, .static_call.text …
-  ignored,           // exports, initcalls, parameters, kprobe blacklists: say nothing about a function's code
-  author_macros,     // .kpatch.*: author macros
-  debug,             // debug information, notes, .comment
-  unknown,
-};
-
-struct SectionFacts {
-  std::string_view name;
-  uint32_t type = 0;
-  uint64_t flags = 0;
-  uint64_t entry_size = 0;
-};
-
-// The kind of a section from its name, type and flags. Tables are the architecture's: `is_table` says whether it knows
-// the name as one.
-SectionKind classify_section(const SectionFacts& section, bool is_table);
 
 // True for data whose contents or name no twin has: a copy is made whenever it is used (`__key.3`, `__func__.0`,
 // `fn.__already_done`, `.LC4`, `CSWTCH.12`, `.Lubsan_data7`). The section kind covers once and verbose.

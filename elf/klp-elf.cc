@@ -20,7 +20,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -302,70 +301,6 @@ std::optional<std::string_view> KlpElf::string_at(KlpPlace place) const {
 std::string KlpElf::describe(KlpPlace place) const {
   std::string_view section = place.section < sections.size() ? std::string_view(sections[place.section].name) : "?";
   return fmt::format("{}+0x{:x}", section, place.offset);
-}
-
-std::optional<unsigned> relocation_field_size(uint16_t machine, uint32_t type) {
-  if (machine != EM_X86_64) return std::nullopt;
-  switch (type) {
-    case R_X86_64_NONE:
-      return 0;
-    case R_X86_64_64:
-    case R_X86_64_PC64:
-      return 8;
-    case R_X86_64_32:
-    case R_X86_64_32S:
-    case R_X86_64_PC32:
-    case R_X86_64_PLT32:
-      return 4;
-    default:
-      return std::nullopt;
-  }
-}
-
-bool knows_relocation_types(uint16_t machine) { return machine == EM_X86_64; }
-
-bool read_before_late_relocations(std::string_view section) {
-  // In the order of kernel/module/main.c (load_module) and what it calls: find_module_sections and modinfo,
-  // sort_extable, percpu_modcopy, module_finalize of the architecture, ftrace, the notifiers (jump labels, static
-  // calls, tracepoints, BPF), mod_sysfs; sections of the init part are freed.
-  static constexpr std::array<std::string_view, 37> prefixes = {".altinstr",
-                                                                ".alt_",
-                                                                ".call_sites",
-                                                                ".cfi_sites",
-                                                                ".ctors",
-                                                                ".data..percpu",
-                                                                ".exit",
-                                                                ".fini",
-                                                                ".gnu.linkonce.this_module",
-                                                                ".ibt_endbr_seal",
-                                                                ".init",
-                                                                ".kpatch.",
-                                                                ".modinfo",
-                                                                ".mte_",
-                                                                ".orc_",
-                                                                ".parainstructions",
-                                                                ".plt",
-                                                                ".got",
-                                                                ".retpoline_sites",
-                                                                ".return_sites",
-                                                                ".s390_",
-                                                                ".smp_locks",
-                                                                ".static_call_sites",
-                                                                ".sframe",
-                                                                "___srcu_struct_ptrs",
-                                                                "__bpf_raw_tp_map",
-                                                                "__dyndbg",
-                                                                "__ex_table",
-                                                                "__jump_table",
-                                                                "__kcrctab",
-                                                                "__ksymtab",
-                                                                "__mcount_loc",
-                                                                "__param",
-                                                                "__patchable_function_entries",
-                                                                "__trace",
-                                                                "_ftrace_",
-                                                                "runtime_"};
-  return std::any_of(prefixes.begin(), prefixes.end(), [&](std::string_view p) { return section.starts_with(p); });
 }
 
 }  // namespace kpatch

@@ -14,10 +14,6 @@
 
 namespace kpatch {
 
-// Kernel: include/uapi/linux/elf.h; libelf's header does not have them.
-inline constexpr uint64_t shf_rela_livepatch = 0x00100000;
-inline constexpr uint16_t shn_livepatch = 0xff20;
-
 struct KlpRelocation {
   uint64_t offset = 0;  // in the section that it changes
   uint32_t type = 0;    // R_*
@@ -84,20 +80,5 @@ struct KlpElf {
   // ".text.show+0x1a", for messages.
   std::string describe(KlpPlace place) const;
 };
-
-// Bytes that a klp relocation of this type writes on that machine (0 for one that writes nothing), nothing when the
-// kernel's apply_relocate_add() does not know the type, or the machine is unknown here.
-std::optional<unsigned> relocation_field_size(uint16_t machine, uint32_t type);
-
-// True when every relocation type of the machine is in relocation_field_size().
-bool knows_relocation_types(uint16_t machine);
-
-// Kernel: MODULE_NAME_LEN and KSYM_NAME_LEN as kernel/livepatch/core.c reads names ("%55[^.]", "%511[^,]").
-inline constexpr size_t max_object_name = 55;
-inline constexpr size_t max_symbol_name = 511;
-
-// True when the kernel reads that section of a module, or frees it, before it applies the relocations of
-// .klp.rela.MODULE.* sections.
-bool read_before_late_relocations(std::string_view section);
 
 }  // namespace kpatch

@@ -258,7 +258,7 @@ class KlpAudit {
                                     symbol.name, section.name));
     else if (name->owner != object_)
       check_dependency(place, name->owner, symbol.name);
-    if (read_before_late_relocations(target.name))
+    if (section_row(target.name).early)
       c_.find_at(place, fmt::format("{}: the kernel reads {} before it applies relocations of module {}", symbol.name,
                                     target.name, object_));
     if (overwritten(place))
@@ -266,9 +266,8 @@ class KlpAudit {
   }
 
   void check_field(const KlpRelocation& relocation, KlpPlace place, const std::string& symbol) {
-    uint16_t machine = elf_.header.e_machine;
-    if (!knows_relocation_types(machine)) return;
-    auto size = relocation_field_size(machine, relocation.type);
+    if (c_.arch == nullptr || c_.arch->klp.field_size == nullptr) return;
+    auto size = c_.arch->klp.field_size(relocation.type);
     if (!size) return c_.find_at(place, fmt::format("{}: the kernel applies no type {}", symbol, relocation.type));
     const std::vector<std::byte>& bytes = elf_.sections[place.section].bytes;
     if (place.offset > bytes.size() || bytes.size() - place.offset < *size) return;  // check_range() says so
@@ -295,7 +294,8 @@ class KlpAudit {
   // The field lies in its section, and the code it refers to in its own.
   void check_range(const KlpRelocation& relocation, KlpPlace place) {
     const KlpSection& section = elf_.sections[place.section];
-    unsigned width = relocation_field_size(elf_.header.e_machine, relocation.type).value_or(1);
+    const bool known = c_.arch != nullptr && c_.arch->klp.field_size != nullptr;
+    const unsigned width = known ? c_.arch->klp.field_size(relocation.type).value_or(1) : 1;
     if (place.offset > section.header.sh_size || section.header.sh_size - place.offset < width)
       c_.find_at(place, fmt::format("the relocation against {} reaches beyond its section",
                                     c_.target_name(relocation.symbol)));

@@ -6,10 +6,10 @@
 //   __versions: 122c3a7e _printk                       compared with the CRC in the kernel, symbol by symbol
 //
 // An undefined weak symbol that nobody exports is no error for the loader, it becomes 0; here it is one. A section that
-// isn't in the table below is one that nobody has thought about: the kernel might give it a meaning, as it does to
+// arch/sections.cc doesn't let into a livepatch is one that nobody has thought about: the kernel might give it a
+// meaning, as it does to
 // __tracepoints or _ftrace_events, and the patch would have effects beyond its functions.
 #include <algorithm>
-#include <array>
 
 #include <fmt/format.h>
 
@@ -18,66 +18,6 @@
 namespace kpatch {
 
 namespace {
-
-// Allocated sections by prefix: of the compiler and the assembler, of objtool and modpost, of the kernel's macros.
-constexpr auto known_sections = std::to_array<std::string_view>({".text",
-                                                                 ".init.text",
-                                                                 ".init.data",
-                                                                 ".init.rodata",
-                                                                 ".exit.text",
-                                                                 ".exit.data",
-                                                                 ".ref.text",
-                                                                 ".ref.data",
-                                                                 ".noinstr.text",
-                                                                 ".sched.text",
-                                                                 ".cpuidle.text",
-                                                                 ".spinlock.text",
-                                                                 ".kprobes.text",
-                                                                 ".irqentry.text",
-                                                                 ".softirqentry.text",
-                                                                 ".entry.text",
-                                                                 ".data",
-                                                                 ".rodata",
-                                                                 ".bss",
-                                                                 ".sdata",
-                                                                 ".sbss",
-                                                                 ".modinfo",
-                                                                 ".note.",
-                                                                 ".altinstructions",
-                                                                 ".altinstr_replacement",
-                                                                 ".altinstr_aux",
-                                                                 ".smp_locks",
-                                                                 ".call_sites",
-                                                                 ".parainstructions",
-                                                                 ".retpoline_sites",
-                                                                 ".return_sites",
-                                                                 ".cfi_sites",
-                                                                 ".orc_",
-                                                                 ".ibt_endbr_seal",
-                                                                 ".static_call_sites",
-                                                                 ".printk_index",
-                                                                 ".fixup",
-                                                                 ".kpatch.",
-                                                                 ".klp.rela.",
-                                                                 ".gnu.linkonce.this_module",
-                                                                 ".BTF",
-                                                                 ".plt",
-                                                                 ".init.plt",
-                                                                 ".codetag.",
-                                                                 ".kcfi_traps",
-                                                                 "__versions",
-                                                                 "__mcount_loc",
-                                                                 "__bug_table",
-                                                                 "__jump_table",
-                                                                 "__ex_table",
-                                                                 "__dyndbg",
-                                                                 "__param",
-                                                                 "__patchable_function_entries"});
-
-bool known(std::string_view name) {
-  return std::any_of(known_sections.begin(), known_sections.end(),
-                     [&](auto prefix) { return name.starts_with(prefix); });
-}
 
 bool leftover(std::string_view name) {
   if (name.starts_with(".comment.kpatch")) return true;
@@ -129,7 +69,7 @@ class ModuleAudit {
       uint64_t flags = section.header.sh_flags;
       if (leftover(section.name)) {
         c_.find(fmt::format("section {} is left over from the build", section.name));
-      } else if (section.allocated() && !known(section.name)) {
+      } else if (section.allocated() && !section_row(section.name).delivered) {
         c_.find(
             fmt::format("section {} has a meaning for the kernel or for nobody, and is not known here", section.name));
       }

@@ -10,8 +10,10 @@
 #include <utility>
 #include <vector>
 
+#include "arch/arch.h"
 #include "elf/elf.h"
 #include "klp/audit.h"
+#include "klp/loader-facts.h"
 
 namespace kpatch {
 
@@ -41,6 +43,7 @@ class AuditContext {
 
   const AuditInput& input;
   const KlpElf& elf;
+  const Arch* arch;                                    // of the module; nullptr when it is none that is known
   std::set<std::string, std::less<>> patched_objects;  // filled by audit_tables()
 
   void find(std::string message) { findings_.push_back(std::move(message)); }
@@ -79,6 +82,6 @@ class AuditContext {
 void audit_module(AuditContext& context);       // modinfo, sections, exports and CRCs (audit-module.cc)
 void audit_tables(AuditContext& context);       // .kpatch.funcs, .kpatch.callbacks.* (audit-klp.cc)
 void audit_klp(AuditContext& context);          // klp symbols and relocations (audit-klp.cc)
-void audit_code_tables(AuditContext& context);  // what objtool and the compiler left for x86 (audit-x86-64.cc)
+void audit_code_tables(AuditContext& context);  // what objtool and the compiler left (audit-code.cc)
 
 }  // namespace kpatch

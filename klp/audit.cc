@@ -11,7 +11,7 @@
 // Each rule asks one question, and reports every place where the answer is no. The parts:
 //   audit-module.cc   would the loader take it: modinfo, known sections, symbols exported with the right CRCs
 //   audit-klp.cc      would the livepatch core: tables of functions, klp symbols and relocations, their time
-//   audit-x86-64.cc   would the code run: unwinding, return thunks, static calls, jump labels, ENDBR, ftrace
+//   audit-code.cc     would the code run: unwinding, return thunks, static calls, jump labels, landing pads, ftrace
 //
 // The relations are checked in the direction in which a miss does harm: from code to table entry, and from entry to
 // code where the kernel writes to what the entry names.
@@ -57,7 +57,11 @@ std::vector<std::string_view> modinfo_values(std::span<const std::byte> modinfo,
 }
 
 AuditContext::AuditContext(const AuditInput& in, const KlpElf& e)
-    : input(in), elf(e), relocations_(e.sections.size()), functions_(e.sections.size()) {
+    : input(in),
+      elf(e),
+      arch(find_arch(e.header.e_machine)),
+      relocations_(e.sections.size()),
+      functions_(e.sections.size()) {
   for (const KlpSection& section : elf.sections) {
     if (section.header.sh_type != SHT_RELA) continue;
     bool livepatch = (section.header.sh_flags & shf_rela_livepatch) != 0;

@@ -37,7 +37,9 @@
 
 #include <fmt/format.h>
 
+#include "arch/arch.h"
 #include "elf/elf.h"
+#include "klp/loader-facts.h"
 #include "support/error.h"
 
 namespace kpatch {
@@ -238,12 +240,13 @@ class PostLink {
   // Can the kernel apply it there? x86 refuses a field that isn't zero; with RELA the field's old value means nothing.
   void check_place(const KlpRelocation& relocation, KlpPlace place, const Meaning& meaning) {
     KlpSection& section = elf_.sections[place.section];
-    if (meaning.group() != "vmlinux" && read_before_late_relocations(section.name))
+    if (meaning.group() != "vmlinux" && section_row(section.name).early)
       fail_at(
           place, meaning,
           fmt::format("the kernel reads {} before it applies relocations of module {}", section.name, meaning.patched));
-    if (!knows_relocation_types(elf_.header.e_machine)) return;
-    auto size = relocation_field_size(elf_.header.e_machine, relocation.type);
+    const Arch* arch = find_arch(elf_.header.e_machine);
+    if (arch == nullptr || arch->klp.field_size == nullptr) return;
+    auto size = arch->klp.field_size(relocation.type);
     if (!size) fail_at(place, meaning, fmt::format("the kernel applies no relocation of type {}", relocation.type));
     if (section.header.sh_type == SHT_NOBITS || place.offset > section.bytes.size() ||
         section.bytes.size() - place.offset < *size)

@@ -33,17 +33,15 @@
 // bytes and references.
 #include "klp/proof.h"
 
-#include <Zydis/Zydis.h>
 #include <elf.h>
 
 #include <algorithm>
-#include <array>
-#include <cstring>
 #include <map>
 #include <optional>
 
 #include <fmt/format.h>
 
+#include "arch/arch.h"
 #include "support/error.h"
 
 namespace kpatch {
@@ -62,64 +60,7 @@ struct Mismatch {
   std::string what;     // empty: the instructions themselves differ
 };
 
-struct FieldKind {
-  unsigned width;  // bytes
-  bool relative;   // to the field's own address
-};
-
-std::optional<FieldKind> field_kind(uint32_t type) {
-  switch (type) {
-    case R_X86_64_64:
-      return FieldKind{8, false};
-    case R_X86_64_PC64:
-      return FieldKind{8, true};
-    case R_X86_64_32:
-    case R_X86_64_32S:
-      return FieldKind{4, false};
-    case R_X86_64_PC32:
-    case R_X86_64_PLT32:
-      return FieldKind{4, true};
-    default:
-      return std::nullopt;
-  }
-}
-
-constexpr std::array<uint8_t, 2> nop2 = {0x66, 0x90};
-constexpr std::array<uint8_t, 5> nop5 = {0x0f, 0x1f, 0x44, 0x00, 0x00};
-
-bool is_nop(std::span<const std::byte> code, size_t at, size_t length) {
-  if (at > code.size() || length > code.size() - at) return false;
-  if (length == nop2.size()) return std::memcmp(code.data() + at, nop2.data(), length) == 0;
-  return length == nop5.size() && std::memcmp(code.data() + at, nop5.data(), length) == 0;
-}
-
-std::string text_of(std::span<const std::byte> code, size_t at) {
-  ZydisDisassembledInstruction instruction;
-  size_t length = std::min<size_t>(code.size() - at, 8);
-  std::string text = "no instruction";
-  if (ZYAN_SUCCESS(
-          ZydisDisassembleIntel(ZYDIS_MACHINE_MODE_LONG_64, at, code.data() + at, code.size() - at, &instruction))) {
-    text = instruction.text;
-    length = instruction.info.length;
-  }
-  std::string bytes;
-  for (size_t i = 0; i < length; ++i)
-    bytes += fmt::format("{}{:02x}", i == 0 ? "" : " ", static_cast<uint8_t>(code[at + i]));
-  return fmt::format("'{}' ({})", text, bytes);
-}
-
-// Start of the instruction that holds the byte at `offset`.
-size_t instruction_start(std::span<const std::byte> code, size_t offset) {
-  ZydisDisassembledInstruction instruction;
-  for (size_t at = 0; at < code.size();) {
-    if (!ZYAN_SUCCESS(
-            ZydisDisassembleIntel(ZYDIS_MACHINE_MODE_LONG_64, at, code.data() + at, code.size() - at, &instruction)))
-      return offset;
-    if (offset < at + instruction.info.length) return at;
-    at += instruction.info.length;
-  }
-  return offset;
-}
+constexpr uint32_t none_type = 0;  // R_…_NONE of each architecture
 
 std::string_view compiler_of(const Binary& object) {
   for (const BinarySection& section : object.sections()) {
@@ -135,15 +76,17 @@ std::string_view compiler_of(const Binary& object) {
 
 class Prover {
  public:
-  Prover(const Binary& plain, const Binary& shipped, std::string_view file_name)
-      : plain_(plain),
+  Prover(const Arch& arch, const Binary& plain, const Binary& shipped, std::string_view file_name)
+      : code_(arch.code),
+        facts_(*arch.proof),
+        traced_calls_(arch.ftrace.calls),
+        big_endian_(arch.elf.big_endian),
+        plain_(plain),
         shipped_(shipped),
         file_name_(file_name),
         distances_(plain.sections().size()),
         plain_relocations_(plain.sections().size()),
         jump_sites_(plain.sections().size()) {
-    if (plain.machine() != EM_X86_64 || shipped.machine() != EM_X86_64)
-      throw Error("the proof reads x86-64 objects and kernels only");
     for (const FileGroup& group : shipped_.files()) has_group_ |= group.name == file_name_;
     vote();
     find_jump_sites();
@@ -286,11 +229,20 @@ class Prover {
     std::string sizes;
     if (code.size != shipped.size)
       sizes = fmt::format("has {} bytes as compiled and {} as shipped, and ", code.size, shipped.size);
-    size_t at = instruction_start(ours, mismatch.offset);
+    size_t at = code_.instruction_at(ours, 0, mismatch.offset).begin;
     if (at >= ours.size() || at >= theirs.size()) return sizes + fmt::format("ends early at +{:#x}", at);
     std::string text =
         fmt::format("{}differs at +{:#x}: compiled {}, shipped {}", sizes, at, text_of(ours, at), text_of(theirs, at));
     return mismatch.what.empty() ? text : text + ", " + mismatch.what;
+  }
+
+  std::string text_of(std::span<const std::byte> code, size_t at) const {
+    const auto instruction = facts_.disassemble(code, at);
+    const size_t length = instruction ? instruction->length : std::min<size_t>(code.size() - at, 8);
+    std::string bytes;
+    for (size_t i = 0; i < length; ++i)
+      bytes += fmt::format("{}{:02x}", i == 0 ? "" : " ", static_cast<uint8_t>(code[at + i]));
+    return fmt::format("'{}' ({})", instruction ? instruction->text : "no instruction", bytes);
   }
 
   const std::vector<BinaryRelocation>& plain_relocations(uint32_t section) {
@@ -314,16 +266,15 @@ class Prover {
     const std::vector<uint64_t>& sites = jump_sites_[code.section];
     for (auto site = std::lower_bound(sites.begin(), sites.end(), code.value);
          site != sites.end() && *site < code.value + ours.size(); ++site) {
-      size_t at = *site - code.value;
-      size_t length = ours[at] == std::byte{0xeb} ? 2 : ours[at] == std::byte{0xe9} ? 5 : 0;
-      if (length != 0 && at + length <= ours.size() && is_nop(theirs, at, length)) accept(at, length);
+      uint64_t at = *site - code.value;
+      accept(at, facts_.branch_made_nop(ours, theirs, at));
     }
     for (const BinaryRelocation& relocation : relocations) {
-      uint64_t at = relocation.offset - code.value - 1;
       std::string_view callee = plain_.symbols()[relocation.symbol].name;
-      if (callee != "__fentry__" && !callee.starts_with("__sanitizer_cov_")) continue;
-      if (at < ours.size() && at + 5 <= ours.size() && ours[at] == std::byte{0xe8} && is_nop(theirs, at, 5))
-        accept(at, 5);
+      const bool traced = std::find(traced_calls_.begin(), traced_calls_.end(), callee) != traced_calls_.end();
+      if (!traced && !callee.starts_with("__sanitizer_cov_")) continue;
+      const CodeRange call = facts_.call_made_nop(ours, theirs, relocation.offset - code.value);
+      accept(call.begin, call.end - call.begin);
     }
     return result;
   }
@@ -349,7 +300,7 @@ class Prover {
     size_t next = 0;
     for (const BinaryRelocation& relocation : relocations) {
       uint64_t at = relocation.offset - code.value;
-      std::optional<FieldKind> kind = field_kind(relocation.type);
+      std::optional<RelocatedField> kind = facts_.field(relocation.type);
       if (skip[at]) continue;
       if (!kind) return Mismatch{at, fmt::format("relocation type {} is not known", relocation.type)};
       if (at + kind->width > skip.size()) return Mismatch{at, "a relocation reaches beyond the function"};
@@ -377,16 +328,17 @@ class Prover {
     if (added) entry->second = shipped_.relocations(shipped.section);
     for (const BinaryRelocation& relocation : in_range(entry->second, shipped.value, shipped.size)) {
       uint64_t at = relocation.offset - shipped.value;
-      if (relocation.type != R_X86_64_NONE && !(at < skip.size() && skip[at])) result.push_back(relocation);
+      if (relocation.type != none_type && !(at < skip.size() && skip[at])) result.push_back(relocation);
     }
     return result;
   }
 
   // The value of "symbol + addend" that the linker wrote.
-  uint64_t field_value(const BinarySymbol& shipped, uint64_t at, FieldKind kind) const {
+  uint64_t field_value(const BinarySymbol& shipped, uint64_t at, RelocatedField kind) const {
     const std::byte* field = shipped_.contents(shipped).data() + at;
     uint64_t value = 0;
-    for (unsigned i = 0; i < kind.width; ++i) value |= uint64_t{static_cast<uint8_t>(field[i])} << (8 * i);
+    for (unsigned i = 0; i < kind.width; ++i)
+      value = value << 8 | static_cast<uint8_t>(field[big_endian_ ? i : kind.width - 1 - i]);
     if (kind.width == 4) value = static_cast<int64_t>(static_cast<int32_t>(value));
     return kind.relative ? shipped.value + at + value : value;
   }
@@ -397,7 +349,7 @@ class Prover {
     return symbol.type != SymbolType::section && (!symbol.defined() || symbol.binding != SymbolBinding::local);
   }
 
-  std::optional<std::string> compare_address(const BinaryRelocation& relocation, uint64_t value, FieldKind kind) {
+  std::optional<std::string> compare_address(const BinaryRelocation& relocation, uint64_t value, RelocatedField kind) {
     const BinarySymbol& symbol = plain_.symbols()[relocation.symbol];
     uint64_t mask = kind.width == 4 ? UINT32_MAX : UINT64_MAX;
     if (by_name(symbol)) {
@@ -416,9 +368,10 @@ class Prover {
   }
 
   std::optional<std::string> compare_relocation(const BinaryRelocation& ours, const BinaryRelocation& theirs,
-                                                FieldKind kind) {
-    auto type = [](uint32_t raw) { return raw == R_X86_64_PLT32 ? uint32_t{R_X86_64_PC32} : raw; };
-    if (type(ours.type) != type(theirs.type)) return fmt::format("relocation types {} and {}", ours.type, theirs.type);
+                                                RelocatedField kind) {
+    const auto their_kind = facts_.field(theirs.type);
+    if (!their_kind || kind.type != their_kind->type)
+      return fmt::format("relocation types {} and {}", ours.type, theirs.type);
     const BinarySymbol& symbol = plain_.symbols()[ours.symbol];
     const BinarySymbol& other = shipped_.symbols()[theirs.symbol];
     if (by_name(symbol)) {
@@ -433,11 +386,11 @@ class Prover {
   // A reference to a place in the object itself; `place` is where it leads in the shipped file. Relative ones count
   // from the end of the instruction, mostly 4 bytes behind the field: contents are 4 further than the addend says.
   std::optional<std::string> compare_own(const BinarySymbol& symbol, const BinaryRelocation& relocation,
-                                         ShippedAddress place, FieldKind kind) {
+                                         ShippedAddress place, RelocatedField kind) {
     if (symbol.section >= distances_.size()) return fmt::format("refers to '{}'", symbol.name);
     const BinarySection& section = plain_.sections()[symbol.section];
     uint64_t offset = symbol.value + relocation.addend;
-    uint64_t bias = kind.relative ? kind.width : 0;
+    uint64_t bias = kind.to_end;
     if ((section.flags & SHF_MERGE) != 0) {
       // Section symbols are used for the start of a constant alone. With an addend of its own the assembler keeps the
       // label (".LC5+8"), as the place meant may be behind the constant: the end of a string that a loop walks over.
@@ -489,7 +442,7 @@ class Prover {
     if (theirs.size() != section.bytes.size()) return false;
     std::vector<bool> relocated(section.bytes.size());
     for (const BinaryRelocation& relocation : plain_relocations(index)) {
-      std::optional<FieldKind> kind = field_kind(relocation.type);
+      std::optional<RelocatedField> kind = facts_.field(relocation.type);
       for (uint64_t at = relocation.offset; at < relocation.offset + (kind ? kind->width : 8); ++at)
         if (at < relocated.size()) relocated[at] = true;
     }
@@ -555,6 +508,10 @@ class Prover {
     return fmt::format("another version of the source ({})", share);
   }
 
+  const CodeFacts& code_;
+  const ProofFacts& facts_;
+  std::span<const std::string_view> traced_calls_;
+  bool big_endian_;
   const Binary& plain_;
   const Binary& shipped_;
   std::string file_name_;
@@ -570,7 +527,12 @@ class Prover {
 
 std::vector<ProofFinding> prove(const Binary& plain, const Binary& shipped, std::span<const std::string> functions,
                                 std::string_view file_name) {
-  return Prover(plain, shipped, file_name).run(functions);
+  const Arch* arch = find_arch(plain.machine());
+  if (arch == nullptr || arch->proof == nullptr) throw Error(missing_parts(plain.machine()));
+  if (shipped.machine() != plain.machine())
+    throw Error(
+        fmt::format("the proof was given an object for {} and a shipped file of another architecture", arch->elf.name));
+  return Prover(*arch, plain, shipped, file_name).run(functions);
 }
 
 std::vector<ProofFinding> prove(const std::filesystem::path& plain, const std::filesystem::path& shipped,

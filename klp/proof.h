@@ -20,7 +20,7 @@ struct ProofFinding {
 // plain: the original source compiled with exactly the kernel's own flags (no -ffunction-sections), as the compiler
 // left it: objtool was not run over it. shipped: vmlinux, or the module to which the object belongs. file_name: the
 // object's source as a FILE symbol has it ("meminfo.c"). Returns what is not proven, in the order of `functions`;
-// nothing when all is. Throws Error when a file cannot be read or is not of x86-64.
+// nothing when all is. Throws Error when a file cannot be read or its architecture has no proof yet.
 std::vector<ProofFinding> prove(const std::filesystem::path& plain, const std::filesystem::path& shipped,
                                 std::span<const std::string> functions, std::string_view file_name);
 

@@ -16,6 +16,7 @@
 #include <fmt/format.h>
 
 #include "elf/klp-elf.h"
+#include "klp/loader-facts.h"
 #include "klp/post-link.h"
 #include "support/error.h"
 #include "unit/skip.h"

@@ -17,6 +17,7 @@
 #include <fmt/format.h>
 
 #include "elf/klp-elf.h"
+#include "klp/loader-facts.h"
 #include "support/error.h"
 #include "unit/damaged-file.h"
 #include "unit/skip.h"

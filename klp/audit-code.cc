@@ -1,5 +1,5 @@
-// Would the code of the module run and unwind? On x86-64 that hangs on tables that objtool makes from the linked
-// code, with exit status 0 whether or not it understood it:
+// Would the code of the module run and unwind? That hangs on tables that objtool makes from the linked code, with exit
+// status 0 whether or not it understood it. On x86-64 (which calls, which tables: AuditFacts of the architecture):
 //
 //   .text.show:  10: endbr64                      .ibt_endbr_seal must not list it if the address is taken
 //                14: call __fentry__              __mcount_loc must list 14, or the call stays live
@@ -9,14 +9,12 @@
 //
 // Code is found by its relocations: a call or jump has its relocation one byte behind its start, two with a prefix or
 // a condition. So no instruction is decoded, with one exception: taking the address of a function relative to the
-// instruction pointer is `lea` (8d, mod 00 rm 101); all other PC-relative relocations against code are branches.
+// instruction pointer is `lea`; all other PC-relative relocations against code are branches.
 //
-// Under IBT an indirect branch to a function without ENDBR64 panics. A function of the module whose address appears
+// Where landing pads are demanded (x86, IBT), an indirect branch to a function without one panics. A function of the module whose address appears
 // anywhere but in tables that nobody calls through must begin with one; a function of the kernel must have one in the
 // shipped file that isn't sealed at boot. Machines without IBT never show the mistake, so it is looked for here.
 #include <algorithm>
-#include <array>
-#include <cstring>
 
 #include <fmt/format.h>
 
@@ -26,45 +24,36 @@ namespace kpatch {
 
 namespace {
 
-// Sections whose references to code are not branched through, or that the kernel reads as positions only.
-bool holds_positions(std::string_view section) {
-  static constexpr auto prefixes =
-      std::to_array<std::string_view>({".orc_",           "__mcount_loc", "__patchable_function_entries",
-                                       ".return_sites",   ".call_sites",  ".retpoline_sites",
-                                       ".ibt_endbr_seal", ".cfi_sites",   ".static_call_sites",
-                                       "__bug_table",     "__ex_table",   "__jump_table",
-                                       ".altinstr",       ".smp_locks",   ".parainstructions",
-                                       ".kpatch.funcs",   ".init.data",   ".exit.data",
-                                       ".printk_index",   ".kcfi_traps"});
-  return std::any_of(prefixes.begin(), prefixes.end(), [&](auto prefix) { return section.starts_with(prefix); });
-}
-
 using Places = std::vector<KlpPlace>;
 
 bool contains(const Places& places, KlpPlace place) { return std::binary_search(places.begin(), places.end(), place); }
 
-// A branch whose relocation is here begins one byte before it, or two.
-bool contains_branch(const Places& places, KlpPlace field) {
-  return contains(places, {field.section, field.offset - 1}) || contains(places, {field.section, field.offset - 2});
+// Whether an instruction with its relocated field here is listed: it begins 1 to `most_before` bytes before the field.
+bool lists_instruction(const Places& places, KlpPlace field, uint64_t most_before) {
+  for (uint64_t before = 1; before <= most_before; ++before)
+    if (contains(places, {field.section, field.offset - before})) return true;
+  return false;
 }
 
-class X86Audit {
+// Sections whose references to code are not branched through: the kernel reads them as positions.
+bool holds_positions(std::string_view section) { return section_row(section).positions; }
+
+class CodeAudit {
  public:
-  explicit X86Audit(AuditContext& context) : c_(context), elf_(context.elf) {}
+  explicit CodeAudit(AuditContext& context)
+      : c_(context), elf_(context.elf), facts_(*context.arch->audit), pad_(context.arch->code.landing_pad) {}
 
   void run() {
-    mcount_ = targets("__mcount_loc", 8);
-    returns_ = targets(".return_sites", 4);
-    retpolines_ = targets(".retpoline_sites", 4);
-    seals_ = targets(".ibt_endbr_seal", 4);
+    for (const ListedCall& call : facts_.calls) listed_.push_back(targets(call.table, call.entry_size));
+    if (pad_ != nullptr) seals_ = targets(pad_->seals, 4);
     read_static_calls();
     static_calls_inline_ = c_.kernel_has("__start_static_call_sites");
     for (uint32_t i = 1; i < elf_.sections.size(); ++i)
       if (is_code(i)) check_code(i);
-    check_ftrace_sites();
+    check_written_places();
     check_jump_table();
-    if (c_.kernel_has("__start_orc_unwind_ip")) check_orc();
-    if (c_.kernel_has("__ibt_endbr_seal")) check_landing_pads();
+    if (facts_.unwind_table != nullptr && c_.kernel_has(facts_.unwind_table->kernels_sign)) check_unwind_table();
+    if (pad_ != nullptr && c_.kernel_has(pad_->seals_symbol)) check_landing_pads();
   }
 
  private:
@@ -123,8 +112,8 @@ class X86Audit {
 
   // static_call_update() and the like take a trampoline's address.
   bool is_branch(const AuditedRelocation& relocation) const {
-    bool relative = relocation.raw.type == R_X86_64_PC32 || relocation.raw.type == R_X86_64_PLT32;
-    return relative && !is_lea(elf_.sections[relocation.place.section], relocation.place.offset);
+    return facts_.is_branch(elf_.sections[relocation.place.section].bytes, relocation.raw.type,
+                            relocation.place.offset);
   }
 
   // A module's trampoline is called like any other function: it is too late for it to be patched in place.
@@ -139,23 +128,28 @@ class X86Audit {
     for (const AuditedRelocation& relocation : c_.relocations(section)) {
       std::string_view name = c_.kernel_name(relocation.raw.symbol);
       std::string_view missing;
-      if (name == "__x86_return_thunk" && !contains_branch(returns_, relocation.place)) missing = ".return_sites";
-      if (name.starts_with("__x86_indirect_thunk_") && !contains_branch(retpolines_, relocation.place))
-        missing = ".retpoline_sites";
+      for (size_t i = 0; i < listed_.size(); ++i) {
+        const ListedCall& call = facts_.calls[i];
+        if (call.prefix ? !name.starts_with(call.callee) : name != call.callee) continue;
+        if (!lists_instruction(listed_[i], relocation.place, call.most_before)) missing = call.table;
+      }
       if (name.starts_with("__SCT__") && static_calls_inline_ && is_branch(relocation) && !is_of_module(relocation) &&
-          !contains_branch(static_calls_, relocation.place))
+          !lists_instruction(static_calls_, relocation.place, facts_.branch_before))
         missing = ".static_call_sites";
-      if (name == "__fentry__" && !contains(mcount_, {section, relocation.place.offset - 1})) missing = "__mcount_loc";
       if (!missing.empty()) c_.find_at(relocation.place, fmt::format("{} has no entry in {}", name, missing));
     }
   }
 
-  // The kernel writes a NOP to each, so it must be the call.
-  void check_ftrace_sites() {
-    for (const KlpPlace& site : mcount_) {
-      const AuditedRelocation* call = c_.relocation_at({site.section, site.offset + 1});
-      if (call == nullptr || c_.kernel_name(call->raw.symbol) != "__fentry__")
-        c_.find_at(site, "__mcount_loc lists it, but there is no call of __fentry__");
+  // The kernel writes a NOP to each ftrace site, so it must be the call.
+  void check_written_places() {
+    for (size_t i = 0; i < listed_.size(); ++i) {
+      const ListedCall& facts = facts_.calls[i];
+      if (!facts.written) continue;
+      for (const KlpPlace& site : listed_[i]) {
+        const AuditedRelocation* call = c_.relocation_at({site.section, site.offset + facts.most_before});
+        if (call == nullptr || c_.kernel_name(call->raw.symbol) != facts.callee)
+          c_.find_at(site, fmt::format("{} lists it, but there is no call of {}", facts.table, facts.callee));
+      }
     }
   }
 
@@ -191,36 +185,32 @@ class X86Audit {
                                       name));
   }
 
-  // --- ORC ---
+  // --- unwinding ---
 
-  struct OrcEntry {
+  struct UnwindEntry {
     KlpPlace place;
     bool undefined = false;  // nothing is known about the stack from here on
   };
 
-  // kernel: .orc_unwind_ip holds positions, .orc_unwind 6 bytes for each. The last two hold the stack register in the
-  // low bits and the type; all zero says "undefined" in every layout so far.
-  std::vector<OrcEntry> read_orc() {
-    std::vector<OrcEntry> entries;
-    auto ips = elf_.find_section(".orc_unwind_ip");
-    auto facts = elf_.find_section(".orc_unwind");
+  std::vector<UnwindEntry> read_unwind_table(const UnwindTable& table) {
+    std::vector<UnwindEntry> entries;
+    auto ips = elf_.find_section(table.places);
+    auto facts = elf_.find_section(table.entries);
     if (!ips || !facts) {
-      c_.find("it has no .orc_unwind_ip and .orc_unwind: its functions can't be unwound");
+      c_.find(fmt::format("it has no {} and {}: its functions can't be unwound", table.places, table.entries));
       return entries;
     }
-    constexpr uint64_t fact_size = 6;
     uint64_t count = elf_.sections[*ips].bytes.size() / 4;
     const std::vector<std::byte>& bytes = elf_.sections[*facts].bytes;
-    if (elf_.sections[*ips].bytes.size() % 4 != 0 || bytes.size() != count * fact_size) {
-      c_.find(".orc_unwind_ip and .orc_unwind differ in their number of entries");
+    if (elf_.sections[*ips].bytes.size() % 4 != 0 || bytes.size() != count * table.entry_size) {
+      c_.find(fmt::format("{} and {} differ in their number of entries", table.places, table.entries));
       return entries;
     }
     for (uint64_t i = 0; i < count; ++i) {
       const AuditedRelocation* relocation = c_.relocation_at({*ips, i * 4});
       auto place = relocation == nullptr ? std::nullopt : target(*relocation);
       if (place)
-        entries.push_back(
-            {*place, bytes[i * fact_size + 4] == std::byte{0} && bytes[i * fact_size + 5] == std::byte{0}});
+        entries.push_back({*place, table.undefined(std::span(bytes).subspan(i * table.entry_size, table.entry_size))});
       else
         c_.find_at({*ips, i * 4}, "points at no code");
     }
@@ -236,64 +226,51 @@ class X86Audit {
     return false;
   }
 
-  void check_orc() {
+  void check_unwind_table() {
     if (!has_functions()) return;
-    std::vector<OrcEntry> entries = read_orc();
+    const UnwindTable& table = *facts_.unwind_table;
+    std::vector<UnwindEntry> entries = read_unwind_table(table);
     if (entries.empty()) return;
     for (uint32_t section = 1; section < elf_.sections.size(); ++section) {
       if (!is_code(section)) continue;
       for (const KlpSymbol* function : c_.functions(section)) {
         KlpPlace start{section, function->entry.st_value};
         auto next = std::upper_bound(entries.begin(), entries.end(), start,
-                                     [](const KlpPlace& p, const OrcEntry& e) { return p < e.place; });
+                                     [](const KlpPlace& p, const UnwindEntry& e) { return p < e.place; });
         bool covered = next != entries.begin() && (next - 1)->place.section == section && !(next - 1)->undefined;
-        if (!covered) c_.find_at(start, "no ORC entry tells how to unwind it");
+        if (!covered) c_.find_at(start, fmt::format("no {} entry tells how to unwind it", table.name));
       }
     }
   }
 
-  // --- ENDBR ---
+  // --- landing pads ---
 
-  bool takes_address(const AuditedRelocation& relocation) const {
+  // How far behind symbol + addend the address lies that the relocation takes; nothing when it takes none.
+  std::optional<int64_t> takes_address(const AuditedRelocation& relocation) const {
     const KlpSection& section = elf_.sections[relocation.place.section];
-    if (!section.allocated() || holds_positions(section.name)) return false;
-    switch (relocation.raw.type) {
-      case R_X86_64_64:
-      case R_X86_64_32:
-      case R_X86_64_32S:
-        return true;
-      case R_X86_64_PC32:
-        return (section.header.sh_flags & SHF_EXECINSTR) == 0 || is_lea(section, relocation.place.offset);
-      default:
-        return false;
-    }
-  }
-
-  static bool is_lea(const KlpSection& section, uint64_t field) {
-    if (field < 2 || field > section.bytes.size()) return false;
-    return section.bytes[field - 2] == std::byte{0x8d} && (section.bytes[field - 1] & std::byte{0xc7}) == std::byte{5};
+    if (!section.allocated() || holds_positions(section.name)) return std::nullopt;
+    const bool executable = (section.header.sh_flags & SHF_EXECINSTR) != 0;
+    return facts_.address_taken({section.bytes, executable}, relocation.raw.type, relocation.place.offset);
   }
 
   void check_landing_pads() {
     for (uint32_t section = 1; section < elf_.sections.size(); ++section)
       for (const AuditedRelocation& relocation : c_.relocations(section))
-        if (takes_address(relocation)) check_landing_pad(relocation);
+        if (const auto behind = takes_address(relocation)) check_landing_pad(relocation, *behind);
   }
 
-  void check_landing_pad(const AuditedRelocation& relocation) {
+  void check_landing_pad(const AuditedRelocation& relocation, int64_t behind) {
     auto place = target(relocation);
     if (!place) return check_kernel_landing_pad(relocation);
-    if (relocation.raw.type == R_X86_64_PC32 && is_code(relocation.place.section)) place->offset += 4;
+    place->offset += static_cast<uint64_t>(behind);
     if (place->section >= elf_.sections.size() || !is_code(place->section) || !c_.function_starts_at(*place)) return;
     const std::string& name = c_.function_at(*place)->name;
     if (name.starts_with("__SCT__")) return;  // a place to patch; nobody branches through a pointer to it
-    static constexpr std::array<uint8_t, 4> endbr = {0xf3, 0x0f, 0x1e, 0xfa};
-    const std::vector<std::byte>& code = elf_.sections[place->section].bytes;
-    if (place->offset + endbr.size() > code.size() ||
-        std::memcmp(code.data() + place->offset, endbr.data(), endbr.size()) != 0)
-      c_.find_at(relocation.place, fmt::format("takes the address of {}, which has no ENDBR", name));
+    const std::span<const std::byte> code = elf_.sections[place->section].bytes;
+    if (!pad_->begins(code.subspan(std::min<uint64_t>(place->offset, code.size()))))
+      c_.find_at(relocation.place, fmt::format("takes the address of {}, which has no {}", name, pad_->name));
     else if (contains(seals_, *place))
-      c_.find_at(relocation.place, fmt::format("takes the address of {}, whose ENDBR is sealed", name));
+      c_.find_at(relocation.place, fmt::format("takes the address of {}, whose {} is sealed", name, pad_->name));
   }
 
   void check_kernel_landing_pad(const AuditedRelocation& relocation) {
@@ -309,15 +286,15 @@ class X86Audit {
       bool meant = klp ? klp->sympos == 0 || klp->sympos == i + 1 : s.binding != SymbolBinding::local;
       if (meant && s.type == SymbolType::function && (!s.starts_with_endbr || s.endbr_sealed))
         c_.find_at(relocation.place,
-                   fmt::format("takes the address of {}, which has no ENDBR in the running kernel", s.name));
+                   fmt::format("takes the address of {}, which has no {} in the running kernel", s.name, pad_->name));
     }
   }
 
   AuditContext& c_;
   const KlpElf& elf_;
-  Places mcount_;
-  Places returns_;
-  Places retpolines_;
+  const AuditFacts& facts_;
+  const LandingPad* pad_;       // nullptr: the architecture has none
+  std::vector<Places> listed_;  // by facts_.calls
   Places static_calls_;
   bool static_calls_inline_ = false;
   Places seals_;
@@ -326,10 +303,10 @@ class X86Audit {
 }  // namespace
 
 void audit_code_tables(AuditContext& context) {
-  if (context.elf.header.e_machine == EM_X86_64)
-    X86Audit(context).run();
+  if (context.arch != nullptr && context.arch->audit != nullptr)
+    CodeAudit(context).run();
   else
-    context.find("the code tables of this machine can't be audited yet");
+    context.find(missing_parts(context.elf.header.e_machine));
 }
 
 }  // namespace kpatch
