@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <fstream>
+#include <set>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -17,6 +18,17 @@ const TableFacts* Arch::table(std::string_view section) const {
   for (const TableFacts& facts : tables)
     if (facts.section == section) return &facts;
   return nullptr;
+}
+
+std::vector<std::string_view> Arch::entry_structs() const {
+  std::set<std::string_view> names;
+  for (const TableFacts& facts : tables)
+    if (!facts.struct_name.empty()) names.insert(facts.struct_name);
+  return {names.begin(), names.end()};
+}
+
+bool FtraceFacts::lists_sites(std::string_view section) const {
+  return std::find(tables.begin(), tables.end(), section) != tables.end();
 }
 
 bool Arch::in_each_module(std::string_view symbol) const {

@@ -54,7 +54,7 @@ struct CodeRange {
 
 // What the header and the relocations of its ELF files hold.
 struct ElfFacts {
-  uint16_t machine = 0;   // EM_*
+  uint16_t machine = 0;     // EM_*
   std::string_view name{};  // for messages
   bool big_endian = false;
   uint32_t absolute_64 = 0;  // the relocation type for a plain 64-bit address
@@ -96,11 +96,22 @@ struct CodeFacts {
   const LandingPad* landing_pad = nullptr;  // nullptr: there is none
 };
 
+// Distances in bytes, both included.
+struct SiteRange {
+  int64_t first = 0, last = 0;
+};
+
 // Where the kernel can redirect a function.
 struct FtraceFacts {
   std::span<const std::string_view> calls{};  // undefined symbols that a traced function calls at its start
   // Whether the code at a function's start is the placeholder of such a call, where no table lists it in objects.
   bool (*starts_with_site)(std::span<const std::byte> code) = nullptr;
+  // Sections that list the sites, by relocations against code.
+  std::span<const std::string_view> tables{};
+  // How far from its start a function's site may lie, in bytes; what lies in no range is another function's.
+  std::span<const SiteRange> sites{};
+
+  bool lists_sites(std::string_view section) const;  // one of tables
 };
 
 // What livepatches can hold.
@@ -151,7 +162,7 @@ struct ProofFacts {
 // Calls that the kernel, or its build, rewrites: each must be listed.
 struct ListedCall {
   std::string_view callee{};
-  bool prefix = false;     // all callees that begin so
+  bool prefix = false;       // all callees that begin so
   std::string_view table{};  // of places
   uint64_t entry_size = 0;
   uint64_t most_before = 0;  // bytes from the instruction's start to its relocated field, at most
@@ -192,7 +203,8 @@ struct Arch {
   const AuditFacts* audit = nullptr;
 
   const TableFacts* table(std::string_view section) const;
-  bool in_each_module(std::string_view symbol) const;  // one of kbuild.module_symbols
+  std::vector<std::string_view> entry_structs() const;  // of which tables consist; sorted
+  bool in_each_module(std::string_view symbol) const;   // one of kbuild.module_symbols
 };
 
 // CodeFacts::numbers_only for instructions of four bytes, little-endian. find_number(original, patched) fills the

@@ -31,6 +31,10 @@ constexpr auto tables = std::to_array<TableFacts>({
     {.section = "__patchable_function_entries", .fixed_size = 8, .compared = false},
 });
 
+constexpr auto ftrace_tables = std::to_array<std::string_view>({"__mcount_loc", "__patchable_function_entries"});
+// Behind BTI and the saved link register; with CALL_OPS the first of the two NOPs before the function.
+constexpr auto ftrace_sites = std::to_array<SiteRange>({{0, 8}, {-8, -8}});
+
 constexpr uint32_t R_AARCH64_PLT32_TYPE = 314;  // newer than Debian 12's elf.h
 
 void find_targets(const CodeSection&, std::span<Relocation> relocations) {
@@ -121,7 +125,7 @@ const Arch arch_arm64{
              .numbers_only = numbers_only,
              .instruction_at = word_at,
              .escapes = escapes},
-    .ftrace = {},
+    .ftrace = {.tables = ftrace_tables, .sites = ftrace_sites},
     .tables = tables,
     .klp = {},
     .kbuild = {},

@@ -28,6 +28,9 @@ constexpr auto tables = std::to_array<TableFacts>({
     {.section = "__patchable_function_entries", .fixed_size = 8, .compared = false},
 });
 
+constexpr auto ftrace_tables = std::to_array<std::string_view>({"__mcount_loc", "__patchable_function_entries"});
+constexpr auto ftrace_sites = std::to_array<SiteRange>({{0, 8}});
+
 // Numbers of the psABI; Debian 12's elf.h ends at R_LARCH_SOP_POP_32_U.
 enum : uint32_t {
   larch_none = 0,
@@ -133,7 +136,7 @@ const Arch arch_loongarch64{
              .numbers_only = numbers_only,
              .instruction_at = word_at,
              .escapes = escapes},
-    .ftrace = {},
+    .ftrace = {.tables = ftrace_tables, .sites = ftrace_sites},
     .tables = tables,
     .klp = {},
     .kbuild = {},

@@ -45,6 +45,10 @@ constexpr auto tables = std::to_array<TableFacts>({
 
 constexpr auto ftrace_calls = std::to_array<std::string_view>({"_mcount"});
 
+constexpr auto ftrace_tables = std::to_array<std::string_view>({"__mcount_loc", "__patchable_function_entries"});
+// Behind the TOC set-up and the saved link register.
+constexpr auto ftrace_sites = std::to_array<SiteRange>({{0, 12}});
+
 // The TOC pointer; register save and restore (arch/powerpc/lib/crtsavres.S).
 constexpr auto module_symbols =
     std::to_array<std::string_view>({".TOC.", "_savegpr", "_restgpr", "_savevr", "_restvr"});
@@ -137,7 +141,7 @@ const Arch arch_ppc64le{
              .numbers_only = numbers_only,
              .instruction_at = word_at,
              .escapes = escapes},
-    .ftrace = {.calls = ftrace_calls},
+    .ftrace = {.calls = ftrace_calls, .tables = ftrace_tables, .sites = ftrace_sites},
     .tables = tables,
     .klp = {.late_relocation = late_relocation,
             .is_sibling_call = is_sibling_call,

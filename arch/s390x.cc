@@ -36,6 +36,9 @@ constexpr auto tables = std::to_array<TableFacts>({
     {.section = ".s390_return_reg", .fixed_size = 4},
 });
 
+constexpr auto ftrace_tables = std::to_array<std::string_view>({"__mcount_loc", "__patchable_function_entries"});
+constexpr auto ftrace_sites = std::to_array<SiteRange>({{0, 8}});
+
 // Thunks of expolines (arch/s390/lib/expoline), rewritten with the code that jumps to them.
 constexpr auto module_symbols = std::to_array<std::string_view>({"__s390_indirect_jump_r"});
 
@@ -208,7 +211,7 @@ const Arch arch_s390x{
              .numbers_only = numbers_only,
              .instruction_at = instruction_at,
              .escapes = escapes},
-    .ftrace = {.starts_with_site = starts_with_site},
+    .ftrace = {.starts_with_site = starts_with_site, .tables = ftrace_tables, .sites = ftrace_sites},
     .tables = tables,
     .klp = {},
     .kbuild = {.module_symbols = module_symbols},

@@ -42,6 +42,10 @@ constexpr auto tables = std::to_array<TableFacts>({
 
 constexpr auto ftrace_calls = std::to_array<std::string_view>({"__fentry__", "mcount"});
 
+constexpr auto ftrace_tables = std::to_array<std::string_view>({"__mcount_loc"});
+// At the start, or behind ENDBR64.
+constexpr auto ftrace_sites = std::to_array<SiteRange>({{0, 0}, {4, 4}});
+
 bool pc_relative(uint32_t type) {
   return type == R_X86_64_PC32 || type == R_X86_64_PLT32 || type == R_X86_64_GOTPCREL || type == R_X86_64_GOTPCRELX ||
          type == R_X86_64_REX_GOTPCRELX || type == R_X86_64_PC8 || type == R_X86_64_PC16;
@@ -328,7 +332,7 @@ const Arch arch_x86_64{
              .escapes = escapes,
              .trap_behind = trap_behind,
              .landing_pad = &landing_pad},
-    .ftrace = {.calls = ftrace_calls},
+    .ftrace = {.calls = ftrace_calls, .tables = ftrace_tables, .sites = ftrace_sites},
     .tables = tables,
     .klp = {.field_size = field_size},
     .kbuild = {},

@@ -23,8 +23,9 @@ int main(int argc, char** argv) {
       exports += symvers.find(name) != nullptr;
       ++asked;
     }
-    for (const char* name : {"bug_entry", "jump_entry", "alt_instr", "exception_table_entry", "static_call_site",
-                             "paravirt_patch_site", "orc_entry", "pi_entry"})
+    const kpatch::Arch* arch = kpatch::find_arch(parent.machine());
+    if (arch == nullptr) throw std::runtime_error(kpatch::missing_parts(parent.machine()));
+    for (const std::string_view name : arch->entry_structs())
       bytes += parent.struct_size(name).value_or(0);
     if (argc > 3) parent.write_index(argv[3]);
     std::cout << parent.symbols().size() << " symbols, " << asked << " asked for: " << duplicates << " with a sympos, "

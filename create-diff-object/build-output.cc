@@ -272,7 +272,7 @@ class Builder {
     if (patched_.arch().code.landing_pad == nullptr || !uses_landing_pads()) return false;
     const auto reference = resolver_.defined(pair_.twins.orig(function));
     if (!reference || reference->symbol == nullptr) return false;
-    if (reference->symbol->starts_with_endbr && !reference->symbol->endbr_sealed) return false;
+    if (reference->symbol->has_landing_pad && !reference->symbol->landing_pad_sealed) return false;
     diagnostics_.add(Severity::warning, "sealed-endbr", where(chunk),
                      fmt::format("takes the address of {}, whose {} is gone in the running kernel: it gets that of the "
                                  "new copy, and the two compare unequal",
@@ -402,7 +402,7 @@ class Builder {
     const bool data = home.kind == SectionKind::data || home.kind == SectionKind::rodata;
     const bool text = home.kind == SectionKind::text || home.kind == SectionKind::shared_text;
     if ((!data && !text) || code.use_of(home.code(), r) != Use::address) return;
-    if (reference.symbol->starts_with_endbr && !reference.symbol->endbr_sealed) return;
+    if (reference.symbol->has_landing_pad && !reference.symbol->landing_pad_sealed) return;
     diagnostics_.refuse("sealed-endbr", where(chunk),
                         fmt::format("takes the address of {}, which has no {} in the running kernel: an indirect "
                                     "call of it would panic; call it directly or through a new function",

@@ -11,9 +11,10 @@
 // a condition. So no instruction is decoded, with one exception: taking the address of a function relative to the
 // instruction pointer is `lea`; all other PC-relative relocations against code are branches.
 //
-// Where landing pads are demanded (x86, IBT), an indirect branch to a function without one panics. A function of the module whose address appears
-// anywhere but in tables that nobody calls through must begin with one; a function of the kernel must have one in the
-// shipped file that isn't sealed at boot. Machines without IBT never show the mistake, so it is looked for here.
+// Where landing pads are demanded (x86, IBT), an indirect branch to a function without one panics. A function of the
+// module whose address appears anywhere but in tables that nobody calls through must begin with one; a function of the
+// kernel must have one in the shipped file that isn't sealed at boot. Machines without IBT never show the mistake, so
+// it is looked for here.
 #include <algorithm>
 
 #include <fmt/format.h>
@@ -284,7 +285,7 @@ class CodeAudit {
     for (size_t i = 0; i < found.size(); ++i) {
       const BinarySymbol& s = object->symbols()[found[i]];
       bool meant = klp ? klp->sympos == 0 || klp->sympos == i + 1 : s.binding != SymbolBinding::local;
-      if (meant && s.type == SymbolType::function && (!s.starts_with_endbr || s.endbr_sealed))
+      if (meant && s.type == SymbolType::function && (!s.has_landing_pad || s.landing_pad_sealed))
         c_.find_at(relocation.place,
                    fmt::format("takes the address of {}, which has no {} in the running kernel", s.name, pad_->name));
     }

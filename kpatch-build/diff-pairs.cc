@@ -10,12 +10,12 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <array>
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "arch/arch.h"
 #include "kbuild/kbuild.h"
 #include "kernel/kernel.h"
 #include "lookup/lookup.h"
@@ -26,13 +26,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::array entry_structs = {"bug_entry",        "jump_entry",          "alt_instr", "exception_table_entry",
-                                      "static_call_site", "paravirt_patch_site", "orc_entry", "pi_entry"};
-
 std::vector<std::string> struct_size_options(const Base& base) {
   std::vector<std::string> options;
   const Binary vmlinux = Binary::open(base.vmlinux_index);
-  for (const char* name : entry_structs) {
+  const Arch* arch = find_arch(vmlinux.machine());
+  for (std::string_view name : arch != nullptr ? arch->entry_structs() : std::vector<std::string_view>()) {
     if (const auto size = vmlinux.struct_size(name); size && *size > 0) {
       options.push_back(fmt::format("--struct-size={}={}", name, *size));
     }

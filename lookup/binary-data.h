@@ -45,9 +45,6 @@ struct BinaryData {
   std::vector<std::pair<std::string, std::optional<uint64_t>>> struct_sizes;
 };
 
-// The structs whose sizes an index keeps: entries of special sections.
-std::span<const std::string_view> special_structs();
-
 // The readers fill everything but by_name (and index_source, which only read_index sets) and throw Error.
 void read_elf(BinaryData& data);
 std::vector<BinaryRelocation> read_relocations(const BinaryData& data, uint32_t section);
@@ -60,7 +57,7 @@ void write_index(const BinaryData& data, std::span<const std::pair<std::string_v
 bool looks_like_symbol_text(std::span<const std::byte> bytes);
 bool looks_like_index(std::span<const std::byte> bytes);
 
-// Sets has_ftrace_site, starts_with_endbr and endbr_sealed of the symbols of an ELF file (elf-facts.cc).
+// Sets has_ftrace_site, has_landing_pad and landing_pad_sealed of the symbols of an ELF file (elf-facts.cc).
 void set_code_facts(BinaryData& data, std::span<const BinaryRelocation> relocations);
 
 // Sections whose relocations set_code_facts needs.

@@ -20,23 +20,18 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstring>
 
 #include <fmt/format.h>
 
+#include "arch/arch.h"
 #include "lookup/binary-data.h"
 #include "support/error.h"
 
 namespace kpatch {
 
 namespace {
-
-constexpr std::array<std::string_view, 8> special_struct_names = {
-    "alt_instr",           "bug_entry", "exception_table_entry", "jump_entry", "orc_entry",
-    "paravirt_patch_site", "pi_entry",  "static_call_site",
-};
 
 bool in_range(const BinaryData& data, uint64_t address) {
   return address >= data.ro_after_init_start && address < data.ro_after_init_end;
@@ -194,7 +189,8 @@ std::vector<BinaryRelocation> Binary::relocations(uint32_t section) const {
 
 void Binary::write_index(const std::filesystem::path& path) const {
   std::vector<std::pair<std::string_view, uint64_t>> sizes;
-  for (std::string_view name : special_struct_names)
+  const Arch* arch = find_arch(data_->machine);
+  for (std::string_view name : arch != nullptr ? arch->entry_structs() : std::vector<std::string_view>())
     if (std::optional<uint64_t> size = struct_size(name)) sizes.emplace_back(name, *size);
   units();
   IndexSource source = data_->index_source ? *data_->index_source : stat_index_source(data_->path);

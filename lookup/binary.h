@@ -27,9 +27,9 @@ struct BinarySymbol {
   uint32_t file = no_file;  // index into files(): the FILE symbol before a local; no_file for globals
   SymbolType type = SymbolType::none;
   SymbolBinding binding = SymbolBinding::local;
-  bool has_ftrace_site = false;    // an entry of __mcount_loc lies at or just behind its start
-  bool starts_with_endbr = false;  // x86: the first bytes in the file are ENDBR64
-  bool endbr_sealed = false;       // x86: .ibt_endbr_seal lists its start, the kernel overwrites the ENDBR
+  bool has_ftrace_site = false;     // an entry of __mcount_loc lies at or just behind its start
+  bool has_landing_pad = false;     // the first bytes in the file are one (x86: ENDBR64)
+  bool landing_pad_sealed = false;  // a table lists its start: the kernel overwrites the landing pad
 
   static constexpr uint32_t no_file = UINT32_MAX;
   bool defined() const { return section != 0; }
@@ -71,7 +71,7 @@ struct IndexSource {
 };
 
 // Of write_index(): whoever keeps an index keeps it under this number, so that no version meets another's.
-inline constexpr uint32_t index_version = 2;
+inline constexpr uint32_t index_version = 3;
 
 struct BinaryData;  // lookup/binary-data.h, for the library alone
 
@@ -102,9 +102,8 @@ class Binary {
   // the kernel can look up (undefined, absolute, a FILE or SECTION symbol).
   unsigned sympos(uint32_t symbol) const;
 
-  // sizeof of a struct of the kernel, in bytes, from DWARF or BTF: "bug_entry", "jump_entry", "alt_instr",
-  // "exception_table_entry", "static_call_site", "paravirt_patch_site", "orc_entry", "pi_entry". An index knows
-  // exactly these names, an ELF file knows every named struct.
+  // sizeof of a struct of the kernel, in bytes, from DWARF or BTF. An index knows those of which its architecture's
+  // tables consist (Arch::entry_structs), an ELF file knows every named struct.
   std::optional<uint64_t> struct_size(std::string_view name) const;
 
   // Names of the compiled translation units as DWARF has them, for example "fs/proc/meminfo.c" or

@@ -7,15 +7,15 @@
 //   ffffffff814d7a10:  f3 0f 1e fa      endbr64
 //   ffffffff814d7a14:  e8 ...           call __fentry__        <- __mcount_loc has ffffffff814d7a14
 //
-// so the entry lies at the start or a little behind: x86 +4 after ENDBR64; arm64 +4 and +8 after BTI and the saved link
-// register (or 8 before the start, with pre-function NOPs); ppc64le +8, after the TOC set-up, or +12. vmlinux no longer
-// has the section, but the symbols __start_mcount_loc and __stop_mcount_loc enclose its entries, of 8 bytes each. A
+// so the entry lies at the start or a little behind, or a little before (FtraceFacts::sites). vmlinux no longer has the
+// section, but the symbols __start_mcount_loc and __stop_mcount_loc enclose its entries, of 8 bytes each. A
 // position-independent vmlinux (arm64, s390) may hold zeros there and the addresses in .rela.dyn. Modules and objects
-// have the section with relocations. x86's __patchable_function_entries names the padding before the function, also
-// that of notrace functions: it never counts. Other architectures have their sites there.
+// have the section with relocations. Other architectures than x86 may have their sites in
+// __patchable_function_entries; x86's names the padding before the function, also that of notrace functions: it never
+// counts.
 //
-// ENDBR. Under IBT an indirect branch must land on ENDBR64 (f3 0f 1e fa). The kernel overwrites those that objtool
-// found to be never taken by address, listed in .ibt_endbr_seal: 32-bit PC-relative entries, relocated ones in a
+// Landing pads (x86: under IBT an indirect branch must land on ENDBR64). The kernel overwrites those that objtool found
+// to be never taken by address, listed in a section (.ibt_endbr_seal): 32-bit PC-relative entries, relocated ones in a
 // module.
 #include <elf.h>
 
@@ -23,6 +23,7 @@
 #include <array>
 #include <cstring>
 
+#include "arch/arch.h"
 #include "lookup/binary-data.h"
 
 namespace kpatch {
@@ -45,16 +46,17 @@ T get(std::span<const std::byte> bytes, size_t at, bool big_endian) {
   return value;
 }
 
-class CodeFacts {
+class FactsReader {
  public:
-  CodeFacts(BinaryData& data, std::span<const BinaryRelocation> relocations) : data_(data), relocations_(relocations) {}
+  FactsReader(BinaryData& data, const Arch& arch, std::span<const BinaryRelocation> relocations)
+      : data_(data), arch_(arch), pad_(arch.code.landing_pad), relocations_(relocations) {}
 
   void run() {
     std::vector<SectionOffset> sites;
     std::vector<SectionOffset> seals;
     if (data_.relocatable) {
-      sites = relocated({"__mcount_loc", data_.machine == EM_X86_64 ? "" : "__patchable_function_entries"});
-      seals = relocated({".ibt_endbr_seal", ""});
+      sites = relocated([&](std::string_view table) { return arch_.ftrace.lists_sites(table); });
+      seals = relocated([&](std::string_view table) { return pad_ != nullptr && table == pad_->seals; });
     } else {
       sites = vmlinux_sites();
       seals = vmlinux_seals();
@@ -68,19 +70,19 @@ class CodeFacts {
       if ((data_.sections[symbol.section].flags & SHF_EXECINSTR) == 0) continue;
       SectionOffset start{data_.relocatable ? symbol.section : 0, symbol.value};
       if (symbol.type != SymbolType::none) symbol.has_ftrace_site = has_site(symbol, start, sites);
-      symbol.starts_with_endbr = data_.machine == EM_X86_64 && has_endbr(symbol);
-      symbol.endbr_sealed = symbol.starts_with_endbr && std::binary_search(seals.begin(), seals.end(), start);
+      symbol.has_landing_pad = pad_ != nullptr && begins_with_pad(symbol);
+      symbol.landing_pad_sealed = symbol.has_landing_pad && std::binary_search(seals.begin(), seals.end(), start);
     }
   }
 
  private:
-  // Where the relocations of the named tables point. Any type will do: entries are absolute or relative to themselves.
-  std::vector<SectionOffset> relocated(std::array<std::string_view, 2> tables) const {
+  // Where the relocations of tables point. Any type will do: entries are absolute or relative to themselves.
+  template <typename IsTable>
+  std::vector<SectionOffset> relocated(IsTable is_table) const {
     std::vector<SectionOffset> places;
     for (const BinaryRelocation& relocation : relocations_) {
       if (relocation.section >= data_.sections.size() || relocation.symbol == 0) continue;
-      std::string_view name = data_.sections[relocation.section].name;
-      if (name.empty() || (name != tables[0] && name != tables[1])) continue;
+      if (!is_table(data_.sections[relocation.section].name)) continue;
       const BinarySymbol& target = data_.symbols[relocation.symbol];
       places.push_back({target.section, target.value + relocation.addend});
     }
@@ -111,8 +113,9 @@ class CodeFacts {
 
   std::vector<SectionOffset> vmlinux_seals() const {
     std::vector<SectionOffset> places;
+    if (pad_ == nullptr) return places;
     for (const BinarySection& section : data_.sections) {
-      if (section.name != ".ibt_endbr_seal") continue;
+      if (section.name != pad_->seals) continue;
       for (size_t at = 0; at + 4 <= section.bytes.size(); at += 4) {
         auto distance = static_cast<int32_t>(get<uint32_t>(section.bytes, at, data_.big_endian));
         places.push_back({0, section.address + at + static_cast<int64_t>(distance)});
@@ -122,48 +125,39 @@ class CodeFacts {
   }
 
   bool has_site(const BinarySymbol& symbol, const SectionOffset& start, const std::vector<SectionOffset>& sites) const {
-    auto within = [&](uint64_t first, uint64_t last) {
-      auto site = std::lower_bound(sites.begin(), sites.end(), SectionOffset{start.section, start.offset + first});
+    return std::any_of(arch_.ftrace.sites.begin(), arch_.ftrace.sites.end(), [&](const SiteRange& range) {
+      if (range.first < 0 && start.offset < static_cast<uint64_t>(-range.first)) return false;
+      const SectionOffset first{start.section, start.offset + static_cast<uint64_t>(range.first)};
+      const auto site = std::lower_bound(sites.begin(), sites.end(), first);
       if (site == sites.end() || site->section != start.section) return false;
-      uint64_t distance = site->offset - start.offset;
-      return distance <= last && (distance == 0 || distance < symbol.size);
-    };
-    switch (data_.machine) {
-      case EM_X86_64:
-        return within(0, 0) || within(4, 4);
-      case EM_AARCH64:
-        return within(0, 8) ||
-               (start.offset >= 8 &&
-                std::binary_search(sites.begin(), sites.end(), SectionOffset{start.section, start.offset - 8}));
-      case EM_PPC64:
-        return within(0, 12);
-      default:
-        return within(0, 8);
-    }
+      const auto distance = static_cast<int64_t>(site->offset - start.offset);
+      return distance <= range.last && (distance <= 0 || static_cast<uint64_t>(distance) < symbol.size);
+    });
   }
 
-  bool has_endbr(const BinarySymbol& symbol) const {
-    static constexpr std::array<std::byte, 4> endbr64 = {std::byte{0xf3}, std::byte{0x0f}, std::byte{0x1e},
-                                                         std::byte{0xfa}};
+  bool begins_with_pad(const BinarySymbol& symbol) const {
     const BinarySection& section = data_.sections[symbol.section];
-    uint64_t offset = data_.relocatable ? symbol.value : symbol.value - section.address;
-    return offset <= section.bytes.size() && section.bytes.size() - offset >= endbr64.size() &&
-           std::equal(endbr64.begin(), endbr64.end(), section.bytes.begin() + offset);
+    const uint64_t offset = data_.relocatable ? symbol.value : symbol.value - section.address;
+    return offset <= section.bytes.size() && pad_->begins(section.bytes.subspan(offset));
   }
 
   BinaryData& data_;
+  const Arch& arch_;
+  const LandingPad* pad_;  // nullptr: the architecture has none
   std::span<const BinaryRelocation> relocations_;
 };
 
 }  // namespace
 
 bool has_code_facts(const BinaryData& data, std::string_view section) {
-  return section == "__mcount_loc" || section == ".ibt_endbr_seal" ||
-         (data.machine != EM_X86_64 && section == "__patchable_function_entries");
+  const Arch* arch = find_arch(data.machine);
+  if (arch == nullptr) return false;
+  const LandingPad* pad = arch->code.landing_pad;
+  return arch->ftrace.lists_sites(section) || (pad != nullptr && section == pad->seals);
 }
 
 void set_code_facts(BinaryData& data, std::span<const BinaryRelocation> relocations) {
-  CodeFacts(data, relocations).run();
+  if (const Arch* arch = find_arch(data.machine)) FactsReader(data, *arch, relocations).run();
 }
 
 }  // namespace kpatch

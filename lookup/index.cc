@@ -61,7 +61,7 @@ struct SymbolEntry {
   uint8_t flags;
   uint8_t padding[5];
 };
-enum SymbolFlag : uint8_t { flag_ftrace = 1, flag_endbr = 2, flag_sealed = 4 };
+enum SymbolFlag : uint8_t { flag_ftrace = 1, flag_landing_pad = 2, flag_sealed = 4 };
 
 struct FileEntry {
   Name name;
@@ -203,8 +203,8 @@ class IndexReader {
       symbol.type = SymbolType(entry.type);
       symbol.binding = SymbolBinding(entry.binding);
       symbol.has_ftrace_site = (entry.flags & flag_ftrace) != 0;
-      symbol.starts_with_endbr = (entry.flags & flag_endbr) != 0;
-      symbol.endbr_sealed = (entry.flags & flag_sealed) != 0;
+      symbol.has_landing_pad = (entry.flags & flag_landing_pad) != 0;
+      symbol.landing_pad_sealed = (entry.flags & flag_sealed) != 0;
       data_.symbols.push_back(symbol);
     }
   }
@@ -304,8 +304,8 @@ void write_index(const BinaryData& data, std::span<const std::pair<std::string_v
     entry.file = symbol.file;
     entry.type = uint8_t(symbol.type);
     entry.binding = uint8_t(symbol.binding);
-    entry.flags = (symbol.has_ftrace_site ? flag_ftrace : 0) | (symbol.starts_with_endbr ? flag_endbr : 0) |
-                  (symbol.endbr_sealed ? flag_sealed : 0);
+    entry.flags = (symbol.has_ftrace_site ? flag_ftrace : 0) | (symbol.has_landing_pad ? flag_landing_pad : 0) |
+                  (symbol.landing_pad_sealed ? flag_sealed : 0);
     symbols.push_back(entry);
   }
   writer.add_array(std::span<const SymbolEntry>(symbols));

@@ -2,7 +2,7 @@
 //
 //   $ lookup vmlinux --symbol show
 //   ffffffff81302f20     78 function local  sympos 1 core.c ftrace
-//   ffffffff813a1e40     41 function local  sympos 2 sysfs.c ftrace endbr sealed
+//   ffffffff813a1e40     41 function local  sympos 2 sysfs.c ftrace landing pad sealed
 //
 // and makes the index of a vmlinux.
 #include <elf.h>
@@ -64,8 +64,8 @@ int show_symbol(const Binary& parent, const std::string& name) {
     if (parent.relocatable()) fmt::print(" {}", parent.section_name(symbol.section));
     if (symbol.file != BinarySymbol::no_file) fmt::print(" {}", parent.files()[symbol.file].name);
     if (symbol.has_ftrace_site) fmt::print(" ftrace");
-    if (symbol.starts_with_endbr) fmt::print(" endbr");
-    if (symbol.endbr_sealed) fmt::print(" sealed");
+    if (symbol.has_landing_pad) fmt::print(" landing pad");
+    if (symbol.landing_pad_sealed) fmt::print(" sealed");
     fmt::print("\n");
   }
   if (found.empty()) fmt::print(stderr, "lookup: no symbol '{}'\n", name);
@@ -84,11 +84,12 @@ void show_facts(const Binary& parent) {
   size_t sealed = 0;
   for (const BinarySymbol& symbol : parent.symbols()) {
     sites += symbol.has_ftrace_site;
-    sealed += symbol.endbr_sealed;
+    sealed += symbol.landing_pad_sealed;
   }
-  fmt::print("kind: {}\nmachine: {}\nsymbols: {}\nfiles: {}\nfunctions with an ftrace site: {}\nsealed ENDBR: {}\n",
-             parent.relocatable() ? "relocatable" : "vmlinux", parent.machine(), parent.symbols().size(),
-             parent.files().size(), sites, sealed);
+  fmt::print(
+      "kind: {}\nmachine: {}\nsymbols: {}\nfiles: {}\nfunctions with an ftrace site: {}\nsealed landing pads: {}\n",
+      parent.relocatable() ? "relocatable" : "vmlinux", parent.machine(), parent.symbols().size(),
+      parent.files().size(), sites, sealed);
   if (!parent.build_id().empty()) fmt::print("build id: {}\n", parent.build_id());
   if (!parent.banner().empty()) fmt::print("banner: {}\n", parent.banner());
   if (!parent.producer().empty()) fmt::print("producer: {}\n", parent.producer());

@@ -130,20 +130,20 @@ TEST_F(LookupTest, ReadsAnObject) {
   EXPECT_EQ(show.binding, SymbolBinding::local);
   EXPECT_EQ(show.file, 0u);
   EXPECT_TRUE(show.has_ftrace_site);
-  EXPECT_TRUE(show.starts_with_endbr);
-  EXPECT_TRUE(show.endbr_sealed);
+  EXPECT_TRUE(show.has_landing_pad);
+  EXPECT_TRUE(show.landing_pad_sealed);
   EXPECT_EQ(parent.section_name(show.section), ".text");
 
   const BinarySymbol& whole = symbol(parent, "whole");
   EXPECT_EQ(whole.binding, SymbolBinding::global);
   EXPECT_EQ(whole.file, BinarySymbol::no_file);
   EXPECT_TRUE(whole.has_ftrace_site);
-  EXPECT_TRUE(whole.starts_with_endbr);
-  EXPECT_FALSE(whole.endbr_sealed);
+  EXPECT_TRUE(whole.has_landing_pad);
+  EXPECT_FALSE(whole.landing_pad_sealed);
 
   // The compiler's padding is listed in __patchable_function_entries, of notrace functions too.
   EXPECT_FALSE(symbol(parent, "quiet").has_ftrace_site);
-  EXPECT_FALSE(symbol(parent, "quiet").starts_with_endbr);
+  EXPECT_FALSE(symbol(parent, "quiet").has_landing_pad);
 
   std::span<const std::byte> bytes = parent.contents(symbol(parent, "bytes"));
   ASSERT_EQ(bytes.size(), 4u);
@@ -259,7 +259,7 @@ TEST_F(LookupTest, ReadsVmlinux) {
 
   EXPECT_TRUE(symbol(parent, "show_all").has_ftrace_site);
   EXPECT_FALSE(symbol(parent, "twice").has_ftrace_site);
-  EXPECT_TRUE(symbol(parent, "show").endbr_sealed);
+  EXPECT_TRUE(symbol(parent, "show").landing_pad_sealed);
   EXPECT_EQ(ranks(parent, "at_zero"), "0:0");
 
   EXPECT_TRUE(parent.in_ro_after_init(symbol(parent, "sealed")));
@@ -398,7 +398,7 @@ TEST_F(LookupTest, ReadsTheOtherByteOrder) {
   EXPECT_EQ(show.size, 8u);
   EXPECT_EQ(parent.section_name(show.section), ".text");
   EXPECT_TRUE(show.has_ftrace_site);
-  EXPECT_FALSE(show.starts_with_endbr);
+  EXPECT_FALSE(show.has_landing_pad);
 }
 
 TEST_F(LookupTest, ReadsCompressedModules) {
@@ -409,7 +409,7 @@ TEST_F(LookupTest, ReadsCompressedModules) {
                                     plain.size(), packed.data(), &size, packed.size()),
             LZMA_OK);
   std::string bytes(packed.begin(), packed.begin() + size);
-  EXPECT_TRUE(symbol(Binary::open(write("m.ko.xz", bytes)), "show").endbr_sealed);
+  EXPECT_TRUE(symbol(Binary::open(write("m.ko.xz", bytes)), "show").landing_pad_sealed);
   EXPECT_EQ(message(write("cut.ko.xz", bytes.substr(0, size - 9))),
             "'" + path("cut.ko.xz") + "': the xz data is damaged or cut off");
   EXPECT_NE(message(write("m.ko.zst", "\x28\xb5\x2f\xfdxxxx")).find("unzstd"), std::string::npos);
@@ -541,8 +541,8 @@ TEST_F(LookupTest, AnIndexHoldsAllThatTheFileDid) {
     EXPECT_EQ(a.type, b.type);
     EXPECT_EQ(a.binding, b.binding);
     EXPECT_EQ(a.has_ftrace_site, b.has_ftrace_site);
-    EXPECT_EQ(a.starts_with_endbr, b.starts_with_endbr);
-    EXPECT_EQ(a.endbr_sealed, b.endbr_sealed);
+    EXPECT_EQ(a.has_landing_pad, b.has_landing_pad);
+    EXPECT_EQ(a.landing_pad_sealed, b.landing_pad_sealed);
     EXPECT_EQ(ranks(file, a.name), ranks(index, a.name));
     EXPECT_EQ(file.section_name(a.section), index.section_name(a.section));
     EXPECT_EQ(file.in_ro_after_init(a), index.in_ro_after_init(b));
