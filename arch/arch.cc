@@ -46,9 +46,15 @@ const Arch* find_arch(uint16_t machine) {
   return nullptr;
 }
 
+std::string arch_name(uint16_t machine) {
+  const Arch* arch = find_arch(machine);
+  return arch != nullptr ? std::string(arch->elf.name) : fmt::format("ELF machine {}", machine);
+}
+
 std::string missing_parts(uint16_t machine) {
   const Arch* arch = find_arch(machine);
-  if (arch == nullptr) return fmt::format("ELF machine {} is of no architecture that is known here", machine);
+  if (arch == nullptr)
+    return fmt::format("livepatches for {} can't be made yet: nothing is known of it", arch_name(machine));
   std::vector<std::string_view> missing;
   if (arch->klp.field_size == nullptr) missing.push_back("the sizes of relocated fields");
   if (arch->proof == nullptr) missing.push_back("the proof");

@@ -64,6 +64,7 @@ struct ElfFacts {
 // The instruction on which an indirect branch has to land, where a processor can demand one.
 struct LandingPad {
   std::string_view name{};
+  std::string_view sealed_rule{};  // the rule that a change breaks which needs one that isn't there
   bool (*begins)(std::span<const std::byte> code) = nullptr;  // whether the code begins with one
   // The section that lists the starts of functions whose landing pad the kernel overwrites, because nobody takes their
   // address: 32-bit entries relative to themselves.
@@ -124,11 +125,21 @@ struct KlpFacts {
   // Whether the relocation is a branch to another function that does not come back, where a livepatch must not have
   // one (ppc64: the caller's TOC pointer would not be restored). nullptr: it may have any.
   bool (*is_sibling_call)(const CodeSection& section, const Relocation& relocation) = nullptr;
+  // The kernel's function by which a livepatch takes back late relocations of a module that goes, where the kernel
+  // itself does not and would refuse them the next time; empty: no kernel of this architecture refuses them.
+  std::string_view takes_back_by{};
   std::string_view lost_by_sibling_call{};  // what the caller then doesn't get back
 };
 
 // What kbuild and the linker do.
 struct KbuildFacts {
+  std::string_view folder{};  // below arch/ of the kernel's source
+  std::string_view image{};   // of a kernel that can boot, relative to the build folder; empty: not known yet
+  // An option with which kbuild runs objtool over whole modules by itself (scripts/Makefile.lib, since 5.18); empty when
+  // no option of the architecture does that.
+  std::string_view whole_objects_option{};
+  // Beginnings of names by which objtool knows what it rewrites.
+  std::span<const std::string_view> objtool_symbols{};
   // Beginnings of names that kbuild links into each module, or that the linker makes: never the kernel's own.
   std::span<const std::string_view> module_symbols{};
 };
@@ -233,6 +244,9 @@ const Arch* find_arch(uint16_t machine);
 
 // Why no livepatch can be made for kernels of the machine yet, as a sentence without full stop; empty when one can.
 std::string missing_parts(uint16_t machine);
+
+// "arm64"; of machines that are not supported "ELF machine 8".
+std::string arch_name(uint16_t machine);
 
 // The machine that this program was built for: that of a kernel which runs here.
 uint16_t host_machine();

@@ -128,7 +128,7 @@ const Arch arch_arm64{
     .ftrace = {.tables = ftrace_tables, .sites = ftrace_sites},
     .tables = tables,
     .klp = {},
-    .kbuild = {},
+    .kbuild = {.folder = "arm64", .image = "arch/arm64/boot/Image"},
 };
 
 }  // namespace kpatch

@@ -139,7 +139,7 @@ const Arch arch_loongarch64{
     .ftrace = {.tables = ftrace_tables, .sites = ftrace_sites},
     .tables = tables,
     .klp = {},
-    .kbuild = {},
+    .kbuild = {.folder = "loongarch"},
 };
 
 }  // namespace kpatch

@@ -146,7 +146,7 @@ const Arch arch_ppc64le{
     .klp = {.late_relocation = late_relocation,
             .is_sibling_call = is_sibling_call,
             .lost_by_sibling_call = "its own TOC pointer"},
-    .kbuild = {.module_symbols = module_symbols},
+    .kbuild = {.folder = "powerpc", .module_symbols = module_symbols},
 };
 
 }  // namespace kpatch

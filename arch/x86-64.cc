@@ -46,6 +46,9 @@ constexpr auto ftrace_tables = std::to_array<std::string_view>({"__mcount_loc"})
 // At the start, or behind ENDBR64.
 constexpr auto ftrace_sites = std::to_array<SiteRange>({{0, 0}, {4, 4}});
 
+// Calls and branches that objtool makes others of, or lists (tools/objtool: retpolines, return thunks, ftrace sites).
+constexpr auto objtool_symbols = std::to_array<std::string_view>({"__x86_indirect_", "__x86_return_", "__fentry__"});
+
 bool pc_relative(uint32_t type) {
   return type == R_X86_64_PC32 || type == R_X86_64_PLT32 || type == R_X86_64_GOTPCREL || type == R_X86_64_GOTPCRELX ||
          type == R_X86_64_REX_GOTPCRELX || type == R_X86_64_PC8 || type == R_X86_64_PC16;
@@ -224,8 +227,11 @@ bool begins_with_endbr64(std::span<const std::byte> code) {
   return code.size() >= endbr64.size() && std::memcmp(code.data(), endbr64.data(), endbr64.size()) == 0;
 }
 
-constexpr LandingPad landing_pad{
-    .name = "ENDBR", .begins = begins_with_endbr64, .seals = ".ibt_endbr_seal", .seals_symbol = "__ibt_endbr_seal"};
+constexpr LandingPad landing_pad{.name = "ENDBR",
+                                 .sealed_rule = "sealed-endbr",
+                                 .begins = begins_with_endbr64,
+                                 .seals = ".ibt_endbr_seal",
+                                 .seals_symbol = "__ibt_endbr_seal"};
 
 // --- proof ---
 
@@ -334,8 +340,13 @@ const Arch arch_x86_64{
              .landing_pad = &landing_pad},
     .ftrace = {.calls = ftrace_calls, .tables = ftrace_tables, .sites = ftrace_sites},
     .tables = tables,
-    .klp = {.field_size = field_size},
-    .kbuild = {},
+    // A field that isn't zero is refused (arch/x86/kernel/module.c, __write_relocate_add). Since 6.3 the kernel takes
+    // them back; text_poke_copy is there since 5.17.
+    .klp = {.field_size = field_size, .takes_back_by = "text_poke_copy"},
+    .kbuild = {.folder = "x86",
+               .image = "arch/x86/boot/bzImage",
+               .whole_objects_option = "CONFIG_X86_KERNEL_IBT",
+               .objtool_symbols = objtool_symbols},
     .proof = &proof,
     .audit = &audit,
 };

@@ -3,8 +3,10 @@
 //   bench-look-up VMLINUX-OR-INDEX MODULE.SYMVERS [INDEX]     INDEX: the file to write an index to
 #include <exception>
 #include <iostream>
+#include <stdexcept>
 #include <string_view>
 
+#include "arch/arch.h"
 #include "lookup/binary.h"
 #include "lookup/symvers.h"
 

@@ -273,7 +273,7 @@ class Builder {
     const auto reference = resolver_.defined(pair_.twins.orig(function));
     if (!reference || reference->symbol == nullptr) return false;
     if (reference->symbol->has_landing_pad && !reference->symbol->landing_pad_sealed) return false;
-    diagnostics_.add(Severity::warning, "sealed-endbr", where(chunk),
+    diagnostics_.add(Severity::warning, patched_.arch().code.landing_pad->sealed_rule, where(chunk),
                      fmt::format("takes the address of {}, whose {} is gone in the running kernel: it gets that of the "
                                  "new copy, and the two compare unequal",
                                  reference->name, patched_.arch().code.landing_pad->name));
@@ -403,7 +403,7 @@ class Builder {
     const bool text = home.kind == SectionKind::text || home.kind == SectionKind::shared_text;
     if ((!data && !text) || code.use_of(home.code(), r) != Use::address) return;
     if (reference.symbol->has_landing_pad && !reference.symbol->landing_pad_sealed) return;
-    diagnostics_.refuse("sealed-endbr", where(chunk),
+    diagnostics_.refuse(code.landing_pad->sealed_rule, where(chunk),
                         fmt::format("takes the address of {}, which has no {} in the running kernel: an indirect "
                                     "call of it would panic; call it directly or through a new function",
                                     reference.name, code.landing_pad->name));

@@ -474,8 +474,9 @@ bool has_ftrace_site(const Object& object, const Layout& layout, SymbolId functi
     return true;
   for (const TableEntry& entry : layout.entries(s.section, extent.begin, extent.end)) {
     const std::string_view table = object.section(entry.table).name;
-    if (table == "__mcount_loc" && entry.code_offset >= s.value) return true;
-    if (table == "__patchable_function_entries" && arch.table(table) != nullptr) return true;
+    // Before the function's start only the compiler's own list has some (arm64, CALL_OPS).
+    const bool may_precede = table == "__patchable_function_entries";
+    if (arch.ftrace.lists_sites(table) && (may_precede || entry.code_offset >= s.value)) return true;
   }
   for (const Relocation& r : object.relocations(s.section, extent.begin, extent.end)) {
     const std::string_view name = object.symbol(r.symbol).name;

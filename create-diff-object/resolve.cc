@@ -34,10 +34,11 @@ bool identifies_file(std::string_view name) {
                       [&](std::string_view prefix) { return name.starts_with(prefix); });
 }
 
-// objtool knows these by name (tools/objtool: static calls, retpolines, return thunks).
-bool objtool_reads(std::string_view name) {
-  return name.starts_with("__SCT__") || name.starts_with("__SCK__") || name.starts_with("__x86_indirect_") ||
-         name.starts_with("__x86_return_") || name == "__fentry__";
+// objtool knows these by name (tools/objtool): static calls, and what it rewrites on the architecture.
+bool objtool_reads(const Arch& arch, std::string_view name) {
+  if (name.starts_with("__SCT__") || name.starts_with("__SCK__")) return true;
+  return std::any_of(arch.kbuild.objtool_symbols.begin(), arch.kbuild.objtool_symbols.end(),
+                     [&](std::string_view prefix) { return name.starts_with(prefix); });
 }
 
 }  // namespace
@@ -63,7 +64,7 @@ Reference Resolver::klp(uint32_t symbol) const {
   reference.sympos = parent_.sympos(symbol);
   reference.symbol = &s;
   const bool called_late = parent_name_ != "vmlinux" && s.name.starts_with("__SCT__");
-  if (objtool_reads(s.name) && !called_late) {
+  if (objtool_reads(orig_.arch(), s.name) && !called_late) {
     // 6.1's objtool takes only a GLOBAL symbol for a trampoline or thunk (tools/objtool/check.c, classify_symbols)
     reference.real_name = reference.global_placeholder = true;
   } else if (parent_name_ == "vmlinux" && s.type == SymbolType::function && s.binding != SymbolBinding::local &&

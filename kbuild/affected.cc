@@ -23,6 +23,7 @@
 #include <map>
 #include <set>
 
+#include "arch/arch.h"
 #include "kbuild/commands.h"
 #include "kbuild/includes.h"
 #include "kbuild/why-not-built.h"
@@ -114,7 +115,8 @@ class Finder {
   }
 
   void assembly(const std::string& path) {
-    const bool foreign = path.starts_with("arch/") && !path.starts_with("arch/x86/");
+    const bool foreign = path.starts_with("arch/") && base_.arch != nullptr &&
+                         !path.starts_with(fmt::format("arch/{}/", base_.arch->kbuild.folder));
     if (foreign) {
       not_built(path);
     } else {

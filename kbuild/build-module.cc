@@ -20,13 +20,13 @@
 // The parts lie in a folder of their own, so that no module name can clash with a part's.
 #include "kbuild/build-module.h"
 
-#include <elf.h>
 #include <fmt/core.h>
 
 #include <fstream>
 #include <set>
 #include <string_view>
 
+#include "arch/arch.h"
 #include "kbuild/commands.h"
 #include "kbuild/objtool-messages.h"
 #include "kernel/kernel.h"
@@ -94,8 +94,9 @@ void make_base_view(const Base& base, const fs::path& view) {
 
 bool must_clear_relocations(const Base& base) {
   const Binary vmlinux = Binary::open(base.vmlinux_index);
-  return vmlinux.machine() == EM_X86_64 && vmlinux.named("clear_relocate_add").empty() &&
-         !vmlinux.named("text_poke_copy").empty();
+  const std::string_view by = base.arch->klp.takes_back_by;
+  // kernel/livepatch/core.c, klp_clear_object_relocs, since 6.3
+  return !by.empty() && vmlinux.named("clear_relocate_add").empty() && !vmlinux.named(by).empty();
 }
 
 void write_sources(const ModuleInput& input, const Base& base, const fs::path& directory) {
@@ -150,7 +151,9 @@ BuiltModule build_module(const ModuleInput& input, const Base& base, const fs::p
   Base in_view = base;
   in_view.kbuild = view;
   std::vector<std::string> arguments = {"M=" + sources.string(), "KBUILD_MODPOST_WARN=1", "KCFLAGS=-g0", "modules"};
-  const bool whole_objects = enabled(base.config, "CONFIG_X86_KERNEL_IBT") || enabled(base.config, "CONFIG_LTO_CLANG");
+  const std::string_view option = base.arch->kbuild.whole_objects_option;
+  const bool whole_objects =
+      (!option.empty() && enabled(base.config, option)) || enabled(base.config, "CONFIG_LTO_CLANG");
   if (!whole_objects) arguments.insert(arguments.begin(), "delay-objtool=y");
   const CommandResult result = executor.run(kbuild_make(in_view, arguments));
   if (!result.ok()) executor.fail("kbuild could not make the module", result);

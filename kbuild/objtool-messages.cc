@@ -38,7 +38,7 @@ using std::string_view;
 
 bool names_patch_table(string_view message) {
   return message.find(".kpatch.funcs+") != string_view::npos &&
-         message.find("data relocation to !ENDBR") != string_view::npos;
+         message.find("data relocation to !") != string_view::npos;
 }
 
 bool about_the_end(string_view message) {

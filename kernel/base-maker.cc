@@ -8,15 +8,14 @@
 // A stock kernel was built elsewhere; all we need is a prepared O= folder that compiles as its build did. Its vmlinux
 // decides: release, version, compiler and architecture are compared with it before anything is made, because a base
 // of the wrong source gives a livepatch that loads and then corrupts.
-#include <elf.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include <array>
-#include <fstream>
 
+#include "arch/arch.h"
 #include "kernel/base-parts.h"
 #include "kernel/source-tree.h"
 #include "support/error.h"
@@ -26,13 +25,6 @@ namespace kpatch {
 namespace fs = std::filesystem;
 
 namespace {
-
-// ELF machine of the kernel that this program runs on: its own.
-uint16_t own_machine() {
-  Elf64_Ehdr header = {};
-  std::ifstream("/proc/self/exe", std::ios::binary).read(reinterpret_cast<char*>(&header), sizeof header);
-  return header.e_machine;
-}
 
 void require_file(const fs::path& path, const char* option, bool want_folder = false) {
   std::error_code error;
@@ -122,10 +114,16 @@ fs::path vmlinux_index(const fs::path& vmlinux, Cache& cache, Console& console) 
   }) / "index";
 }
 
+void require_parts(uint16_t machine) {
+  if (std::string missing = missing_parts(machine); !missing.empty()) throw Error(missing);
+}
+
 void check_vmlinux(const Binary& vmlinux, const fs::path& path, std::string_view source_version) {
-  if (vmlinux.machine() != own_machine())
-    throw Error(fmt::format("{} is of another architecture: ELF machine {}, this machine's is {}", path.string(),
-                            vmlinux.machine(), own_machine()));
+  // Its source is compiled by this machine's compiler.
+  if (vmlinux.machine() != host_machine())
+    throw Error(fmt::format("{} is of another architecture: {}, this machine's is {}", path.string(),
+                            arch_name(vmlinux.machine()), arch_name(host_machine())));
+  require_parts(vmlinux.machine());
   if (vmlinux.relocatable()) throw Error(fmt::format("{} is no vmlinux: it is not linked", path.string()));
   if (vmlinux.symbols().size() < 1000)
     throw Error(fmt::format("{} is stripped: livepatches need its symbol table (the one of a debug package has it)",

@@ -25,7 +25,10 @@ Base make_own_base(const BaseOptions& options, Cache& cache, Executor& executor,
 // lookup's index of a vmlinux, kept in the cache by the file's contents. Throws Error when it is no usable vmlinux.
 std::filesystem::path vmlinux_index(const std::filesystem::path& vmlinux, Cache& cache, Console& console);
 
-// Throws Error when the vmlinux is of another architecture, has no symbols or no banner, or isn't of this source.
+// Throws Error when no livepatch can be made for kernels of that machine yet.
+void require_parts(uint16_t machine);
+
+// Throws Error when the vmlinux is of another architecture or one that isn't supported, has no symbols or no banner, or isn't of this source.
 void check_vmlinux(const Binary& vmlinux, const std::filesystem::path& path, std::string_view source_version);
 // "6.12.117+deb12-cloud-amd64" of "Linux version 6.12.117+deb12-cloud-amd64 (…".
 std::string release_of_banner(std::string_view banner);

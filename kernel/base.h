@@ -9,6 +9,8 @@
 
 namespace kpatch {
 
+struct Arch;
+
 struct Base {
   std::string release;                  // "6.12.117+deb12-cloud-amd64"
   std::filesystem::path directory;      // the base's folder in the cache
@@ -20,9 +22,10 @@ struct Base {
   std::filesystem::path symvers;        // Module.symvers, vmlinux and modules
   std::filesystem::path modules;        // shipped: modules / "net/netfilter/xt_comment.ko", or .ko.xz, .ko.gz, .ko.zst
   std::filesystem::path debug_modules;  // the same with DWARF, uncompressed; empty when there are none
-  std::filesystem::path image;          // bzImage of this kernel where it is known, for tests in QEMU; or empty
-  std::vector<std::string> compiler;    // the compiler's command, "gcc-12"
-  bool built_here = false;              // an own kernel: objects and .cmd records are in kbuild
+  std::filesystem::path image;        // of this kernel, one that boots, where it is known, for tests in QEMU; or empty
+  const Arch* arch = nullptr;         // of vmlinux; each base that was made has one
+  std::vector<std::string> compiler;  // the compiler's command, "gcc-12"
+  bool built_here = false;            // an own kernel: objects and .cmd records are in kbuild
 };
 
 // How kbuild compiles one object of the base.

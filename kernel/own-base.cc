@@ -1,6 +1,6 @@
 // The base of the user's own kernel: built in full, once for each (source, config, compiler).
 //
-// Nobody else has built this kernel, so our build *is* the kernel: vmlinux, modules and bzImage in the base are what
+// Nobody else has built this kernel, so our build *is* the kernel: vmlinux, modules and the image in the base are what
 // the user installs. It is compiled without function sections, exactly as kbuild does it by itself; every patch later
 // compiles its few objects with that build's commands. (The incumbent compiles the whole kernel with
 // -ffunction-sections for its first patch, 11 minutes of it, besides the user's own build.)
@@ -9,6 +9,7 @@
 
 #include <algorithm>
 
+#include "arch/arch.h"
 #include "kernel/base-parts.h"
 #include "kernel/make.h"
 #include "kernel/source-tree.h"
@@ -70,6 +71,7 @@ void build(Base& base, const BaseOptions& options, const fs::path& config, Execu
 }  // namespace
 
 Base make_own_base(const BaseOptions& options, Cache& cache, Executor& executor, Console& console) {
+  require_parts(host_machine());
   fs::path config = config_of(options);
   KernelConfig settings = read_config(config);
   require_livepatch(settings, config.string());
@@ -111,11 +113,12 @@ Base make_own_base(const BaseOptions& options, Cache& cache, Executor& executor,
   });
   locate(directory);
   base.release = prepared_release(base.kbuild);
-  for (const char* image : {"arch/x86/boot/bzImage", "arch/arm64/boot/Image", "arch/s390/boot/bzImage"}) {
-    std::error_code ignored;
-    if (fs::exists(base.kbuild / image, ignored)) base.image = base.kbuild / image;
-  }
   base.vmlinux_index = vmlinux_index(base.vmlinux, cache, console);
+  const Binary vmlinux = Binary::open(base.vmlinux_index);
+  require_parts(vmlinux.machine());
+  base.arch = find_arch(vmlinux.machine());
+  const fs::path image = base.kbuild / base.arch->kbuild.image;
+  if (std::error_code ignored; fs::is_regular_file(image, ignored)) base.image = image;
   return base;
 }
 

@@ -13,6 +13,7 @@
 
 #include <algorithm>
 
+#include "arch/arch.h"
 #include "kernel/base-parts.h"
 #include "kernel/make.h"
 #include "kernel/source-tree.h"
@@ -82,6 +83,7 @@ Base make_stock_base(const BaseOptions& options, const KernelFiles& files, Cache
   base.vmlinux_index = vmlinux_index(files.vmlinux, cache, console);
   Binary vmlinux = Binary::open(base.vmlinux_index);
   check_vmlinux(vmlinux, files.vmlinux, kernel_version(files.source));
+  base.arch = find_arch(vmlinux.machine());
   base.release = release_of_banner(vmlinux.banner());
   Compiler compiler =
       find_compiler(compiler_of_banner(vmlinux.banner()), options.skip_compiler_check, executor, console);

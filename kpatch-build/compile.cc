@@ -23,6 +23,7 @@
 #include <algorithm>
 #include <fstream>
 
+#include "arch/arch.h"
 #include "kbuild/kbuild.h"
 #include "support/error.h"
 #include "support/text.h"
@@ -59,7 +60,7 @@ class Compiler {
       : settings_(settings),
         executor_(executor),
         generated_(settings.base, executor),
-        runtime_constants_(has_runtime_constants(settings.base.source)) {
+        runtime_constants_(has_runtime_constants(settings.base)) {
     fs::create_directories(settings_.directory);
   }
 
@@ -255,9 +256,11 @@ std::vector<std::string> read_dependencies(string_view text) {
   return files;
 }
 
-bool has_runtime_constants(const fs::path& source) {
-  const std::string guard = guard_of(source / "arch/x86/include/asm/runtime-const.h");
-  return !guard.empty() && guard == guard_of(source / "include/asm-generic/runtime-const.h");
+bool has_runtime_constants(const Base& base) {
+  if (base.arch == nullptr) return false;
+  const fs::path architecture = base.source / "arch" / base.arch->kbuild.folder;
+  const std::string guard = guard_of(architecture / "include/asm/runtime-const.h");
+  return !guard.empty() && guard == guard_of(base.source / "include/asm-generic/runtime-const.h");
 }
 
 std::vector<AffectedObject> drop_equal_texts(std::vector<AffectedObject> objects, const CompileSettings& settings,

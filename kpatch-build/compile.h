@@ -50,7 +50,7 @@ std::vector<std::string> compile_arguments(const CompileCommand& command, Varian
 std::vector<std::string> read_dependencies(std::string_view text);
 
 // True when loads of runtime constants may replace the placeholders that only vmlinux's boot fills in.
-bool has_runtime_constants(const std::filesystem::path& source);
+bool has_runtime_constants(const Base& base);
 
 // Drops the units that only may be affected and whose text after preprocessing is the same in both trees.
 // Throws Error when the original can't be preprocessed.

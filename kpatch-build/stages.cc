@@ -132,7 +132,7 @@ std::vector<ObjectPair> compile_full(const Build& build, const Base& base, const
   // The same flags as the quick way has.
   FullFlags flags;
   flags.all = {"-I" + data_file("kmod-template").string()};
-  if (has_runtime_constants(base.source)) flags.built_in = {"-include", "asm-generic/runtime-const.h"};
+  if (has_runtime_constants(base)) flags.built_in = {"-include", "asm-generic/runtime-const.h"};
   const std::vector<FullPair> full = build_full(base, view.root(), patches.touched(), build.cache, build.executor,
                                                 build.console, build.options.jobs, build.scratch, flags);
   Console::Stage stage(build.console, "compile");

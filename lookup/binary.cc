@@ -56,8 +56,6 @@ void find_ro_after_init(BinaryData& data) {
 
 }  // namespace
 
-std::span<const std::string_view> special_structs() { return special_struct_names; }
-
 void sort_by_name(BinaryData& data) {
   struct Key {
     uint64_t prefix;
