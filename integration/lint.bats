@@ -89,3 +89,17 @@ rooms() {
   echo 'needs() { skip "$1"; }' | file integration/helper.bash
   finds skips integration/a.bats:1 integration/a.bats:2 integration/a.bats:3 integration/helper.bash:1 unit/a_test.cc:2
 }
+
+@test "arch-names: in arch/, in tests, in comments and includes" {
+  echo 'constexpr auto machine = EM_X86_64;  // x86' | file arch/x86-64.cc
+  echo 'EXPECT_EQ(name, "arm64");' | file unit/a_test.cc
+  printf '%s\n' '#include "arch/x86-64.h"' 'int a;  // x86: ENDBR64' '/* s390x' 'R_390_64 */ int b;' \
+    'auto c = "__mcount_loc";' 'int force, system_a, tipping;' | file klp/a.cc
+  passes arch-names
+}
+
+@test "arch-names: in code and in messages" {
+  printf '%s\n' 'if (machine == EM_S390) return;' 'int a;  // fine' 'auto b = "arch/x86/boot";' '/* fine */ auto c = R_PPC64_TOC;' \
+    'const char* d = "has no ENDBR";' 'auto e = ".orc_unwind";' | file klp/a.cc
+  finds arch-names klp/a.cc:1 klp/a.cc:3 klp/a.cc:4 klp/a.cc:5 klp/a.cc:6
+}

@@ -1,8 +1,7 @@
-// What names of sections and symbols mean: one table a question.
+// What names of symbols mean: one table a question.
 
 #include "create-diff-object/names.h"
 
-#include <elf.h>
 #include <gtest/gtest.h>
 
 #include <string>
@@ -11,49 +10,6 @@
 
 namespace kpatch {
 namespace {
-
-TEST(Names, SectionsAreClassifiedByNameTypeAndFlags) {
-  constexpr uint64_t text = SHF_ALLOC | SHF_EXECINSTR, data = SHF_ALLOC | SHF_WRITE, rodata = SHF_ALLOC;
-  constexpr uint64_t strings = SHF_ALLOC | SHF_MERGE | SHF_STRINGS;
-  const std::vector<std::tuple<SectionFacts, SectionKind>> table{
-      {{".text.show", SHT_PROGBITS, text, 0}, SectionKind::text},
-      {{".text.unlikely.show", SHT_PROGBITS, text, 0}, SectionKind::text},
-      {{".sched.text", SHT_PROGBITS, text, 0}, SectionKind::shared_text},
-      {{".noinstr.text", SHT_PROGBITS, text, 0}, SectionKind::shared_text},
-      {{".cpuidle.text", SHT_PROGBITS, text, 0}, SectionKind::shared_text},
-      {{".init.text", SHT_PROGBITS, text, 0}, SectionKind::init},
-      {{".init.rodata.str1.1", SHT_PROGBITS, strings, 1}, SectionKind::init},
-      {{".exit.text", SHT_PROGBITS, text, 0}, SectionKind::init},
-      {{".data.counter", SHT_PROGBITS, data, 0}, SectionKind::data},
-      {{".data..percpu", SHT_PROGBITS, data, 0}, SectionKind::data},
-      {{".data.rel.ro.local.ops", SHT_PROGBITS, data, 0}, SectionKind::rodata},
-      {{".data.once", SHT_PROGBITS, data, 0}, SectionKind::data},
-      {{".data..once", SHT_PROGBITS, data, 0}, SectionKind::data},
-      {{".data.unlikely", SHT_PROGBITS, data, 0}, SectionKind::data},
-      {{".bss.counter", SHT_NOBITS, data, 0}, SectionKind::bss},
-      {{".rodata.strategy_ops", SHT_PROGBITS, rodata, 0}, SectionKind::rodata},
-      {{".rodata.show.str1.1", SHT_PROGBITS, strings, 1}, SectionKind::strings},
-      {{".rodata.cst16", SHT_PROGBITS, rodata | SHF_MERGE, 16}, SectionKind::constants},
-      {{".altinstr_replacement", SHT_PROGBITS, text, 0}, SectionKind::out_of_line_code},
-      {{"__ftr_alt_97", SHT_PROGBITS, text, 0}, SectionKind::out_of_line_code},
-      {{".toc", SHT_PROGBITS, data, 8}, SectionKind::toc},
-      {{".discard.addressable", SHT_PROGBITS, data, 0}, SectionKind::objtool_notes},
-      {{".orc_unwind_ip", SHT_PROGBITS, rodata, 0}, SectionKind::rebuilt},
-      {{".export_symbol", SHT_PROGBITS, 0, 0}, SectionKind::ignored},
-      {{"___ksymtab_gpl+f", SHT_PROGBITS, rodata, 0}, SectionKind::ignored},
-      {{"__fair_sched_class", SHT_PROGBITS, rodata, 0}, SectionKind::never_copied},
-      {{".BTF_ids", SHT_PROGBITS, rodata, 0}, SectionKind::never_copied},
-      {{"runtime_ptr_USER_PTR_MAX", SHT_PROGBITS, rodata, 0}, SectionKind::runtime_const},
-      {{".llvm_addrsig", SHT_LOOS, 0, 0}, SectionKind::debug},
-      {{".debug_info", SHT_PROGBITS, 0, 0}, SectionKind::debug},
-      {{".note.gnu.property", SHT_NOTE, rodata, 0}, SectionKind::debug},
-      {{".kpatch.force", SHT_PROGBITS, data, 0}, SectionKind::author_macros},
-      {{".group", SHT_GROUP, 0, 4}, SectionKind::structure},
-      {{"strange", SHT_PROGBITS, data, 0}, SectionKind::unknown},
-  };
-  for (const auto& [facts, kind] : table) EXPECT_EQ(classify_section(facts, false), kind) << facts.name;
-  EXPECT_EQ(classify_section({"__bug_table", SHT_PROGBITS, data, 0}, true), SectionKind::table);
-}
 
 TEST(Names, StemsLoseWhatOneCompileGave) {
   const std::vector<std::tuple<const char*, const char*>> table{
