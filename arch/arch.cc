@@ -38,10 +38,14 @@ bool Arch::in_each_module(std::string_view symbol) const {
 
 uint32_t last_of_twelve(uint64_t entry_size) { return entry_size == 12 ? 11 : 0; }
 
-const Arch* find_arch(uint16_t machine) {
+std::span<const Arch* const> architectures() {
   static constexpr auto all =
       std::to_array<const Arch*>({&arch_x86_64, &arch_arm64, &arch_ppc64le, &arch_s390x, &arch_loongarch64});
-  for (const Arch* arch : all)
+  return all;
+}
+
+const Arch* find_arch(uint16_t machine) {
+  for (const Arch* arch : architectures())
     if (arch->elf.machine == machine) return arch;
   return nullptr;
 }

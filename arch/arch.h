@@ -144,6 +144,12 @@ struct KbuildFacts {
   std::span<const std::string_view> module_symbols{};
 };
 
+// What distributions call it in the release of a kernel.
+struct DistroFacts {
+  std::string_view debian{};  // "6.1.0-56-amd64"
+  std::string_view rpm{};     // as uname -m has it: "5.14.0-503.el9.x86_64"
+};
+
 // The field that a relocation fills.
 struct RelocatedField {
   unsigned width = 0;     // bytes
@@ -210,6 +216,7 @@ struct Arch {
   std::span<const TableFacts> tables;
   KlpFacts klp;
   KbuildFacts kbuild;
+  DistroFacts distro;
   const ProofFacts* proof = nullptr;
   const AuditFacts* audit = nullptr;
 
@@ -241,6 +248,9 @@ uint32_t last_of_twelve(uint64_t entry_size);
 
 // nullptr when the machine (ELF e_machine) is not supported.
 const Arch* find_arch(uint16_t machine);
+
+// All that are supported.
+std::span<const Arch* const> architectures();
 
 // Why no livepatch can be made for kernels of the machine yet, as a sentence without full stop; empty when one can.
 std::string missing_parts(uint16_t machine);

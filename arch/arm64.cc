@@ -129,6 +129,7 @@ const Arch arch_arm64{
     .tables = tables,
     .klp = {},
     .kbuild = {.folder = "arm64", .image = "arch/arm64/boot/Image"},
+    .distro = {.debian = "arm64", .rpm = "aarch64"},
 };
 
 }  // namespace kpatch

@@ -140,6 +140,7 @@ const Arch arch_loongarch64{
     .tables = tables,
     .klp = {},
     .kbuild = {.folder = "loongarch"},
+    .distro = {.debian = "loong64", .rpm = "loongarch64"},
 };
 
 }  // namespace kpatch

@@ -147,6 +147,7 @@ const Arch arch_ppc64le{
             .is_sibling_call = is_sibling_call,
             .lost_by_sibling_call = "its own TOC pointer"},
     .kbuild = {.folder = "powerpc", .module_symbols = module_symbols},
+    .distro = {.debian = "powerpc64le", .rpm = "ppc64le"},
 };
 
 }  // namespace kpatch

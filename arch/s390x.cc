@@ -215,6 +215,7 @@ const Arch arch_s390x{
     .tables = tables,
     .klp = {},
     .kbuild = {.folder = "s390", .image = "arch/s390/boot/bzImage", .module_symbols = module_symbols},
+    .distro = {.debian = "s390x", .rpm = "s390x"},
 };
 
 }  // namespace kpatch

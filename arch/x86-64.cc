@@ -347,6 +347,7 @@ const Arch arch_x86_64{
                .image = "arch/x86/boot/bzImage",
                .whole_objects_option = "CONFIG_X86_KERNEL_IBT",
                .objtool_symbols = objtool_symbols},
+    .distro = {.debian = "amd64", .rpm = "x86_64"},
     .proof = &proof,
     .audit = &audit,
 };

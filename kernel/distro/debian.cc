@@ -24,6 +24,7 @@
 #include <utility>
 #include <vector>
 
+#include "arch/arch.h"
 #include "kernel/distro/apt.h"
 #include "support/error.h"
 #include "support/text.h"
@@ -43,8 +44,8 @@ bool matches(std::string_view release) {
   // Not the "+debug" of others.
   if (size_t at = release.find("+deb"); at != std::string_view::npos && at + 4 < release.size())
     if (release[at + 4] >= '0' && release[at + 4] <= '9') return true;
-  return std::ranges::any_of(std::array<std::string_view, 5>{"-amd64", "-arm64", "-powerpc64le", "-s390x", "-loong64"},
-                             [&](std::string_view ending) { return release.ends_with(ending); });
+  return std::ranges::any_of(
+      architectures(), [&](const Arch* arch) { return release.ends_with(fmt::format("-{}", arch->distro.debian)); });
 }
 
 // "6.1.192" of "Linux version 6.1.0-56-amd64 (…) … #1 SMP PREEMPT_DYNAMIC Debian 6.1.192-1 (2026-01-17)".

@@ -115,8 +115,7 @@ KernelFiles find_release(std::string_view wanted, const KernelFiles& given, cons
   std::string release(wanted);
   auto name = parse_release(wanted);
   if (!name)
-    throw Error(
-        fmt::format("'{}' is no kernel release (such as 6.1.0-9-cloud-amd64) and no series (6.1-cloud)", wanted));
+    throw Error(fmt::format("'{}' is no kernel release (as uname -r prints it) and no series (6.1-cloud)", wanted));
   const Distro* distro = distro_of_release(wanted);
   if (!distro) distro = system;
   if (!distro)

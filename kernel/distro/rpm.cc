@@ -20,6 +20,7 @@
 #include <array>
 #include <vector>
 
+#include "arch/arch.h"
 #include "support/error.h"
 
 namespace kpatch {
@@ -30,8 +31,8 @@ namespace {
 
 bool matches(std::string_view release) {
   release = release.substr(0, release.find('+'));  // "+debug", "+rt"
-  return std::ranges::any_of(std::array<std::string_view, 4>{".x86_64", ".aarch64", ".ppc64le", ".s390x"},
-                             [&](std::string_view ending) { return release.ends_with(ending); });
+  return std::ranges::any_of(architectures(),
+                             [&](const Arch* arch) { return release.ends_with(fmt::format(".{}", arch->distro.rpm)); });
 }
 
 std::optional<KernelFiles> locate(const std::string& release, const DistroTools& /*tools*/) {
