@@ -11,6 +11,11 @@
 //
 // A function is traced when it calls __fentry__ (arch/x86/kernel/ftrace.c). __patchable_function_entries is padding for
 // call thunks here and says nothing.
+//
+// objtool reads the linked code and leaves tables (ORC, return sites, retpolines, seals of landing pads) by which the
+// kernel unwinds it and writes to it; and it writes to the code itself, so that a shipped function has NOPs where the
+// compiler wrote a jump of a static branch or a call that is traced. What the proof and the audit must know of that
+// stands at the end.
 
 #include <Zydis/Zydis.h>
 #include <elf.h>
