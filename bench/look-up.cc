@@ -27,8 +27,7 @@ int main(int argc, char** argv) {
     }
     const kpatch::Arch* arch = kpatch::find_arch(parent.machine());
     if (arch == nullptr) throw std::runtime_error(kpatch::missing_parts(parent.machine()));
-    for (const std::string_view name : arch->entry_structs())
-      bytes += parent.struct_size(name).value_or(0);
+    for (const std::string_view name : arch->entry_structs()) bytes += parent.struct_size(name).value_or(0);
     if (argc > 3) parent.write_index(argv[3]);
     std::cout << parent.symbols().size() << " symbols, " << asked << " asked for: " << duplicates << " with a sympos, "
               << exports << " exported, structs of " << bytes << " bytes\n";

@@ -30,6 +30,7 @@
 #include <set>
 
 #include "arch/arch.h"
+#include "create-diff-object/places.h"
 #include "support/error.h"
 
 namespace kpatch {
@@ -254,8 +255,8 @@ class Accountant {
  public:
   Accountant(const Pair& pair, const Comparison& comparison, const Selection& selection, Diagnostics& diagnostics)
       : pair_(pair), comparison_(comparison), selection_(selection), diagnostics_(diagnostics) {
-    for (const Finding& finding : diagnostics.sorted())
-      if (finding.severity == Severity::refusal) refused_.insert(finding.where);
+    for (const Finding& finding : diagnostics.all())
+      if (finding.severity == Severity::refusal) refused_.insert(name_of(finding.location));
     std::sort(functions_.begin(), functions_.end());
   }
 
@@ -318,7 +319,7 @@ class Accountant {
             entry.reason = "state of messages, of which a copy comes with its function";
             break;
           }
-          diagnostics_.refuse("unaccounted", name,
+          diagnostics_.refuse("unaccounted", {.function = std::string{name}},
                               fmt::format("changes ({}), and has no place in the module", comparison_.reason(id)));
           break;
       }
@@ -367,15 +368,13 @@ class Accountant {
       for (const Relocation& r : section.relocations) {
         const SymbolId id = patched.meaning(r).symbol;
         if (id == no_symbol || !std::ranges::binary_search(functions_, id)) continue;
-        const std::string_view function = patched.symbol(id).name;
         if (unknown)
-          diagnostics_.refuse("unknown-section", function,
+          diagnostics_.refuse("unknown-section", place_of(patched, id),
                               fmt::format("has an entry in section {}: {}", section.name, unknown_section.reason));
         else
-          diagnostics_.add(
-              Severity::warning, "nokprobe", function,
-              "must not be probed (NOKPROBE_SYMBOL), which holds for the kernel's own alone: nobody should "
-              "set a kprobe in the livepatch's");
+          diagnostics_.warn("nokprobe", place_of(patched, id),
+                            "must not be probed (NOKPROBE_SYMBOL), which holds for the kernel's own alone",
+                            "set no kprobe in the livepatch's");
       }
     }
   }
@@ -413,7 +412,7 @@ class Accountant {
     }
     // Exports that come or go are refused by the symbol's own name.
     if (rule.rule == "export" && one_sided) return;
-    diagnostics_.refuse(rule.rule, entry.name,
+    diagnostics_.refuse(rule.rule, {.function = entry.name},
                         fmt::format("{} in section {}: {}",
                                     entry.change == "new"    ? "is a new entry"
                                     : entry.change == "gone" ? "is no longer an entry"

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "create-diff-object/compare.h"
-#include "create-diff-object/diagnostics.h"
 #include "create-diff-object/select.h"
+#include "support/finding.h"
 
 namespace kpatch {
 

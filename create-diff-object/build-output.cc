@@ -31,6 +31,8 @@
 
 #include "support/error.h"
 
+#include "create-diff-object/places.h"
+
 namespace kpatch {
 namespace {
 
@@ -175,7 +177,7 @@ class Builder {
       if (s.value < chunk.begin || s.value > chunk.end || (s.value == chunk.end && s.value != chunk.begin)) continue;
       if (s.name.empty() || (is_local_label(s.name) && !is_special_static(s.name))) continue;
       if (s.size > chunk.end - s.value)
-        diagnostics_.refuse("shared-section", s.name,
+        diagnostics_.refuse("shared-section", place_of(patched_, id),
                             fmt::format("overlaps with {} in section {}, and can't be taken apart from it",
                                         where(chunk), patched_.section(chunk.section).name));
       // A patched function becomes local: the kernel's own is the global one. What is new stays global.
@@ -183,7 +185,7 @@ class Builder {
       const unsigned binding = !s.global() || existed             ? STB_LOCAL
                                : s.binding == SymbolBinding::weak ? STB_WEAK
                                                                   : STB_GLOBAL;
-      if (binding != STB_LOCAL) check_new_global(s);
+      if (binding != STB_LOCAL) check_new_global(id);
       const uint32_t symbol = out_.add_symbol({.name = std::string{final_name(id)},
                                                .section = places_[i].section,
                                                .value = s.value - chunk.begin + places_[i].offset,
@@ -194,11 +196,11 @@ class Builder {
     }
   }
 
-  void check_new_global(const Symbol& s) {
-    for (uint32_t id : parent_.named(s.name)) {
-      const BinarySymbol& known = parent_.symbols()[id];
+  void check_new_global(SymbolId id) {
+    for (uint32_t namesake : parent_.named(patched_.symbol(id).name)) {
+      const BinarySymbol& known = parent_.symbols()[namesake];
       if (known.binding == SymbolBinding::local) continue;
-      diagnostics_.refuse("moved", s.name,
+      diagnostics_.refuse("moved", place_of(patched_, id),
                           fmt::format("is new in this object, but {} defines it already", resolver_.parent_name()));
       return;
     }
@@ -246,7 +248,7 @@ class Builder {
     uint64_t at = static_cast<uint64_t>(std::max<int64_t>(target.offset, 0));
     if (target.symbol != no_symbol) at = patched_.symbol(target.symbol).value;
     const Chunk* copy = selection_.chunk_at(target.section, at);
-    if (copy != nullptr && (!points_to_replaced(chunk, r, target) || copy_stands_in(chunk, target.symbol))) {
+    if (copy != nullptr && (!points_to_replaced(chunk, r, target) || copy_stands_in(chunk, r, target.symbol))) {
       inside(r, *copy, out);
       return true;
     }
@@ -268,15 +270,16 @@ class Builder {
   }
 
   // A pointer to the original is of no use when its landing pad is not there (x86, IBT: ENDBR): the copy has one.
-  bool copy_stands_in(const Chunk& chunk, SymbolId function) {
+  bool copy_stands_in(const Chunk& chunk, const Relocation& r, SymbolId function) {
     if (patched_.arch().code.landing_pad == nullptr || !uses_landing_pads()) return false;
     const auto reference = resolver_.defined(pair_.twins.orig(function));
     if (!reference || reference->symbol == nullptr) return false;
     if (reference->symbol->has_landing_pad && !reference->symbol->landing_pad_sealed) return false;
-    diagnostics_.add(Severity::warning, patched_.arch().code.landing_pad->sealed_rule, where(chunk),
-                     fmt::format("takes the address of {}, whose {} is gone in the running kernel: it gets that of the "
-                                 "new copy, and the two compare unequal",
-                                 reference->name, patched_.arch().code.landing_pad->name));
+    diagnostics_.warn(
+        patched_.arch().code.landing_pad->sealed_rule, chunk.place(patched_, r.offset),
+        fmt::format("takes the address of {}, whose {} is gone in the running kernel: it gets that of the "
+                    "new copy, and the two compare unequal",
+                    reference->name, patched_.arch().code.landing_pad->name));
     return true;
   }
 
@@ -294,7 +297,7 @@ class Builder {
   bool kernel_symbol(const Chunk& chunk, const Relocation& r, const Target& target, uint32_t out_section,
                      OutputRelocation& out) {
     if (target.symbol == no_symbol) {
-      diagnostics_.refuse("unnamed-data", where(chunk),
+      diagnostics_.refuse("unnamed-data", chunk.place(patched_, r.offset),
                           fmt::format("refers to {}+{:#x}, which stays in the kernel and has no name there",
                                       patched_.section(target.section).name, target.offset));
       return false;
@@ -302,12 +305,12 @@ class Builder {
     const Symbol& named = patched_.symbol(target.symbol);
     const SymbolId twin = pair_.twins.orig(target.symbol);
     if (twin == no_symbol) {
-      diagnostics_.refuse("missing", where(chunk),
+      diagnostics_.refuse("missing", chunk.place(patched_, r.offset),
                           fmt::format("refers to {}, which is neither in the kernel nor in the patch", named.name));
       return false;
     }
     if (named.function() && target.offset != 0) {
-      diagnostics_.refuse("reference", where(chunk),
+      diagnostics_.refuse("reference", chunk.place(patched_, r.offset),
                           fmt::format("refers to the middle of {}, which stays in the kernel", named.name));
       return false;
     }
@@ -360,32 +363,34 @@ class Builder {
                                    .contents = std::vector<std::byte>(static_key_size)});
     out.symbol = section_symbol(off_key_);
     out.addend = r.addend & flags;
-    std::string user{patched_.section(entry.section).name};
+    Location user = entry.place(patched_, std::nullopt);
     const auto relocations = patched_.relocations(entry.section, entry.begin, entry.end);
     const Target code = patched_.target(relocations.front());
     if (code.section != no_section) {
       const uint64_t base = code.symbol == no_symbol ? 0 : patched_.symbol(code.symbol).value;
-      const Chunk* function = selection_.chunk_at(code.section, base + static_cast<uint64_t>(code.offset));
-      if (function != nullptr) user = where(*function);
+      const uint64_t at = base + static_cast<uint64_t>(code.offset);
+      const Chunk* function = selection_.chunk_at(code.section, at);
+      if (function != nullptr) user = function->place(patched_, at);
     }
-    diagnostics_.add(
-        Severity::warning, "tracepoint", user,
+    diagnostics_.warn(
+        "tracepoint", std::move(user),
         fmt::format("no longer traces {}, which belongs to module {}", tracepoint.name.substr(13), tracepoint.owner));
   }
 
   bool check_relocation(const Chunk& chunk, const Relocation& r, const Reference& reference) {
     const Arch& arch = patched_.arch();
     if (arch.klp.is_sibling_call != nullptr && arch.klp.is_sibling_call(patched_.section(chunk.section).code(), r)) {
-      diagnostics_.refuse("sibling-call", where(chunk),
+      diagnostics_.refuse("sibling-call", chunk.place(patched_, r.offset),
                           fmt::format("ends in a branch to {} instead of a call, from which a livepatch doesn't return "
-                                      "with {}; compile it with -fno-optimize-sibling-calls",
-                                      reference.name, arch.klp.lost_by_sibling_call));
+                                      "with {}",
+                                      reference.name, arch.klp.lost_by_sibling_call),
+                          "compile it with -fno-optimize-sibling-calls");
       return false;
     }
     if (reference.kind == Reference::Kind::klp && arch.klp.late_relocation != nullptr &&
         !arch.klp.late_relocation(r.type)) {
       diagnostics_.refuse(
-          "relocation", where(chunk),
+          "relocation", chunk.place(patched_, r.offset),
           fmt::format("refers to {} by a relocation (type {}) that can't be applied late", reference.name, r.type));
       return false;
     }
@@ -403,10 +408,11 @@ class Builder {
     const bool text = home.kind == SectionKind::text || home.kind == SectionKind::shared_text;
     if ((!data && !text) || code.use_of(home.code(), r) != Use::address) return;
     if (reference.symbol->has_landing_pad && !reference.symbol->landing_pad_sealed) return;
-    diagnostics_.refuse(code.landing_pad->sealed_rule, where(chunk),
+    diagnostics_.refuse(code.landing_pad->sealed_rule, chunk.place(patched_, r.offset),
                         fmt::format("takes the address of {}, which has no {} in the running kernel: an indirect "
-                                    "call of it would panic; call it directly or through a new function",
-                                    reference.name, code.landing_pad->name));
+                                    "call of it would panic",
+                                    reference.name, code.landing_pad->name),
+                        "call it directly or through a new function");
   }
 
   // Whether the object was compiled for landing pads: its functions begin with one.
@@ -429,23 +435,22 @@ class Builder {
   bool check_table(const Chunk& chunk, const Reference& reference) {
     const Section& home = patched_.section(chunk.section);
     if (home.name == "__jump_table" && reference.kind == Reference::Kind::klp && reference.owner != "vmlinux") {
-      diagnostics_.refuse("static-key", reference.name,
-                          fmt::format("belongs to module {}: a static branch on it can't be patched; use "
-                                      "static_key_enabled() instead",
-                                      reference.owner));
+      diagnostics_.refuse("static-key", {.function = reference.name},
+                          fmt::format("belongs to module {}: a static branch on it can't be patched", reference.owner),
+                          "use static_key_enabled() instead");
       return false;
     }
     if (home.name == "__jump_table" && reference.symbol != nullptr && parent_.in_ro_after_init(*reference.symbol) &&
         !parent_.seals_ro_after_init_keys()) {
       diagnostics_.refuse(
-          "static-key", reference.name,
-          "is read-only after boot, and this kernel writes to the key when a module with a branch on it "
-          "is loaded; use static_key_enabled() instead");
+          "static-key", {.function = reference.name},
+          "is read-only after boot, and this kernel writes to the key when a module with a branch on it is loaded",
+          "use static_key_enabled() instead");
       return false;
     }
     const bool early = section_row(home.name).early || home.kind == SectionKind::out_of_line_code;
     if (early && reference.kind == Reference::Kind::klp && reference.owner != "vmlinux") {
-      diagnostics_.refuse("special-section", home.name,
+      diagnostics_.refuse("special-section", {.section = std::string{home.name}},
                           fmt::format("would refer to {} of module {}, which is relocated too late for it",
                                       reference.name, reference.owner));
       return false;
@@ -541,7 +546,7 @@ class Builder {
   // Its symbol in the output. A symbol without bytes, at the end of the section that it names, has none.
   uint32_t copied_function(SymbolId id) {
     if (const auto found = symbols_.find(index(id)); found != symbols_.end()) return found->second;
-    diagnostics_.refuse("shared-section", patched_.symbol(id).name, "has no code of its own");
+    diagnostics_.refuse("shared-section", place_of(patched_, id), "has no code of its own");
     return null_symbol;
   }
 

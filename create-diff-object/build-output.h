@@ -4,11 +4,11 @@
 
 #include <string>
 
-#include "create-diff-object/diagnostics.h"
 #include "create-diff-object/differ.h"
 #include "create-diff-object/resolve.h"
 #include "create-diff-object/select.h"
 #include "elf/elf.h"
+#include "support/finding.h"
 
 namespace kpatch {
 

@@ -21,6 +21,7 @@
 #include "arch/arch.h"
 #include "create-diff-object/callers.h"
 #include "create-diff-object/line-number-changes.h"
+#include "create-diff-object/places.h"
 
 namespace kpatch {
 namespace {
@@ -81,9 +82,10 @@ class Comparer {
     const Symbol& o = orig_.symbol(twin);
     const SectionKind orig_kind = orig_.section(o.section).kind;
     if (orig_kind != kind && !(is_text(kind) && is_text(orig_kind))) {
-      diagnostics_.refuse(
-          "moved", p.name,
-          fmt::format("moves from section {} to {}", orig_.section(o.section).name, patched_.section(p.section).name));
+      const std::string_view before = orig_.section(o.section).name, after = patched_.section(p.section).name;
+      diagnostics_.refuse("moved", place_of(patched_, id),
+                          before == after ? fmt::format("its section {} is of another kind", after)
+                                          : fmt::format("moves from section {} to {}", before, after));
       return;
     }
     if (kind == SectionKind::never_copied) {
@@ -91,7 +93,7 @@ class Comparer {
       return;
     }
     if (const std::string_view what = other_header(o.section, p.section); o.size == p.size && !what.empty()) {
-      diagnostics_.refuse("moved", p.name,
+      diagnostics_.refuse("moved", place_of(patched_, id),
                           fmt::format("its section {} has another {}", patched_.section(p.section).name, what));
       return;
     }
@@ -261,11 +263,19 @@ class Comparer {
                            pair_.patched_layout.leads_nowhere(b.section, y[i].offset);
       if (nowhere && x[i].type == y[i].type) continue;
       if (x[i].type != y[i].type || !(same_place(a, x[i], b, y[i]) || same_target(x[i], y[i])))
-        return differs(fmt::format("the reference at +{:#x} changes from {} to {}", at, describe(orig_, x[i]),
-                                   describe(patched_, y[i])));
+        return differs(fmt::format("the reference at +{:#x} {}", at, change(x[i], y[i])));
     }
     if (reason != nullptr) reference_difference_ = UINT64_MAX;
     return x.size() == y.size() || differs("its references differ in number");
+  }
+
+  // "changes from a to b"; where both have one name, what else differs.
+  std::string change(const Relocation& x, const Relocation& y) const {
+    const std::string before = describe(orig_, x), after = describe(patched_, y);
+    if (before != after) return fmt::format("changes from {} to {}", before, after);
+    if (x.type != y.type) return fmt::format("to {} is of another type ({} instead of {})", after, y.type, x.type);
+    if (patched_.meaning(y).is_string) return fmt::format("is to a string that differs behind {}", after);
+    return fmt::format("leads to another {}", after);
   }
 
   static std::string describe(const Object& object, const Relocation& r) {

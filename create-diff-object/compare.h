@@ -9,9 +9,9 @@
 
 #include "arch/arch.h"
 #include "create-diff-object/correlate.h"
-#include "create-diff-object/diagnostics.h"
 #include "create-diff-object/layout.h"
 #include "create-diff-object/object.h"
+#include "support/finding.h"
 
 namespace kpatch {
 

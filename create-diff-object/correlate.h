@@ -6,8 +6,8 @@
 #include <string_view>
 #include <vector>
 
-#include "create-diff-object/diagnostics.h"
 #include "create-diff-object/object.h"
+#include "support/finding.h"
 
 namespace kpatch {
 

@@ -250,10 +250,11 @@ void check_data_layout(const Pair& pair, const Selection& selection, const std::
   for (const auto& [name, prototype] : before.prototypes) {
     const auto other = after.prototypes.find(name);
     if (!exports.contains(name) || other == after.prototypes.end() || other->second == prototype) continue;
-    diagnostics.refuse("export", name,
+    diagnostics.refuse("export", {.function = name},
                        fmt::format("is exported, and its prototype changes: {} instead of {}. Modules that exist were "
-                                   "compiled with the old one; add a function, and leave this one as it is",
-                                   other->second, prototype));
+                                   "compiled with the old one",
+                                   other->second, prototype),
+                       "add a function, and leave this one as it is");
   }
   if (selection.nothing_to_do()) return;
   for (const auto& [name, layout] : before.layouts) {
@@ -269,15 +270,15 @@ void check_data_layout(const Pair& pair, const Selection& selection, const std::
       holders.resize(3);
       holders.push_back(fmt::format("{} more", more));
     }
-    const std::string message = fmt::format(
-        "changes its layout: {}{}. What exists was made with the old one, and is used by code that isn't "
-        "patched. Leave the layout as it is, and keep what is new in a shadow variable (klp_shadow_alloc); "
-        "where only the patched functions ever see it (on their stacks), --ack data-layout",
-        *change, holders.empty() ? "" : fmt::format("; held by {}", fmt::join(holders, ", ")));
-    if (acknowledged.contains("data-layout"))
-      diagnostics.add(Severity::warning, "data-layout", name, message);
-    else
-      diagnostics.refuse("data-layout", name, message);
+    diagnostics.add(
+        {"data-layout",
+         acknowledged.contains("data-layout") ? Severity::warning : Severity::refusal,
+         {.function = name},
+         fmt::format("changes its layout: {}{}. What exists was made with the old one, and is used by code that isn't "
+                     "patched",
+                     *change, holders.empty() ? "" : fmt::format("; held by {}", fmt::join(holders, ", "))),
+         "leave the layout as it is, and keep what is new in a shadow variable (klp_shadow_alloc); where only the "
+         "patched functions ever see it (on their stacks), --ack data-layout"});
   }
 }
 

@@ -9,9 +9,9 @@
 #include <string_view>
 #include <vector>
 
-#include "create-diff-object/diagnostics.h"
 #include "create-diff-object/select.h"
 #include "create-diff-object/source-lines.h"
+#include "support/finding.h"
 
 namespace kpatch {
 

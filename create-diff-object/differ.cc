@@ -23,6 +23,7 @@
 #include "create-diff-object/layout.h"
 #include "create-diff-object/lints.h"
 #include "create-diff-object/object.h"
+#include "create-diff-object/places.h"
 #include "create-diff-object/resolve.h"
 #include "create-diff-object/select.h"
 #include "create-diff-object/source-lines.h"
@@ -161,7 +162,9 @@ DifferResult run_differ(const DifferInput& input) {
     const OutputObject output = build_output(pair, selection, resolver, parent, diagnostics, result.references);
     if (!diagnostics.refused()) write_elf(output, input.output);
   }
-  result.findings = diagnostics.sorted();
+  result.findings = diagnostics.all();
+  add_lines(result.findings, patched, orig);
+  result.findings = sorted(std::move(result.findings));
   result.exit_code = diagnostics.refused() ? exit_unpatchable : selection.nothing_to_do() ? exit_no_change : exit_ok;
   return result;
 }

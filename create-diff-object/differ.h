@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "create-diff-object/diagnostics.h"
+#include "support/finding.h"
 
 namespace kpatch {
 

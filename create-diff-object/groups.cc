@@ -92,7 +92,9 @@ void check_groups(const Pair& pair, const Selection& selection, Diagnostics& dia
   for (const Section& section : pair.orig.sections()) original_sections.insert(section.name);
   for (std::string_view signature : concerned) {
     const auto was = before.find(signature), is = after.find(signature);
-    auto refuse = [&](std::string message) { diagnostics.refuse("section-group", signature, std::move(message)); };
+    auto refuse = [&](std::string message) {
+      diagnostics.refuse("section-group", {.function = std::string{signature}}, std::move(message));
+    };
     if (is == after.end()) {
       refuse(fmt::format("is a section group in the original object alone ({})", list(was->second.members)));
     } else if (was == before.end()) {

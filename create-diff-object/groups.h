@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "create-diff-object/compare.h"
-#include "create-diff-object/diagnostics.h"
 #include "create-diff-object/object.h"
 #include "create-diff-object/select.h"
+#include "support/finding.h"
 
 namespace kpatch {
 

@@ -73,9 +73,12 @@ void Layout::add_table(const Object& object, SectionId id, const StructSizes& si
   if (facts != nullptr && facts->fixed_size != 0) size = facts->fixed_size;
   const std::string_view name = facts != nullptr ? facts->struct_name : std::string_view{};
   if (!name.empty()) size = sizes(name);
-  auto refuse = [&](std::string message) { diagnostics.refuse("special-section", section.name, std::move(message)); };
+  const Location place{.section = std::string{section.name}};
+  auto refuse = [&](std::string message, std::string advice = {}) {
+    diagnostics.refuse("special-section", place, std::move(message), std::move(advice));
+  };
   if (!size && !name.empty())
-    return refuse(fmt::format("the size of its entries is unknown (give --struct-size {}=BYTES)", name));
+    return refuse("the size of its entries is unknown", fmt::format("give --struct-size {}=BYTES", name));
   const std::optional<uint64_t> seen = stride(section);
   const uint32_t most = facts != nullptr ? facts->max_references : 0;
   if (size && *size != 0 && !is_entry_size(section, *size, most) && seen) {
@@ -84,8 +87,8 @@ void Layout::add_table(const Object& object, SectionId id, const StructSizes& si
     const bool evident = section.size % *seen == 0 && is_entry_size(section, *seen, most) &&
                          (*seen != section.size || (most != 0 && section.size % *size != 0));
     if (evident && !name.empty())
-      diagnostics.add(Severity::notice, "special-section", section.name,
-                      fmt::format("has entries of {} bytes, while {} is said to have {}", *seen, name, *size));
+      diagnostics.note("special-section", place,
+                       fmt::format("has entries of {} bytes, while {} is said to have {}", *seen, name, *size));
     if (evident) size = seen;
   }
   if (!size) size = seen;

@@ -15,8 +15,8 @@
 #include <utility>
 #include <vector>
 
-#include "create-diff-object/diagnostics.h"
 #include "create-diff-object/object.h"
+#include "support/finding.h"
 
 namespace kpatch {
 

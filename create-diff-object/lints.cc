@@ -17,6 +17,7 @@
 #include <string>
 
 #include "arch/arch.h"
+#include "create-diff-object/places.h"
 
 namespace kpatch {
 namespace {
@@ -55,13 +56,12 @@ class Linter {
       }
     }
     for (const auto& [function, names] : takers)
-      diagnostics_.add(
-          Severity::warning, "handed-out", patched_.symbol(function).name,
-          fmt::format(
-              "is new in the livepatch, and {} takes its address: who keeps it (a timer, a work item, a "
-              "notifier, a table of operations) would call freed memory once the livepatch is unloaded. Take it "
-              "back in a pre_unpatch callback, or never unload",
-              fmt::join(names, ", ")));
+      diagnostics_.warn(
+          "handed-out", place_of(patched_, function),
+          fmt::format("is new in the livepatch, and {} takes its address: who keeps it (a timer, a work item, a "
+                      "notifier, a table of operations) would call freed memory once the livepatch is unloaded",
+                      fmt::join(names, ", ")),
+          "take it back in a pre_unpatch callback, or never unload");
   }
 
   // Asked by a thread's main loop between two turns.
@@ -98,9 +98,9 @@ class Linter {
       if (starts) loops.insert(handed.begin(), handed.end());
     }
     for (SymbolId function : loops)
-      diagnostics_.add(Severity::warning, "stall", patched_.symbol(function).name,
-                       "is the main loop of a kernel thread, which may never leave it: the transition may stall there. "
-                       "Patch what the loop calls instead");
+      diagnostics_.warn("stall", place_of(patched_, function),
+                        "is the main loop of a kernel thread, which may never leave it: the transition may stall there",
+                        "patch what the loop calls instead");
   }
 
   const Object& patched_;

@@ -1,8 +1,8 @@
 // What the author of a patch should know, though the kernel would load it.
 #pragma once
 
-#include "create-diff-object/diagnostics.h"
 #include "create-diff-object/select.h"
+#include "support/finding.h"
 
 namespace kpatch {
 

@@ -96,9 +96,7 @@ std::optional<CommandLine> parse(int argc, char** argv) {
 }
 
 void print_findings(const kpatch::DifferResult& result) {
-  constexpr const char* severities[] = {"notice", "warning", "error"};
-  for (const kpatch::Finding& f : result.findings)
-    std::cerr << fmt::format("{}: {}: {} [{}]\n", severities[static_cast<int>(f.severity)], f.where, f.message, f.rule);
+  for (const kpatch::Finding& f : result.findings) std::cerr << kpatch::text_of(f) << "\n";
 }
 
 int run(const CommandLine& line) {

@@ -20,6 +20,8 @@
 
 #include "arch/arch.h"
 
+#include "create-diff-object/places.h"
+
 namespace kpatch {
 namespace {
 
@@ -148,13 +150,13 @@ std::optional<uint32_t> Resolver::find_local(SymbolId id) {
     const uint32_t file = parent_.symbols()[candidates.front()].file;
     if (file == BinarySymbol::no_file || parent_.files()[file].name == orig_.file_name(s.file))
       return candidates.front();
-    diagnostics_.refuse("another-file", s.name,
+    diagnostics_.refuse("another-file", place_of(orig_, id),
                         fmt::format("is of {}, and the only one that {} has is of {}", orig_.file_name(s.file),
                                     parent_name_, parent_.files()[file].name));
     return std::nullopt;
   }
   if (candidates.empty()) {
-    diagnostics_.refuse("missing", s.name, fmt::format("is not among the symbols of {}", parent_name_));
+    diagnostics_.refuse("missing", place_of(orig_, id), fmt::format("is not among the symbols of {}", parent_name_));
     return std::nullopt;
   }
   std::vector<uint32_t> found;
@@ -169,7 +171,8 @@ std::optional<uint32_t> Resolver::find_local(SymbolId id) {
     list += fmt::format("{}{:#x} of {}", list.empty() ? "" : ", ", c.value,
                         c.file == BinarySymbol::no_file ? "?" : parent_.files()[c.file].name);
   }
-  diagnostics_.refuse("ambiguous", s.name, fmt::format("may be any of these symbols of {}: {}", parent_name_, list));
+  diagnostics_.refuse("ambiguous", place_of(orig_, id),
+                      fmt::format("may be any of these symbols of {}: {}", parent_name_, list));
   return std::nullopt;
 }
 
@@ -186,7 +189,7 @@ std::optional<Reference> Resolver::defined(SymbolId id) {
       return reference;
     }
   if (found) return klp(*found);
-  diagnostics_.refuse("missing", s.name, fmt::format("is not among the symbols of {}", parent_name_));
+  diagnostics_.refuse("missing", place_of(orig_, id), fmt::format("is not among the symbols of {}", parent_name_));
   return std::nullopt;
 }
 
@@ -204,7 +207,7 @@ std::optional<Reference> Resolver::was_static(std::string_view name) {
   }
   if (candidates.empty()) return std::nullopt;
   if (candidates.size() == 1) return klp(candidates.front());
-  diagnostics_.refuse("ambiguous", name,
+  diagnostics_.refuse("ambiguous", {.function = std::string{name}},
                       fmt::format("was static in {}, and {} has {} of that name in files of that name", made->second,
                                   parent_name_, candidates.size()));
   return std::nullopt;

@@ -8,9 +8,9 @@
 #include <unordered_map>
 #include <vector>
 
-#include "create-diff-object/diagnostics.h"
 #include "create-diff-object/object.h"
 #include "lookup/lookup.h"
+#include "support/finding.h"
 
 namespace kpatch {
 

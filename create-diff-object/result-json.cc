@@ -86,13 +86,7 @@ std::string json_report(const DifferInput& input, const DifferResult& result) {
     account.push_back(
         {{"what", a.what}, {"name", a.name}, {"change", a.change}, {"fate", a.fate}, {"reason", a.reason}});
   json findings = json::array();
-  for (const Finding& f : result.findings) {
-    constexpr const char* severities[] = {"notice", "warning", "refusal"};
-    findings.push_back({{"severity", severities[static_cast<int>(f.severity)]},
-                        {"rule", f.rule},
-                        {"where", f.where},
-                        {"message", f.message}});
-  }
+  for (const Finding& f : result.findings) findings.push_back(to_json(f));
   const json report = {{"object", input.parent_name},
                        {"exit", result.exit_code},
                        {"changed", functions(result.changed)},

@@ -19,6 +19,7 @@
 
 #include "arch/arch.h"
 #include "create-diff-object/markers.h"
+#include "create-diff-object/places.h"
 
 namespace kpatch {
 namespace {
@@ -121,7 +122,8 @@ class Selector {
       const std::string_view why = home.name.starts_with(".exit")
                                        ? "which isn't traced, so that it can't be redirected"
                                        : "which has already run or is gone when a livepatch is loaded";
-      diagnostics_.refuse("init-code", s.name, fmt::format("lies in {}, {}: {}", home.name, why, reason));
+      diagnostics_.refuse("init-code", place_of(patched_, id),
+                          fmt::format("lies in {}, {}: {}", home.name, why, reason));
       return;
     }
     const SymbolId twin = pair_.twins.orig(id);
@@ -139,10 +141,10 @@ class Selector {
     }
     if (!traced) {
       diagnostics_.refuse(
-          "no-ftrace", s.name,
-          fmt::format("has no ftrace site ({}), so that it can't be redirected: {}; patch its callers "
-                      "instead",
-                      home.name.starts_with(".text") ? "notrace, or its file is not traced" : home.name, reason));
+          "no-ftrace", place_of(patched_, id),
+          fmt::format("has no ftrace site ({}), so that it can't be redirected: {}",
+                      home.name.starts_with(".text") ? "notrace, or its file is not traced" : home.name, reason),
+          "patch its callers instead");
       return;
     }
     if (!include(id, reason)) return;
@@ -168,14 +170,14 @@ class Selector {
     if (!is_per_cpu(home.name)) return true;
     if (home.name.find("..first") != std::string_view::npos ||
         home.name.find("..decrypted") != std::string_view::npos) {
-      diagnostics_.refuse("percpu", s.name,
+      diagnostics_.refuse("percpu", place_of(patched_, id),
                           fmt::format("lies in {}, whose place in memory a module can't give it", home.name));
       return false;
     }
     if (!patched_.relocations(s.section, extent.begin, extent.end).empty()) {
-      diagnostics_.refuse("percpu", s.name,
-                          "is per CPU and begins with a pointer, which the module loader would leave zero; set it in a "
-                          "pre_patch callback");
+      diagnostics_.refuse("percpu", place_of(patched_, id),
+                          "is per CPU and begins with a pointer, which the module loader would leave zero",
+                          "set it in a pre_patch callback");
       return false;
     }
     return true;
@@ -185,7 +187,7 @@ class Selector {
   bool include(SymbolId id, std::string reason) {
     const Symbol& s = patched_.symbol(id);
     if (s.common) {
-      diagnostics_.refuse("data-init", s.name, "is a common symbol: compile with -fno-common");
+      diagnostics_.refuse("data-init", place_of(patched_, id), "is a common symbol", "compile with -fno-common");
       return false;
     }
     const Section& home = patched_.section(s.section);
@@ -193,13 +195,14 @@ class Selector {
     if (s.function() && home.owner == no_symbol && patched_.arch().code.escapes != nullptr &&
         patched_.arch().code.escapes(home.contents, extent.begin, extent.end)) {
       diagnostics_.refuse(
-          "shared-section", s.name,
+          "shared-section", place_of(patched_, id),
           fmt::format("shares section {} with code that it branches to, and can't be taken out of it", home.name));
       return false;
     }
     // An object of size zero, or a label in shared data, has no extent of its own.
     if (extent.begin == extent.end && home.owner == no_symbol && s.function()) {
-      diagnostics_.refuse("shared-section", s.name, fmt::format("has no size in section {}", home.name));
+      diagnostics_.refuse("shared-section", place_of(patched_, id),
+                          fmt::format("has no size in section {}", home.name));
       return false;
     }
     if (!check_per_cpu(id, extent)) return false;
@@ -237,7 +240,9 @@ class Selector {
       if (table.name == ".discard.addressable") continue;  // keeps symbols alive, says nothing of code
       if (table.kind == SectionKind::runtime_const) {
         diagnostics_.refuse(
-            "runtime-const", where(chunk),
+            "runtime-const",
+            chunk.place(patched_,
+                        entry.code_section == chunk.section ? std::optional{entry.code_offset} : std::nullopt),
             fmt::format("uses a runtime constant ({}), which is filled in only when the kernel boots", table.name));
         continue;
       }
@@ -252,7 +257,8 @@ class Selector {
     const Target target = patched_.target(r);
     const std::string reason = fmt::format("used by {}", where(chunk));
     if (!patched_.arch().elf.known_relocation(r.type)) {
-      diagnostics_.refuse("relocation", where(chunk), fmt::format("relocation type {} is not known", r.type));
+      diagnostics_.refuse("relocation", chunk.place(patched_, r.offset),
+                          fmt::format("relocation type {} is not known", r.type));
       return;
     }
     if (target.section == no_section) return;  // undefined: resolved when the output is written
@@ -268,13 +274,14 @@ class Selector {
     }
     if (target.symbol == no_symbol) {
       if (target.offset < 0 || !covered(target.section, static_cast<uint64_t>(target.offset)))
-        need_unnamed(chunk, target, reason);
+        need_unnamed(chunk, r, target, reason);
       return;
     }
-    need_symbol(chunk, target, home, reason);
+    need_symbol(chunk, r, target, home, reason);
   }
 
-  void need_symbol(const Chunk& chunk, const Target& target, const Section& home, const std::string& reason) {
+  void need_symbol(const Chunk& chunk, const Relocation& r, const Target& target, const Section& home,
+                   const std::string& reason) {
     const Symbol& s = patched_.symbol(target.symbol);
     if (target.symbol == chunk.symbol || covered(target.section, s.value)) return;
     switch (home.kind) {
@@ -288,7 +295,7 @@ class Selector {
         }
         return;
       case SectionKind::init:
-        diagnostics_.refuse("init-code", where(chunk),
+        diagnostics_.refuse("init-code", chunk.place(patched_, r.offset),
                             fmt::format("refers to {} in {}, which is gone after boot", s.name, home.name));
         return;
       case SectionKind::dyndbg:
@@ -307,7 +314,7 @@ class Selector {
       case SectionKind::never_copied:
         if (pair_.twins.orig(target.symbol) == no_symbol)
           diagnostics_.refuse(
-              "new-table-entry", where(chunk),
+              "new-table-entry", chunk.place(patched_, r.offset),
               fmt::format("needs {}, a new entry of {}, which a livepatch can't add", s.name, home.name));
         return;
       case SectionKind::out_of_line_code: {
@@ -316,7 +323,7 @@ class Selector {
         return;
       }
       default:
-        diagnostics_.refuse("unknown-section", where(chunk),
+        diagnostics_.refuse("unknown-section", chunk.place(patched_, r.offset),
                             fmt::format("refers to {} in section {}, whose meaning is not known", s.name, home.name));
     }
   }
@@ -334,16 +341,16 @@ class Selector {
         if (pair_.twins.patched(SymbolId{o}) == no_symbol && orig_.symbols()[o].section != no_section &&
             symbol_stem(orig_.symbols()[o].name) == symbol_stem(s.name))
           candidates += fmt::format("{}{}", candidates.empty() ? "" : ", ", orig_.symbols()[o].name);
-      diagnostics_.refuse("static-local", s.name,
+      diagnostics_.refuse("static-local", place_of(patched_, id),
                           fmt::format("may be any of {} of the running kernel: its state would be lost", candidates));
       return;
     }
     if (is_static_local(s.name) && !s.global() && (home.flags & SHF_WRITE_FLAG) != 0)
-      diagnostics_.add(Severity::warning, "static-local", s.name, "is new: it begins with its initial value");
+      diagnostics_.warn("static-local", place_of(patched_, id), "is new: it begins with its initial value");
     include(id, reason);
   }
 
-  void need_unnamed(const Chunk& chunk, const Target& target, const std::string& reason) {
+  void need_unnamed(const Chunk& chunk, const Relocation& r, const Target& target, const std::string& reason) {
     const Section& home = patched_.section(target.section);
     const auto offset = static_cast<uint64_t>(std::max<int64_t>(target.offset, 0));
     switch (home.kind) {
@@ -371,7 +378,7 @@ class Selector {
         [[fallthrough]];
       default:
         diagnostics_.refuse(
-            home.kind == SectionKind::unknown ? "unknown-section" : "unnamed-data", where(chunk),
+            home.kind == SectionKind::unknown ? "unknown-section" : "unnamed-data", chunk.place(patched_, r.offset),
             fmt::format("refers to section {}+{:#x}, where no symbol tells what it is", home.name, target.offset));
     }
   }
@@ -381,18 +388,18 @@ class Selector {
     if (home.kind == SectionKind::dyndbg || home.kind == SectionKind::never_copied) return;
     if (home.kind == SectionKind::init)
       diagnostics_.refuse(
-          "init-code", name(id),
+          "init-code", place_of(patched_, id),
           fmt::format("lies in {}, which is gone when a livepatch is loaded: {}", home.name, comparison_.reason(id)));
     else if (home.kind == SectionKind::rodata && comparison_.status[index(id)] == Status::changed)
-      diagnostics_.refuse("data-init", name(id),
+      diagnostics_.refuse("data-init", place_of(patched_, id),
                           fmt::format("lies in {}: {}; its address is stored or passed on, so that something may hold "
-                                      "the kernel's own, or a copy's when the livepatch is gone. Read another "
-                                      "constant, new in the patch, in place of it",
-                                      home.name, comparison_.reason(id)));
+                                      "the kernel's own, or a copy's when the livepatch is gone",
+                                      home.name, comparison_.reason(id)),
+                          "read another constant, new in the patch, in place of it");
     else
-      diagnostics_.refuse("data-init", name(id),
-                          fmt::format("lies in {} and is in use already: {}; use a callback or a shadow variable",
-                                      home.name, comparison_.reason(id)));
+      diagnostics_.refuse("data-init", place_of(patched_, id),
+                          fmt::format("lies in {} and is in use already: {}", home.name, comparison_.reason(id)),
+                          "use a callback or a shadow variable");
   }
 
   void add_callback(const Markers::Entry& entry) {
@@ -401,10 +408,10 @@ class Selector {
     const Target target = patched_.target(relocations.front());
     for (const Callback& other : result_.callbacks)
       if (other.kind == entry.kind)
-        diagnostics_.refuse("callbacks", entry.kind,
+        diagnostics_.refuse("callbacks", {.function = entry.kind},
                             "two callbacks of this kind for one object: the kernel knows one of each");
     if (target.symbol == no_symbol || target.section == no_section || !patched_.symbol(target.symbol).function()) {
-      diagnostics_.refuse("callbacks", entry.kind, "refers to no function of this object");
+      diagnostics_.refuse("callbacks", {.function = entry.kind}, "refers to no function of this object");
       return;
     }
     include(target.symbol, fmt::format("{} callback", entry.kind));
@@ -414,10 +421,10 @@ class Selector {
   void check_ignored() {
     for (SymbolId id : markers_.ignored_functions)
       if (!used_ignores_.contains(id))
-        diagnostics_.add(Severity::notice, "ignore", name(id), "is to be ignored, but did not change");
+        diagnostics_.note("ignore", place_of(patched_, id), "is to be ignored, but did not change");
     for (const std::string& section : markers_.ignored_sections)
       if (!used_ignored_sections_.contains(section))
-        diagnostics_.add(Severity::notice, "ignore", section, "is to be ignored, but nothing in it changed");
+        diagnostics_.note("ignore", {.section = section}, "is to be ignored, but nothing in it changed");
   }
 
   // An export that comes or goes changes the table that other modules were linked with.
@@ -432,10 +439,12 @@ class Selector {
     const auto before = exports(orig_), after = exports(patched_);
     for (std::string_view symbol : before)
       if (!after.contains(symbol) && orig_.sections().size() > 1)
-        diagnostics_.refuse("export", symbol, "is no longer exported: modules that use it would be left behind");
+        diagnostics_.refuse("export", {.function = std::string{symbol}},
+                            "is no longer exported: modules that use it would be left behind");
     for (std::string_view symbol : after)
       if (!before.contains(symbol))
-        diagnostics_.refuse("export", symbol, "is exported by the patch: a livepatch can't add exports");
+        diagnostics_.refuse("export", {.function = std::string{symbol}},
+                            "is exported by the patch: a livepatch can't add exports");
   }
 
   bool holds_state(const Object& object, SymbolId id) const {
@@ -478,10 +487,8 @@ class Selector {
             ? fmt::format("moves from {} to another file", orig_.file_name(before.file))
             : fmt::format("may be {} of the kernel that runs under another name: both have {} bytes, and {} uses them",
                           before.name, before.size, user);
-    diagnostics_.refuse("state-lost", after.name,
-                        message +
-                            "; its state would be lost. Leave name and file of the variable as they are: the "
-                            "kernel does not care for them");
+    diagnostics_.refuse("state-lost", place_of(patched_, heir), message + "; its state would be lost",
+                        "leave name and file of the variable as they are: the kernel does not care for them");
   }
 
   // A static local that a changed function used, and that nothing uses any more or that has no twin: its state is lost.
@@ -501,7 +508,7 @@ class Selector {
         const Section& home = orig_.section(s.section);
         if ((home.flags & SHF_WRITE_FLAG) == 0 || home.kind == SectionKind::dyndbg) continue;
         if (pair_.twins.patched(target.symbol) == no_symbol)
-          diagnostics_.refuse("static-local", s.name,
+          diagnostics_.refuse("static-local", place_of(orig_, target.symbol),
                               fmt::format("of {} is no longer there, or has another size: its state would be lost",
                                           orig_.symbol(function).name));
       }
@@ -554,6 +561,13 @@ class Selector {
 std::string Chunk::name(const Object& object) const {
   const SymbolId named = symbol != no_symbol ? symbol : user;
   return std::string{named != no_symbol ? object.symbol(named).name : object.section(section).name};
+}
+
+Location Chunk::place(const Object& object, std::optional<uint64_t> offset) const {
+  const SymbolId named = symbol != no_symbol ? symbol : user;
+  return {.function = std::string{named == no_symbol ? std::string_view{} : object.symbol(named).name},
+          .section = std::string{object.section(section).name},
+          .offset = offset};
 }
 
 const Chunk* Selection::chunk_at(SectionId section, uint64_t offset) const {

@@ -2,12 +2,13 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "create-diff-object/compare.h"
-#include "create-diff-object/diagnostics.h"
+#include "support/finding.h"
 
 namespace kpatch {
 
@@ -21,6 +22,8 @@ struct Chunk {
 
   // The name that messages give it: of its symbol, of the function behind a slot, else of its section.
   std::string name(const Object& object) const;
+  // The same as a place, for findings. offset: of the instruction or datum in the section, where it is one.
+  Location place(const Object& object, std::optional<uint64_t> offset) const;
 };
 
 struct Callback {

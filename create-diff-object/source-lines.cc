@@ -116,8 +116,8 @@ void SourceLines::each_unit(const std::function<void(Dwarf_Die&)>& act) const {
     act(*unit);
 }
 
-std::map<std::pair<SectionId, uint64_t>, std::string> SourceLines::static_locals() const {
-  std::map<Dwarf_Addr, std::string> by_address;
+// Every variable with an address of its own, and the function in whose source it stands (nullptr: none).
+void SourceLines::each_variable(const std::function<void(Dwarf_Die&, const char*, Dwarf_Addr)>& act) const {
   Dwarf_Addr bias = 0;
   // Functions within functions (their abstract instances, blocks) name themselves.
   const std::function<void(Dwarf_Die&, const char*)> walk = [&](Dwarf_Die& parent, const char* function) {
@@ -129,19 +129,38 @@ std::map<std::pair<SectionId, uint64_t>, std::string> SourceLines::static_locals
         walk(die, dwarf_diename(&die));
       } else if (tag == DW_TAG_lexical_block || tag == DW_TAG_inlined_subroutine) {
         walk(die, tag == DW_TAG_lexical_block ? function : dwarf_diename(&die));
-      } else if (tag == DW_TAG_variable && function != nullptr) {
+      } else if (tag == DW_TAG_variable) {
         Dwarf_Attribute attribute;
         Dwarf_Op* location = nullptr;
         size_t count = 0;
         if (dwarf_getlocation(dwarf_attr(&die, DW_AT_location, &attribute), &location, &count) == 0 && count == 1 &&
             location->atom == DW_OP_addr)
-          by_address.try_emplace(location->number + bias, function);
+          act(die, function, location->number + bias);
       }
     } while (dwarf_siblingof(&die, &die) == 0);
   };
   if (data_->dwarf.module() != nullptr)
     for (Dwarf_Die* unit = nullptr; (unit = dwfl_module_nextcu(data_->dwarf.module(), unit, &bias)) != nullptr;)
       walk(*unit, nullptr);
+}
+
+std::optional<SourcePlace> SourceLines::variable(SectionId section, uint64_t offset) const {
+  std::optional<SourcePlace> place;
+  if (index(section) >= data_->section_addresses.size() || !data_->section_addresses[index(section)]) return place;
+  const Dwarf_Addr wanted = *data_->section_addresses[index(section)] + offset;
+  each_variable([&](Dwarf_Die& die, const char*, Dwarf_Addr address) {
+    int line = 0;
+    const char* file = address == wanted && !place ? dwarf_decl_file(&die) : nullptr;
+    if (file != nullptr && dwarf_decl_line(&die, &line) == 0 && line > 0) place = SourcePlace{file, line, {}};
+  });
+  return place;
+}
+
+std::map<std::pair<SectionId, uint64_t>, std::string> SourceLines::static_locals() const {
+  std::map<Dwarf_Addr, std::string> by_address;
+  each_variable([&](Dwarf_Die&, const char* function, Dwarf_Addr address) {
+    if (function != nullptr) by_address.try_emplace(address, function);
+  });
 
   std::map<std::pair<SectionId, uint64_t>, std::string> result;
   std::map<Dwarf_Addr, uint32_t> sections;

@@ -36,6 +36,9 @@ class SourceLines {
   std::optional<int> line(SectionId section, uint64_t offset) const;
   std::vector<int> call_lines(SectionId section, uint64_t offset) const;
 
+  // Where the variable that begins there is declared.
+  std::optional<SourcePlace> variable(SectionId section, uint64_t offset) const;
+
   // The function in whose source each static local stands, by the variable's section and offset there. That is where
   // it was written, not where the function was inlined to.
   std::map<std::pair<SectionId, uint64_t>, std::string> static_locals() const;
@@ -47,6 +50,7 @@ class SourceLines {
   struct Data;
   struct Row;
   std::optional<Row> row(SectionId section, uint64_t offset) const;
+  void each_variable(const std::function<void(Dwarf_Die&, const char*, Dwarf_Addr)>& act) const;
   static void each_inlined(const Row& row, const std::function<void(Dwarf_Die&)>& act);
   std::unique_ptr<Data> data_;
 };

@@ -125,7 +125,7 @@ teardown() {
   change fs/jfs/jfs_umount.c 's/^int jfs_umount\(.*/int jfs_unused;\n&/' >>"$patch"
   build "$patch"
   [ "$status" -eq 0 ]
-  grep -qE 'warning: fs/jfs/jfs_umount\.c: the config does not build this file \(CONFIG_JFS_FS' <<<"$stderr"
+  grep -qE 'fs/jfs/jfs_umount\.c: warning: the config does not build this file \(CONFIG_JFS_FS' <<<"$stderr"
   grep -q meminfo_proc_show <<<"$output$stderr"
   rm -r "$out"
 }

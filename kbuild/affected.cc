@@ -64,18 +64,30 @@ class Finder {
          Executor& executor, const fs::path& scratch)
       : base_(base), patches_(patches), view_(view), targets_(targets), executor_(executor), scratch_(scratch) {}
 
-  Affected run() {
+  Result<std::vector<AffectedObject>> run() {
     for (const std::string& path : patches_.modified) look_at(path);
     for (const std::string& path : patches_.added) look_at(path);
     for (const std::string& path : patches_.removed) look_at(path);
     for (const std::string& folder : makefile_folders_) compare_folder(folder);
     settle_sources();
     settle_included();
+    std::vector<AffectedObject> objects;
     for (auto& [object, affected] : objects_) {
       open_paths(affected.command, base_.source, view_);
-      result_.objects.push_back(std::move(affected));
+      found_.note("affected", {.source = affected.command.source}, affected.reason);
+      objects.push_back(std::move(affected));
     }
-    return std::move(result_);
+    // Nothing is missed by leaving such a file out; but when it is all there is, the patch is for another kernel.
+    for (Finding file : not_built_) {
+      if (objects.empty()) file.severity = Severity::refusal;
+      found_.add(std::move(file));
+    }
+    Result<std::vector<AffectedObject>> result;
+    result.no_change = "no object of the kernel depends on what the patch touches";
+    const bool refused = found_.refused();
+    result.findings = sorted(found_.all());
+    if (!refused && !objects.empty()) result.value = std::move(objects);
+    return result;
   }
 
  private:
@@ -92,26 +104,37 @@ class Finder {
         makefile_folders_.insert(fs::path(path).parent_path().string());
         break;
       case PathKind::kconfig:
-        result_.needs_full.push_back(path);
+        needs_full(path);
         break;
       case PathKind::assembly:
         assembly(path);
         break;
       case PathKind::ignored:
-        result_.ignored.push_back(path);
+        found_.note("ignored", {.source = path}, "is no part of the kernel");
         break;
     }
   }
 
-  void refuse(const std::string& path, string_view why) {
-    result_.refusals.push_back(fmt::format("{}: error: {}", path, why));
+  void refuse(string_view rule, const std::string& path, std::string why, std::string advice = {}) {
+    found_.refuse(rule, {.source = path}, std::move(why), std::move(advice));
+  }
+
+  void needs_full(const std::string& path) {
+    constexpr const char* why = "it can change how every object is built";
+    if (base_.built_here)
+      refuse("needs-full", path, why, "use --full, which builds the kernel with and without the patch");
+    else
+      refuse("needs-full", path, fmt::format("{}: that needs a full build, which a stock kernel doesn't have", why));
   }
 
   void not_built(const std::string& path) {
     const auto option = missing_option(base_.source, base_.config, path);
-    result_.not_built.push_back({path, option
-                                           ? fmt::format("the config does not build this file ({} is not set)", *option)
-                                           : "the config does not build this file"});
+    const std::string why = "the config does not build this file";
+    not_built_.push_back({"not-built",
+                          Severity::warning,
+                          {.source = path},
+                          option ? fmt::format("{} ({} is not set)", why, *option) : why,
+                          {}});
   }
 
   void assembly(const std::string& path) {
@@ -120,21 +143,22 @@ class Finder {
     if (foreign) {
       not_built(path);
     } else {
-      refuse(path, "assembly can't be patched live\n>>> patch a C function that calls it instead");
+      refuse("assembly", path, "assembly can't be patched live", "patch a C function that calls it instead");
     }
   }
 
-  void add(CompileCommand command, std::optional<CompileCommand> original, bool certain) {
+  void add(CompileCommand command, std::optional<CompileCommand> original, bool certain, std::string reason) {
     if (!in_target(command, targets_)) {
-      outside_target_ = true;
+      found_.note("dropped", {.source = command.source}, fmt::format("{} is of no --target", command.object));
       return;
     }
     const auto [it, fresh] = objects_.try_emplace(command.object);
     AffectedObject& object = it->second;
     if (fresh) {
-      object = {std::move(command), std::move(original), certain};
-    } else {
-      object.certain |= certain;
+      object = {std::move(command), std::move(original), certain, std::move(reason)};
+    } else if (certain && !object.certain) {
+      object.certain = true;
+      object.reason = std::move(reason);
     }
   }
 
@@ -153,13 +177,14 @@ class Finder {
         continue;
       }
       if (removed.contains(path)) {
-        refuse(path, fmt::format("the patch removes it, but {} can't be taken out of a running kernel",
-                                 commands.front().object));
+        refuse("removed", path,
+               fmt::format("the patch removes it, but {} can't be taken out of a running kernel",
+                           commands.front().object));
         continue;
       }
       for (CompileCommand& command : commands) {
         std::optional<CompileCommand> original = command;
-        add(std::move(command), std::move(original), true);
+        add(std::move(command), std::move(original), true, "the patch touches it");
       }
       add_includers(path);
     }
@@ -170,7 +195,7 @@ class Finder {
     for (const std::string& includer : neighbours_that_include(base_.source, path)) {
       for (CompileCommand& command : commands_for_source(base_, executor_, includer)) {
         std::optional<CompileCommand> original = command;
-        add(std::move(command), std::move(original), false);
+        add(std::move(command), std::move(original), false, fmt::format("includes {}", path));
       }
     }
   }
@@ -190,7 +215,12 @@ class Finder {
         not_built(path);
     }
     if (headers_.empty()) return;
-    for (const size_t unit : graph.units_that_may_include(headers_)) add(units[unit], units[unit], false);
+    const std::vector<size_t> readers = graph.units_that_may_include(headers_);
+    const std::vector<std::vector<std::string>> chains = graph.chains(readers, headers_);
+    for (size_t i = 0; i < readers.size(); ++i) {
+      const CompileCommand& unit = units[readers[i]];
+      add(unit, unit, false, include_reason(chains[i]));
+    }
   }
 
   void compare_folder(const std::string& folder) {
@@ -209,19 +239,20 @@ class Finder {
       for (std::string& argument : ours.arguments) argument = with_source_path(argument);
       if (old == old_commands.end()) {
         settled_.insert(command.source);
-        add(std::move(ours), std::nullopt, true);
+        add(std::move(ours), std::nullopt, true, "the patch adds it");
         continue;
       }
       if (ours.module != old->second->module) {
-        refuse(command.source, "the patch moves it between vmlinux and modules");
+        refuse("moved", command.source, "the patch moves it between vmlinux and modules");
       } else if (ours.arguments != old->second->arguments) {
-        add(std::move(ours), *old->second, true);
+        add(std::move(ours), *old->second, true,
+            fmt::format("the patch changes its flags, in the Makefile of {}", folder));
         settled_.insert(command.source);
       }
       old_commands.erase(old);
     }
     for (const auto& [object, command] : old_commands) {
-      refuse(command->source,
+      refuse("removed", command->source,
              fmt::format("the patch stops building {}, which can't be taken out of a running kernel", object));
       settled_.insert(command->source);
     }
@@ -242,7 +273,8 @@ class Finder {
   const std::vector<std::string>& targets_;
   Executor& executor_;
   fs::path scratch_;
-  Affected result_;
+  Diagnostics found_;
+  std::vector<Finding> not_built_;
   std::map<std::string, AffectedObject> objects_;
   std::vector<std::string> sources_;
   std::vector<std::string> headers_;
@@ -250,7 +282,6 @@ class Finder {
   std::set<std::string> makefile_folders_;
   std::set<std::string> settled_;  // sources that a Makefile's comparison has dealt with
   unsigned queries_ = 0;
-  bool outside_target_ = false;
 };
 
 }  // namespace
@@ -277,8 +308,17 @@ PathKind path_kind(string_view path) {
   return PathKind::unknown;
 }
 
-Affected find_affected(const Base& base, const AppliedPatches& patches, PatchedView& view,
-                       const std::vector<std::string>& targets, Executor& executor, const fs::path& scratch) {
+std::string include_reason(const std::vector<std::string>& chain) {
+  if (chain.empty()) return "includes a file whose name only the compiler knows";
+  if (chain.size() == 1) return "the patch touches it";
+  std::string reason = fmt::format("includes {}", chain.back());
+  for (size_t i = 1; i + 1 < chain.size(); ++i) reason += fmt::format("{}{}", i == 1 ? " through " : ", ", chain[i]);
+  return reason;
+}
+
+Result<std::vector<AffectedObject>> find_affected(const Base& base, const AppliedPatches& patches, PatchedView& view,
+                                                  const std::vector<std::string>& targets, Executor& executor,
+                                                  const fs::path& scratch) {
   return Finder(base, patches, view, targets, executor, scratch).run();
 }
 

@@ -8,6 +8,7 @@
 #include "kernel/kernel.h"
 #include "patch/patch.h"
 #include "support/executor.h"
+#include "support/result.h"
 
 namespace kpatch {
 
@@ -15,25 +16,20 @@ struct AffectedObject {
   CompileCommand command;                  // in the patched tree, with the source tree's paths
   std::optional<CompileCommand> original;  // in the original tree; empty when the patch adds the object
   bool certain = true;                     // its own source is touched; else it only may include what is
+  std::string reason{};                    // why it is here
 };
 
-struct NotBuilt {
-  std::string path;
-  std::string why;
-};
+// The objects, sorted; there is at least one. Asks kbuild (with the base's cache) and, for headers, scans the configured
+// units. targets: --target, empty for all. Findings: refusals ("assembly", "removed", "moved", "needs-full"), touched
+// sources that the config leaves out ("not-built": nothing is missed by leaving them out, but when they are all there is
+// the patch is for another kernel), touched files that are no part of a kernel ("ignored"), objects that are left out
+// ("dropped"), and why each other one is there ("affected").
+Result<std::vector<AffectedObject>> find_affected(const Base& base, const AppliedPatches& patches, PatchedView& view,
+                                                  const std::vector<std::string>& targets, Executor& executor,
+                                                  const std::filesystem::path& scratch);
 
-struct Affected {
-  std::vector<AffectedObject> objects;  // sorted by object
-  std::vector<std::string> ignored;     // touched files that are no part of a kernel: documentation, tools
-  std::vector<NotBuilt> not_built;      // touched sources that the config leaves out
-  std::vector<std::string> refusals;    // why the change can't be patched; each a whole message
-  std::vector<std::string> needs_full;  // touched files that only two full builds can judge
-};
-
-// Asks kbuild (with the base's cache) and, for headers, scans the configured units. targets: --target, empty for all.
-Affected find_affected(const Base& base, const AppliedPatches& patches, PatchedView& view,
-                       const std::vector<std::string>& targets, Executor& executor,
-                       const std::filesystem::path& scratch);
+// Why a unit is affected by an include, in words. chain: as IncludeGraph::chains() gives it.
+std::string include_reason(const std::vector<std::string>& chain);
 
 // What a touched path is, by its name alone.
 enum class PathKind { source, assembly, header, makefile, kconfig, ignored, unknown };

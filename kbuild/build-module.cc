@@ -142,7 +142,8 @@ std::vector<std::string> other_messages(string_view output) {
 
 }  // namespace
 
-BuiltModule build_module(const ModuleInput& input, const Base& base, const fs::path& directory, Executor& executor) {
+Result<fs::path> build_module(const ModuleInput& input, const Base& base, const fs::path& directory,
+                              Executor& executor) {
   const fs::path view = directory / "base";
   const fs::path sources = directory / "module";
   make_base_view(base, view);
@@ -158,22 +159,26 @@ BuiltModule build_module(const ModuleInput& input, const Base& base, const fs::p
   const CommandResult result = executor.run(kbuild_make(in_view, arguments));
   if (!result.ok()) executor.fail("kbuild could not make the module", result);
 
-  std::vector<std::string> warnings = other_messages(result.output);
+  Result<fs::path> built;
+  for (std::string& message : other_messages(result.output))
+    built.findings.push_back({"kbuild", Severity::warning, {}, std::move(message), {}});
   const ObjtoolRun run{sources / fmt::format(".{}.o.cmd", input.name), view, input.patched_objects,
                        directory / "objtool"};
-  const std::vector<std::string> problems = objtool_problems(objtool_messages(result.output), run, executor);
-  if (!problems.empty() && !input.accept_objtool) {
-    std::string all;
-    for (const std::string& problem : problems) all += "\n>>> " + problem;
-    throw Error(
-        fmt::format("objtool did not understand the patched code, which could then not be unwound{}\n"
-                    ">>> the whole log is in {}",
-                    all, executor.log().string()));
+  const Severity severity = input.accept_objtool ? Severity::warning : Severity::error;
+  bool understood = true;
+  for (const std::string& problem : objtool_problems(objtool_messages(result.output), run, executor)) {
+    built.findings.push_back({"objtool",
+                              severity,
+                              {},
+                              fmt::format("{}: code that objtool does not understand can't be unwound", problem),
+                              fmt::format("the whole log is in {}", executor.log().string())});
+    understood = false;
   }
-  warnings.insert(warnings.end(), problems.begin(), problems.end());
+  if (!understood && !input.accept_objtool) return built;
   const fs::path file = sources / (input.name + ".ko");
   if (!fs::exists(file)) executor.fail("kbuild made no module", result);
-  return {file, std::move(warnings)};
+  built.value = file;
+  return built;
 }
 
 }  // namespace kpatch

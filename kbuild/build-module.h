@@ -8,6 +8,7 @@
 
 #include "kernel/kernel.h"
 #include "support/executor.h"
+#include "support/result.h"
 
 namespace kpatch {
 
@@ -21,14 +22,10 @@ struct ModuleInput {
   std::vector<std::pair<std::string, std::string>> info;
 };
 
-struct BuiltModule {
-  std::filesystem::path file;         // the .ko, before post-link
-  std::vector<std::string> warnings;  // of objtool and modpost, that are no failure
-};
-
-// Builds in `directory` (made here). Throws Error when kbuild fails, or when objtool reports something that would make
-// the module unsafe to unwind, load or patch.
-BuiltModule build_module(const ModuleInput& input, const Base& base, const std::filesystem::path& directory,
-                         Executor& executor);
+// Builds in `directory` (made here) and gives the .ko, before post-link. Findings: warnings of kbuild and modpost, and
+// what objtool reports that would make the module unsafe to unwind, load or patch ("objtool"): errors, or warnings where
+// that is accepted. Throws Error when kbuild fails.
+Result<std::filesystem::path> build_module(const ModuleInput& input, const Base& base,
+                                           const std::filesystem::path& directory, Executor& executor);
 
 }  // namespace kpatch

@@ -136,6 +136,36 @@ class IncludeGraph::Graph {
     return units;
   }
 
+  // Walks back from the touched files level by level, so that the first way that reaches a file is a shortest one. Of
+  // several the one whose files come first by name.
+  std::vector<std::vector<std::string>> chains(std::span<const size_t> units,
+                                               std::span<const std::string> touched) const {
+    constexpr uint32_t nothing = UINT32_MAX;
+    std::unordered_map<uint32_t, std::pair<size_t, uint32_t>> ways;  // length, next file
+    std::vector<uint32_t> level;
+    for (const std::string& path : touched)
+      if (const uint32_t id = id_of(path); ways.try_emplace(id, 0, nothing).second) level.push_back(id);
+    for (size_t length = 1; !level.empty(); ++length) {
+      std::sort(level.begin(), level.end(), [&](uint32_t a, uint32_t b) { return nodes_[a].path < nodes_[b].path; });
+      std::vector<uint32_t> next;
+      for (const uint32_t id : level)
+        for (const uint32_t includer : nodes_[id].includers)
+          if (ways.try_emplace(includer, length, id).second) next.push_back(includer);
+      level = std::move(next);
+    }
+    std::vector<std::vector<std::string>> result;
+    for (const size_t unit : units) {
+      uint32_t start = nothing;
+      for (const uint32_t root : roots_[unit])
+        if (ways.contains(root) && (start == nothing || ways.at(root).first < ways.at(start).first)) start = root;
+      result.emplace_back();
+      // A file of the command line (-include) is read by the unit as well.
+      if (start != nothing && start != roots_[unit].front()) result.back().push_back(shown(roots_[unit].front()));
+      for (uint32_t id = start; id != nothing; id = ways.at(id).second) result.back().push_back(shown(id));
+    }
+    return result;
+  }
+
   bool is_included(const std::string& path) const {
     const std::unordered_set<uint32_t> reaching = walk_back({id_of(path)});
     return std::any_of(reaching.begin(), reaching.end(),
@@ -263,6 +293,16 @@ class IncludeGraph::Graph {
     }
   }
 
+  // Without the tree that it lies in.
+  std::string shown(uint32_t id) const {
+    std::string path = nodes_[id].path;
+    for (const fs::path& root : {source_, kbuild_}) {
+      const std::string prefix = normal(root) + "/";
+      if (path.starts_with(prefix)) return path.substr(prefix.size());
+    }
+    return path;
+  }
+
   uint32_t id_of(const std::string& path) const { return ids_.at(normal(source_ / path)); }
 
   // All files that include one of `pending`, through any number of others, and these themselves.
@@ -327,6 +367,11 @@ IncludeGraph::~IncludeGraph() = default;
 
 std::vector<size_t> IncludeGraph::units_that_may_include(std::span<const std::string> touched) const {
   return graph_->affected_units(touched);
+}
+
+std::vector<std::vector<std::string>> IncludeGraph::chains(std::span<const size_t> units,
+                                                           std::span<const std::string> touched) const {
+  return graph_->chains(units, touched);
 }
 
 bool IncludeGraph::is_included(const std::string& path) const { return graph_->is_included(path); }

@@ -25,6 +25,10 @@ class IncludeGraph {
   // Indices into the units of those whose text may depend on one of the `touched` files. Never too few; too many where
   // an include is conditional, its folder is ambiguous, or nobody can tell what it includes.
   std::vector<size_t> units_that_may_include(std::span<const std::string> touched) const;
+  // For each of those units the shortest way from it to one of the `touched` files: its own file first, paths relative
+  // to the source (or the kbuild folder). Empty where it is affected for an include that nobody can tell.
+  std::vector<std::vector<std::string>> chains(std::span<const size_t> units,
+                                               std::span<const std::string> touched) const;
   // Whether there is evidence that a unit reads the file: one that includes something that nobody can tell is none.
   bool is_included(const std::string& path) const;
 

@@ -78,6 +78,14 @@ KernelFiles given_files(const BaseOptions& options, const std::string& release, 
 
 }  // namespace
 
+Finding why_base_is_made(const Cache& cache, const CacheKey& key, std::string_view kernel) {
+  const std::vector<std::string> fields = cache.why_missing("base", key);
+  const std::string why = fields.empty()
+                              ? "no base was in the cache"
+                              : fmt::format("the nearest one in the cache has another {}", fmt::join(fields, ", "));
+  return {"base", Severity::notice, {}, fmt::format("the base of {} was made: {}", kernel, why), {}};
+}
+
 std::string release_of_banner(std::string_view banner) {
   constexpr std::string_view start = "Linux version ";
   if (!banner.starts_with(start)) return "";

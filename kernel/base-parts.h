@@ -39,6 +39,9 @@ std::string version_of_banner(std::string_view banner);
 // Are flex, bison, bc and make there? Throws one Error with all that are missing.
 void require_build_tools();
 
+// A notice, of a base that is about to be made.
+Finding why_base_is_made(const Cache& cache, const CacheKey& key, std::string_view kernel);
+
 // UTS_RELEASE in include/generated/utsrelease.h, which becomes a module's vermagic.
 std::string prepared_release(const std::filesystem::path& kbuild);
 

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "support/finding.h"
+
 namespace kpatch {
 
 struct Arch;
@@ -26,6 +28,7 @@ struct Base {
   const Arch* arch = nullptr;         // of vmlinux; each base that was made has one
   std::vector<std::string> compiler;  // the compiler's command, "gcc-12"
   bool built_here = false;            // an own kernel: objects and .cmd records are in kbuild
+  std::vector<Finding> findings;      // why this run had to make it ("base"), and what it isn't sure of ("compiler")
 };
 
 // How kbuild compiles one object of the base.

@@ -287,6 +287,23 @@ std::optional<fs::path> Cache::find(std::string_view kind, const CacheKey& key) 
   return directory;
 }
 
+std::vector<std::string> Cache::why_missing(std::string_view kind, const CacheKey& key) const {
+  const auto name_of = [](std::string_view line) { return std::string(line.substr(0, line.find(": "))); };
+  const std::vector<std::string_view> wanted = lines_of(key.text());
+  std::vector<std::string> nearest;
+  for (bool first = true; const Entry& entry : entries(kind)) {
+    const std::vector<std::string_view> there = lines_of(entry.key);
+    std::vector<std::string> names;
+    for (std::string_view line : wanted)
+      if (std::ranges::find(there, line) == there.end()) names.push_back(name_of(line));
+    for (std::string_view line : there)
+      if (!CacheKey::field(key.text(), name_of(line))) names.push_back(name_of(line));
+    if (first || names.size() < nearest.size()) nearest = std::move(names);
+    first = false;
+  }
+  return nearest;
+}
+
 std::vector<Cache::Entry> Cache::entries(std::string_view kind) const {
   std::vector<Entry> result;
   std::error_code error;

@@ -92,6 +92,9 @@ class Cache {
                               const std::function<void(const std::filesystem::path&)>& fill);
   // The same if it is complete already; never waits, never makes.
   std::optional<std::filesystem::path> find(std::string_view kind, const CacheKey& key) const;
+  // Why that entry isn't there: the names of the fields in which it differs from the nearest complete entry of its kind,
+  // in the key's order. Empty: there is none of the kind, or it is there.
+  std::vector<std::string> why_missing(std::string_view kind, const CacheKey& key) const;
   // All complete entries of a kind, sorted by digest.
   std::vector<Entry> entries(std::string_view kind) const;
 

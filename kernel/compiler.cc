@@ -82,7 +82,7 @@ std::vector<std::string> compiler_candidates(std::string_view version) {
   return result;
 }
 
-Compiler find_compiler(std::string_view version, bool skip_check, Executor& executor, Console& console) {
+Compiler find_compiler(std::string_view version, bool skip_check, Executor& executor) {
   std::vector<Compiler> found;
   for (auto& program : compiler_candidates(version)) {
     std::optional<CommandResult> answer;
@@ -106,7 +106,7 @@ Compiler find_compiler(std::string_view version, bool skip_check, Executor& exec
     throw Error(message + fmt::format("\n>>> install the kernel's compiler{}, or pass --skip-compiler-check and rely "
                                       "on the proof",
                                       package_hint({install})));
-  console.warning(message + "; it may produce other code");
+  found[0].doubt = message + "; it may produce other code";
   return found[0];
 }
 

@@ -13,6 +13,7 @@ namespace kpatch {
 struct Compiler {
   std::vector<std::string> command;  // "gcc-12"
   std::string version;               // first line of --version, "gcc-12 (Debian 12.2.0-14+deb12u1) 12.2.0"
+  std::string doubt{};               // why it isn't the one that was asked for; empty: it is
 };
 
 // What a banner says of the compiler ("Linux version R (who) (COMPILER, LINKER) #1 …"); empty when it doesn't.
@@ -23,7 +24,7 @@ std::string compiler_identity(std::string_view version);
 std::vector<std::string> compiler_candidates(std::string_view version);
 
 // Finds the compiler of a version text (empty: any gcc). Throws Error, naming it, when it isn't there;
-// with skip_check it warns and takes another one.
-Compiler find_compiler(std::string_view version, bool skip_check, Executor& executor, Console& console);
+// with skip_check another one is taken.
+Compiler find_compiler(std::string_view version, bool skip_check, Executor& executor);
 
 }  // namespace kpatch

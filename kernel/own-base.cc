@@ -77,10 +77,9 @@ Base make_own_base(const BaseOptions& options, Cache& cache, Executor& executor,
   require_livepatch(settings, config.string());
   Compiler compiler;
   try {
-    compiler = find_compiler(configured_compiler(settings), false, executor, console);
+    compiler = find_compiler(configured_compiler(settings), false, executor);
   } catch (const Error&) {
-    compiler =
-        find_compiler("", true, executor, console);  // the config's was another machine's: ours builds the kernel
+    compiler = find_compiler("", true, executor);  // the config's was another machine's: ours builds the kernel
   }
   SourceTree source = private_copy(options.source, cache, executor, console);
 
@@ -103,6 +102,7 @@ Base make_own_base(const BaseOptions& options, Cache& cache, Executor& executor,
     base.modules = base.kbuild;
     base.debug_modules = base.kbuild;
   };
+  if (!cache.find("base", key)) base.findings.push_back(why_base_is_made(cache, key, options.source.string()));
   fs::path directory = cache.entry("base", key, "the base of " + options.source.string(), [&](const fs::path& made) {
     locate(made);
     try {

@@ -85,9 +85,9 @@ Base make_stock_base(const BaseOptions& options, const KernelFiles& files, Cache
   check_vmlinux(vmlinux, files.vmlinux, kernel_version(files.source));
   base.arch = find_arch(vmlinux.machine());
   base.release = release_of_banner(vmlinux.banner());
-  Compiler compiler =
-      find_compiler(compiler_of_banner(vmlinux.banner()), options.skip_compiler_check, executor, console);
+  Compiler compiler = find_compiler(compiler_of_banner(vmlinux.banner()), options.skip_compiler_check, executor);
   base.compiler = compiler.command;
+  if (!compiler.doubt.empty()) base.findings.push_back({"compiler", Severity::warning, {}, compiler.doubt, {}});
   base.source = files.source;
   base.vmlinux = files.vmlinux;
   base.modules = files.modules;
@@ -115,6 +115,7 @@ Base make_stock_base(const BaseOptions& options, const KernelFiles& files, Cache
     locate(*made);
     return base;
   }
+  base.findings.push_back(why_base_is_made(cache, key, base.release));
   locate(cache.entry("base", key, fmt::format("the base of {}", base.release), [&](const fs::path& directory) {
     locate(directory);
     try {

@@ -73,14 +73,14 @@ class CodeAudit {
     auto index = elf_.find_section(table);
     if (!index) return places;
     uint64_t length = elf_.sections[*index].bytes.size();
-    if (length % size != 0) c_.find(fmt::format("{}: no whole number of entries", table));
+    if (length % size != 0) c_.find_in("code-table", {.section = std::string(table)}, "no whole number of entries");
     for (uint64_t at = 0; at + size <= length; at += size) {
       const AuditedRelocation* relocation = c_.relocation_at({*index, at});
       auto place = relocation == nullptr ? std::nullopt : target(*relocation);
       if (place && place->section < elf_.sections.size() && is_code(place->section))
         places.push_back(*place);
       else
-        c_.find_at({*index, at}, "points at no code");
+        c_.find_at("code-table", {*index, at}, "points at no code");
     }
     std::sort(places.begin(), places.end());
     return places;
@@ -92,21 +92,21 @@ class CodeAudit {
     if (!index) return;
     constexpr uint64_t size = 8;
     uint64_t length = elf_.sections[*index].bytes.size();
-    if (length % size != 0) c_.find(".static_call_sites: no whole number of entries");
+    if (length % size != 0) c_.find_in("static-call", {.section = ".static_call_sites"}, "no whole number of entries");
     for (uint64_t at = 0; at + size <= length; at += size) {
       const AuditedRelocation* site = c_.relocation_at({*index, at});
       auto place = site == nullptr ? std::nullopt : target(*site);
       if (place && is_code(place->section))
         static_calls_.push_back(*place);
       else
-        c_.find_at({*index, at}, "points at no code");
+        c_.find_at("static-call", {*index, at}, "points at no code");
       const AuditedRelocation* key = c_.relocation_at({*index, at + 4});
       std::string_view name = key == nullptr ? "" : c_.kernel_name(key->raw.symbol);
       // A trampoline stands for its key only where the kernel exports that one alone.
       bool exported = key != nullptr && !key->livepatch && name.starts_with("__SCT__") &&
                       c_.input.symvers->find("__SCK__" + std::string(name.substr(7))) == nullptr;
       if (!name.starts_with("__SCK__") && !exported)
-        c_.find_at({*index, at + 4}, fmt::format("the key of a static call is '{}'", name));
+        c_.find_at("static-call", {*index, at + 4}, fmt::format("the key of a static call is '{}'", name));
     }
     std::sort(static_calls_.begin(), static_calls_.end());
   }
@@ -137,7 +137,8 @@ class CodeAudit {
       if (name.starts_with("__SCT__") && static_calls_inline_ && is_branch(relocation) && !is_of_module(relocation) &&
           !lists_instruction(static_calls_, relocation.place, facts_.branch_before))
         missing = ".static_call_sites";
-      if (!missing.empty()) c_.find_at(relocation.place, fmt::format("{} has no entry in {}", name, missing));
+      if (!missing.empty())
+        c_.find_at("code-table", relocation.place, fmt::format("{} has no entry in {}", name, missing));
     }
   }
 
@@ -149,7 +150,8 @@ class CodeAudit {
       for (const KlpPlace& site : listed_[i]) {
         const AuditedRelocation* call = c_.relocation_at({site.section, site.offset + facts.most_before});
         if (call == nullptr || c_.kernel_name(call->raw.symbol) != facts.callee)
-          c_.find_at(site, fmt::format("{} lists it, but there is no call of {}", facts.table, facts.callee));
+          c_.find_at("ftrace-site", site,
+                     fmt::format("{} lists it, but there is no call of {}", facts.table, facts.callee));
       }
     }
   }
@@ -160,12 +162,12 @@ class CodeAudit {
     if (!index) return;
     constexpr uint64_t size = 16;
     uint64_t length = elf_.sections[*index].bytes.size();
-    if (length % size != 0) c_.find("__jump_table: no whole number of entries");
+    if (length % size != 0) c_.find_in("jump-label", {.section = "__jump_table"}, "no whole number of entries");
     for (uint64_t at = 0; at + size <= length; at += size) {
       for (uint64_t field : {at, at + 4}) {
         const AuditedRelocation* relocation = c_.relocation_at({*index, field});
         auto place = relocation == nullptr ? std::nullopt : target(*relocation);
-        if (!place || !is_code(place->section)) c_.find_at({*index, field}, "points at no code");
+        if (!place || !is_code(place->section)) c_.find_at("jump-label", {*index, field}, "points at no code");
       }
       check_key({*index, at + 8});
     }
@@ -173,7 +175,7 @@ class CodeAudit {
 
   void check_key(KlpPlace field) {
     const AuditedRelocation* relocation = c_.relocation_at(field);
-    if (relocation == nullptr) return c_.find_at(field, "the jump label has no key");
+    if (relocation == nullptr) return c_.find_at("jump-label", field, "the jump label has no key");
     const KlpSymbol& key = elf_.symbols[relocation->raw.symbol];
     if (key.in_section()) return;
     std::string_view name = c_.kernel_name(relocation->raw.symbol);
@@ -181,9 +183,10 @@ class CodeAudit {
     if (kernel.seals_ro_after_init_keys()) return;
     for (uint32_t symbol : kernel.named(name))
       if (kernel.in_ro_after_init(kernel.symbols()[symbol]))
-        c_.find_at(field, fmt::format("the key {} is read-only after boot, and this kernel writes to it when the "
-                                      "module is loaded",
-                                      name));
+        c_.find_at("jump-label", field,
+                   fmt::format("the key {} is read-only after boot, and this kernel writes to it when the "
+                               "module is loaded",
+                               name));
   }
 
   // --- unwinding ---
@@ -198,13 +201,14 @@ class CodeAudit {
     auto ips = elf_.find_section(table.places);
     auto facts = elf_.find_section(table.entries);
     if (!ips || !facts) {
-      c_.find(fmt::format("it has no {} and {}: its functions can't be unwound", table.places, table.entries));
+      c_.find("unwind",
+              fmt::format("it has no {} and {}: its functions can't be unwound", table.places, table.entries));
       return entries;
     }
     uint64_t count = elf_.sections[*ips].bytes.size() / 4;
     const std::vector<std::byte>& bytes = elf_.sections[*facts].bytes;
     if (elf_.sections[*ips].bytes.size() % 4 != 0 || bytes.size() != count * table.entry_size) {
-      c_.find(fmt::format("{} and {} differ in their number of entries", table.places, table.entries));
+      c_.find("unwind", fmt::format("{} and {} differ in their number of entries", table.places, table.entries));
       return entries;
     }
     for (uint64_t i = 0; i < count; ++i) {
@@ -213,7 +217,7 @@ class CodeAudit {
       if (place)
         entries.push_back({*place, table.undefined(std::span(bytes).subspan(i * table.entry_size, table.entry_size))});
       else
-        c_.find_at({*ips, i * 4}, "points at no code");
+        c_.find_at("unwind", {*ips, i * 4}, "points at no code");
     }
     // Where one object's code ends and another's begins both have an entry; the kernel sorts the end first.
     std::sort(entries.begin(), entries.end(),
@@ -239,7 +243,7 @@ class CodeAudit {
         auto next = std::upper_bound(entries.begin(), entries.end(), start,
                                      [](const KlpPlace& p, const UnwindEntry& e) { return p < e.place; });
         bool covered = next != entries.begin() && (next - 1)->place.section == section && !(next - 1)->undefined;
-        if (!covered) c_.find_at(start, fmt::format("no {} entry tells how to unwind it", table.name));
+        if (!covered) c_.find_at("unwind", start, fmt::format("no {} entry tells how to unwind it", table.name));
       }
     }
   }
@@ -269,9 +273,11 @@ class CodeAudit {
     if (name.starts_with("__SCT__")) return;  // a place to patch; nobody branches through a pointer to it
     const std::span<const std::byte> code = elf_.sections[place->section].bytes;
     if (!pad_->begins(code.subspan(std::min<uint64_t>(place->offset, code.size()))))
-      c_.find_at(relocation.place, fmt::format("takes the address of {}, which has no {}", name, pad_->name));
+      c_.find_at("landing-pad", relocation.place,
+                 fmt::format("takes the address of {}, which has no {}", name, pad_->name));
     else if (contains(seals_, *place))
-      c_.find_at(relocation.place, fmt::format("takes the address of {}, whose {} is sealed", name, pad_->name));
+      c_.find_at("landing-pad", relocation.place,
+                 fmt::format("takes the address of {}, whose {} is sealed", name, pad_->name));
   }
 
   void check_kernel_landing_pad(const AuditedRelocation& relocation) {
@@ -286,7 +292,7 @@ class CodeAudit {
       const BinarySymbol& s = object->symbols()[found[i]];
       bool meant = klp ? klp->sympos == 0 || klp->sympos == i + 1 : s.binding != SymbolBinding::local;
       if (meant && s.type == SymbolType::function && (!s.has_landing_pad || s.landing_pad_sealed))
-        c_.find_at(relocation.place,
+        c_.find_at("landing-pad", relocation.place,
                    fmt::format("takes the address of {}, which has no {} in the running kernel", s.name, pad_->name));
     }
   }
@@ -307,7 +313,7 @@ void audit_code_tables(AuditContext& context) {
   if (context.arch != nullptr && context.arch->audit != nullptr)
     CodeAudit(context).run();
   else
-    context.find(missing_parts(context.elf.header.e_machine));
+    context.find("code-table", missing_parts(context.elf.header.e_machine));
 }
 
 }  // namespace kpatch

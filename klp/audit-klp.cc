@@ -62,14 +62,16 @@ class TableAudit {
       if (name == ".kpatch.funcs") each_entry(i, 32, [&](uint64_t at) { check_function(i, at); });
       if (name.starts_with(".kpatch.callbacks.")) each_entry(i, 16, [&](uint64_t at) { check_callback(i, at); });
     }
-    if (c_.patched_objects.empty()) c_.find(".kpatch.funcs: the module patches nothing");
+    if (c_.patched_objects.empty())
+      c_.find_in("patch-table", {.section = ".kpatch.funcs"}, "the module patches nothing");
   }
 
  private:
   template <typename Check>
   void each_entry(uint32_t section, uint64_t size, Check check) {
     uint64_t length = elf_.sections[section].bytes.size();
-    if (length % size != 0) c_.find(fmt::format("{}: no whole number of entries", elf_.sections[section].name));
+    if (length % size != 0)
+      c_.find_in("patch-table", {.section = elf_.sections[section].name}, "no whole number of entries");
     for (uint64_t at = 0; at + size <= length; at += size) check(at);
   }
 
@@ -84,19 +86,19 @@ class TableAudit {
     auto place = pointer(field);
     auto string = place ? elf_.string_at(*place) : std::nullopt;
     if (string && !string->empty()) return string;
-    c_.find_at(field, "points at no string");
+    c_.find_at("patch-table", field, "points at no string");
     return std::nullopt;
   }
 
   void check_new_function(KlpPlace field, std::string_view what) {
     auto place = pointer(field);
     if (!place || place->section >= elf_.sections.size() || !c_.function_starts_at(*place))
-      return c_.find_at(field, fmt::format("{}: points at no function of the module", what));
+      return c_.find_at("patch-table", field, fmt::format("{}: points at no function of the module", what));
     const KlpSection& section = elf_.sections[place->section];
     if ((section.header.sh_flags & SHF_EXECINSTR) == 0)
-      c_.find_at(field, fmt::format("{}: its function is in {}, which isn't code", what, section.name));
+      c_.find_at("patch-table", field, fmt::format("{}: its function is in {}, which isn't code", what, section.name));
     if (init_section(section.name))
-      c_.find_at(field, fmt::format("{}: its function is in {}, which is freed", what, section.name));
+      c_.find_at("patch-table", field, fmt::format("{}: its function is in {}, which is freed", what, section.name));
   }
 
   void check_function(uint32_t section, uint64_t at) {
@@ -107,15 +109,15 @@ class TableAudit {
     if (!name || !object_name) return;
     c_.patched_objects.emplace(*object_name);
     if (!seen_.emplace(fmt::format("{} {} {}", *object_name, *name, sympos)).second)
-      c_.find_at({section, at}, fmt::format("{} of {} is replaced twice", *name, *object_name));
+      c_.find_at("patch-table", {section, at}, fmt::format("{} of {} is replaced twice", *name, *object_name));
     const Binary* object = c_.object(*object_name);
     if (object == nullptr) return;
     Lookup found = kernel_lookup(*object, *object_name, *name, sympos);
-    if (found.symbol == nullptr) return c_.find_at({section, at}, found.problem);
+    if (found.symbol == nullptr) return c_.find_at("patch-table", {section, at}, found.problem);
     if (found.symbol->type != SymbolType::function)
-      c_.find_at({section, at}, fmt::format("{} of {} is no function", *name, *object_name));
+      c_.find_at("patch-table", {section, at}, fmt::format("{} of {} is no function", *name, *object_name));
     else if (!found.symbol->has_ftrace_site)
-      c_.find_at({section, at},
+      c_.find_at("patch-table", {section, at},
                  fmt::format("{} of {} has no ftrace site, so it can't be redirected", *name, *object_name));
   }
 
@@ -154,18 +156,18 @@ class KlpAudit {
     for (const KlpSymbol& symbol : elf_.symbols) {
       bool livepatch = symbol.entry.st_shndx == shn_livepatch;
       if (livepatch != symbol.name.starts_with(".klp.sym.")) {
-        c_.find(fmt::format("symbol {} is {} a livepatch symbol", symbol.name,
-                            livepatch ? "not named like" : "named like, but isn't marked as"));
+        c_.find("klp-symbol", fmt::format("symbol {} is {} a livepatch symbol", symbol.name,
+                                          livepatch ? "not named like" : "named like, but isn't marked as"));
       } else if (livepatch) {
         auto name = parse_klp_symbol(symbol.name);
         if (!name) {
-          c_.find(fmt::format("symbol {} can't be read by the kernel", symbol.name));
+          c_.find("klp-symbol", fmt::format("symbol {} can't be read by the kernel", symbol.name));
           continue;
         }
         const Binary* object = c_.object(name->owner);
         if (object == nullptr) continue;
         Lookup found = kernel_lookup(*object, name->owner, name->name, name->sympos);
-        if (found.symbol == nullptr) c_.find(fmt::format("symbol {}: {}", symbol.name, found.problem));
+        if (found.symbol == nullptr) c_.find("klp-symbol", fmt::format("symbol {}: {}", symbol.name, found.problem));
       }
     }
   }
@@ -177,12 +179,12 @@ class KlpAudit {
     const KlpSection& section = elf_.sections[*index];
     auto size = c_.input.vmlinux->struct_size("alt_instr");
     if (!size || *size < 10 || section.bytes.size() % *size != 0)
-      return c_.find(".altinstructions: no whole number of the kernel's entries");
+      return c_.find_in("alternative", {.section = ".altinstructions"}, "no whole number of the kernel's entries");
     for (uint64_t at = 0; at < section.bytes.size(); at += *size) {
       const AuditedRelocation* site = c_.relocation_at({*index, at});
       auto start = site == nullptr ? std::nullopt : elf_.place_of(site->raw.symbol, site->raw.addend);
       if (!start) {
-        c_.find_at({*index, at}, "the alternative has no code");
+        c_.find_at("alternative", {*index, at}, "the alternative has no code");
         continue;
       }
       overwritten_.push_back({*start, static_cast<uint64_t>(section.bytes[at + *size - 2])});
@@ -204,7 +206,7 @@ class KlpAudit {
     if (livepatch) {
       if (!check_section_name(section, target)) return;
     } else if (section.name.starts_with(".klp.rela.")) {
-      c_.find(fmt::format("section {} isn't marked as a livepatch relocation section", section.name));
+      c_.find("klp-relocation", fmt::format("section {} isn't marked as a livepatch relocation section", section.name));
     }
     if (!target.allocated()) return;
     for (const KlpRelocation& relocation : section.relocations) {
@@ -214,7 +216,8 @@ class KlpAudit {
       if (livepatch)
         check_klp(relocation, place, section);
       else if (symbol.entry.st_shndx == shn_livepatch)
-        c_.find_at(place, fmt::format("an ordinary relocation against {}, which the loader leaves 0", symbol.name));
+        c_.find_at("klp-relocation", place,
+                   fmt::format("an ordinary relocation against {}, which the loader leaves 0", symbol.name));
     }
   }
 
@@ -224,14 +227,17 @@ class KlpAudit {
     size_t dot = rest.find('.', prefix.size());
     if (!rest.starts_with(prefix) || dot == std::string_view::npos || dot == prefix.size() ||
         dot - prefix.size() > max_object_name || rest.substr(dot + 1) != target.name) {
-      c_.find(fmt::format("section {} is not named .klp.rela.OBJECT{}", section.name, "." + target.name));
+      c_.find("klp-relocation",
+              fmt::format("section {} is not named .klp.rela.OBJECT{}", section.name, "." + target.name));
       return false;
     }
     std::string_view object = rest.substr(prefix.size(), dot - prefix.size());
     if (object != "vmlinux" && !c_.patched_objects.contains(object))
-      c_.find(fmt::format("section {}: the module doesn't patch {}, so nobody would apply it", section.name, object));
-    if (!section.allocated()) c_.find(fmt::format("section {} isn't kept in memory", section.name));
-    if (!seen_.insert(section.name).second) c_.find(fmt::format("section {} is there twice", section.name));
+      c_.find("klp-relocation",
+              fmt::format("section {}: the module doesn't patch {}, so nobody would apply it", section.name, object));
+    if (!section.allocated()) c_.find("klp-relocation", fmt::format("section {} isn't kept in memory", section.name));
+    if (!seen_.insert(section.name).second)
+      c_.find("klp-relocation", fmt::format("section {} is there twice", section.name));
     object_ = object;
     return true;
   }
@@ -241,39 +247,45 @@ class KlpAudit {
     const KlpSymbol& symbol = elf_.symbols[relocation.symbol];
     auto name = parse_klp_symbol(symbol.name);
     if (symbol.entry.st_shndx != shn_livepatch || !name)
-      return c_.find_at(place, fmt::format("a klp relocation against {}, which is no livepatch symbol",
-                                           c_.target_name(relocation.symbol)));
+      return c_.find_at(
+          "klp-relocation", place,
+          fmt::format("a klp relocation against {}, which is no livepatch symbol", c_.target_name(relocation.symbol)));
     if (const AuditedRelocation* first = c_.relocation_at(place);
         first != nullptr && first->raw.symbol != relocation.symbol)
-      c_.find_at(place, fmt::format("a klp relocation against {} and another one", symbol.name));
+      c_.find_at("klp-relocation", place, fmt::format("a klp relocation against {} and another one", symbol.name));
     check_field(relocation, place, symbol.name);
     if (object_ == "vmlinux") {
       if (name->owner != "vmlinux")
-        c_.find_at(place,
+        c_.find_at("klp-relocation", place,
                    fmt::format("{} is in {}, applied before any module can be looked up", symbol.name, section.name));
       return;
     }
     if (name->owner == "vmlinux")
-      c_.find_at(place, fmt::format("{} is in {}: the kernel takes symbols of vmlinux in .klp.rela.vmlinux.* alone",
-                                    symbol.name, section.name));
+      c_.find_at("klp-relocation", place,
+                 fmt::format("{} is in {}: the kernel takes symbols of vmlinux in .klp.rela.vmlinux.* alone",
+                             symbol.name, section.name));
     else if (name->owner != object_)
       check_dependency(place, name->owner, symbol.name);
     if (section_row(target.name).early)
-      c_.find_at(place, fmt::format("{}: the kernel reads {} before it applies relocations of module {}", symbol.name,
-                                    target.name, object_));
+      c_.find_at("klp-relocation", place,
+                 fmt::format("{}: the kernel reads {} before it applies relocations of module {}", symbol.name,
+                             target.name, object_));
     if (overwritten(place))
-      c_.find_at(place, fmt::format("{}: an alternative overwrites the code before the relocation comes", symbol.name));
+      c_.find_at("klp-relocation", place,
+                 fmt::format("{}: an alternative overwrites the code before the relocation comes", symbol.name));
   }
 
   void check_field(const KlpRelocation& relocation, KlpPlace place, const std::string& symbol) {
     if (c_.arch == nullptr || c_.arch->klp.field_size == nullptr) return;
     auto size = c_.arch->klp.field_size(relocation.type);
-    if (!size) return c_.find_at(place, fmt::format("{}: the kernel applies no type {}", symbol, relocation.type));
+    if (!size)
+      return c_.find_at("klp-relocation", place,
+                        fmt::format("{}: the kernel applies no type {}", symbol, relocation.type));
     const std::vector<std::byte>& bytes = elf_.sections[place.section].bytes;
     if (place.offset > bytes.size() || bytes.size() - place.offset < *size) return;  // check_range() says so
     auto field = bytes.begin() + static_cast<ptrdiff_t>(place.offset);
     if (std::any_of(field, field + *size, [](std::byte b) { return b != std::byte{0}; }))
-      c_.find_at(place, fmt::format("{}: the field isn't zero, which the kernel refuses", symbol));
+      c_.find_at("klp-relocation", place, fmt::format("{}: the field isn't zero, which the kernel refuses", symbol));
   }
 
   // A symbol of a third object is there for sure only if the patched one needs that object itself.
@@ -288,7 +300,8 @@ class KlpAudit {
         if (depends.find(fmt::format(",{},", owner)) != std::string::npos) return;
       }
     }
-    c_.find_at(place, fmt::format("{}: module {} does not depend on {}, which may be missing", symbol, object_, owner));
+    c_.find_at("klp-relocation", place,
+               fmt::format("{}: module {} does not depend on {}, which may be missing", symbol, object_, owner));
   }
 
   // The field lies in its section, and the code it refers to in its own.
@@ -297,8 +310,9 @@ class KlpAudit {
     const bool known = c_.arch != nullptr && c_.arch->klp.field_size != nullptr;
     const unsigned width = known ? c_.arch->klp.field_size(relocation.type).value_or(1) : 1;
     if (place.offset > section.header.sh_size || section.header.sh_size - place.offset < width)
-      c_.find_at(place, fmt::format("the relocation against {} reaches beyond its section",
-                                    c_.target_name(relocation.symbol)));
+      c_.find_at(
+          "klp-relocation", place,
+          fmt::format("the relocation against {} reaches beyond its section", c_.target_name(relocation.symbol)));
     // Compilers form addresses outside of a table when an index corrects them, but never outside of code. PC-relative
     // addends hold the distance to the end of the instruction, at most 8 bytes.
     const KlpSymbol& symbol = elf_.symbols[relocation.symbol];
@@ -307,8 +321,9 @@ class KlpAudit {
     if ((home.header.sh_flags & SHF_EXECINSTR) == 0) return;
     int64_t target = static_cast<int64_t>(symbol.entry.st_value) + relocation.addend;
     if (target < -8 || target > static_cast<int64_t>(home.header.sh_size))
-      c_.find_at(place, fmt::format("the relocation against {}{:+} points outside of {}",
-                                    c_.target_name(relocation.symbol), relocation.addend, home.name));
+      c_.find_at("klp-relocation", place,
+                 fmt::format("the relocation against {}{:+} points outside of {}", c_.target_name(relocation.symbol),
+                             relocation.addend, home.name));
   }
 
   AuditContext& c_;

@@ -41,42 +41,50 @@ class ModuleAudit {
   std::optional<std::string_view> one(std::string_view key) {
     auto values = modinfo_values(modinfo_, key);
     if (values.size() == 1) return values[0];
-    c_.find(values.empty() ? fmt::format(".modinfo: '{}' is missing", key)
-                           : fmt::format(".modinfo: '{}' is there {} times", key, values.size()));
+    c_.find_in("modinfo", {.section = ".modinfo"},
+               values.empty() ? fmt::format("'{}' is missing", key)
+                              : fmt::format("'{}' is there {} times", key, values.size()));
     return std::nullopt;
   }
 
   void check_modinfo() {
-    if (auto value = one("livepatch"); value && *value != "Y") c_.find(fmt::format(".modinfo: livepatch={}", *value));
+    if (auto value = one("livepatch"); value && *value != "Y")
+      c_.find_in("modinfo", {.section = ".modinfo"}, fmt::format("livepatch={}", *value));
     if (auto value = one("depends"); value && !value->empty())
-      c_.find(fmt::format(".modinfo: depends={}: loading the livepatch would load that module", *value));
+      c_.find_in("modinfo", {.section = ".modinfo"},
+                 fmt::format("depends={}: loading the livepatch would load that module", *value));
     if (auto value = one("vermagic"); value && value->substr(0, value->find(' ')) != c_.input.release)
-      c_.find(fmt::format(".modinfo: vermagic={}: it was built for another kernel than {}", *value, c_.input.release));
+      c_.find_in("modinfo", {.section = ".modinfo"},
+                 fmt::format("vermagic={}: it was built for another kernel than {}", *value, c_.input.release));
     if (auto value = one("license"); value && !value->starts_with("GPL"))
-      c_.find(fmt::format(".modinfo: license={}: the livepatch interface is for GPL modules", *value));
+      c_.find_in("modinfo", {.section = ".modinfo"},
+                 fmt::format("license={}: the livepatch interface is for GPL modules", *value));
     std::string wanted = c_.input.name;
     std::replace(wanted.begin(), wanted.end(), '-', '_');
     if (auto value = one("name")) {
-      if (!wanted.empty() && *value != wanted) c_.find(fmt::format(".modinfo: name={}: not {}", *value, wanted));
+      if (!wanted.empty() && *value != wanted)
+        c_.find_in("modinfo", {.section = ".modinfo"}, fmt::format("name={}: not {}", *value, wanted));
       if (value->size() > max_object_name)
-        c_.find(fmt::format(".modinfo: name={}: longer than {} characters", *value, max_object_name));
+        c_.find_in("modinfo", {.section = ".modinfo"},
+                   fmt::format("name={}: longer than {} characters", *value, max_object_name));
     }
   }
 
   void check_sections() {
-    if (!elf_.find_section(".gnu.linkonce.this_module")) c_.find("it has no section .gnu.linkonce.this_module");
+    if (!elf_.find_section(".gnu.linkonce.this_module"))
+      c_.find("section", "it has no section .gnu.linkonce.this_module");
     for (const KlpSection& section : elf_.sections) {
       uint64_t flags = section.header.sh_flags;
       if (leftover(section.name)) {
-        c_.find(fmt::format("section {} is left over from the build", section.name));
+        c_.find("section", fmt::format("section {} is left over from the build", section.name));
       } else if (section.allocated() && !section_row(section.name).delivered) {
-        c_.find(
-            fmt::format("section {} has a meaning for the kernel or for nobody, and is not known here", section.name));
+        c_.find("section", fmt::format("section {} has a meaning for the kernel or for nobody, and is not known here",
+                                       section.name));
       }
       if (section.allocated() && (flags & SHF_WRITE) != 0 && (flags & SHF_EXECINSTR) != 0)
-        c_.find(fmt::format("section {} is writable and executable", section.name));
+        c_.find("section", fmt::format("section {} is writable and executable", section.name));
       if (section.allocated() && section.header.sh_type == SHT_REL)
-        c_.find(fmt::format("section {} holds relocations without addends", section.name));
+        c_.find("section", fmt::format("section {} holds relocations without addends", section.name));
     }
   }
 
@@ -85,11 +93,12 @@ class ModuleAudit {
     if (!index) return;
     const KlpSection& section = elf_.sections[*index];
     constexpr uint64_t size = 64;  // struct modversion_info: an unsigned long and a name
-    if (section.bytes.size() % size != 0) c_.find("__versions: no whole number of entries");
+    if (section.bytes.size() % size != 0)
+      c_.find_in("version", {.section = "__versions"}, "no whole number of entries");
     for (uint64_t at = 0; at + size <= section.bytes.size(); at += size) {
       auto name = elf_.string_at({*index, at + 8});
       if (!name || name->size() >= size - 8) {
-        c_.find(fmt::format("__versions+0x{:x}: its name does not end", at));
+        c_.find_in("version", {.section = "__versions", .offset = at}, "its name does not end");
         continue;
       }
       versions_[std::string(*name)] = elf_.u64_at(section, at);
@@ -99,49 +108,50 @@ class ModuleAudit {
   void check_symbols() {
     for (uint32_t i = 1; i < elf_.symbols.size(); ++i) {
       const KlpSymbol& symbol = elf_.symbols[i];
-      if (symbol.entry.st_shndx == SHN_COMMON) c_.find(fmt::format("{} is a common symbol", symbol.name));
+      if (symbol.entry.st_shndx == SHN_COMMON) c_.find("symbols", fmt::format("{} is a common symbol", symbol.name));
       if (symbol.entry.st_shndx == SHN_UNDEF && symbol.name != "_GLOBAL_OFFSET_TABLE_") check_undefined(i);
     }
     // Stands for the layout of struct module and others; asked for in every module of a kernel with MODVERSIONS.
     if (const Export* layout = c_.input.symvers->find("module_layout"); layout != nullptr && layout->crc != 0)
-      check_crc("", "module_layout", *layout);
+      check_crc({}, "module_layout", *layout);
   }
 
-  // Where it is used first, for the message.
-  std::string first_use(uint32_t symbol) const {
+  // Where it is used first.
+  Location first_use(uint32_t symbol) const {
     for (uint32_t section = 1; section < elf_.sections.size(); ++section)
       for (const AuditedRelocation& relocation : c_.relocations(section))
         if (relocation.raw.symbol == symbol && elf_.sections[section].allocated())
-          return c_.where(relocation.place) + ": ";
-    return "";
+          return c_.location_of(relocation.place);
+    return {};
   }
 
   void check_undefined(uint32_t index) {
     const std::string& name = elf_.symbols[index].name;
     const Export* found = c_.input.symvers->find(name);
     if (found == nullptr)
-      return c_.find(fmt::format("{}{} is undefined, and no kernel export", first_use(index), name));
+      return c_.find_in("undefined", first_use(index), fmt::format("{} is undefined, and no kernel export", name));
     if (found->owner != "vmlinux")
-      return c_.find(
-          fmt::format("{}{} is exported by module {}: an ordinary reference would make the livepatch "
-                      "depend on it",
-                      first_use(index), name, found->owner));
+      return c_.find_in("undefined", first_use(index),
+                        fmt::format("{} is exported by module {}: an ordinary reference would make the livepatch "
+                                    "depend on it",
+                                    name, found->owner));
     if (!found->name_space.empty()) {
       auto imports = modinfo_values(modinfo_, "import_ns");
       if (std::find(imports.begin(), imports.end(), found->name_space) == imports.end())
-        c_.find(fmt::format("{}{} is in namespace {}, which the module doesn't import", first_use(index), name,
-                            found->name_space));
+        c_.find_in("undefined", first_use(index),
+                   fmt::format("{} is in namespace {}, which the module doesn't import", name, found->name_space));
     }
     if (found->crc != 0) check_crc(first_use(index), name, *found);
   }
 
-  void check_crc(const std::string& use, const std::string& name, const Export& found) {
+  void check_crc(const Location& use, const std::string& name, const Export& found) {
     auto version = versions_.find(name);
     if (version == versions_.end())
-      c_.find(fmt::format("{}{} has no CRC in __versions", use, name));
+      c_.find_in("version", use, fmt::format("{} has no CRC in __versions", name));
     else if (version->second != found.crc)
-      c_.find(fmt::format("{}{} has CRC 0x{:08x} in __versions, the kernel's is 0x{:08x}", use, name, version->second,
-                          found.crc));
+      c_.find_in(
+          "version", use,
+          fmt::format("{} has CRC 0x{:08x} in __versions, the kernel's is 0x{:08x}", name, version->second, found.crc));
   }
 
   AuditContext& c_;

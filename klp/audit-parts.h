@@ -14,6 +14,7 @@
 #include "elf/elf.h"
 #include "klp/audit.h"
 #include "klp/loader-facts.h"
+#include "support/finding.h"
 
 namespace kpatch {
 
@@ -46,9 +47,15 @@ class AuditContext {
   const Arch* arch;                                    // of the module; nullptr when it is none that is known
   std::set<std::string, std::less<>> patched_objects;  // filled by audit_tables()
 
-  void find(std::string message) { findings_.push_back(std::move(message)); }
-  void find_at(KlpPlace place, std::string_view message);
-  std::vector<std::string> take() { return std::move(findings_); }
+  // Of the module as a whole; of a place in it.
+  void find(std::string_view rule, std::string message) { find_in(rule, {}, std::move(message)); }
+  void find_in(std::string_view rule, Location location, std::string message) {
+    findings_.push_back({std::string(rule), Severity::error, std::move(location), std::move(message), {}});
+  }
+  void find_at(std::string_view rule, KlpPlace place, std::string message) {
+    find_in(rule, location_of(place), std::move(message));
+  }
+  std::vector<Finding> take() { return std::move(findings_); }
 
   // Of a section, by offset; empty for sections without.
   const std::vector<AuditedRelocation>& relocations(uint32_t section) const { return relocations_[section]; }
@@ -65,15 +72,15 @@ class AuditContext {
   const std::vector<const KlpSymbol*>& functions(uint32_t section) const { return functions_[section]; }
   bool function_starts_at(KlpPlace place) const;
 
-  // ".text.show+0x1a, in function show".
-  std::string where(KlpPlace place) const;
+  // Section, offset, and the function that is there.
+  Location location_of(KlpPlace place) const;
 
   // "vmlinux" or a module; nullptr (after a finding, once an object) when it isn't known.
   const Binary* object(std::string_view name);
   bool kernel_has(std::string_view symbol) const { return !input.vmlinux->named(symbol).empty(); }
 
  private:
-  std::vector<std::string> findings_;
+  std::vector<Finding> findings_;
   std::vector<std::vector<AuditedRelocation>> relocations_;
   std::vector<std::vector<const KlpSymbol*>> functions_;
   std::map<std::string, const Binary*, std::less<>> objects_;

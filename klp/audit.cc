@@ -81,10 +81,6 @@ AuditContext::AuditContext(const AuditInput& in, const KlpElf& e)
                      [](const auto* a, const auto* b) { return a->entry.st_value < b->entry.st_value; });
 }
 
-void AuditContext::find_at(KlpPlace place, std::string_view message) {
-  find(fmt::format("{}: {}", where(place), message));
-}
-
 const AuditedRelocation* AuditContext::relocation_at(KlpPlace place) const {
   if (place.section >= relocations_.size()) return nullptr;
   const auto& list = relocations_[place.section];
@@ -120,9 +116,11 @@ bool AuditContext::function_starts_at(KlpPlace place) const {
   return function != nullptr && function->entry.st_value == place.offset;
 }
 
-std::string AuditContext::where(KlpPlace place) const {
+Location AuditContext::location_of(KlpPlace place) const {
   const KlpSymbol* function = function_at(place);
-  return elf.describe(place) + (function == nullptr ? "" : ", in function " + function->name);
+  return {.function = function == nullptr ? std::string{} : function->name,
+          .section = place.section < elf.sections.size() ? elf.sections[place.section].name : "?",
+          .offset = place.offset};
 }
 
 const Binary* AuditContext::object(std::string_view name) {
@@ -130,15 +128,16 @@ const Binary* AuditContext::object(std::string_view name) {
   auto [entry, is_new] = objects_.try_emplace(std::string(name), nullptr);
   if (!is_new) return entry->second;
   if (input.open_module) entry->second = input.open_module(name);
-  if (entry->second == nullptr) find(fmt::format("module {} is not among the shipped modules", name));
+  if (entry->second == nullptr) find("module", fmt::format("module {} is not among the shipped modules", name));
   return entry->second;
 }
 
-std::vector<std::string> audit(const AuditInput& input) {
+std::vector<Finding> audit(const AuditInput& input) {
   KPATCH_ASSERT(input.vmlinux != nullptr && input.symvers != nullptr);
   KlpElf elf = KlpElf::read(input.module);
   // The livepatch core looks up new functions by name and klp symbols by index; nothing below can be asked either.
-  if (elf.symtab == 0 || elf.symbols.size() <= 1) return {"it has no symbol table: a livepatch must not be stripped"};
+  if (elf.symtab == 0 || elf.symbols.size() <= 1)
+    return {{"symbols", Severity::error, {}, "it has no symbol table: a livepatch must not be stripped", {}}};
   AuditContext context(input, elf);
   audit_module(context);
   audit_tables(context);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "lookup/lookup.h"
+#include "support/finding.h"
 
 namespace kpatch {
 
@@ -21,9 +22,9 @@ struct AuditInput {
   std::function<const Binary*(std::string_view)> open_module;
 };
 
-// Returns one message for each thing that is wrong, sorted by the module's layout, each naming section and offset, the
+// Returns one error for each thing that is wrong, sorted by the module's layout, each with section and offset, the
 // function and the symbol; nothing when the module may be delivered.
 // Throws Error when the file is no ELF module at all, or a shipped module can't be read.
-std::vector<std::string> audit(const AuditInput& input);
+std::vector<Finding> audit(const AuditInput& input);
 
 }  // namespace kpatch

@@ -74,6 +74,10 @@ std::string_view compiler_of(const Binary& object) {
   return {};
 }
 
+Finding unproven(const std::string& function, std::string message, std::string advice = {}) {
+  return {"proof", Severity::error, {.function = function}, std::move(message), std::move(advice)};
+}
+
 class Prover {
  public:
   Prover(const Arch& arch, const Binary& plain, const Binary& shipped, std::string_view file_name)
@@ -92,11 +96,11 @@ class Prover {
     find_jump_sites();
   }
 
-  std::vector<ProofFinding> run(std::span<const std::string> functions) {
-    std::vector<ProofFinding> findings;
+  std::vector<Finding> run(std::span<const std::string> functions) {
+    std::vector<Finding> findings;
     for (const std::string& function : functions) {
       std::span<const uint32_t> own = plain_.named(function);
-      if (own.empty()) findings.push_back({function, "the original object has no such function"});
+      if (own.empty()) findings.push_back(unproven(function, "the original object has no such function"));
       for (uint32_t symbol : own) report(symbol, function, findings);
       for (uint32_t i = 0; i < plain_.symbols().size(); ++i)
         if (is_part_of(plain_.symbols()[i], function)) report(i, function, findings);
@@ -184,18 +188,19 @@ class Prover {
 
   // ---- one function
 
-  void report(uint32_t symbol, const std::string& function, std::vector<ProofFinding>& findings) {
+  void report(uint32_t symbol, const std::string& function, std::vector<Finding>& findings) {
     const BinarySymbol& code = plain_.symbols()[symbol];
     if (code.type != SymbolType::function) return;
     std::optional<std::string> problem = check(code);
     if (!problem) return;
     // kernel/fork.c has `void __weak arch_release_task_struct(…) {}`, arch/x86/kernel/process.c the one that runs.
     if (code.binding == SymbolBinding::weak && overridden(code)) {
-      findings.push_back({function, "is weak here, and the kernel has another definition of it: patch that one"});
+      findings.push_back(
+          unproven(function, "is weak here, and the kernel has another definition of it", "patch that one"));
       return;
     }
     std::string part = code.name == function ? "" : fmt::format("its part {} ", code.name);
-    findings.push_back({function, fmt::format("{}{}; likely cause: {}", part, *problem, cause())});
+    findings.push_back(unproven(function, fmt::format("{}{}", part, *problem), "likely cause: " + cause()));
   }
 
   bool overridden(const BinarySymbol& code) const {
@@ -525,8 +530,8 @@ class Prover {
 
 }  // namespace
 
-std::vector<ProofFinding> prove(const Binary& plain, const Binary& shipped, std::span<const std::string> functions,
-                                std::string_view file_name) {
+std::vector<Finding> prove(const Binary& plain, const Binary& shipped, std::span<const std::string> functions,
+                           std::string_view file_name) {
   const Arch* arch = find_arch(plain.machine());
   if (arch == nullptr || arch->proof == nullptr) throw Error(missing_parts(plain.machine()));
   if (shipped.machine() != plain.machine())
@@ -535,8 +540,8 @@ std::vector<ProofFinding> prove(const Binary& plain, const Binary& shipped, std:
   return Prover(*arch, plain, shipped, file_name).run(functions);
 }
 
-std::vector<ProofFinding> prove(const std::filesystem::path& plain, const std::filesystem::path& shipped,
-                                std::span<const std::string> functions, std::string_view file_name) {
+std::vector<Finding> prove(const std::filesystem::path& plain, const std::filesystem::path& shipped,
+                           std::span<const std::string> functions, std::string_view file_name) {
   return prove(Binary::open(plain), Binary::open(shipped), functions, file_name);
 }
 

@@ -1,9 +1,6 @@
 // What was found, for a person and for programs
 //
-//     fs/proc/meminfo.c: error: meminfo_proc_show: … [rule]
-//
-// Every finding names the source file that the person patched, then the function or section, then what is wrong. All
-// findings of all objects are shown, refusals last, where a terminal leaves them in sight.
+// Sentences about functions for a person, the whole for a program. Findings are printed by the reporter (reporter.cc).
 #include "kpatch-build/build-report.h"
 
 #include <fmt/core.h>
@@ -20,15 +17,7 @@
 namespace kpatch {
 namespace {
 
-int rank(const std::string& severity) { return severity == "refusal" ? 2 : severity == "warning" ? 1 : 0; }
-
-struct Line {
-  int rank = 0;
-  std::string source;
-  const ReportedFinding* finding = nullptr;
-};
-
-nlohmann::json to_json(const std::vector<ReportedFunction>& functions) {
+nlohmann::json function_list(const std::vector<ReportedFunction>& functions) {
   nlohmann::json list = nlohmann::json::array();
   for (const ReportedFunction& f : functions) {
     list.push_back({{"name", f.name}, {"reason", f.reason}});
@@ -39,32 +28,6 @@ nlohmann::json to_json(const std::vector<ReportedFunction>& functions) {
 }
 
 }  // namespace
-
-bool print_findings(std::span<const PairReport> reports, Console& console) {
-  std::vector<Line> lines;
-  for (const PairReport& report : reports) {
-    for (const ReportedFinding& finding : report.findings) {
-      lines.push_back({rank(finding.severity), report.pair.command.source, &finding});
-    }
-  }
-  std::stable_sort(lines.begin(), lines.end(), [](const Line& a, const Line& b) {
-    return std::tie(a.rank, a.source) < std::tie(b.rank, b.source);
-  });
-  bool refused = false;
-  for (const Line& line : lines) {
-    const ReportedFinding& f = *line.finding;
-    const std::string text = fmt::format("{}: {}[{}]", f.where, f.message + (f.message.empty() ? "" : " "), f.rule);
-    if (line.rank == 2) {
-      refused = true;
-      console.error(fmt::format("{}: error: {}", line.source, text));
-    } else if (line.rank == 1) {
-      console.warning(fmt::format("{}: {}", line.source, text));
-    } else {
-      console.debug(fmt::format("{}: note: {}", line.source, text));
-    }
-  }
-  return refused;
-}
 
 std::string patched_functions(std::span<const PairReport> reports) {
   std::map<std::string, std::set<std::string>> by_object;
@@ -105,44 +68,42 @@ std::string explanation(std::span<const PairReport> reports) {
     list("included", report.included);
     for (const std::string& entry : report.account) text += fmt::format("  account {}\n", entry);
     for (const std::string& twins : report.twins) text += fmt::format("  twins {}\n", twins);
-    for (const ReportedFinding& f : report.findings) {
-      text += fmt::format("  {} {}: {} [{}]\n", f.severity, f.where, f.message, f.rule);
-    }
   }
   return text;
 }
 
-void write_json_report(const std::filesystem::path& path, std::span<const PairReport> reports, const Options& options,
-                       const std::string& module, const std::string& release, int status) {
+std::string json_report(const BuildFacts& facts, const Options& options) {
   using nlohmann::json;
+  const auto finding_list = [](const std::vector<Finding>& findings) {
+    json list = json::array();
+    for (const Finding& finding : findings) list.push_back(to_json(finding));
+    return list;
+  };
   json patches = json::array();
   for (const auto& patch : options.patches) {
-    patches.push_back({{"name", patch.filename().string()}, {"xxh3", digest_of_file(patch)}});
+    patches.push_back({{"name", patch.filename().string()}});
+    try {
+      patches.back()["xxh3"] = digest_of_file(patch);
+    } catch (const Error&) {
+      // A patch that can't be read is what the report is about.
+    }
   }
   json objects = json::array();
-  for (const PairReport& report : reports) {
-    json findings = json::array();
-    for (const ReportedFinding& f : report.findings) {
-      findings.push_back({{"severity", f.severity}, {"rule", f.rule}, {"where", f.where}, {"message", f.message}});
-    }
+  for (const PairReport& report : facts.objects) {
     objects.push_back({{"source", report.pair.command.source},
                        {"object", report.object},
                        {"exit", report.status},
-                       {"changed", to_json(report.changed)},
-                       {"new", to_json(report.added)},
-                       {"lines_only", to_json(report.lines_only)},
-                       {"included", to_json(report.included)},
+                       {"changed", function_list(report.changed)},
+                       {"new", function_list(report.added)},
+                       {"lines_only", function_list(report.lines_only)},
+                       {"included", function_list(report.included)},
                        {"callbacks", report.callbacks},
-                       {"findings", findings}});
+                       {"findings", finding_list(report.findings)}});
   }
-  const json whole = {{"tool", "kpatch-build " KPATCH_VERSION},
-                      {"release", release},
-                      {"module", module},
-                      {"options", options_summary(options)},
-                      {"patches", patches},
-                      {"exit", status},
-                      {"objects", objects}};
-  write_file(path, whole.dump(2) + "\n");
+  const json whole = {{"tool", "kpatch-build " KPATCH_VERSION},   {"release", facts.release}, {"module", facts.module},
+                      {"options", options_summary(options)},      {"patches", patches},       {"exit", facts.status},
+                      {"findings", finding_list(facts.findings)}, {"objects", objects}};
+  return whole.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace kpatch

@@ -188,6 +188,10 @@ class Compiler {
   bool runtime_constants_;
 };
 
+Finding dropped(const CompileCommand& command, std::string why) {
+  return {"dropped", Severity::notice, {.source = command.source}, std::move(why), {}};
+}
+
 bool drops(string_view argument) {
   return argument.starts_with("-Wp,-MMD,") || argument.starts_with("-Wp,-MD,") || argument == "-c";
 }
@@ -263,8 +267,9 @@ bool has_runtime_constants(const Base& base) {
   return !guard.empty() && guard == guard_of(base.source / "include/asm-generic/runtime-const.h");
 }
 
-std::vector<AffectedObject> drop_equal_texts(std::vector<AffectedObject> objects, const CompileSettings& settings,
-                                             Executor& executor, const std::function<void(size_t, size_t)>& progress) {
+Result<std::vector<AffectedObject>> drop_equal_texts(std::vector<AffectedObject> objects,
+                                                     const CompileSettings& settings, Executor& executor,
+                                                     const std::function<void(size_t, size_t)>& progress) {
   Compiler compiler(settings, executor);
   std::vector<Job> jobs;
   for (size_t unit = 0; unit < objects.size(); ++unit) {
@@ -272,7 +277,7 @@ std::vector<AffectedObject> drop_equal_texts(std::vector<AffectedObject> objects
     jobs.push_back(compiler.job(unit, Variant::text_before));
     jobs.push_back(compiler.job(unit, Variant::text_after));
   }
-  if (jobs.empty()) return objects;
+  if (jobs.empty()) return {.value = std::move(objects)};
   const std::vector<CommandResult> results = compiler.run_proven(objects, jobs, progress);
   std::vector<bool> equal(objects.size(), false);
   for (size_t i = 0; i < jobs.size(); i += 2) {
@@ -281,16 +286,19 @@ std::vector<AffectedObject> drop_equal_texts(std::vector<AffectedObject> objects
     equal[jobs[i].unit] = read_file_if_any(jobs[i].output) == read_file_if_any(jobs[i + 1].output);
     for (const Job& job : {jobs[i], jobs[i + 1]}) fs::remove(job.output);
   }
-  std::vector<AffectedObject> kept;
+  Result<std::vector<AffectedObject>> kept{.value = std::vector<AffectedObject>()};
   for (size_t unit = 0; unit < objects.size(); ++unit) {
-    if (!equal[unit]) kept.push_back(std::move(objects[unit]));
+    if (equal[unit])
+      kept.findings.push_back(dropped(objects[unit].command, "its text is the same after preprocessing"));
+    else
+      kept.value->push_back(std::move(objects[unit]));
   }
   return kept;
 }
 
-std::vector<ObjectPair> compile_pairs(std::span<const AffectedObject> objects, bool with_plain,
-                                      const CompileSettings& settings, Executor& executor,
-                                      const std::function<void(size_t, size_t)>& progress) {
+Result<std::vector<ObjectPair>> compile_pairs(std::span<const AffectedObject> objects, bool with_plain,
+                                              const CompileSettings& settings, Executor& executor,
+                                              const std::function<void(size_t, size_t)>& progress) {
   Compiler compiler(settings, executor);
   std::vector<Job> jobs;
   for (size_t unit = 0; unit < objects.size(); ++unit) {
@@ -309,16 +317,17 @@ std::vector<ObjectPair> compile_pairs(std::span<const AffectedObject> objects, b
     if (job.variant == Variant::original) pair.original = job.output;
     if (job.variant == Variant::as_shipped) pair.plain = job.output;
   }
-  std::vector<ObjectPair> different;
+  Result<std::vector<ObjectPair>> different{.value = std::vector<ObjectPair>()};
   for (size_t unit = 0; unit < objects.size(); ++unit) {
     ObjectPair& pair = pairs[unit];
     pair.command = objects[unit].command;
     if (!objects[unit].original) {
       pair.original = "/dev/null";
     } else if (read_file_if_any(pair.original) == read_file_if_any(pair.patched)) {
+      different.findings.push_back(dropped(pair.command, "the compiler gives the same bytes"));
       continue;
     }
-    different.push_back(std::move(pair));
+    different.value->push_back(std::move(pair));
   }
   return different;
 }
@@ -330,7 +339,7 @@ void compile_plain(std::span<ObjectPair*> pairs, const CompileSettings& settings
   for (ObjectPair* pair : pairs) {
     Job job = compiler.job(objects.size(), Variant::as_shipped);
     job.output = settings.directory / fmt::format("late-{}.plain.o", objects.size());
-    objects.push_back({pair->command, pair->command, true});
+    objects.push_back({pair->command, pair->command, true, {}});
     if (pair->original != "/dev/null" && pair->plain.empty()) jobs.push_back(job);
   }
   const std::vector<CommandResult> results = compiler.run(objects, jobs, {});

@@ -13,6 +13,7 @@
 #include "kernel/kernel.h"
 #include "patch/patch.h"
 #include "support/executor.h"
+#include "support/result.h"
 
 namespace kpatch {
 
@@ -52,17 +53,19 @@ std::vector<std::string> read_dependencies(std::string_view text);
 // True when loads of runtime constants may replace the placeholders that only vmlinux's boot fills in.
 bool has_runtime_constants(const Base& base);
 
-// Drops the units that only may be affected and whose text after preprocessing is the same in both trees.
-// Throws Error when the original can't be preprocessed.
-std::vector<AffectedObject> drop_equal_texts(std::vector<AffectedObject> objects, const CompileSettings& settings,
-                                             Executor& executor, const std::function<void(size_t, size_t)>& progress);
+// Drops the units that only may be affected and whose text after preprocessing is the same in both trees; a notice
+// ("dropped") tells of each. Always has a value. Throws Error when the original can't be preprocessed.
+Result<std::vector<AffectedObject>> drop_equal_texts(std::vector<AffectedObject> objects,
+                                                     const CompileSettings& settings, Executor& executor,
+                                                     const std::function<void(size_t, size_t)>& progress);
 
-// Compiles all pairs in parallel; those whose bytes are equal are left out of the result. with_plain: also the plain
+// Compiles all pairs in parallel; those whose bytes are equal are left out of the value, which is always there, and get
+// a notice ("dropped"). with_plain: also the plain
 // variant of objects that are certain to be affected (for others it may be needless). Throws Error with the compiler's
 // own messages, which name the patch's files and lines.
-std::vector<ObjectPair> compile_pairs(std::span<const AffectedObject> objects, bool with_plain,
-                                      const CompileSettings& settings, Executor& executor,
-                                      const std::function<void(size_t, size_t)>& progress);
+Result<std::vector<ObjectPair>> compile_pairs(std::span<const AffectedObject> objects, bool with_plain,
+                                              const CompileSettings& settings, Executor& executor,
+                                              const std::function<void(size_t, size_t)>& progress);
 
 // Compiles the plain variant of each pair that has an original and no plain object yet, and enters it there.
 void compile_plain(std::span<ObjectPair*> pairs, const CompileSettings& settings, Executor& executor);

@@ -88,8 +88,10 @@ void read_report(const fs::path& path, const fs::path& tree, PairReport& into) {
     into.twins.push_back(fmt::format("{} -> {} (by {})", twin.value("original", ""), twin.value("patched", ""),
                                      twin.value("evidence", "")));
   for (const auto& finding : report.value("findings", nlohmann::json::array())) {
-    into.findings.push_back({finding.value("severity", ""), finding.value("rule", ""), finding.value("where", ""),
-                             finding.value("message", "")});
+    into.findings.push_back(finding_of(finding));
+    // Without debug information the object's own source is all that is known.
+    std::string& source = into.findings.back().location.source;
+    source = source.empty() ? into.pair.command.source : tree_path(source, tree);
   }
 }
 

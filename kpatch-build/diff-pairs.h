@@ -12,6 +12,7 @@
 #include "kernel/kernel.h"
 #include "kpatch-build/compile.h"
 #include "support/executor.h"
+#include "support/finding.h"
 
 namespace kpatch {
 
@@ -21,13 +22,6 @@ struct ReportedFunction {
   // Changed functions: the source of the first instruction that differs, `fs/proc/meminfo.c:34, inlined show_val_kb`,
   // on both sides. Empty without debug information.
   std::string original{}, patched{};
-};
-
-struct ReportedFinding {
-  std::string severity;  // "notice", "warning", "refusal"
-  std::string rule;
-  std::string where;
-  std::string message;
 };
 
 // What create-diff-object says of one pair.
@@ -43,7 +37,7 @@ struct PairReport {
   std::vector<std::string> callbacks;
   std::vector<std::string> account;  // "function f, changed: in the module"
   std::vector<std::string> twins;    // "count.1 -> count.2 (by users)"
-  std::vector<ReportedFinding> findings;
+  std::vector<Finding> findings;     // each names a source file
 };
 
 // What the differ takes for the module that runs: the shipped file, or its debug file where that lists the same symbols

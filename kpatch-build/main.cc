@@ -9,6 +9,7 @@
 #include <filesystem>
 
 #include "kpatch-build/build-report.h"
+#include "kpatch-build/reporter.h"
 #include "kpatch-build/stages.h"
 #include "support/error.h"
 
@@ -22,39 +23,40 @@ std::string size_of(const fs::path& file) {
   return bytes < 10240 ? fmt::format("{} bytes", bytes) : fmt::format("{} KiB", bytes / 1024);
 }
 
-int run(const Build& build, Delivery& delivery) {
+void run(const Build& build, Delivery& delivery, Reporter& reporter) {
   try_patches(build);
 
   // The kernel as it runs: its source, its config, its compiler's commands, its symbols.
-  const Base base = prepare_base(build);
+  const Base base = reporter.take(prepare_base(build));
+  reporter.know_release(base.release);
 
   // The source as it shall be. From here on nothing is read from the caller's own tree.
-  const AppliedPatches patches = apply(build, base);
+  const AppliedPatches patches = reporter.take(apply(build, base));
   PatchedView view(base.source, build.scratch / "view", patches);
 
   // What the compiler makes of both, object by object, and what differs.
-  const std::vector<ObjectPair> pairs =
-      build.options.full ? compile_full(build, base, patches, view) : compile(build, base, patches, view);
-  std::vector<PairReport> reports = compare(build, base, pairs);
+  const std::vector<ObjectPair> pairs = reporter.take(build.options.full ? compile_full(build, base, patches, view)
+                                                                         : compile(build, base, patches, view));
+  std::vector<PairReport> compared = compare(build, base, pairs);
+  reporter.take_compared(compared);
+  std::vector<PairReport> reports = reporter.take(choose(std::move(compared)));
 
   // Nothing is replaced that isn't known to be what runs.
-  prove(build, base, view, reports);
+  reporter.take(prove(build, base, view, reports));
 
   // The module, and a last look at it with the kernel's eyes.
-  const fs::path module = make_module(build, base, reports);
-  audit(build, base, module);
-  if (!build.options.report.empty()) {
-    write_json_report(build.options.report, reports, build.options, build.module, base.release, exit_ok);
-  }
+  const fs::path module = reporter.take(make_module(build, base, reports));
+  reporter.take(audit(build, base, module));
+  reporter.write();
   const fs::path delivered = delivery.deliver(module, build.module + ".ko");
   build.console.info(
       fmt::format("patched functions\n{}{} ({})", patched_functions(reports), delivered.string(), size_of(delivered)));
-  return exit_ok;
 }
 
-int build_patch(const Options& options, Console& console) {
+void build_patch(const Options& options, Console& console, Reporter& reporter) {
   Delivery delivery(options.output);
   const std::string module = module_name(options.name, options.patches);
+  reporter.know_module(module);
   Cache cache(Cache::default_root(), console);
   Executor executor(new_log(cache.root() / "logs"), [&](std::string_view line) { console.command(line); });
   ScratchDirectory scratch = cache.scratch();
@@ -63,7 +65,24 @@ int build_patch(const Options& options, Console& console) {
     console.info(fmt::format("scratch directory: {}", scratch.path().string()));
   }
   console.debug(fmt::format("log: {}", executor.log().string()));
-  return run({options, console, executor, cache, scratch.path(), module}, delivery);
+  run({options, console, executor, cache, scratch.path(), module}, delivery, reporter);
+}
+
+// The exit code.
+int build_and_report(const Options& options) {
+  Console console(options.debug);
+  Reporter reporter(options, console);
+  try {
+    build_patch(options, console, reporter);
+    return reporter.status();
+  } catch (const Ended&) {
+  } catch (const fs::filesystem_error& error) {
+    reporter.fail(fmt::format("{}: {}", error.path1().string(), error.code().message()));
+  } catch (const std::exception& error) {
+    reporter.fail(error.what());
+  }
+  reporter.write();
+  return reporter.status();
 }
 
 }  // namespace
@@ -73,17 +92,10 @@ int main(int argc, char** argv) {
   try {
     handle_signals();
     const std::optional<Options> options = parse_options(argc, argv);
-    if (!options) return exit_ok;
-    Console console(options->debug);
-    return build_patch(*options, console);
-  } catch (const Ended& ended) {
-    return ended.status;
+    return options ? build_and_report(*options) : exit_ok;
   } catch (const Interrupted& interrupted) {
     plain.error("interrupted");
     return 128 + interrupted.signal;
-  } catch (const fs::filesystem_error& error) {
-    plain.error(fmt::format("{}: {}", error.path1().string(), error.code().message()));
-    return exit_error;
   } catch (const std::exception& error) {
     plain.error(error.what());
     return exit_error;

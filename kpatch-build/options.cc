@@ -63,7 +63,7 @@ Groups describe() {
       "output,o", po::value<std::string>()->value_name("DIR"), "where the .ko goes; made if missing (default: here)")(
       "non-replace,R", po::bool_switch(), "don't replace livepatches that are loaded already")(
       "report", po::value<std::string>()->value_name("FILE"), "write what changed and why (.json)")(
-      "explain", po::bool_switch(), "print what changed and why");
+      "explain", po::bool_switch(), "print what changed and why, and why each object and the base were made");
   g.closer.add_options()("debug,d", "say more; repeat it for every command that runs")(
       "skip-cleanup", po::bool_switch(), "keep the scratch directory")("version", "print the version")(
       "help,h", "print this help");

@@ -7,12 +7,12 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 
 #include "kbuild/kbuild.h"
 #include "kernel/kernel.h"
 #include "klp/klp.h"
-#include "kpatch-build/build-report.h"
 #include "kpatch-build/compile.h"
 #include "lookup/lookup.h"
 #include "patch/patch.h"
@@ -38,35 +38,8 @@ CompileSettings settings_of(const Build& build, const Base& base, PatchedView& v
   return {base, view, build.scratch / "objects", data_file("kmod-template"), build.options.jobs};
 }
 
-[[noreturn]] void no_change(const Build& build, std::string_view why) {
-  build.console.info(fmt::format("no functional change: {}", why));
-  throw Ended{exit_no_change};
-}
-
-// What the search for objects has to say; throws Ended when the patch ends here.
-void judge(const Build& build, const Base& base, const Affected& affected) {
-  std::vector<std::string> refusals = affected.refusals;
-  for (const std::string& path : affected.needs_full) {
-    refusals.push_back(fmt::format("{}: error: it can change how every object is built{}", path,
-                                   base.built_here
-                                       ? "\n>>> use --full, which builds the kernel with and without the patch"
-                                       : "; that needs the kernel built in full, which a stock kernel isn't"));
-  }
-  // Nothing is missed by leaving such a file out; but when it is all there is, the patch is for another kernel.
-  for (const NotBuilt& file : affected.not_built) {
-    if (affected.objects.empty()) {
-      refusals.push_back(fmt::format("{}: error: {}", file.path, file.why));
-    } else {
-      build.console.warning(fmt::format("{}: {}", file.path, file.why));
-    }
-  }
-  if (!affected.ignored.empty()) {
-    build.console.info(fmt::format("no part of the kernel, ignored: {}", joined(affected.ignored)));
-  }
-  std::sort(refusals.begin(), refusals.end());
-  for (const std::string& refusal : refusals) build.console.error(refusal);
-  if (!refusals.empty()) throw Ended{exit_unpatchable};
-  if (affected.objects.empty()) no_change(build, "no object of the kernel depends on what the patch touches");
+void append(std::vector<Finding>& to, std::vector<Finding> findings) {
+  to.insert(to.end(), std::make_move_iterator(findings.begin()), std::make_move_iterator(findings.end()));
 }
 
 }  // namespace
@@ -80,40 +53,52 @@ void try_patches(const Build& build) {
   }
 }
 
-Base prepare_base(const Build& build) {
+Result<Base> prepare_base(const Build& build) {
   const Options& o = build.options;
-  return make_base(
+  Base base = make_base(
       {o.source, o.config, o.vmlinux, o.symvers, o.modules, o.source_package, o.archversion, o.targets, o.jobs,
-       o.skip_compiler_check, [&](const Base& base) { return all_commands(base, build.executor).size(); }},
+       o.skip_compiler_check, [&](const Base& prepared) { return all_commands(prepared, build.executor).size(); }},
       build.cache, build.executor, build.console);
+  Result<Base> result;
+  result.findings = base.findings;
+  result.value = std::move(base);
+  return result;
 }
 
-AppliedPatches apply(const Build& build, const Base& base) {
+Result<AppliedPatches> apply(const Build& build, const Base& base) {
   Console::Stage stage(build.console, "patch");
   AppliedPatches patches = apply_patches(build.options.patches, base.source, build.scratch / "patched",
                                          build.options.ignore_whitespace, build.executor);
-  for (const std::string& warning : patches.warnings) build.console.warning(warning);
   keep_line_numbers(patches, base.source);
   stage.note(count(patches.touched().size(), "file"));
-  return patches;
+  std::vector<Finding> warnings = patches.warnings;
+  return {std::move(patches), std::move(warnings), {}};
 }
 
-std::vector<ObjectPair> compile(const Build& build, const Base& base, const AppliedPatches& patches,
-                                PatchedView& view) {
-  if (patches.touched().empty()) no_change(build, "the patches leave every file as it is");
-  Affected affected;
+Result<std::vector<ObjectPair>> compile(const Build& build, const Base& base, const AppliedPatches& patches,
+                                        PatchedView& view) {
+  Result<std::vector<ObjectPair>> result;
+  if (patches.touched().empty()) {
+    result.no_change = "the patches leave every file as it is";
+    return result;
+  }
+  Result<std::vector<AffectedObject>> affected;
   {
     Console::Stage stage(build.console, "objects");
     affected = find_affected(base, patches, view, build.options.targets, build.executor, build.scratch);
-    stage.note(count(affected.objects.size(), "object"));
+    stage.note(count(affected.value ? affected.value->size() : 0, "object"));
   }
-  judge(build, base, affected);
+  append(result.findings, std::move(affected.findings));
+  result.no_change = affected.no_change;
+  if (!affected.value) return result;
   Console::Stage stage(build.console, "compile");
   const CompileSettings settings = settings_of(build, base, view);
   const auto progress = [&](size_t done, size_t total) { stage.progress(done, total); };
-  const std::vector<AffectedObject> objects =
-      drop_equal_texts(std::move(affected.objects), settings, build.executor, progress);
-  std::vector<ObjectPair> pairs;
+  Result<std::vector<AffectedObject>> kept =
+      drop_equal_texts(std::move(*affected.value), settings, build.executor, progress);
+  append(result.findings, std::move(kept.findings));
+  const std::vector<AffectedObject>& objects = kept.value.value();
+  Result<std::vector<ObjectPair>> pairs;
   try {
     pairs = compile_pairs(objects, !build.options.skip_proof, settings, build.executor, progress);
   } catch (const Error&) {
@@ -122,12 +107,15 @@ std::vector<ObjectPair> compile(const Build& build, const Base& base, const Appl
     compile_pairs(objects, false, settings, build.executor, {});
     throw;
   }
-  stage.note(fmt::format("{}, {} changed", count(objects.size(), "object"), pairs.size()));
-  return pairs;
+  append(result.findings, std::move(pairs.findings));
+  stage.note(fmt::format("{}, {} changed", count(objects.size(), "object"), pairs.value->size()));
+  result.no_change = "all objects are the same with the patch and without it";
+  if (!pairs.value->empty()) result.value = std::move(pairs.value);
+  return result;
 }
 
-std::vector<ObjectPair> compile_full(const Build& build, const Base& base, const AppliedPatches& patches,
-                                     PatchedView& view) {
+Result<std::vector<ObjectPair>> compile_full(const Build& build, const Base& base, const AppliedPatches& patches,
+                                             PatchedView& view) {
   view.make_full();
   // The same flags as the quick way has.
   FullFlags flags;
@@ -136,53 +124,51 @@ std::vector<ObjectPair> compile_full(const Build& build, const Base& base, const
   const std::vector<FullPair> full = build_full(base, view.root(), patches.touched(), build.cache, build.executor,
                                                 build.console, build.options.jobs, build.scratch, flags);
   Console::Stage stage(build.console, "compile");
+  Result<std::vector<ObjectPair>> result;
   std::vector<ObjectPair> pairs;
-  bool refused = false;
   for (const FullPair& pair : full) {
     if (pair.patched.empty()) {
-      build.console.error(fmt::format("{}: error: the patch stops building {}, which can't be taken out of the kernel",
-                                      pair.command.source, pair.command.object));
-      refused = true;
+      result.findings.push_back(
+          {"removed",
+           Severity::refusal,
+           {.source = pair.command.source},
+           fmt::format("the patch stops building {}, which can't be taken out of the kernel", pair.command.object),
+           {}});
       continue;
     }
     pairs.push_back({pair.command, pair.original.empty() ? fs::path("/dev/null") : pair.original, pair.patched, {}});
   }
-  if (refused) throw Ended{exit_unpatchable};
   stage.note(fmt::format("{} changed", count(pairs.size(), "object")));
-  return pairs;
+  result.no_change = "all objects are the same with the patch and without it";
+  if (result.findings.empty() && !pairs.empty()) result.value = std::move(pairs);
+  return result;
 }
 
 std::vector<PairReport> compare(const Build& build, const Base& base, const std::vector<ObjectPair>& pairs) {
-  if (pairs.empty()) no_change(build, "all objects are the same with the patch and without it");
-  std::vector<PairReport> reports;
-  {
-    Console::Stage stage(build.console, "compare");
-    reports =
-        diff_pairs(pairs, base, build.module, build.scratch / "diff", build.options.acknowledged, build.options.jobs,
-                   build.executor, [&](size_t done, size_t total) { stage.progress(done, total); });
-    size_t changed = 0;
-    size_t added = 0;
-    for (const PairReport& report : reports) changed += report.changed.size(), added += report.added.size();
-    stage.note(fmt::format("{}, {} new", count(changed, "changed function"), added));
-  }
-  if (build.options.explain) build.console.info(explanation(reports));
-  print_findings(reports, build.console);
-  const auto has = [&](int status) {
-    return std::any_of(reports.begin(), reports.end(), [&](const PairReport& r) { return r.status == status; });
-  };
+  Console::Stage stage(build.console, "compare");
+  std::vector<PairReport> reports =
+      diff_pairs(pairs, base, build.module, build.scratch / "diff", build.options.acknowledged, build.options.jobs,
+                 build.executor, [&](size_t done, size_t total) { stage.progress(done, total); });
+  size_t changed = 0;
+  size_t added = 0;
+  for (const PairReport& report : reports) changed += report.changed.size(), added += report.added.size();
+  stage.note(fmt::format("{}, {} new", count(changed, "changed function"), added));
+  return reports;
+}
+
+Result<std::vector<PairReport>> choose(std::vector<PairReport> reports) {
   // New functions that no changed one can call are no livepatch either: the kernel refuses one that patches nothing.
   const bool only_additions = std::all_of(reports.begin(), reports.end(),
                                           [](const PairReport& r) { return r.changed.empty() && r.callbacks.empty(); });
-  const int status = has(exit_unpatchable) ? exit_unpatchable : !only_additions ? exit_ok : exit_no_change;
-  if (status != exit_ok && !build.options.report.empty()) {
-    write_json_report(build.options.report, reports, build.options, build.module, base.release, status);
-  }
-  if (status == exit_unpatchable) throw Ended{exit_unpatchable};
-  if (status == exit_no_change)
-    no_change(build, has(exit_ok) ? "the patch adds functions, but no function that is there changes"
-                                  : "the code is the same with the patch and without it");
+  const bool has_output =
+      std::any_of(reports.begin(), reports.end(), [](const PairReport& r) { return r.status == exit_ok; });
+  Result<std::vector<PairReport>> result;
+  result.no_change = has_output ? "the patch adds functions, but no function that is there changes"
+                                : "the code is the same with the patch and without it";
+  if (only_additions) return result;
   std::erase_if(reports, [](const PairReport& r) { return r.status != exit_ok; });
-  return reports;
+  result.value = std::move(reports);
+  return result;
 }
 
 namespace {
@@ -227,17 +213,20 @@ class ShippedBinaries {
 
 }  // namespace
 
-void prove(const Build& build, const Base& base, PatchedView& view, std::vector<PairReport>& reports) {
+std::vector<Finding> prove(const Build& build, const Base& base, PatchedView& view, std::vector<PairReport>& reports) {
   if (build.options.skip_proof) {
-    build.console.warning("not proven that the patched functions are the ones that run (--skip-proof)");
-    return;
+    return {{"skip-proof",
+             Severity::warning,
+             {},
+             "not proven that the patched functions are the ones that run (--skip-proof)",
+             {}}};
   }
   Console::Stage stage(build.console, "proof");
   std::vector<ObjectPair*> pairs;
   for (PairReport& report : reports) pairs.push_back(&report.pair);
   compile_plain(pairs, settings_of(build, base, view), build.executor);
   ShippedBinaries shipped(base);
-  std::string problems;
+  std::vector<Finding> problems;
   size_t proven = 0;
   for (const PairReport& report : reports) {
     check_interrupted();
@@ -246,18 +235,17 @@ void prove(const Build& build, const Base& base, PatchedView& view, std::vector<
     std::vector<std::string> functions;
     for (const ReportedFunction& function : report.changed) functions.push_back(function.name);
     const std::string file_name = fs::path(command.source).filename().string();
-    const auto findings = prove(Binary::open(report.pair.plain), shipped.object(command.module), functions, file_name);
-    for (const ProofFinding& finding : findings) {
-      problems += fmt::format("{}{}: error: {}: {}", problems.empty() ? "" : "\n", command.source, finding.function,
-                              finding.message);
-    }
+    std::vector<Finding> findings =
+        prove(Binary::open(report.pair.plain), shipped.object(command.module), functions, file_name);
+    for (Finding& finding : findings) finding.location.source = command.source;
     proven += functions.size() - findings.size();
+    append(problems, std::move(findings));
   }
-  if (!problems.empty()) throw Error(problems);
   stage.note(fmt::format("{} as shipped", count(proven, "function")));
+  return problems;
 }
 
-void audit(const Build& build, const Base& base, const fs::path& module) {
+std::vector<Finding> audit(const Build& build, const Base& base, const fs::path& module) {
   Console::Stage stage(build.console, "audit");
   const Binary vmlinux = Binary::open(base.vmlinux_index);
   const Symvers symvers = Symvers::read(base.symvers);
@@ -269,10 +257,9 @@ void audit(const Build& build, const Base& base, const fs::path& module) {
   input.vmlinux = &vmlinux;
   input.symvers = &symvers;
   input.open_module = [&](std::string_view name) { return shipped.named(name); };
-  std::string problems;
-  for (const std::string& problem : audit(input)) problems += "\n>>> " + problem;
-  if (!problems.empty())
-    throw Error(fmt::format("the module did not pass its audit, and is not delivered{}", problems));
+  std::vector<Finding> findings = audit(input);
+  stage.note(findings.empty() ? "" : count(findings.size(), "problem"));
+  return findings;
 }
 
 namespace {
@@ -298,7 +285,7 @@ std::vector<std::pair<std::string, std::string>> module_info(const Build& build,
 
 }  // namespace
 
-fs::path make_module(const Build& build, const Base& base, const std::vector<PairReport>& reports) {
+Result<fs::path> make_module(const Build& build, const Base& base, const std::vector<PairReport>& reports) {
   ModuleInput input;
   input.name = build.module;
   input.replace = build.options.replace;
@@ -310,11 +297,12 @@ fs::path make_module(const Build& build, const Base& base, const std::vector<Pai
     input.patched_objects.push_back(report.pair.patched);
   }
   Console::Stage stage(build.console, "module");
-  const BuiltModule module = build_module(input, base, build.scratch / "module", build.executor);
-  for (const std::string& warning : module.warnings) build.console.warning(warning);
+  Result<fs::path> module = build_module(input, base, build.scratch / "module", build.executor);
+  if (!module.value) return module;
   const fs::path linked = build.scratch / (build.module + ".ko");
-  post_link(module.file, linked);
-  return linked;
+  post_link(*module.value, linked);
+  module.value = linked;
+  return module;
 }
 
 }  // namespace kpatch

@@ -12,13 +12,9 @@
 #include "patch/patch.h"
 #include "support/console.h"
 #include "support/executor.h"
+#include "support/result.h"
 
 namespace kpatch {
-
-// Ends a build that found no error, but has no module either: everything was said on the console already.
-struct Ended {
-  int status;  // ExitCode
-};
 
 // What all stages share.
 struct Build {
@@ -33,27 +29,31 @@ struct Build {
 // Fails early on patches that can't be read, or do not apply to a source that was named: a base may take minutes.
 void try_patches(const Build& build);
 
-Base prepare_base(const Build& build);
+// Findings say why it had to be made ("base").
+Result<Base> prepare_base(const Build& build);
 
-AppliedPatches apply(const Build& build, const Base& base);
+Result<AppliedPatches> apply(const Build& build, const Base& base);
 
-// The objects that the patch changes, each compiled twice (three times with the proof). Throws Ended when the patch
-// touches nothing that can be patched.
-std::vector<ObjectPair> compile(const Build& build, const Base& base, const AppliedPatches& patches, PatchedView& view);
+// The objects that the patch changes, each compiled twice (three times with the proof). Findings: what find_affected(),
+// drop_equal_texts() and compile_pairs() say. No value when the patch touches nothing that can be patched.
+Result<std::vector<ObjectPair>> compile(const Build& build, const Base& base, const AppliedPatches& patches,
+                                        PatchedView& view);
 // The same from two full builds.
-std::vector<ObjectPair> compile_full(const Build& build, const Base& base, const AppliedPatches& patches,
-                                     PatchedView& view);
+Result<std::vector<ObjectPair>> compile_full(const Build& build, const Base& base, const AppliedPatches& patches,
+                                             PatchedView& view);
 
-// Throws Ended when a change can't be patched, or nothing changed; what was found has been printed.
+// What the differ says of each pair, refusals included.
 std::vector<PairReport> compare(const Build& build, const Base& base, const std::vector<ObjectPair>& pairs);
+// Those that go into the module. No value when there is nothing to patch.
+Result<std::vector<PairReport>> choose(std::vector<PairReport> reports);
 
-// The code that is replaced is the code that runs. Throws Error.
-void prove(const Build& build, const Base& base, PatchedView& view, std::vector<PairReport>& reports);
+// Whether the code that is replaced is the code that runs: what is not ("proof").
+std::vector<Finding> prove(const Build& build, const Base& base, PatchedView& view, std::vector<PairReport>& reports);
 
-// Links and finishes the module. Returns its file. Throws Error.
-std::filesystem::path make_module(const Build& build, const Base& base, const std::vector<PairReport>& reports);
+// Links and finishes the module. Gives its file.
+Result<std::filesystem::path> make_module(const Build& build, const Base& base, const std::vector<PairReport>& reports);
 
-// The kernel would load it, and do what was meant. Throws Error.
-void audit(const Build& build, const Base& base, const std::filesystem::path& module);
+// Whether the kernel would load it, and do what was meant: what speaks against it.
+std::vector<Finding> audit(const Build& build, const Base& base, const std::filesystem::path& module);
 
 }  // namespace kpatch

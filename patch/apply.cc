@@ -134,7 +134,7 @@ class Applier {
   }
 
   void warn(const PatchFile& patch, string_view text) {
-    result_.warnings.push_back(fmt::format("{}: {}", patch.path.string(), text));
+    result_.warnings.push_back({"patch", Severity::warning, {.source = patch.path.string()}, std::string(text), {}});
   }
 
   void problem(const PatchFile& patch, unsigned line, string_view text) {

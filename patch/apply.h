@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "support/finding.h"
+
 namespace kpatch {
 
 class Executor;
@@ -16,7 +18,7 @@ struct AppliedPatches {
   std::vector<std::string> modified;  // exist before and after, with other contents
   std::vector<std::string> added;
   std::vector<std::string> removed;
-  std::vector<std::string> warnings;  // fuzz, ignored white space, what reading mended
+  std::vector<Finding> warnings;  // fuzz, ignored white space, what reading mended
 
   // modified, added and removed together, sorted.
   std::vector<std::string> touched() const;

@@ -75,16 +75,17 @@ void Console::draw(Stage& stage) {
 
 void Console::info(std::string_view text) { say(stdout, text); }
 
-void Console::warning(std::string_view text) {
-  say(stderr, paint(colour_errors_, "1;33", "warning: ") + std::string(text));
+// Messages that point into a file carry the kind behind the place: "fs/proc/cmdline.c:12: error: …".
+std::string Console::with_kind(std::string_view kind, std::string_view colour, std::string_view text) const {
+  const size_t at = text.substr(0, text.find('\n')).find(kind);
+  if (at == std::string_view::npos) return paint(colour_errors_, colour, kind) + std::string(text);
+  return std::string(text.substr(0, at)) + paint(colour_errors_, colour, kind) +
+         std::string(text.substr(at + kind.size()));
 }
 
-void Console::error(std::string_view text) {
-  // Messages that point into a file carry the kind behind the place: "fs/proc/cmdline.c:12: error: …".
-  const std::string_view first_line = text.substr(0, text.find('\n'));
-  const bool names_kind = first_line.find("error: ") != std::string_view::npos;
-  say(stderr, (names_kind ? "" : paint(colour_errors_, "1;31", "error: ")) + std::string(text));
-}
+void Console::warning(std::string_view text) { say(stderr, with_kind("warning: ", "1;33", text)); }
+
+void Console::error(std::string_view text) { say(stderr, with_kind("error: ", "1;31", text)); }
 
 void Console::debug(std::string_view text) {
   if (verbosity_ > 0) say(stderr, text);

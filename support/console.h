@@ -37,7 +37,7 @@ class Console {
 
   // All of them may be called while a stage runs. Texts of several lines are fine.
   void info(std::string_view text);     // stdout
-  void warning(std::string_view text);  // stderr, "warning: " before it
+  void warning(std::string_view text);  // stderr, "warning: " before it, unless the text names the kind itself
   void error(std::string_view text);    // stderr, "error: " before it, unless the text names the kind itself
   void debug(std::string_view text);    // stderr; shown from verbosity 1
   void command(std::string_view line);  // stderr, "$ " before it; shown from verbosity 2
@@ -46,6 +46,7 @@ class Console {
   friend class Stage;
   void say(std::FILE* to, std::string_view text);
   void draw(Stage& stage);
+  std::string with_kind(std::string_view kind, std::string_view colour, std::string_view text) const;
   std::string paint(bool on, std::string_view code, std::string_view text) const;
 
   unsigned verbosity_;

@@ -1,6 +1,6 @@
 // Errors that end a run: unreadable input, a failed system call, a wrong command line.
 //
-// A change that cannot be patched is not an Error: it goes to Diagnostics, so that a run can report every
+// A change that cannot be patched is not an Error: it is a Finding (finding.h), so that a run can report every
 // problem it finds. Our own bugs are KPATCH_ASSERT, which stays on in release builds.
 #pragma once
 

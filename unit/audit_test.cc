@@ -329,10 +329,15 @@ class AuditTest : public testing::TestWithParam<Case> {
     static const Binary vmlinux = Binary::open(directory_ / "vmlinux");
     static const Binary dummy = Binary::open(directory_ / "dummy.ko");
     static const Symvers exports = Symvers::read(directory_ / "symvers");
-    std::vector<std::string> found =
-        audit({file, name, release, &vmlinux, &exports, [&](std::string_view wanted) -> const Binary* {
-                 return wanted == "dummy" || wanted == "base_module" ? &dummy : nullptr;
-               }});
+    std::vector<std::string> found;
+    for (const Finding& finding :
+         audit({file, name, release, &vmlinux, &exports, [&](std::string_view wanted) -> const Binary* {
+                  return wanted == "dummy" || wanted == "base_module" ? &dummy : nullptr;
+                }})) {
+      EXPECT_EQ(finding.severity, Severity::error);
+      EXPECT_NE(finding.rule, "");
+      found.push_back(sentence_of(finding));
+    }
     std::sort(found.begin(), found.end());
     return found;
   }

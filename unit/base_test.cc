@@ -173,7 +173,7 @@ TEST(Compiler, AMissingOneIsNamed) {
   Console console(0);
   std::string text = "gcc-99 (Fancy 99.1.0-1) 99.1.0";
   EXPECT_NE(message_of<Error>([&] {
-              find_compiler(text, false, executor, console);
+              find_compiler(text, false, executor);
             }).find("compiled by gcc-99 (Fancy 99.1.0-1) 99.1.0"),
             std::string::npos);
 }

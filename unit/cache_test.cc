@@ -52,6 +52,25 @@ TEST(Cache, MakesAnEntryOnce) {
   EXPECT_EQ(cache.entries("other").size(), 0U);
 }
 
+TEST(Cache, TellsWhyAnEntryIsMissing) {
+  TemporaryFolder folder;
+  Console console(0);
+  Cache cache(folder.path() / "c", console);
+  using Names = std::vector<std::string>;
+  const auto key = [](const char* config, const char* compiler) {
+    return CacheKey().add("base", "1").add("config", config).add("compiler", compiler);
+  };
+  EXPECT_EQ(cache.why_missing("base", key("a", "12")), Names{});
+  cache.entry("base", key("a", "12"), "it", [](const fs::path&) {});
+  EXPECT_EQ(cache.why_missing("base", key("a", "12")), Names{});
+  EXPECT_EQ(cache.why_missing("base", key("b", "12")), Names{"config"});
+  EXPECT_EQ(cache.why_missing("base", key("b", "13")), (Names{"config", "compiler"}));
+  EXPECT_EQ(cache.why_missing("full", key("b", "13")), Names{});
+  cache.entry("base", key("b", "14"), "it", [](const fs::path&) {});
+  EXPECT_EQ(cache.why_missing("base", key("b", "13")), Names{"compiler"});  // the nearest counts
+  EXPECT_EQ(cache.why_missing("base", CacheKey().add("base", "1").add("config", "b")), Names{"compiler"});
+}
+
 TEST(Cache, AFailedEntryLeavesNothing) {
   TemporaryFolder folder;
   Console console(0);

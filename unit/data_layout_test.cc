@@ -68,7 +68,8 @@ class DataLayoutTest : public ObjectFiles, public testing::WithParamInterface<Ca
     std::vector<std::string> list;
     for (const Finding& f : run_differ(pair).findings)
       if (f.rule == "data-layout" || f.rule == "export")
-        list.push_back((f.severity == Severity::refusal ? "refused " : "warning ") + f.rule + " " + f.where);
+        list.push_back((f.severity == Severity::refusal ? "refused " : "warning ") + f.rule + " " +
+                       name_of(f.location));
     std::sort(list.begin(), list.end());
     return list;
   }

@@ -102,8 +102,8 @@ TEST_F(DifferArch, SiblingCallsToTheKernelAreRefusedAllOfThem) {
   const DifferResult result = run_differ(input());
   EXPECT_EQ(result.exit_code, exit_unpatchable);
   ASSERT_EQ(result.findings.size(), 2u);
-  EXPECT_EQ(result.findings[0].rule + " " + result.findings[0].where, "sibling-call f");
-  EXPECT_EQ(result.findings[1].rule + " " + result.findings[1].where, "sibling-call g");
+  EXPECT_EQ(result.findings[0].rule + " " + name_of(result.findings[0].location), "sibling-call f");
+  EXPECT_EQ(result.findings[1].rule + " " + name_of(result.findings[1].location), "sibling-call g");
   compile(*p, with("+ 1"), "orig.o");
   compile(*p, with("+ 2"), "patched.o");
   EXPECT_EQ(run_differ(input()).exit_code, exit_ok);
@@ -192,7 +192,7 @@ TEST_F(DifferArch, FilesThatNothingTellsApartAreRefused) {
   in.parent_symtab = directory_ / "vmlinux.o";
   const DifferResult result = run_differ(in);
   ASSERT_EQ(result.findings.size(), 1u);
-  EXPECT_EQ(result.findings[0].rule + " " + result.findings[0].where, "ambiguous twin");
+  EXPECT_EQ(result.findings[0].rule + " " + name_of(result.findings[0].location), "ambiguous twin");
   EXPECT_EQ(result.exit_code, exit_unpatchable);
 }
 

@@ -149,7 +149,7 @@ class DifferAssembly : public testing::TestWithParam<Case> {
       list.push_back((f.severity == Severity::refusal   ? "refused "
                       : f.severity == Severity::warning ? "warning "
                                                         : "notice ") +
-                     f.rule + " " + f.where);
+                     f.rule + " " + name_of(f.location));
     if (result.exit_code == exit_ok) {
       const Object output = Object::read(directory_ / "out.o");
       for (const Section& section : output.sections())

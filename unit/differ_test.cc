@@ -94,7 +94,7 @@ std::vector<std::string> facts(const DifferResult& result) {
   }
   for (const auto& f : result.findings) {
     if (f.severity == Severity::notice) continue;
-    list.push_back((f.severity == Severity::refusal ? "refused " : "warning ") + f.rule + " " + f.where);
+    list.push_back((f.severity == Severity::refusal ? "refused " : "warning ") + f.rule + " " + name_of(f.location));
   }
   list.push_back("exit " + std::to_string(result.exit_code));
   return list;

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "create-diff-object/differ.h"
+#include "create-diff-object/places.h"
 #include "unit/skip.h"
 #include "unit/toolchains.h"
 
@@ -106,6 +107,39 @@ TEST_P(Explain, DoesWithoutDebugInformation) {
   ASSERT_TRUE(result.changed[0].difference);
   EXPECT_TRUE(result.changed[0].difference->orig.file.empty());
   EXPECT_FALSE(result.changed[0].difference->orig.bytes.empty());
+}
+
+TEST_P(Explain, FindingsGetTheirLines) {
+  run(std::string(before) + "int table = 3;\n", "-g");
+  const Object object = Object::read(directory_ / "patched.o");
+  const auto line_of = [&](Location location) {
+    std::vector<Finding> findings = {{"r", Severity::refusal, std::move(location), "m", {}}};
+    add_lines(findings, object, object);
+    const Location& found = findings[0].location;
+    EXPECT_EQ(found.source.empty(), found.line == 0);
+    return found.line;
+  };
+  EXPECT_EQ(line_of({.function = "f", .section = ".text.f"}), line(5));
+  // clang's DWARF gives variables by an index (DW_OP_addrx), which isn't looked up.
+  const bool by_address = std::string_view(GetParam().name).find("clang") == std::string_view::npos;
+  EXPECT_EQ(line_of({.function = "table", .section = ".data.table"}), by_address ? line(7) : 0);
+  // In the code that was inlined: the call of it.
+  for (uint32_t i = 1; i < object.sections().size(); ++i) {
+    const Section& section = object.sections()[i];
+    if (section.name != ".text.f") continue;
+    for (const Relocation& r : section.relocations) EXPECT_EQ(line_of({"", 0, "f", ".text.f", r.offset}), line(5));
+  }
+  EXPECT_EQ(line_of({.function = "f", .section = ".text.g"}), 0);
+  EXPECT_EQ(line_of({.function = "none", .section = ".text.f"}), 0);
+  EXPECT_EQ(line_of({.section = ".text.f"}), 0);
+}
+
+TEST_P(Explain, FindingsHaveNoLinesWithoutDebugInformation) {
+  run(before, "-g0");
+  const Object object = Object::read(directory_ / "patched.o");
+  std::vector<Finding> findings = {{"r", Severity::refusal, {.function = "f", .section = ".text.f"}, "m", {}}};
+  add_lines(findings, object, object);
+  EXPECT_EQ(findings[0].location.source, "");
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Explain, testing::ValuesIn(toolchains()),

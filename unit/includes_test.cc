@@ -6,6 +6,8 @@
 
 #include <fstream>
 
+#include "kbuild/affected.h"
+
 namespace kpatch {
 namespace {
 
@@ -131,6 +133,27 @@ TEST_F(Includes, OneReadingAnswersForEachFile) {
   EXPECT_EQ(graph.units_that_may_include(std::span{asked}.first(2)), (std::vector<size_t>{0, 1, 3}));
   EXPECT_TRUE(graph.is_included("lib/part.c"));
   EXPECT_FALSE(graph.is_included("lib/alone.c"));  // opaque.c is no evidence
+}
+
+TEST_F(Includes, TellsTheShortestWay) {
+  write("source/include/linux/deep.h", "");
+  write("source/include/linux/b.h", "#include <linux/deep.h>\n");
+  write("source/include/linux/a.h", "#include <linux/b.h>\n");
+  unit("direct.c", "#include <linux/a.h>\n#include <linux/deep.h>\n");
+  unit("far.c", "#include <linux/a.h>\n");
+  unit("command.c", "", {"-include", (root_ / "source/include/linux/b.h").string()});
+  unit("opaque.c", "#include I(BEGIN)\n");
+  unit("include/linux/self.c", "");
+  const std::vector<std::string> asked = {"include/linux/deep.h", "include/linux/self.c"};
+  const IncludeGraph graph(root_ / "source", root_ / "kbuild", units_, asked);
+  const std::vector<size_t> readers = graph.units_that_may_include(asked);
+  ASSERT_EQ(readers, (std::vector<size_t>{0, 1, 2, 3, 4}));
+  Names reasons;
+  for (const auto& chain : graph.chains(readers, asked)) reasons.push_back(include_reason(chain));
+  EXPECT_EQ(reasons, (Names{"includes include/linux/deep.h",
+                            "includes include/linux/deep.h through include/linux/a.h, include/linux/b.h",
+                            "includes include/linux/deep.h through include/linux/b.h",
+                            "includes a file whose name only the compiler knows", "the patch touches it"}));
 }
 
 TEST_F(Includes, FindsHeadersThatThePatchAdds) {

@@ -5,7 +5,9 @@
 
 #include <algorithm>
 
+#include "kbuild/affected.h"
 #include "lookup/binary.h"
+#include "patch/patch.h"
 #include "support/error.h"
 #include "unit/temporary_folder.h"
 
@@ -111,6 +113,47 @@ TEST_F(Kbuild, IsAskedOnce) {
 TEST_F(Kbuild, AFolderThatCannotBeReadIsAnError) {
   source("Makefile", "$(error no kernel here)\n");
   EXPECT_NE(message_of<Error>([&] { all_commands(base_, executor_); }).find("no kernel here"), std::string::npos);
+}
+
+// Every object that a patch reaches has a reason, and so has every one that is left out.
+TEST_F(Kbuild, AffectedObjectsHaveReasons) {
+  source("include/x.h", "");
+  source("net/m.c", "#include \"../include/x.h\"\nint x;");
+  AppliedPatches patches;
+  patches.directory = folder_.write("patched/include/x.h", "int y;").parent_path().parent_path();
+  folder_.write("patched/Documentation/a.rst", "");
+  folder_.write("patched/fs/a.c", "int a;");
+  folder_.write("patched/fs/gone.c", "int a;");
+  patches.modified = {"Documentation/a.rst", "fs/a.c", "fs/gone.c", "include/x.h"};
+  PatchedView view(base_.source, folder_.path() / "view", patches);
+  const auto find = [&](const Names& targets) {
+    return find_affected(base_, patches, view, targets, executor_, folder_.path());
+  };
+  const auto texts = [](const std::vector<Finding>& findings) {
+    Names list;
+    for (const Finding& finding : findings) list.push_back(text_of(finding));
+    return list;
+  };
+  auto all = find({});
+  ASSERT_EQ(all.value.value().size(), 2U);
+  EXPECT_EQ(texts(all.findings),
+            (Names{"Documentation/a.rst: note: is no part of the kernel [ignored]",
+                   "fs/a.c: note: the patch touches it [affected]", "net/m.c: note: includes include/x.h [affected]",
+                   "fs/gone.c: warning: the config does not build this file [not-built]"}));
+  all = find({"modules"});
+  ASSERT_EQ(all.value.value().size(), 1U);
+  EXPECT_EQ(texts(all.findings)[1], "fs/a.c: note: fs/a.o is of no --target [dropped]");
+  // Nothing else is left: then the patch is for another kernel.
+  patches.modified = {"fs/gone.c"};
+  all = find({});
+  EXPECT_FALSE(all.value);
+  EXPECT_EQ(texts(all.findings), Names{"fs/gone.c: error: the config does not build this file [not-built]"});
+  patches.modified = {"arch/x86/entry.S", "fs/a.c"};
+  all = find({});
+  EXPECT_FALSE(all.value);
+  EXPECT_EQ(texts(all.findings).back(),
+            "arch/x86/entry.S: error: assembly can't be patched live [assembly]\n"
+            ">>> patch a C function that calls it instead");
 }
 
 TEST_F(Kbuild, FullBuildsPairWhatDiffers) {

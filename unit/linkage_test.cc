@@ -25,7 +25,7 @@ class Linkage : public ObjectFiles {
     for (const FunctionReport& f : result.included)
       if (f.reason == "used by another object of the patch") facts.push_back("included " + f.name);
     for (const Finding& f : result.findings)
-      if (f.severity == Severity::refusal) facts.push_back("refused " + f.rule + " " + f.where);
+      if (f.severity == Severity::refusal) facts.push_back("refused " + f.rule + " " + name_of(f.location));
     facts.push_back("exit " + std::to_string(result.exit_code));
     return facts;
   }

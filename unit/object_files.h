@@ -60,7 +60,7 @@ class ObjectFiles : public testing::Test {
     for (const FunctionReport& f : result.changed) facts.push_back("changed " + f.name);
     for (const FunctionReport& f : result.added) facts.push_back("new " + f.name);
     for (const Finding& f : result.findings)
-      if (f.severity == Severity::refusal) facts.push_back("refused " + f.rule + " " + f.where);
+      if (f.severity == Severity::refusal) facts.push_back("refused " + f.rule + " " + name_of(f.location));
     facts.push_back("exit " + std::to_string(result.exit_code));
     return facts;
   }

@@ -60,10 +60,10 @@ void check(const nlohmann::json& pair, const fs::path& output) {
     result = run_differ(input);
   } catch (const Error& error) {
     result.exit_code = exit_error;
-    result.findings.push_back({Severity::refusal, "error", "", error.what()});
+    result.findings.push_back({"error", Severity::refusal, {}, error.what(), {}});
   }
   std::string findings;
-  for (const Finding& f : result.findings) findings += f.rule + " " + f.where + ": " + f.message + "\n";
+  for (const Finding& f : result.findings) findings += f.rule + " " + name_of(f.location) + ": " + f.message + "\n";
   ASSERT_EQ(outcome(result.exit_code), pair.at("outcome").get<std::string>()) << findings;
   EXPECT_EQ(fs::exists(output), result.exit_code == exit_ok);
   if (result.exit_code == exit_ok) {

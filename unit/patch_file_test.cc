@@ -237,7 +237,7 @@ TEST_F(Tree, WarnsOfFuzz) {
   const AppliedPatches applied =
       apply({"--- a/fs/a.c\n+++ b/fs/a.c\n@@ -1,5 +1,6 @@\n \tONE\n \ttwo\n+\tnew\n \tthree\n \tfour\n \tfive\n"});
   ASSERT_EQ(applied.warnings.size(), 1U);
-  EXPECT_NE(applied.warnings[0].find("fuzz"), std::string::npos);
+  EXPECT_NE(applied.warnings[0].message.find("fuzz"), std::string::npos);
 }
 
 TEST_F(Tree, NamesAMissingFile) {

@@ -51,8 +51,8 @@ class ProofTest : public testing::Test {
   std::string found(const std::string& plain, const std::string& shipped, std::vector<std::string> functions,
                     const std::string& file = "meminfo.c") const {
     std::string result;
-    for (const ProofFinding& finding : prove(path(plain), path(shipped), functions, file))
-      result += finding.function + ": " + finding.message + "\n";
+    for (const Finding& finding : prove(path(plain), path(shipped), functions, file))
+      result += sentence_of(finding) + (finding.advice.empty() ? "" : "; " + finding.advice) + "\n";
     return result;
   }
   // Links plain.o with others in both ways and proves it.
@@ -238,7 +238,7 @@ TEST_F(ProofOfC, SaysThatAWeakFunctionIsOverridden) {
   EXPECT_EQ(found("weak.o", "vmlinux", {"arch_hook"}, "weak.c"), "");
   link("weak.o strong.o others.o");
   EXPECT_EQ(found("weak.o", "vmlinux", {"arch_hook"}, "weak.c"),
-            "arch_hook: is weak here, and the kernel has another definition of it: patch that one\n");
+            "arch_hook: is weak here, and the kernel has another definition of it; patch that one\n");
 }
 
 TEST_F(ProofTest, AcceptsWhatObjtoolRewrites) {

@@ -1,0 +1,86 @@
+// Saying what happened
+//
+// Stages give values; what is said of them is decided here alone: findings go to stderr as compilers write theirs,
+// the worst last, where a terminal leaves them in sight. Notices are for who asks (--explain, or -d), and always in the
+// report. The status is that of the worst finding:
+//
+//     error → 1    refusal → 2    nothing to build → 3    else 0
+#include "kpatch-build/reporter.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "kernel/kernel.h"
+#include "support/error.h"
+
+namespace kpatch {
+namespace {
+
+// 0, or the exit code that the findings stand for.
+int status_of(const std::vector<Finding>& findings) {
+  const auto has = [&](Severity severity) {
+    return std::any_of(findings.begin(), findings.end(), [&](const Finding& f) { return f.severity == severity; });
+  };
+  return has(Severity::error) ? exit_error : has(Severity::refusal) ? exit_unpatchable : exit_ok;
+}
+
+}  // namespace
+
+void Reporter::print(const std::vector<Finding>& findings) {
+  for (const Finding& finding : sorted(findings)) {
+    const std::string text = text_of(finding);
+    switch (finding.severity) {
+      case Severity::notice:
+        options_.explain ? console_.info(text) : console_.debug(text);
+        break;
+      case Severity::warning:
+        console_.warning(text);
+        break;
+      case Severity::refusal:
+      case Severity::error:
+        console_.error(text);
+    }
+  }
+}
+
+void Reporter::take(std::vector<Finding> findings) {
+  print(findings);
+  facts_.findings.insert(facts_.findings.end(), findings.begin(), findings.end());
+  facts_.status = status_of(findings);
+  if (facts_.status != exit_ok) throw Ended{};
+}
+
+void Reporter::take_compared(std::vector<PairReport> objects) {
+  facts_.objects = std::move(objects);
+  if (options_.explain) console_.info(explanation(facts_.objects));
+  std::vector<Finding> all;
+  for (const PairReport& object : facts_.objects) all.insert(all.end(), object.findings.begin(), object.findings.end());
+  print(all);
+  facts_.status = status_of(all);
+  if (facts_.status != exit_ok) throw Ended{};
+}
+
+void Reporter::end(std::string no_change) {
+  console_.info(fmt::format("no functional change: {}", no_change));
+  facts_.findings.push_back({"no-change", Severity::notice, {}, std::move(no_change), {}});
+  facts_.status = exit_no_change;
+  throw Ended{};
+}
+
+void Reporter::fail(std::string_view message) {
+  console_.error(message);
+  facts_.findings.push_back({"failed", Severity::error, {}, std::string(message), {}});
+  facts_.status = exit_error;
+}
+
+void Reporter::write() {
+  if (options_.report.empty()) return;
+  try {
+    write_file(options_.report, json_report(facts_, options_));
+  } catch (const Error& error) {
+    console_.warning(error.what());
+  }
+}
+
+}  // namespace kpatch
