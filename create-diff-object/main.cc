@@ -4,12 +4,12 @@
 
 #include <boost/program_options.hpp>
 #include <cstdio>
-#include <fstream>
 #include <iostream>
 #include <optional>
 
 #include "create-diff-object/differ.h"
 #include "support/error.h"
+#include "support/files.h"
 
 namespace {
 
@@ -104,10 +104,7 @@ int run(const CommandLine& line) {
   std::cout << kpatch::text_report(result, line.explain);
   print_findings(result);
   if (!line.report.empty()) {
-    std::ofstream file(line.report);
-    file << kpatch::json_report(line.input, result);
-    file.close();
-    if (!file) throw Error(fmt::format("{}: can't be written", line.report));
+    kpatch::write_file(line.report, kpatch::json_report(line.input, result));
   }
   return result.exit_code;
 }

@@ -14,10 +14,7 @@
 // of either byte order. Names are stored once each, in the order of their first use, so equal modules give equal bytes.
 #include "elf/klp-elf.h"
 
-#include <fcntl.h>
 #include <libelf.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -31,6 +28,7 @@
 #include "elf/elf-handle.h"
 #include "elf/file-bytes.h"
 #include "support/error.h"
+#include "support/files.h"
 
 namespace kpatch {
 
@@ -132,16 +130,9 @@ class KlpElfWriter {
     collect_names();
     for (uint32_t i = 1; i < elf_.sections.size(); ++i) convert(i);
     place();
-    std::string temporary = target.string() + ".XXXXXX";
-    int fd = mkstemp(temporary.data());
-    if (fd < 0) throw Error(fmt::format("cannot write '{}': {}", target.string(), std::strerror(errno)));
-    fchmod(fd, 0644);
-    bool written = update(fd);
-    written = close(fd) == 0 && written && rename(temporary.c_str(), target.c_str()) == 0;
-    if (written) return;
-    int problem = errno;
-    unlink(temporary.c_str());
-    throw Error(fmt::format("cannot write '{}': {}", target.string(), std::strerror(problem)));
+    AtomicFile file(target);
+    if (!update(file.fd())) throw Error(fmt::format("can't write {}: {}", target.string(), elf_errmsg(-1)));
+    file.commit();
   }
 
  private:

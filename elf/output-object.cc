@@ -10,20 +10,18 @@
 //   st_shndx 0xffff                  →  the symbol's entry of .symtab_shndx, a table as long as the symbol table
 
 #include <elf.h>
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <gelf.h>
 #include <libelf.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 #include <memory>
 #include <numeric>
 
 #include "elf/output-object.h"
 #include "support/error.h"
+#include "support/files.h"
 
 namespace kpatch {
 namespace {
@@ -45,15 +43,12 @@ class StringTable {
 
 class OutputWriter {
  public:
-  OutputWriter(const OutputObject& object, std::filesystem::path path) : object_(object), path_(std::move(path)) {}
+  OutputWriter(const OutputObject& object, const std::filesystem::path& path)
+      : object_(object), path_(path), file_(path, Flush::no) {}
 
   void run() {
-    temporary_ = path_;
-    temporary_ += ".tmp";
     elf_version(EV_CURRENT);
-    fd_ = open(temporary_.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd_ < 0) throw Error(fmt::format("{}: {}", temporary_.string(), std::strerror(errno)));
-    elf_ = elf_begin(fd_, ELF_C_WRITE, nullptr);
+    elf_ = elf_begin(file_.fd(), ELF_C_WRITE, nullptr);
     check(elf_ != nullptr);
     begin();
     order_symbols();
@@ -62,23 +57,16 @@ class OutputWriter {
     check(elf_update(elf_, ELF_C_WRITE) >= 0);
     elf_end(elf_);
     elf_ = nullptr;
-    check(close(std::exchange(fd_, -1)) == 0);
-    std::error_code error;
-    std::filesystem::rename(temporary_, path_, error);
-    if (error) throw Error(fmt::format("{}: {}", path_.string(), error.message()));
-    done_ = true;
+    file_.commit();
   }
 
   ~OutputWriter() {
     if (elf_ != nullptr) elf_end(elf_);
-    if (fd_ >= 0) close(fd_);
-    std::error_code ignored;
-    if (!done_) std::filesystem::remove(temporary_, ignored);
   }
 
  private:
   void check(bool ok) const {
-    if (!ok) throw Error(fmt::format("{}: can't be written: {}", path_.string(), elf_errmsg(-1)));
+    if (!ok) throw Error(fmt::format("can't write {}: {}", path_.string(), elf_errmsg(-1)));
   }
 
   void begin() {
@@ -256,8 +244,8 @@ class OutputWriter {
   }
 
   const OutputObject& object_;
-  std::filesystem::path path_, temporary_;
-  int fd_ = -1;
+  std::filesystem::path path_;
+  AtomicFile file_;
   Elf* elf_ = nullptr;
   bool done_ = false, extended_ = false;
   std::vector<uint32_t> order_, place_, numbers_;

@@ -33,6 +33,7 @@
 #include "lookup/lookup.h"
 #include "support/data.h"
 #include "support/error.h"
+#include "support/files.h"
 #include "support/text.h"
 
 namespace kpatch {
@@ -85,11 +86,11 @@ std::string vmlinux_exports(const fs::path& symvers) {
 
 void make_base_view(const Base& base, const fs::path& view) {
   fs::create_directories(view);
-  for (const auto& entry : fs::directory_iterator(base.kbuild)) {
+  for (const auto& entry : entries_of(base.kbuild)) {
     const fs::path name = entry.path().filename();
     if (name != "Module.symvers") fs::create_symlink(entry.path(), view / name);
   }
-  write_file(view / "Module.symvers", vmlinux_exports(base.symvers));
+  write_file(view / "Module.symvers", vmlinux_exports(base.symvers), Flush::no);
 }
 
 bool must_clear_relocations(const Base& base) {
@@ -103,26 +104,27 @@ void write_sources(const ModuleInput& input, const Base& base, const fs::path& d
   const fs::path parts = directory / "parts";
   fs::create_directories(parts);
   const fs::path kmod_template = data_file("kmod-template");
-  for (const auto& entry : fs::directory_iterator(kmod_template)) {
+  for (const auto& entry : entries_of(kmod_template)) {
     const fs::path extension = entry.path().extension();
     if (extension == ".c" || extension == ".h") fs::copy_file(entry.path(), parts / entry.path().filename());
   }
   std::string info = fmt::format("#define KPATCH_REPLACE {}\n", input.replace ? 1 : 0);
   if (must_clear_relocations(base)) info += "#define KPATCH_CLEAR_RELOCATIONS 1\n";
   for (const auto& [tag, value] : input.info) info += fmt::format("KPATCH_INFO({}, {})\n", tag, c_literal(value));
-  write_file(parts / "kpatch-info.h", info);
+  write_file(parts / "kpatch-info.h", info, Flush::no);
 
   std::string objects = "parts/livepatch-begin.o parts/livepatch-main.o";
   std::string rules;
   for (size_t i = 0; i < input.diff_objects.size(); ++i) {
     const std::string name = fmt::format("diff-{}.o", i);
     fs::copy_file(input.diff_objects[i], parts / name);
-    write_file(parts / fmt::format(".{}.cmd", name), "");
+    write_file(parts / fmt::format(".{}.cmd", name), "", Flush::no);
     objects += " parts/" + name;
     rules += fmt::format("$(obj)/parts/{}: ;\n", name);
   }
   objects += " parts/livepatch-end.o";
-  write_file(directory / "Kbuild", fmt::format("obj-m := {0}.o\n{0}-y := {1}\n{2}", input.name, objects, rules));
+  write_file(directory / "Kbuild", fmt::format("obj-m := {0}.o\n{0}-y := {1}\n{2}", input.name, objects, rules),
+             Flush::no);
 }
 
 // kbuild's and modpost's own messages that a person must know.

@@ -35,6 +35,7 @@
 #include "lookup/lookup.h"
 #include "support/data.h"
 #include "support/error.h"
+#include "support/files.h"
 
 namespace kpatch {
 
@@ -75,17 +76,15 @@ class ModulePaths {
  public:
   explicit ModulePaths(const fs::path& top) {
     size_t skip = top.string().size() + 1;
-    std::error_code error;
-    for (auto it = fs::recursive_directory_iterator(top, error); it != fs::recursive_directory_iterator();
-         it.increment(error)) {
-      if (error) break;
-      std::string path = it->path().string();
+    walk(top, [&](const fs::directory_entry& entry) {
+      std::string path = entry.path().string();
       for (std::string_view ending : {".ko", ".ko.xz", ".ko.gz", ".ko.zst"}) {
         if (!path.ends_with(ending)) continue;
         std::string module = path.substr(skip, path.size() - skip - ending.size());
         paths_.emplace(folder_and_name(module), module);
       }
-    }
+      return true;
+    });
   }
 
   // "a:b" -> "folder/a:folder/b". A module that doesn't exist gets the object's own folder.
@@ -227,19 +226,17 @@ std::multimap<std::string, std::string> foreign_objects(const Base& base) {
     lines = read_file(memo);
   } else {
     std::set<std::string> found;
-    auto it = fs::recursive_directory_iterator(base.source, error);
-    for (; !error && it != fs::recursive_directory_iterator(); it.increment(error)) {
-      std::string name = it->path().filename().string();
-      if (it->is_directory(error)) {
-        std::string at = it->path().lexically_relative(base.source).string();
+    walk(base.source, [&](const fs::directory_entry& entry) {
+      std::string name = entry.path().filename().string();
+      if (entry.is_directory(error)) {
+        std::string at = entry.path().lexically_relative(base.source).string();
         bool other = fs::path(at).parent_path() == "arch" && !fs::exists(base.kbuild / at, error);
-        if (other || at == "tools" || at == "Documentation" || at == "scripts") it.disable_recursion_pending();
-        continue;
+        return !other && at != "tools" && at != "Documentation" && at != "scripts";
       }
-      if (!is_makefile(name)) continue;
+      if (!is_makefile(name)) return false;
       bool included = name != "Makefile" && name != "Kbuild";
-      std::string folder = included ? "." : it->path().parent_path().lexically_relative(base.source).string();
-      std::string text = read_file(it->path());
+      std::string folder = included ? "." : entry.path().parent_path().lexically_relative(base.source).string();
+      std::string text = read_file(entry.path());
       for (size_t end = 0; (end = text.find(".o", end)) != std::string::npos; end += 2) {
         if (end + 2 < text.size() && !std::isspace(static_cast<unsigned char>(text[end + 2])) && text[end + 2] != ')' &&
             text[end + 2] != '\\')
@@ -252,7 +249,8 @@ std::multimap<std::string, std::string> foreign_objects(const Base& base) {
         word.remove_prefix(slash + 1);
         found.insert(fmt::format("{}\t{}\n", word, folder));
       }
-    }
+      return false;
+    });
     for (auto& line : found) lines += line;
     write_file(memo, lines);
   }

@@ -34,6 +34,8 @@
 #include "kbuild/commands.h"
 #include "kernel/kernel.h"
 #include "support/error.h"
+#include "support/files.h"
+#include "support/lock.h"
 
 namespace kpatch {
 

@@ -25,6 +25,7 @@
 
 #include "kbuild/commands.h"
 #include "kernel/kernel.h"
+#include "support/lock.h"
 
 namespace kpatch {
 namespace {

@@ -25,6 +25,7 @@
 #include <unordered_set>
 
 #include "support/executor.h"
+#include "support/files.h"
 #include "support/text.h"
 
 namespace kpatch {
@@ -218,10 +219,8 @@ class IncludeGraph::Graph {
 
   // By the first part of an include's name: which folders have such an entry.
   void add_folder(const std::string& folder) {
-    std::error_code missing;
-    for (fs::directory_iterator it(folder, missing), end; it != end; it.increment(missing)) {
-      if (missing) break;
-      folders_by_entry_[it->path().filename().string()].push_back(folder);
+    for (const fs::directory_entry& entry : entries_if_any(folder)) {
+      folders_by_entry_[entry.path().filename().string()].push_back(folder);
     }
     all_folders_.push_back(folder);
   }
@@ -379,10 +378,8 @@ bool IncludeGraph::is_included(const std::string& path) const { return graph_->i
 std::vector<std::string> neighbours_that_include(const fs::path& source, const std::string& file) {
   const fs::path own_folder = fs::path(file).parent_path();
   std::vector<fs::path> folders;
-  std::error_code missing;
-  for (fs::directory_iterator it(source / own_folder, missing), end; it != end; it.increment(missing)) {
-    if (missing) break;
-    if (it->is_directory(missing) && !it->is_symlink(missing)) folders.push_back(own_folder / it->path().filename());
+  for (const fs::directory_entry& entry : entries_if_any(source / own_folder)) {
+    if (!entry.is_symlink() && entry.is_directory()) folders.push_back(own_folder / entry.path().filename());
   }
   for (fs::path up = own_folder;; up = up.parent_path()) {
     folders.push_back(up);
@@ -392,11 +389,10 @@ std::vector<std::string> neighbours_that_include(const fs::path& source, const s
   std::vector<std::string> found;
   for (const fs::path& folder : folders) {
     check_interrupted();
-    for (fs::directory_iterator it(source / folder, missing), end; it != end; it.increment(missing)) {
-      if (missing) break;
-      const std::string path = (folder / it->path().filename()).string();
+    for (const fs::directory_entry& entry : entries_if_any(source / folder)) {
+      const std::string path = (folder / entry.path().filename()).string();
       if (!path.ends_with(".c") || path == file) continue;
-      const std::string text = read_file_if_any(it->path());
+      const std::string text = read_file_if_any(entry.path());
       if (text.find(name + "\"") == std::string::npos && text.find(name + ">") == std::string::npos) continue;
       for (const IncludeDirectives::Named& include : scan_includes(text).named) {
         const bool here = normal(folder / include.name) == file;

@@ -28,6 +28,7 @@
 #include "kbuild/commands.h"
 #include "kernel/kernel.h"
 #include "support/error.h"
+#include "support/files.h"
 #include "support/text.h"
 
 namespace kpatch {

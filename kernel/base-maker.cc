@@ -19,6 +19,7 @@
 #include "kernel/base-parts.h"
 #include "kernel/source-tree.h"
 #include "support/error.h"
+#include "support/files.h"
 
 namespace kpatch {
 

@@ -16,23 +16,20 @@
 // of its compilers has ended, too, and nobody wipes a folder that is still being written.
 #include "kernel/cache.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
 
+#include "support/digest.h"
 #include "support/error.h"
 #include "support/executor.h"
+#include "support/files.h"
 
 namespace kpatch {
 
@@ -41,8 +38,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::string_view marker = "complete";
-
-std::string hex(XXH128_hash_t hash) { return fmt::format("{:016x}{:016x}", hash.high64, hash.low64); }
 
 std::string escaped(std::string_view text) {
   std::string result;
@@ -60,21 +55,6 @@ std::string escaped(std::string_view text) {
 bool is_complete(const fs::path& directory) {
   std::error_code ignored;
   return fs::exists(directory / marker, ignored);
-}
-
-// Kernel trees hold read-only files at most, but a folder without write permission stops remove_all.
-void remove_tree(const fs::path& path) {
-  std::error_code error;
-  fs::remove_all(path, error);
-  if (!error) return;
-  for (auto it = fs::recursive_directory_iterator(path, fs::directory_options::skip_permission_denied, error);
-       it != fs::recursive_directory_iterator(); it.increment(error)) {
-    if (error) break;
-    std::error_code ignored;
-    if (it->is_directory(ignored) && !it->is_symlink(ignored))
-      fs::permissions(it->path(), fs::perms::owner_all, fs::perm_options::add, ignored);
-  }
-  fs::remove_all(path, error);
 }
 
 // Bytes that a user may still write to the file system.
@@ -121,69 +101,6 @@ std::optional<std::string> CacheKey::field(std::string_view text, std::string_vi
   return std::nullopt;
 }
 
-std::string digest_of(std::string_view bytes) { return hex(XXH3_128bits(bytes.data(), bytes.size())); }
-
-std::string digest_of_file(const fs::path& path) {
-  int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) throw Error(fmt::format("can't read {}: {}", path.string(), std::strerror(errno)));
-  XXH3_state_t* state = XXH3_createState();
-  XXH3_128bits_reset(state);
-  std::vector<char> buffer(1 << 20);
-  ssize_t got;
-  while ((got = read(fd, buffer.data(), buffer.size())) > 0 || (got < 0 && errno == EINTR))
-    if (got > 0) XXH3_128bits_update(state, buffer.data(), size_t(got));
-  int error = got < 0 ? errno : 0;
-  std::string digest = hex(XXH3_128bits_digest(state));
-  XXH3_freeState(state);
-  close(fd);
-  if (error) throw Error(fmt::format("can't read {}: {}", path.string(), std::strerror(error)));
-  return digest;
-}
-
-void write_file(const fs::path& path, std::string_view contents) {
-  std::string temporary = fmt::format("{}.{}.tmp", path.string(), getpid());
-  int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  int error = fd < 0 ? errno : 0;
-  std::string_view rest = contents;
-  while (!error && !rest.empty()) {
-    ssize_t written = write(fd, rest.data(), rest.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0)
-      error = errno ? errno : EIO;
-    else
-      rest.remove_prefix(size_t(written));
-  }
-  if (fd >= 0 && close(fd) != 0 && !error) error = errno;
-  if (!error && rename(temporary.c_str(), path.c_str()) != 0) error = errno;
-  if (!error) return;
-  unlink(temporary.c_str());
-  throw Error(fmt::format("can't write {}: {}", path.string(), std::strerror(error)));
-}
-
-std::optional<FileLock> FileLock::try_lock(const fs::path& path) {
-  int fd = open(path.c_str(), O_RDWR | O_CREAT, 0666);  // not O_CLOEXEC: children keep the lock
-  if (fd < 0) throw Error(fmt::format("can't open the lock {}: {}", path.string(), std::strerror(errno)));
-  if (flock(fd, LOCK_EX | LOCK_NB) == 0) return FileLock(fd);
-  int error = errno;
-  close(fd);
-  if (error == EWOULDBLOCK || error == EINTR) return std::nullopt;
-  throw Error(fmt::format("can't lock {}: {}", path.string(), std::strerror(error)));
-}
-
-FileLock::FileLock(FileLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-
-FileLock& FileLock::operator=(FileLock&& other) noexcept {
-  std::swap(fd_, other.fd_);
-  return *this;
-}
-
-FileLock::~FileLock() {
-  if (fd_ >= 0) {
-    flock(fd_, LOCK_UN);  // frees it for the children's copies of the descriptor, too
-    close(fd_);
-  }
-}
-
 ScratchDirectory::ScratchDirectory(ScratchDirectory&& other) noexcept
     : path_(std::exchange(other.path_, {})), lock_(std::move(other.lock_)), keep_(other.keep_) {}
 
@@ -225,12 +142,13 @@ Cache::Cache(const fs::path& root, Console& console) : root_(fs::absolute(root).
 void Cache::wipe_leftovers() {
   std::error_code error;
   std::vector<fs::path> torn;
-  for (auto& kind : fs::directory_iterator(root_, error)) {
-    if (!kind.is_directory(error) || kind.path().filename() == "digests") continue;
-    for (auto& entry : fs::directory_iterator(kind.path(), error))
+  for (auto& kind : entries_of(root_)) {
+    // A cache that has a file system of its own has what fsck keeps there, too; it is root's.
+    const fs::path name = kind.path().filename();
+    if (!kind.is_directory(error) || name == "digests" || name == "lost+found") continue;
+    for (auto& entry : entries_of(kind.path()))
       if (entry.is_directory(error) && !is_complete(entry.path())) torn.push_back(entry.path());
   }
-  std::ranges::sort(torn);
   for (auto& directory : torn) {
     auto held = FileLock::try_lock(directory.string() + ".lock");
     if (!held || is_complete(directory)) continue;
@@ -307,10 +225,9 @@ std::vector<std::string> Cache::why_missing(std::string_view kind, const CacheKe
 std::vector<Cache::Entry> Cache::entries(std::string_view kind) const {
   std::vector<Entry> result;
   std::error_code error;
-  for (auto& item : fs::directory_iterator(root_ / kind, error))
+  for (auto& item : entries_if_any(root_ / kind))
     if (item.is_directory(error) && is_complete(item.path()))
       result.push_back({item.path(), read_file(item.path() / "key.txt")});
-  std::ranges::sort(result, {}, &Entry::directory);
   return result;
 }
 

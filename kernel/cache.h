@@ -14,8 +14,7 @@
 #include <vector>
 
 #include "support/console.h"
-
-#include "support/text.h"
+#include "support/lock.h"
 
 namespace kpatch {
 
@@ -32,27 +31,6 @@ class CacheKey {
 
  private:
   std::string text_;
-};
-
-// XXH3-128 in hex.
-std::string digest_of(std::string_view bytes);
-// Of a file's contents. Throws Error when it can't be read.
-std::string digest_of_file(const std::filesystem::path& path);
-// Written whole or not at all (temporary file beside it, then rename). Throws Error.
-void write_file(const std::filesystem::path& path, std::string_view contents);
-
-// An exclusive lock of a file, given back by the destructor. Children inherit it until they end, so that what orphans
-// of a killed run still write is not mistaken for rubbish.
-class FileLock {
- public:
-  static std::optional<FileLock> try_lock(const std::filesystem::path& path);
-  FileLock(FileLock&& other) noexcept;
-  FileLock& operator=(FileLock&& other) noexcept;
-  ~FileLock();
-
- private:
-  explicit FileLock(int fd) : fd_(fd) {}
-  int fd_;
 };
 
 // A folder for one run, removed by the destructor; what a killed run leaves goes at the next start.

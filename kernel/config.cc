@@ -18,9 +18,9 @@
 #include <array>
 #include <set>
 
-#include "kernel/cache.h"
 #include "kernel/distro/distro.h"
 #include "support/error.h"
+#include "support/files.h"
 
 namespace kpatch {
 namespace {

@@ -13,7 +13,9 @@
 #include "kernel/base-parts.h"
 #include "kernel/make.h"
 #include "kernel/source-tree.h"
+#include "support/digest.h"
 #include "support/error.h"
+#include "support/files.h"
 
 namespace kpatch {
 

@@ -30,7 +30,9 @@
 #include <charconv>
 #include <cstring>
 
+#include "support/digest.h"
 #include "support/error.h"
+#include "support/files.h"
 
 namespace kpatch {
 
@@ -68,22 +70,17 @@ bool is_product(std::string_view path) {
 std::vector<std::string> list_plain(const fs::path& tree) {
   std::vector<std::string> paths;
   size_t skip = tree.string().size() + 1;
-  std::error_code error;
-  auto it = fs::recursive_directory_iterator(tree, error);
-  if (error) throw Error(fmt::format("can't read the source {}: {}", tree.string(), error.message()));
-  for (; it != fs::recursive_directory_iterator(); it.increment(error)) {
-    if (error) throw Error(fmt::format("can't read the source {}: {}", tree.string(), error.message()));
-    std::string path = it->path().string().substr(skip);
-    if (it->is_symlink()) {
-      if (!(path == "source" || path == "build")) paths.push_back(path);
-    } else if (it->is_directory()) {
-      if (is_product_folder(path)) it.disable_recursion_pending();
-    } else if (it->is_regular_file() && !is_product(path)) {
-      paths.push_back(path);
-    }
+  walk(tree, [&](const fs::directory_entry& entry) {
+    std::string path = entry.path().string().substr(skip);
     if (paths.size() % 4096 == 0) check_interrupted();
-  }
-  if (error) throw Error(fmt::format("can't read the source {}: {}", tree.string(), error.message()));
+    if (entry.is_symlink()) {
+      if (!(path == "source" || path == "build")) paths.push_back(path);
+      return false;
+    }
+    if (entry.is_directory()) return !is_product_folder(path);
+    if (entry.is_regular_file() && !is_product(path)) paths.push_back(path);
+    return false;
+  });
   return paths;
 }
 

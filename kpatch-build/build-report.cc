@@ -12,7 +12,9 @@
 #include <tuple>
 
 #include "kernel/kernel.h"
+#include "support/digest.h"
 #include "support/error.h"
+#include "support/files.h"
 
 namespace kpatch {
 namespace {

@@ -26,7 +26,7 @@
 #include "arch/arch.h"
 #include "kbuild/kbuild.h"
 #include "support/error.h"
-#include "support/text.h"
+#include "support/files.h"
 
 namespace kpatch {
 namespace {

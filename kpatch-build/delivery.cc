@@ -4,19 +4,16 @@
 // one. A full disk shows while copying or flushing, before the rename. The folder is tried before the work starts.
 #include "kpatch-build/delivery.h"
 
-#include <fcntl.h>
 #include <fmt/core.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <ctime>
-#include <string_view>
 #include <vector>
 
-#include "kernel/kernel.h"
 #include "support/error.h"
+#include "support/files.h"
 
 namespace kpatch {
 namespace {
@@ -24,21 +21,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t logs_kept = 20;
-
-// Writes and flushes: some file systems tell only then that they are full. Returns errno, 0 when all is well.
-int write_whole(const fs::path& path, std::string_view contents) {
-  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (fd < 0) return errno;
-  int reason = 0;
-  while (!contents.empty() && reason == 0) {
-    const ssize_t written = write(fd, contents.data(), contents.size());
-    if (written < 0 && errno != EINTR) reason = errno;
-    if (written > 0) contents.remove_prefix(static_cast<size_t>(written));
-  }
-  if (reason == 0 && fsync(fd) != 0) reason = errno;
-  if (close(fd) != 0 && reason == 0) reason = errno;
-  return reason;
-}
 
 }  // namespace
 
@@ -73,18 +55,7 @@ Delivery::~Delivery() {
 
 fs::path Delivery::deliver(const fs::path& file, const std::string& name) {
   fs::path target = directory_ / name;
-  const fs::path temporary = directory_ / fmt::format(".{}.{}", name, getpid());
-  std::error_code failure;
-  if (const int reason = write_whole(temporary, read_file(file))) {
-    failure = {reason, std::generic_category()};
-  } else {
-    fs::rename(temporary, target, failure);
-  }
-  if (failure) {
-    std::error_code ignored;
-    fs::remove(temporary, ignored);
-    throw Error(fmt::format("{}: can't be written: {}", target.string(), failure.message()));
-  }
+  write_file(target, read_file(file));
   delivered_ = true;
   return target;
 }
@@ -92,12 +63,11 @@ fs::path Delivery::deliver(const fs::path& file, const std::string& name) {
 fs::path new_log(const fs::path& folder) {
   std::error_code failure;
   fs::create_directories(folder, failure);
-  std::vector<fs::path> logs;
-  for (const auto& entry : fs::directory_iterator(folder, failure)) {
+  if (failure) throw Error(fmt::format("{}: no log can be kept: {}", folder.string(), failure.message()));
+  std::vector<fs::path> logs;  // sorted: names begin with the time
+  for (const auto& entry : entries_of(folder)) {
     if (entry.path().extension() == ".log") logs.push_back(entry.path());
   }
-  if (failure) throw Error(fmt::format("{}: no log can be kept: {}", folder.string(), failure.message()));
-  std::sort(logs.begin(), logs.end());  // names begin with the time
   for (size_t i = 0; i + logs_kept <= logs.size(); ++i) fs::remove(logs[i], failure);
   char time[32] = "";
   const std::time_t now = std::time(nullptr);

@@ -17,7 +17,9 @@
 #include "lookup/lookup.h"
 #include "patch/patch.h"
 #include "support/data.h"
+#include "support/digest.h"
 #include "support/error.h"
+#include "support/files.h"
 
 namespace kpatch {
 namespace {
@@ -195,15 +197,14 @@ class ShippedBinaries {
 
  private:
   void list() {
-    std::error_code missing;
-    for (fs::recursive_directory_iterator it(base_.modules, missing), end; it != end; it.increment(missing)) {
-      if (missing) break;
-      const std::string path = it->path().lexically_relative(base_.modules).string();
+    walk(base_.modules, [&](const fs::directory_entry& entry) {
+      const std::string path = entry.path().lexically_relative(base_.modules).string();
       const size_t ending = path.rfind(".ko");
-      if (ending == std::string::npos || path.find('/', ending) != std::string::npos) continue;
+      if (ending == std::string::npos || path.find('/', ending) != std::string::npos) return true;
       const std::string module = path.substr(0, ending);
       paths_.emplace(object_name(module), module);
-    }
+      return true;
+    });
   }
 
   const Base& base_;

@@ -14,11 +14,7 @@
 //
 // The header names the file that the index was made of by size, time of change and build id: a stale index can be
 // told from a fresh one without reading vmlinux.
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <limits>
@@ -29,6 +25,7 @@
 
 #include "lookup/binary-data.h"
 #include "support/error.h"
+#include "support/files.h"
 
 namespace kpatch {
 
@@ -239,49 +236,6 @@ class IndexReader {
   size_t at_ = 0;
 };
 
-// Removes the temporary file unless it was renamed.
-class TemporaryFile {
- public:
-  explicit TemporaryFile(const std::filesystem::path& target) : target_(target), name_(target.string() + ".XXXXXX") {
-    file_ = ::mkostemp(name_.data(), O_CLOEXEC);
-    if (file_ < 0) fail();
-  }
-  ~TemporaryFile() {
-    if (file_ >= 0) ::close(file_);
-    if (!name_.empty()) ::unlink(name_.c_str());
-  }
-  TemporaryFile(const TemporaryFile&) = delete;
-  TemporaryFile& operator=(const TemporaryFile&) = delete;
-
-  void write(std::string_view bytes) {
-    while (!bytes.empty()) {
-      ssize_t written = ::write(file_, bytes.data(), bytes.size());
-      if (written < 0 && errno == EINTR) continue;
-      if (written < 0) fail();
-      bytes.remove_prefix(written);
-    }
-  }
-
-  void keep() {
-    int file = std::exchange(file_, -1);
-    if (::fchmod(file, 0644) != 0 || ::fsync(file) != 0) {
-      ::close(file);
-      fail();
-    }
-    if (::close(file) != 0 || ::rename(name_.c_str(), target_.c_str()) != 0) fail();
-    name_.clear();
-  }
-
- private:
-  [[noreturn]] void fail() const {
-    throw Error(fmt::format("cannot write '{}': {}", target_.string(), std::strerror(errno)));
-  }
-
-  std::filesystem::path target_;
-  std::string name_;
-  int file_ = -1;
-};
-
 }  // namespace
 
 bool looks_like_index(std::span<const std::byte> bytes) {
@@ -340,9 +294,7 @@ void write_index(const BinaryData& data, std::span<const std::pair<std::string_v
   facts.big_endian = data.big_endian;
   writer.add_array(std::span<const Facts>(&facts, 1));
 
-  TemporaryFile file(path);
-  file.write(writer.finish());
-  file.keep();
+  write_file(path, writer.finish());
 }
 
 }  // namespace kpatch

@@ -15,13 +15,13 @@
 
 #include <algorithm>
 #include <charconv>
-#include <fstream>
 #include <map>
 #include <optional>
 
 #include "patch/read.h"
 #include "support/error.h"
 #include "support/executor.h"
+#include "support/files.h"
 #include "support/text.h"
 
 namespace kpatch {
@@ -30,12 +30,9 @@ namespace {
 namespace fs = std::filesystem;
 using std::string_view;
 
-void write_file(const fs::path& path, string_view text) {
+void write_with_folders(const fs::path& path, string_view text) {
   fs::create_directories(path.parent_path());
-  std::ofstream out(path, std::ios::binary | std::ios::trunc);
-  out << text;
-  out.close();
-  if (!out) throw Error(fmt::format("{}: can't be written", path.string()));
+  write_file(path, text, Flush::no);
 }
 
 // Runs of white space count as one blank, at the end as nothing: what patch -l takes for equal.
@@ -153,7 +150,7 @@ class Applier {
       problem(patch, file.line, fmt::format("{} is there already", target));
       return;
     }
-    write_file(result_.directory / target, before);
+    write_with_folders(result_.directory / target, before);
     state_[target] = true;
     if (!file.hunks.empty()) run_patch(patch, file, target, before);
     if (file.change == FileChange::rename) forget(file.old_path);
@@ -184,7 +181,7 @@ class Applier {
                    : fmt::format("the patch adds {}, but the source has such a file", file.new_path));
       return;
     }
-    write_file(result_.directory / file.new_path, text);
+    write_with_folders(result_.directory / file.new_path, text);
     state_[file.new_path] = true;
   }
 
@@ -207,7 +204,7 @@ class Applier {
     }
     fs::path diff = result_.directory;
     diff += fmt::format(".{}.diff", ++diffs_);
-    write_file(diff, text);
+    write_file(diff, text, Flush::no);
     return diff;
   }
 
@@ -223,7 +220,7 @@ class Applier {
     });
     const size_t fuzz = allowed_fuzz(file);
     if (!result.ok() && text_only && fuzz > 0) {
-      write_file(result_.directory / target, before);
+      write_with_folders(result_.directory / target, before);
       const CommandResult fuzzy = call_patch(diff, target, fuzz);
       if (fuzzy.ok()) result = fuzzy;
     }

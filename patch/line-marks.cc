@@ -19,13 +19,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <fstream>
 #include <iterator>
 #include <optional>
 #include <vector>
 
 #include "support/error.h"
-#include "support/text.h"
+#include "support/files.h"
 
 namespace kpatch {
 namespace {
@@ -88,18 +87,6 @@ std::optional<std::vector<std::optional<size_t>>> match(const Lines& a, const Li
 
 bool is_c(const fs::path& path) { return path.extension() == ".c" || path.extension() == ".h"; }
 
-// Through a new file: the old one may be read-only, as it was in the source.
-void write(const fs::path& path, const std::string& text) {
-  fs::path fresh = path;
-  fresh += ".kpatch";
-  std::ofstream out(fresh, std::ios::binary | std::ios::trunc);
-  out << text;
-  out.close();
-  std::error_code error;
-  if (out) fs::rename(fresh, path, error);
-  if (!out || error) throw Error(fmt::format("{}: can't be written", path.string()));
-}
-
 }  // namespace
 
 std::string with_original_lines(string_view original, string_view patched) {
@@ -134,7 +121,7 @@ bool keep_line_numbers(const AppliedPatches& patches, const fs::path& source) {
     const std::string patched = read_file_if_any(patches.directory / path);
     const std::string marked = with_original_lines(read_file_if_any(source / path), patched);
     if (marked == patched) continue;
-    write(patches.directory / path, marked);
+    write_file(patches.directory / path, marked, Flush::no);
     any = true;
   }
   return any;
@@ -142,7 +129,7 @@ bool keep_line_numbers(const AppliedPatches& patches, const fs::path& source) {
 
 void drop_line_numbers(const AppliedPatches& patches, const fs::path& root) {
   for (const std::string& path : patches.modified)
-    if (is_c(path)) write(root / path, without_line_marks(read_file_if_any(root / path)));
+    if (is_c(path)) write_file(root / path, without_line_marks(read_file(root / path)), Flush::no);
 }
 
 }  // namespace kpatch

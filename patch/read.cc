@@ -22,6 +22,7 @@
 #include <optional>
 
 #include "support/error.h"
+#include "support/files.h"
 #include "support/text.h"
 
 namespace kpatch {

@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "support/executor.h"
+#include "support/files.h"
 
 namespace kpatch {
 namespace {
@@ -55,10 +56,8 @@ PatchedView::PatchedView(fs::path source, fs::path root, const AppliedPatches& p
 // Fills a real folder with links to the entries of its original.
 void PatchedView::open_folder(const fs::path& relative) {
   if (!real_.insert(relative.string()).second) return;
-  std::error_code missing;
-  for (fs::directory_iterator it(source_ / relative, missing), end; it != end; it.increment(missing)) {
-    if (missing) break;
-    fs::create_symlink(fs::absolute(it->path()), root_ / relative / it->path().filename());
+  for (const fs::directory_entry& entry : entries_if_any(source_ / relative)) {
+    fs::create_symlink(fs::absolute(entry.path()), root_ / relative / entry.path().filename());
   }
 }
 
@@ -101,11 +100,9 @@ void PatchedView::make_full() {
     pending.pop_back();
     check_interrupted();
     if (folder == ".git") continue;
-    std::error_code missing;
-    for (fs::directory_iterator it(source_ / folder, missing), end; it != end; it.increment(missing)) {
-      if (missing) break;
-      if (it->is_symlink() || !it->is_directory()) continue;
-      pending.push_back(folder / it->path().filename());
+    for (const fs::directory_entry& entry : entries_if_any(source_ / folder)) {
+      if (entry.is_symlink() || !entry.is_directory()) continue;
+      pending.push_back(folder / entry.path().filename());
       make_folder_chain(pending.back());
     }
   }

@@ -8,6 +8,7 @@
 #include "kernel/cache.h"
 #include "kernel/source-tree.h"
 #include "support/error.h"
+#include "support/files.h"
 #include "unit/temporary_folder.h"
 
 namespace kpatch {

@@ -7,7 +7,9 @@
 
 #include <fstream>
 
+#include "support/digest.h"
 #include "support/error.h"
+#include "support/files.h"
 #include "unit/temporary_folder.h"
 
 namespace kpatch {

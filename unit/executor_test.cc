@@ -14,6 +14,7 @@
 
 #include "kernel/cache.h"
 #include "support/error.h"
+#include "support/files.h"
 #include "support/text.h"
 #include "unit/temporary_folder.h"
 

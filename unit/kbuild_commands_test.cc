@@ -9,6 +9,7 @@
 #include "lookup/binary.h"
 #include "patch/patch.h"
 #include "support/error.h"
+#include "support/files.h"
 #include "unit/temporary_folder.h"
 
 namespace kpatch {

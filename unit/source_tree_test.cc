@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "support/error.h"
+#include "support/files.h"
 #include "unit/skip.h"
 #include "unit/temporary_folder.h"
 
