@@ -350,7 +350,7 @@ const Arch arch_x86_64{
     .klp = {.field_size = field_size, .takes_back_by = "text_poke_copy"},
     .kbuild = {.folder = "x86",
                .image = "arch/x86/boot/bzImage",
-               .whole_objects_option = "CONFIG_X86_KERNEL_IBT",
+               .whole_objects_option = "X86_KERNEL_IBT",
                .objtool_symbols = objtool_symbols},
     .distro = {.debian = "amd64", .rpm = "x86_64"},
     .proof = &proof,

@@ -20,6 +20,7 @@
 #include <set>
 
 #include "support/error.h"
+#include "support/text.h"
 
 namespace kpatch {
 namespace {
@@ -41,8 +42,6 @@ std::map<std::string_view, NamedGroup> by_signature(const Object& object, const 
   for (auto& [signature, group] : named) std::sort(group.members.begin(), group.members.end());
   return named;
 }
-
-std::string list(const std::vector<std::string_view>& names) { return fmt::format("{}", fmt::join(names, ", ")); }
 
 }  // namespace
 
@@ -96,17 +95,17 @@ void check_groups(const Pair& pair, const Selection& selection, Diagnostics& dia
       diagnostics.refuse("section-group", {.function = std::string{signature}}, std::move(message));
     };
     if (is == after.end()) {
-      refuse(fmt::format("is a section group in the original object alone ({})", list(was->second.members)));
+      refuse(fmt::format("is a section group in the original object alone ({})", joined(was->second.members, ", ")));
     } else if (was == before.end()) {
       const auto& members = is->second.members;
       const bool existed = std::any_of(members.begin(), members.end(),
                                        [&](std::string_view name) { return original_sections.contains(name); });
-      if (existed) refuse(fmt::format("is a section group in the patched object alone ({})", list(members)));
+      if (existed) refuse(fmt::format("is a section group in the patched object alone ({})", joined(members, ", ")));
     } else if (was->second.flags != is->second.flags) {
       refuse("is a COMDAT section group in one of the two objects and an ordinary one in the other");
     } else if (was->second.members != is->second.members) {
       refuse(fmt::format("is a section group of {} in the original object, of {} in the patched one",
-                         list(was->second.members), list(is->second.members)));
+                         joined(was->second.members, ", "), joined(is->second.members, ", ")));
     }
   }
 }

@@ -84,8 +84,7 @@ std::optional<Reference> Resolver::exported(std::string_view name) const {
   reference.name_space = found->name_space;
   if (found->owner == "vmlinux") return reference;
   reference.kind = Reference::Kind::klp;
-  reference.owner = std::string{std::string_view{found->owner}.substr(found->owner.rfind('/') + 1)};
-  std::replace(reference.owner.begin(), reference.owner.end(), '-', '_');
+  reference.owner = module_name_of(found->owner);
   return reference;
 }
 

@@ -22,7 +22,6 @@
 
 #include <fmt/core.h>
 
-#include <fstream>
 #include <set>
 #include <string_view>
 
@@ -58,39 +57,13 @@ std::string c_literal(string_view text) {
   return result + "\"";
 }
 
-bool enabled(const fs::path& config, string_view option) {
-  const std::string line = fmt::format("{}=y", option);
-  std::ifstream in(config);
-  for (std::string text; std::getline(in, text);) {
-    if (text == line) return true;
-  }
-  return false;
-}
-
-// The exports of vmlinux alone; the owner is the third field.
-std::string vmlinux_exports(const fs::path& symvers) {
-  const std::string text = read_file(symvers);
-  std::string result;
-  for (size_t start = 0; start < text.size();) {
-    const size_t end = std::min(text.find('\n', start), text.size());
-    const string_view line = string_view(text).substr(start, end - start);
-    const size_t symbol = line.find('\t');
-    const size_t owner = symbol == string_view::npos ? symbol : line.find('\t', symbol + 1);
-    if (owner != string_view::npos && line.substr(owner + 1).starts_with("vmlinux\t")) {
-      (result += line) += '\n';
-    }
-    start = end + 1;
-  }
-  return result;
-}
-
 void make_base_view(const Base& base, const fs::path& view) {
   fs::create_directories(view);
   for (const auto& entry : entries_of(base.kbuild)) {
     const fs::path name = entry.path().filename();
     if (name != "Module.symvers") fs::create_symlink(entry.path(), view / name);
   }
-  write_file(view / "Module.symvers", vmlinux_exports(base.symvers), Flush::no);
+  write_file(view / "Module.symvers", symvers_lines_of(base.symvers, "vmlinux"), Flush::no);
 }
 
 bool must_clear_relocations(const Base& base) {
@@ -154,9 +127,8 @@ Result<fs::path> build_module(const ModuleInput& input, const Base& base, const 
   Base in_view = base;
   in_view.kbuild = view;
   std::vector<std::string> arguments = {"M=" + sources.string(), "KBUILD_MODPOST_WARN=1", "KCFLAGS=-g0", "modules"};
-  const std::string_view option = base.arch->kbuild.whole_objects_option;
-  const bool whole_objects =
-      (!option.empty() && enabled(base.config, option)) || enabled(base.config, "CONFIG_LTO_CLANG");
+  const KernelConfig config = KernelConfig::read(base.config);
+  const bool whole_objects = config.enabled(base.arch->kbuild.whole_objects_option) || config.enabled("LTO_CLANG");
   if (!whole_objects) arguments.insert(arguments.begin(), "delay-objtool=y");
   const CommandResult result = executor.run(kbuild_make(in_view, arguments));
   if (!result.ok()) executor.fail("kbuild could not make the module", result);

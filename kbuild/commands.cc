@@ -36,6 +36,7 @@
 #include "support/data.h"
 #include "support/error.h"
 #include "support/files.h"
+#include "support/text.h"
 
 namespace kpatch {
 
@@ -64,12 +65,6 @@ std::string modules_of(const std::vector<std::string>& words) {
   return "";
 }
 
-std::string underscored(std::string text) {
-  std::ranges::replace(text, '-', '_');
-  std::ranges::replace(text, ',', '_');
-  return text;
-}
-
 // Finds a module's path by its name and by where its objects lie: in the folder of the Makefile that lists them,
 // or below it. "virtio_net" of drivers/net/virtio_net.o -> "drivers/net/virtio-net", were that the file's name.
 class ModulePaths {
@@ -78,11 +73,8 @@ class ModulePaths {
     size_t skip = top.string().size() + 1;
     walk(top, [&](const fs::directory_entry& entry) {
       std::string path = entry.path().string();
-      for (std::string_view ending : {".ko", ".ko.xz", ".ko.gz", ".ko.zst"}) {
-        if (!path.ends_with(ending)) continue;
-        std::string module = path.substr(skip, path.size() - skip - ending.size());
-        paths_.emplace(folder_and_name(module), module);
-      }
+      if (auto module = module_path_of(std::string_view(path).substr(skip)))
+        paths_.emplace(folder_and_name(*module), *module);
       return true;
     });
   }
@@ -90,19 +82,17 @@ class ModulePaths {
   // "a:b" -> "folder/a:folder/b". A module that doesn't exist gets the object's own folder.
   std::string resolve(const std::string& names, const std::string& object) const {
     std::string result;
-    for (size_t start = 0; start <= names.size();) {
-      size_t end = std::min(names.find(':', start), names.size());
-      if (start > 0) result += ':';
-      result += one(names.substr(start, end - start), object);
-      start = end + 1;
+    for (std::string_view name : fields_of(names, ':')) {
+      if (!result.empty()) result += ':';
+      result += one(std::string(name), object);
     }
     return result;
   }
 
  private:
-  static std::string folder_and_name(const std::string& module) {
-    size_t slash = module.rfind('/') + 1;  // npos + 1 is 0
-    return module.substr(0, slash) + underscored(module.substr(slash));
+  static std::string folder_and_name(std::string_view module) {
+    std::string folder(module.substr(0, module.rfind('/') + 1));  // npos + 1 is 0
+    return folder + module_name_of(module);
   }
 
   std::string one(const std::string& name, const std::string& object) const {
@@ -114,7 +104,7 @@ class ModulePaths {
       folder += '/';
     std::string own = folder;
     for (;;) {
-      if (auto it = paths_.find(folder + underscored(name)); it != paths_.end()) return it->second;
+      if (auto it = paths_.find(folder + module_name_of(name)); it != paths_.end()) return it->second;
       if (folder.size() < 2) break;
       folder.resize(folder.rfind('/', folder.size() - 2) + 1);
     }
@@ -255,11 +245,9 @@ std::multimap<std::string, std::string> foreign_objects(const Base& base) {
     write_file(memo, lines);
   }
   std::multimap<std::string, std::string> result;
-  for (size_t start = 0; start < lines.size();) {
-    size_t end = lines.find('\n', start), tab = lines.find('\t', start);
-    if (end == std::string::npos || tab > end) break;
-    result.emplace(lines.substr(start, tab - start), lines.substr(tab + 1, end - tab - 1));
-    start = end + 1;
+  for (std::string_view line : lines_of(lines)) {
+    const auto fields = fields_of(line, '\t');
+    if (fields.size() == 2) result.emplace(fields[0], fields[1]);
   }
   return result;
 }

@@ -36,6 +36,7 @@
 #include "support/error.h"
 #include "support/files.h"
 #include "support/lock.h"
+#include "support/text.h"
 
 namespace kpatch {
 
@@ -145,7 +146,7 @@ class FullBuild {
   }
 
   void replace(const fs::path& view, const std::vector<std::string>& changed) {
-    write_file(replaced(), fmt::format("{}\n", fmt::join(changed, "\n")));
+    write_file(replaced(), joined(changed, "\n") + "\n");
     for (auto& path : changed) {
       fs::path to = source() / path;
       fs::remove(to);  // a hard link: its other name must keep its contents
@@ -158,11 +159,8 @@ class FullBuild {
   void put_back() {
     std::error_code error;
     if (!fs::exists(replaced(), error)) return;
-    std::string text = read_file(replaced());
-    for (size_t start = 0; start < text.size();) {
-      size_t end = text.find('\n', start);
-      std::string path = text.substr(start, end - start);
-      start = end == std::string::npos ? text.size() : end + 1;
+    const std::string text = read_file(replaced());
+    for (std::string_view path : lines_of(text)) {
       if (path.empty()) continue;
       fs::remove(source() / path, error);
       if (!fs::exists(base_.source / path, error)) continue;

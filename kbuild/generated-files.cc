@@ -26,6 +26,7 @@
 #include "kbuild/commands.h"
 #include "kernel/kernel.h"
 #include "support/lock.h"
+#include "support/text.h"
 
 namespace kpatch {
 namespace {
@@ -82,9 +83,7 @@ std::vector<MissingFile> missing_files(string_view messages) {
   constexpr string_view reason = ": No such file or directory";
   constexpr string_view assembler = ": Error: file not found: ";  // .incbin
   std::vector<MissingFile> missing;
-  while (!messages.empty()) {
-    const string_view line = messages.substr(0, messages.find('\n'));
-    messages.remove_prefix(std::min(messages.size(), line.size() + 1));
+  for (const string_view line : lines_of(messages)) {
     if (const size_t at = line.find(compiler); at != string_view::npos && line.ends_with(reason)) {
       const string_view name = line.substr(at + compiler.size(), line.size() - at - compiler.size() - reason.size());
       missing.push_back({std::string(name), file_of(line.substr(0, at + 1))});

@@ -335,7 +335,7 @@ class IncludeGraph::Graph {
 IncludeDirectives scan_includes(string_view text) {
   IncludeDirectives result;
   std::string trace_system;
-  while (!text.empty()) {
+  while (!text.empty()) {  // not lines_of: thousands of headers, of whose lines one in ten is a directive
     const size_t end = text.find('\n');
     string_view line = text.substr(0, end);
     text.remove_prefix(end == string_view::npos ? text.size() : end + 1);

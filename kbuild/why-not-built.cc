@@ -11,11 +11,11 @@
 // has decided already, so a line that this reading misses costs nothing but the option's name.
 #include "kbuild/why-not-built.h"
 
-#include <fstream>
-#include <iterator>
-#include <set>
-#include <sstream>
 #include <vector>
+
+#include "kernel/kernel.h"
+#include "support/files.h"
+#include "support/text.h"
 
 namespace kpatch {
 namespace {
@@ -29,11 +29,11 @@ struct Assignment {
 
 std::vector<Assignment> read_makefile(const fs::path& folder) {
   for (const char* name : {"Kbuild", "Makefile"}) {
-    std::ifstream in(folder / name);
-    if (!in) continue;
+    const std::string text = read_file_if_any(folder / name);
+    if (text.empty()) continue;
     std::vector<Assignment> result;
     std::string line;
-    for (std::string next; std::getline(in, next);) {
+    for (const std::string_view next : lines_of(text)) {
       line += next;
       if (line.ends_with('\\')) {
         line.back() = ' ';
@@ -44,8 +44,8 @@ std::vector<Assignment> read_makefile(const fs::path& folder) {
         Assignment a;
         const size_t end = line.find_last_not_of(" \t:+?", equals - (equals > 0));
         if (end != std::string::npos) a.variable = line.substr(0, end + 1);
-        std::istringstream words(line.substr(equals + 1));
-        a.words.assign(std::istream_iterator<std::string>(words), {});
+        for (const std::string_view word : words_of(std::string_view(line).substr(equals + 1)))
+          a.words.emplace_back(word);
         result.push_back(std::move(a));
       }
       line.clear();
@@ -55,28 +55,21 @@ std::vector<Assignment> read_makefile(const fs::path& folder) {
   return {};
 }
 
-std::set<std::string> enabled_options(const fs::path& config) {
-  std::set<std::string> enabled;
-  std::ifstream in(config);
-  for (std::string line; std::getline(in, line);) {
-    if (line.starts_with("CONFIG_")) enabled.insert(line.substr(0, line.find('=')));
-  }
-  return enabled;
-}
-
+// Without CONFIG_.
 std::optional<std::string> option_of(const std::string& variable) {
-  const size_t start = variable.find("$(CONFIG_");
+  constexpr std::string_view prefix = "$(CONFIG_";
+  const size_t start = variable.find(prefix);
   if (start == std::string::npos) return std::nullopt;
   const size_t end = variable.find(')', start);
   if (end == std::string::npos) return std::nullopt;
-  return variable.substr(start + 2, end - start - 2);
+  return variable.substr(start + prefix.size(), end - start - prefix.size());
 }
 
 std::string stem_of(const std::string& variable) { return variable.substr(0, variable.rfind('-', variable.find('$'))); }
 
 class Search {
  public:
-  Search(const fs::path& source, std::set<std::string> enabled) : source_(source), enabled_(std::move(enabled)) {}
+  Search(const fs::path& source, const KernelConfig& config) : source_(source), config_(config) {}
 
   // word: an object or folder as the Makefile in `folder` names it.
   std::optional<std::string> run(const fs::path& folder, const std::string& word, unsigned depth = 0) {
@@ -85,7 +78,7 @@ class Search {
       bool names = false;
       for (const std::string& w : a.words) names |= w == word || w + "/" == word;
       if (!names) continue;
-      if (const auto option = option_of(a.variable); option && !enabled_.contains(*option)) return option;
+      if (const auto option = option_of(a.variable); option && !config_.enabled(*option)) return "CONFIG_" + *option;
       const std::string stem = stem_of(a.variable);
       if (stem.empty() || stem == "obj" || stem == "lib") continue;
       if (auto found = run(folder, stem + ".o", depth + 1)) return found;
@@ -102,14 +95,14 @@ class Search {
 
  private:
   fs::path source_;
-  std::set<std::string> enabled_;
+  const KernelConfig& config_;
 };
 
 }  // namespace
 
 std::optional<std::string> missing_option(const fs::path& source, const fs::path& config, std::string_view file) {
   const fs::path path(file);
-  return Search(source, enabled_options(config)).run(path.parent_path(), path.stem().string() + ".o");
+  return Search(source, KernelConfig::read(config)).run(path.parent_path(), path.stem().string() + ".o");
 }
 
 }  // namespace kpatch

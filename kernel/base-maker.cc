@@ -13,6 +13,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 
 #include "arch/arch.h"
@@ -20,6 +21,7 @@
 #include "kernel/source-tree.h"
 #include "support/error.h"
 #include "support/files.h"
+#include "support/text.h"
 
 namespace kpatch {
 
@@ -149,13 +151,9 @@ void require_build_tools() {
   std::vector<std::string> missing;
   const char* path = std::getenv("PATH");
   for (const char* program : {"make", "flex", "bison", "bc", "ld"}) {
-    bool there = false;
-    std::string_view rest = path ? path : "/usr/bin:/bin";
-    while (!there && !rest.empty()) {
-      size_t colon = std::min(rest.find(':'), rest.size());
-      there = access((fs::path(rest.substr(0, colon)) / program).c_str(), X_OK) == 0;
-      rest.remove_prefix(std::min(colon + 1, rest.size()));
-    }
+    bool there = std::ranges::any_of(fields_of(path ? path : "/usr/bin:/bin", ':'), [&](std::string_view folder) {
+      return access((fs::path(folder) / program).c_str(), X_OK) == 0;
+    });
     if (!there) missing.emplace_back(program);
   }
   if (!missing.empty())

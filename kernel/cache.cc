@@ -21,7 +21,6 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -30,6 +29,7 @@
 #include "support/error.h"
 #include "support/executor.h"
 #include "support/files.h"
+#include "support/text.h"
 
 namespace kpatch {
 
@@ -83,10 +83,7 @@ CacheKey& CacheKey::add(std::string_view name, std::string_view value) {
 std::string CacheKey::digest() const { return digest_of(text_); }
 
 std::optional<std::string> CacheKey::field(std::string_view text, std::string_view name) {
-  for (size_t start = 0; start < text.size();) {
-    size_t end = std::min(text.find('\n', start), text.size());
-    std::string_view line = text.substr(start, end - start);
-    start = end + 1;
+  for (std::string_view line : lines_of(text)) {
     if (!line.starts_with(name) || !line.substr(name.size()).starts_with(": ")) continue;
     std::string value;
     std::string_view rest = line.substr(name.size() + 2);

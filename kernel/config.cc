@@ -21,6 +21,7 @@
 #include "kernel/distro/distro.h"
 #include "support/error.h"
 #include "support/files.h"
+#include "support/text.h"
 
 namespace kpatch {
 namespace {
@@ -83,38 +84,40 @@ bool matches_any(std::string_view name, const List& patterns) {
   return std::ranges::any_of(patterns, [&](auto pattern) { return matches(name, pattern); });
 }
 
-std::string shown(const KernelConfig& config, const std::string& name) {
-  auto it = config.find(name);
-  return it == config.end() ? "not set" : it->second;
-}
-
-bool is_set(const KernelConfig& config, std::string_view name) {
-  auto it = config.find(name);
-  return it != config.end() && it->second == "y";
+std::string_view shown(const KernelConfig& config, const std::string& name) {
+  const std::string_view value = config.value(name);
+  return value.empty() ? "not set" : value;
 }
 
 }  // namespace
 
-KernelConfig parse_config(std::string_view text) {
+KernelConfig KernelConfig::parse(std::string_view text) {
   KernelConfig config;
-  for (size_t start = 0; start < text.size();) {
-    size_t end = std::min(text.find('\n', start), text.size());
-    std::string_view line = text.substr(start, end - start);
-    start = end + 1;
+  for (std::string_view line : lines_of(text)) {
     if (line.ends_with('\r')) line.remove_suffix(1);
     size_t equals = line.find('=');
     if (!line.starts_with("CONFIG_") || equals == std::string_view::npos) continue;
     std::string_view value = line.substr(equals + 1);
-    if (value == "n") continue;
-    config.insert_or_assign(std::string(line.substr(7, equals - 7)), std::string(value));
+    if (value.empty() || value == "n") continue;
+    config.options_.insert_or_assign(std::string(line.substr(7, equals - 7)), std::string(value));
   }
   return config;
 }
 
-KernelConfig read_config(const std::filesystem::path& path) {
-  KernelConfig config = parse_config(read_file(path));
-  if (config.empty()) throw Error(fmt::format("{} is no kernel config: it sets no option", path.string()));
+KernelConfig KernelConfig::read(const std::filesystem::path& path) {
+  KernelConfig config = parse(read_file(path));
+  if (config.options_.empty()) throw Error(fmt::format("{} is no kernel config: it sets no option", path.string()));
   return config;
+}
+
+bool KernelConfig::enabled(std::string_view option) const {
+  const std::string_view set = value(option);
+  return set == "y" || set == "m";
+}
+
+std::string_view KernelConfig::value(std::string_view option) const {
+  auto it = options_.find(option);
+  return it == options_.end() ? std::string_view() : std::string_view(it->second);
 }
 
 std::vector<std::string> missing_options(const KernelConfig& config) {
@@ -122,12 +125,12 @@ std::vector<std::string> missing_options(const KernelConfig& config) {
   auto need = [&](bool there, std::string_view option, std::string_view why) {
     if (!there) missing.push_back(fmt::format("CONFIG_{} is not set: {}", option, why));
   };
-  need(is_set(config, "MODULES"), "MODULES", "a livepatch is a module");
-  need(is_set(config, "LIVEPATCH"), "LIVEPATCH", "the kernel can't be livepatched");
-  need(is_set(config, "KALLSYMS_ALL"), "KALLSYMS_ALL", "the kernel can't find the variables that a patch refers to");
-  need(is_set(config, "DYNAMIC_FTRACE_WITH_REGS") || is_set(config, "DYNAMIC_FTRACE_WITH_ARGS"),
+  need(config.enabled("MODULES"), "MODULES", "a livepatch is a module");
+  need(config.enabled("LIVEPATCH"), "LIVEPATCH", "the kernel can't be livepatched");
+  need(config.enabled("KALLSYMS_ALL"), "KALLSYMS_ALL", "the kernel can't find the variables that a patch refers to");
+  need(config.enabled("DYNAMIC_FTRACE_WITH_REGS") || config.enabled("DYNAMIC_FTRACE_WITH_ARGS"),
        "DYNAMIC_FTRACE_WITH_REGS (or _WITH_ARGS)", "calls can't be redirected");
-  need(is_set(config, "DEBUG_INFO"), "DEBUG_INFO",
+  need(config.enabled("DEBUG_INFO"), "DEBUG_INFO",
        "without it nothing tells what the kernel consists of (choose DEBUG_INFO_DWARF_TOOLCHAIN_DEFAULT)");
   return missing;
 }
@@ -143,10 +146,10 @@ std::vector<std::string> config_differences(const KernelConfig& shipped, const K
                                             bool other_compiler) {
   std::set<std::string> names;
   for (auto* config : {&shipped, &ours})
-    for (auto& [name, value] : *config) names.insert(name);
+    for (auto& [name, value] : config->options()) names.insert(name);
   std::vector<std::string> result;
   for (auto& name : names) {
-    std::string before = shown(shipped, name), after = shown(ours, name);
+    std::string_view before = shown(shipped, name), after = shown(ours, name);
     if (before == after || matches_any(name, harmless)) continue;
     if (other_compiler && matches_any(name, of_compiler)) continue;
     if (after == "not set" && before == "\"\"") continue;

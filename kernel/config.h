@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -9,12 +10,22 @@
 
 namespace kpatch {
 
-// Option without CONFIG_ -> value as written ("y", "m", "\"text\"", "12"). What is not set is not in it.
-using KernelConfig = std::map<std::string, std::string, std::less<>>;
+// Options are named without CONFIG_. What is not set is not in it.
+class KernelConfig {
+ public:
+  static KernelConfig parse(std::string_view text);
+  // Throws Error when the file can't be read or holds no options.
+  static KernelConfig read(const std::filesystem::path& path);
 
-KernelConfig parse_config(std::string_view text);
-// Throws Error when the file can't be read or holds no options.
-KernelConfig read_config(const std::filesystem::path& path);
+  bool enabled(std::string_view option) const;  // y or m
+  std::string_view value(
+      std::string_view option) const;  // as written: y, m, "text" with its quotes, 12; empty: not set
+
+  const std::map<std::string, std::string, std::less<>>& options() const { return options_; }
+
+ private:
+  std::map<std::string, std::string, std::less<>> options_;
+};
 
 // Every option that livepatching needs and the config lacks, one message each. Empty: all is there.
 std::vector<std::string> missing_options(const KernelConfig& config);

@@ -7,6 +7,7 @@
 #include <array>
 
 #include "kernel/distro/distro.h"
+#include "lookup/lookup.h"
 #include "support/error.h"
 
 namespace kpatch {
@@ -74,8 +75,8 @@ void fail_make(const Executor& executor, const std::string& what, const CommandR
 
 std::optional<fs::path> module_file(const Base& base, std::string_view module) {
   std::error_code ignored;
-  for (const char* ending : {".ko", ".ko.xz", ".ko.gz", ".ko.zst"}) {
-    fs::path file = base.modules / (std::string(module) + ending);
+  for (std::string_view ending : module_endings) {
+    fs::path file = base.modules / fmt::format("{}{}", module, ending);
     if (fs::exists(file, ignored)) return file;
   }
   return std::nullopt;

@@ -16,6 +16,7 @@
 #include "support/digest.h"
 #include "support/error.h"
 #include "support/files.h"
+#include "support/text.h"
 
 namespace kpatch {
 
@@ -33,9 +34,7 @@ fs::path config_of(const BaseOptions& options) {
 }
 
 std::string configured_compiler(const KernelConfig& config) {
-  auto it = config.find("CC_VERSION_TEXT");
-  if (it == config.end() || it->second.size() < 2) return "";
-  return it->second.substr(1, it->second.size() - 2);
+  return std::string(trimmed(config.value("CC_VERSION_TEXT"), "\""));
 }
 
 // "  CC      fs/inode.o", "  CC [M]  net/x.o": one step of the build.
@@ -51,7 +50,7 @@ void build(Base& base, const BaseOptions& options, const fs::path& config, Execu
     Console::Stage stage(console, "preparing the kernel");
     CommandResult result = executor.run(prepare_command(base, {"olddefconfig"}, 1));
     if (!result.ok()) fail_make(executor, fmt::format("the source can't read {}", config.string()), result);
-    require_livepatch(read_config(base.kbuild / ".config"), config.string() + " as the source understands it");
+    require_livepatch(KernelConfig::read(base.kbuild / ".config"), config.string() + " as the source understands it");
     result = executor.run(prepare_command(base, {"modules_prepare"}, options.jobs));
     if (!result.ok()) fail_make(executor, "make modules_prepare failed", result);
     base.release = prepared_release(base.kbuild);
@@ -75,7 +74,7 @@ void build(Base& base, const BaseOptions& options, const fs::path& config, Execu
 Base make_own_base(const BaseOptions& options, Cache& cache, Executor& executor, Console& console) {
   require_parts(host_machine());
   fs::path config = config_of(options);
-  KernelConfig settings = read_config(config);
+  KernelConfig settings = KernelConfig::read(config);
   require_livepatch(settings, config.string());
   Compiler compiler;
   try {
@@ -93,7 +92,7 @@ Base make_own_base(const BaseOptions& options, Cache& cache, Executor& executor,
   key.add("base", "own 1")
       .add("source", source.identity)
       .add("config", digest_of(read_file(config)))
-      .add("targets", fmt::format("{}", fmt::join(options.targets, " ")))
+      .add("targets", joined(options.targets, " "))
       .add("compiler", fmt::format("{}: {}", compiler.command[0], compiler.version));
   auto locate = [&](const fs::path& directory) {
     base.directory = directory;

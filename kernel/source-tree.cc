@@ -33,6 +33,7 @@
 #include "support/digest.h"
 #include "support/error.h"
 #include "support/files.h"
+#include "support/text.h"
 
 namespace kpatch {
 
@@ -99,12 +100,8 @@ std::vector<std::string> list_git(const fs::path& tree, Executor& executor) {
   }
   if (!result.ok()) return {};
   std::vector<std::string> paths;
-  std::string_view text = result.output;
-  for (size_t start = 0; start < text.size();) {
-    size_t end = std::min(text.find('\0', start), text.size());
-    if (end > start) paths.emplace_back(text.substr(start, end - start));
-    start = end + 1;
-  }
+  for (std::string_view path : fields_of(result.output, '\0'))
+    if (!path.empty()) paths.emplace_back(path);
   return paths;
 }
 
@@ -258,14 +255,9 @@ std::optional<std::vector<SourceFile>> parse_manifest(std::string_view text) {
 std::string kernel_version(const fs::path& tree) {
   std::string text = read_file(tree / "Makefile");
   auto field = [&](std::string_view name) {
-    for (size_t start = 0; start < text.size();) {
-      size_t end = std::min(text.find('\n', start), text.size());
-      std::string_view line = std::string_view(text).substr(start, end - start);
-      start = end + 1;
+    for (std::string_view line : lines_of(text)) {
       if (!line.starts_with(name) || !line.substr(name.size()).starts_with(" =")) continue;
-      line.remove_prefix(name.size() + 2);
-      line.remove_prefix(std::min(line.find_first_not_of(' '), line.size()));
-      return std::string(line);
+      return std::string(trimmed(line.substr(name.size() + 2)));
     }
     return std::string();
   };

@@ -17,6 +17,7 @@
 #include "kernel/base-parts.h"
 #include "kernel/make.h"
 #include "kernel/source-tree.h"
+#include "lookup/lookup.h"
 #include "support/digest.h"
 #include "support/error.h"
 #include "support/files.h"
@@ -27,23 +28,18 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// "CRC<tab>symbol<tab>owner<tab>type": a last line that is cut off, or none at all, is noticed here and not in modpost.
+// A file that is cut off, or empty, is noticed here and not in modpost.
 void check_symvers(const fs::path& path) {
   std::error_code error;
   if (path.empty() || !fs::exists(path, error))
     throw Error(fmt::format("Module.symvers of this kernel is missing{}; its headers package has it (--symvers FILE)",
                             path.empty() ? "" : ": " + path.string()));
-  std::string text = read_file(path);
-  if (text.empty())
+  if (Symvers::read(path).size() == 0)
     throw Error(fmt::format("{} is empty; the kernel's headers package has a whole one", path.string()));
-  size_t last = text.rfind('\n', text.size() - 2);
-  std::string_view line = std::string_view(text).substr(last == std::string::npos ? 0 : last + 1);
-  if (!text.ends_with('\n') || std::ranges::count(line, '\t') < 3)
-    throw Error(fmt::format("{} is cut off: its last line is '{}'", path.string(), line.substr(0, line.find('\n'))));
 }
 
 void compare_configs(const fs::path& shipped, const fs::path& ours, bool other_compiler) {
-  auto differences = config_differences(read_config(shipped), read_config(ours), other_compiler);
+  auto differences = config_differences(KernelConfig::read(shipped), KernelConfig::read(ours), other_compiler);
   if (differences.empty()) return;
   size_t shown = std::min<size_t>(differences.size(), 12);
   std::string more = differences.size() > shown ? fmt::format("\n>>> and {} more", differences.size() - shown) : "";
@@ -79,7 +75,7 @@ void prepare(const Base& base, const KernelFiles& files, const BaseOptions& opti
 
 Base make_stock_base(const BaseOptions& options, const KernelFiles& files, Cache& cache, Executor& executor,
                      Console& console) {
-  require_livepatch(read_config(files.config), files.config.string());
+  require_livepatch(KernelConfig::read(files.config), files.config.string());
   check_symvers(files.symvers);
   Base base;
   base.vmlinux_index = vmlinux_index(files.vmlinux, cache, console);

@@ -18,6 +18,8 @@
 #include <fmt/format.h>
 
 #include "klp/audit-parts.h"
+#include "lookup/lookup.h"
+#include "support/text.h"
 
 namespace kpatch {
 
@@ -294,11 +296,9 @@ class KlpAudit {
     if (object == nullptr) return;
     for (const BinarySection& section : object->sections()) {
       if (section.name != ".modinfo" || section.bytes.empty()) continue;
-      for (std::string_view list : modinfo_values(section.bytes, "depends")) {
-        std::string depends = fmt::format(",{},", list);
-        std::replace(depends.begin(), depends.end(), '-', '_');
-        if (depends.find(fmt::format(",{},", owner)) != std::string::npos) return;
-      }
+      for (std::string_view list : modinfo_values(section.bytes, "depends"))
+        for (std::string_view module : fields_of(list, ','))
+          if (module_name_of(module) == owner) return;
     }
     c_.find_at("klp-relocation", place,
                fmt::format("{}: module {} does not depend on {}, which may be missing", symbol, object_, owner));

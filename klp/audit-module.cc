@@ -14,6 +14,7 @@
 #include <fmt/format.h>
 
 #include "klp/audit-parts.h"
+#include "lookup/lookup.h"
 
 namespace kpatch {
 
@@ -59,8 +60,7 @@ class ModuleAudit {
     if (auto value = one("license"); value && !value->starts_with("GPL"))
       c_.find_in("modinfo", {.section = ".modinfo"},
                  fmt::format("license={}: the livepatch interface is for GPL modules", *value));
-    std::string wanted = c_.input.name;
-    std::replace(wanted.begin(), wanted.end(), '-', '_');
+    const std::string wanted = module_name_of(c_.input.name);
     if (auto value = one("name")) {
       if (!wanted.empty() && *value != wanted)
         c_.find_in("modinfo", {.section = ".modinfo"}, fmt::format("name={}: not {}", *value, wanted));

@@ -25,6 +25,7 @@
 #include "elf/elf.h"
 #include "klp/audit-parts.h"
 #include "support/error.h"
+#include "support/text.h"
 
 namespace kpatch {
 
@@ -46,13 +47,10 @@ std::optional<KlpName> parse_klp_symbol(std::string_view symbol) {
 
 std::vector<std::string_view> modinfo_values(std::span<const std::byte> modinfo, std::string_view key) {
   std::vector<std::string_view> values;
-  std::string_view rest(reinterpret_cast<const char*>(modinfo.data()), modinfo.size());
-  while (!rest.empty()) {
-    std::string_view text = rest.substr(0, rest.find('\0'));
-    rest.remove_prefix(std::min(text.size() + 1, rest.size()));
+  std::string_view all(reinterpret_cast<const char*>(modinfo.data()), modinfo.size());
+  for (std::string_view text : fields_of(all, '\0'))
     if (text.size() > key.size() && text.starts_with(key) && text[key.size()] == '=')
       values.push_back(text.substr(key.size() + 1));
-  }
   return values;
 }
 

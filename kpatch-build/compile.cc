@@ -21,12 +21,12 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <fstream>
 
 #include "arch/arch.h"
 #include "kbuild/kbuild.h"
 #include "support/error.h"
 #include "support/files.h"
+#include "support/text.h"
 
 namespace kpatch {
 namespace {
@@ -39,9 +39,9 @@ bool preprocessed(Variant variant) { return variant == Variant::text_before || v
 
 // The macro of the first #ifndef, an include guard.
 std::string guard_of(const fs::path& header) {
-  std::ifstream in(header);
-  for (std::string line; std::getline(in, line);) {
-    if (line.starts_with("#ifndef ")) return line.substr(8);
+  const std::string text = read_file_if_any(header);
+  for (const string_view line : lines_of(text)) {
+    if (line.starts_with("#ifndef ")) return std::string(line.substr(8));
   }
   return {};
 }

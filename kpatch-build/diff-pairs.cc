@@ -20,6 +20,7 @@
 #include "kernel/kernel.h"
 #include "lookup/lookup.h"
 #include "support/error.h"
+#include "support/files.h"
 
 namespace kpatch {
 namespace {
@@ -70,8 +71,7 @@ std::vector<ReportedFunction> functions(const nlohmann::json& report, const char
 }
 
 void read_report(const fs::path& path, const fs::path& tree, PairReport& into) {
-  std::ifstream in(path);
-  const nlohmann::json report = nlohmann::json::parse(in, nullptr, false);
+  const nlohmann::json report = nlohmann::json::parse(read_file_if_any(path), nullptr, false);
   if (report.is_discarded()) throw Error("create-diff-object left no report");
   into.changed = functions(report, "changed", tree);
   into.added = functions(report, "new");
@@ -156,14 +156,7 @@ fs::path parent_of_module(const Base& base, const std::string& module) {
   return same_symbols(Binary::open(*shipped), Binary::open(debug)) ? debug : *shipped;
 }
 
-std::string object_name(std::string_view module) {
-  if (module.empty()) return "vmlinux";
-  std::string name(module.substr(module.rfind('/') + 1));
-  for (char& c : name) {
-    if (c == '-' || c == ',') c = '_';  // kernel: scripts/Makefile.lib, name-fix
-  }
-  return name;
-}
+std::string object_name(std::string_view module) { return module.empty() ? "vmlinux" : module_name_of(module); }
 
 std::string own_program(const std::string& name) {
   std::error_code failure;

@@ -20,6 +20,7 @@
 #include "support/digest.h"
 #include "support/error.h"
 #include "support/files.h"
+#include "support/text.h"
 
 namespace kpatch {
 namespace {
@@ -28,12 +29,6 @@ namespace fs = std::filesystem;
 
 std::string count(size_t number, std::string_view thing) {
   return fmt::format("{} {}{}", number, thing, number == 1 ? "" : "s");
-}
-
-std::string joined(const std::vector<std::string>& words) {
-  std::string text;
-  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
-  return text;
 }
 
 CompileSettings settings_of(const Build& build, const Base& base, PatchedView& view) {
@@ -199,10 +194,7 @@ class ShippedBinaries {
   void list() {
     walk(base_.modules, [&](const fs::directory_entry& entry) {
       const std::string path = entry.path().lexically_relative(base_.modules).string();
-      const size_t ending = path.rfind(".ko");
-      if (ending == std::string::npos || path.find('/', ending) != std::string::npos) return true;
-      const std::string module = path.substr(0, ending);
-      paths_.emplace(object_name(module), module);
+      if (const auto module = module_path_of(path)) paths_.emplace(module_name_of(*module), *module);
       return true;
     });
   }
@@ -273,7 +265,7 @@ std::vector<std::pair<std::string, std::string>> module_info(const Build& build,
   std::sort(objects.begin(), objects.end());
   objects.erase(std::unique(objects.begin(), objects.end()), objects.end());
   std::vector<std::pair<std::string, std::string>> info = {
-      {"description", fmt::format("Livepatch of {}", joined(objects))},
+      {"description", fmt::format("Livepatch of {}", joined(objects, ", "))},
       {"kpatch_version", KPATCH_VERSION},
       {"kpatch_release", base.release},
       {"kpatch_options", options_summary(build.options)},

@@ -2,4 +2,5 @@
 #pragma once
 
 #include "lookup/binary.h"
+#include "lookup/module-names.h"
 #include "lookup/symvers.h"

@@ -9,34 +9,18 @@
 // behind a line nothing can tell, without knowing the file's size.)
 #include "lookup/symvers.h"
 
-#include <array>
 #include <charconv>
+#include <vector>
 
 #include <fmt/format.h>
 
 #include "elf/elf.h"
 #include "support/error.h"
+#include "support/text.h"
 
 namespace kpatch {
 
 namespace {
-
-struct Columns {
-  std::array<std::string_view, 5> text;
-  size_t count = 0;
-};
-
-// count is 6 for a line of more than five columns.
-Columns split(std::string_view line) {
-  Columns columns;
-  for (;;) {
-    size_t tab = line.find('\t');
-    if (columns.count < columns.text.size()) columns.text[columns.count] = line.substr(0, tab);
-    ++columns.count;
-    if (tab == line.npos || columns.count > columns.text.size()) return columns;
-    line.remove_prefix(tab + 1);
-  }
-}
 
 bool read_crc(std::string_view word, uint32_t& crc) {
   if (!word.starts_with("0x") && !word.starts_with("0X")) return false;
@@ -46,39 +30,54 @@ bool read_crc(std::string_view word, uint32_t& crc) {
 }
 
 std::optional<Export> read_line(std::string_view line) {
-  Columns columns = split(line);
+  const std::vector<std::string_view> columns = fields_of(line, '\t');
   Export entry;
-  if (columns.count < 4 || columns.count > 5 || !read_crc(columns.text[0], entry.crc)) return std::nullopt;
-  entry.name = columns.text[1];
-  entry.owner = columns.text[2];
-  entry.name_space = columns.text[4];
+  if (columns.size() < 4 || columns.size() > 5 || !read_crc(columns[0], entry.crc)) return std::nullopt;
+  entry.name = columns[1];
+  entry.owner = columns[2];
+  if (columns.size() == 5) entry.name_space = columns[4];
   // Kernels before 5.9 had three more types: _GPL_FUTURE, UNUSED_SYMBOL, UNUSED_SYMBOL_GPL.
-  if (!columns.text[3].starts_with("EXPORT_") || entry.name.empty() || entry.owner.empty()) return std::nullopt;
-  entry.gpl = columns.text[3].find("_GPL") != columns.text[3].npos;
+  if (!columns[3].starts_with("EXPORT_") || entry.name.empty() || entry.owner.empty()) return std::nullopt;
+  entry.gpl = columns[3].find("_GPL") != columns[3].npos;
   return entry;
+}
+
+// Calls visit with each line and what it says.
+template <typename Visit>
+void read_lines(const std::filesystem::path& path, Visit visit) {
+  std::error_code ignored;
+  if (std::filesystem::is_regular_file(path, ignored) && std::filesystem::file_size(path, ignored) == 0) return;
+  FileBytes file = FileBytes::read(path);
+  std::string_view text(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
+  const std::vector<std::string_view> lines = lines_of(text);
+  for (size_t i = 0; i < lines.size(); ++i) {
+    if (i + 1 == lines.size() && !text.ends_with('\n'))
+      throw Error(fmt::format("'{}', line {}: the last line is cut off", path.string(), i + 1));
+    if (lines[i].empty()) continue;
+    std::optional<Export> entry = read_line(lines[i]);
+    if (!entry)
+      throw Error(fmt::format("'{}', line {}: not a line of Module.symvers (CRC, symbol, owner, type, namespace)",
+                              path.string(), i + 1));
+    visit(lines[i], std::move(*entry));
+  }
 }
 
 }  // namespace
 
 Symvers Symvers::read(const std::filesystem::path& path) {
   Symvers result;
-  std::error_code ignored;
-  if (std::filesystem::is_regular_file(path, ignored) && std::filesystem::file_size(path, ignored) == 0) return result;
-  FileBytes file = FileBytes::read(path);
-  std::string_view rest(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
-  for (size_t number = 1; !rest.empty(); ++number) {
-    size_t end = rest.find('\n');
-    if (end == rest.npos) throw Error(fmt::format("'{}', line {}: the last line is cut off", path.string(), number));
-    std::string_view line = rest.substr(0, end);
-    rest.remove_prefix(end + 1);
-    if (line.empty()) continue;
-    std::optional<Export> entry = read_line(line);
-    if (!entry)
-      throw Error(fmt::format("'{}', line {}: not a line of Module.symvers (CRC, symbol, owner, type, namespace)",
-                              path.string(), number));
-    std::string name = entry->name;
-    result.exports_.try_emplace(std::move(name), std::move(*entry));
-  }
+  read_lines(path, [&](std::string_view, Export entry) {
+    std::string name = entry.name;
+    result.exports_.try_emplace(std::move(name), std::move(entry));
+  });
+  return result;
+}
+
+std::string symvers_lines_of(const std::filesystem::path& path, std::string_view owner) {
+  std::string result;
+  read_lines(path, [&](std::string_view line, const Export& entry) {
+    if (entry.owner == owner) (result += line) += '\n';
+  });
   return result;
 }
 

@@ -35,4 +35,7 @@ class Symvers {
   std::unordered_map<std::string, Export, Hash, std::equal_to<>> exports_;
 };
 
+// The lines of one owner, as they are. Throws Error as Symvers::read does.
+std::string symvers_lines_of(const std::filesystem::path& path, std::string_view owner);
+
 }  // namespace kpatch

@@ -7,11 +7,12 @@
 #include <fmt/format.h>
 
 #include <cstdlib>
-#include <fstream>
 #include <string>
 #include <vector>
 
 #include "support/error.h"
+#include "support/files.h"
+#include "support/text.h"
 
 namespace kpatch {
 
@@ -22,8 +23,8 @@ std::filesystem::path data_file(std::string_view name) {
   fs::path top = program.parent_path().parent_path();
   std::vector<fs::path> places;
   if (const char* given = std::getenv("KPATCH_DATA_DIR"); given && *given) places.emplace_back(given);
-  std::string root;
-  if (std::ifstream file(top / "support/source-root"); file && std::getline(file, root)) places.emplace_back(root);
+  if (const auto root = lines_of(read_file_if_any(top / "support/source-root")); !root.empty())
+    places.emplace_back(root[0]);
   places.push_back(top / "share/kpatch");
   for (auto& place : places)
     if (fs::exists(place / name, error)) return fs::absolute(place / name, error).lexically_normal();

@@ -7,7 +7,29 @@
 
 namespace kpatch {
 
-// The lines of a text without their newlines, as views into it; a last line without a newline counts.
+inline constexpr std::string_view white_space = " \t\r\n\v\f";
+
+// The lines of a text without their newlines; a last line without a newline counts.
 std::vector<std::string_view> lines_of(std::string_view text);
+// What stands between separators, empty fields too: one more than there are separators. An empty text has no fields.
+std::vector<std::string_view> fields_of(std::string_view text, char separator);
+// What stands between white space.
+std::vector<std::string_view> words_of(std::string_view text);
+
+// Without what stands at both ends.
+std::string_view trimmed(std::string_view text, std::string_view what = white_space);
+
+// "a, b, c"
+template <typename Texts>
+std::string joined(const Texts& texts, std::string_view separator) {
+  std::string result;
+  bool first = true;
+  for (const auto& text : texts) {
+    if (!first) result += separator;
+    result += text;
+    first = false;
+  }
+  return result;
+}
 
 }  // namespace kpatch

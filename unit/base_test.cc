@@ -1,4 +1,5 @@
 // What a base is decided by: configs, banners, compilers, kbuild's printed commands.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -77,28 +78,36 @@ constexpr const char* whole_config =
     "CONFIG_MODULES=y\nCONFIG_LIVEPATCH=y\nCONFIG_KALLSYMS_ALL=y\nCONFIG_DYNAMIC_FTRACE_WITH_REGS=y\nCONFIG_DEBUG_INFO="
     "y\n";
 
+std::string without(const std::string& option) {
+  std::string text = whole_config;
+  const std::string line = "CONFIG_" + option + "=y\n";
+  return text.erase(text.find(line), line.size());
+}
+
 TEST(Config, NamesEachMissingOption) {
-  EXPECT_TRUE(missing_options(parse_config(whole_config)).empty());
+  EXPECT_TRUE(missing_options(KernelConfig::parse(whole_config)).empty());
   for (std::string option : {"MODULES", "LIVEPATCH", "KALLSYMS_ALL", "DYNAMIC_FTRACE_WITH_REGS", "DEBUG_INFO"}) {
-    KernelConfig config = parse_config(whole_config);
-    config.erase(option);
+    const KernelConfig config = KernelConfig::parse(fmt::format("{}CONFIG_{}=n\n", without(option), option));
     auto missing = missing_options(config);
     ASSERT_EQ(missing.size(), 1U) << option;
     EXPECT_TRUE(missing[0].starts_with("CONFIG_" + option)) << missing[0];
     EXPECT_EQ(message_of<Error>([&] { require_livepatch(config, "my.config"); }).find("my.config: CONFIG_" + option),
               0U);
   }
-  KernelConfig args = parse_config(whole_config);
-  args.erase("DYNAMIC_FTRACE_WITH_REGS");
-  args["DYNAMIC_FTRACE_WITH_ARGS"] = "y";
-  EXPECT_TRUE(missing_options(args).empty());
+  const std::string args = without("DYNAMIC_FTRACE_WITH_REGS") + "CONFIG_DYNAMIC_FTRACE_WITH_ARGS=y\n";
+  EXPECT_TRUE(missing_options(KernelConfig::parse(args)).empty());
   EXPECT_EQ(missing_options({}).size(), 5U);
 }
 
 TEST(Config, ReadsAllForms) {
-  auto config = parse_config(
+  auto config = KernelConfig::parse(
       "# CONFIG_A is not set\nCONFIG_B=m\nCONFIG_C=\"a=b\"\r\nCONFIG_D=n\nCONFIG_E=0x10\nnoise\nCONFIG_F=y");
-  EXPECT_EQ(config, (KernelConfig{{"B", "m"}, {"C", "\"a=b\""}, {"E", "0x10"}, {"F", "y"}}));
+  using Options = std::map<std::string, std::string, std::less<>>;
+  EXPECT_EQ(config.options(), (Options{{"B", "m"}, {"C", "\"a=b\""}, {"E", "0x10"}, {"F", "y"}}));
+  for (const char* on : {"B", "F"}) EXPECT_TRUE(config.enabled(on)) << on;
+  for (const char* off : {"A", "C", "D", "E", "", "CONFIG_F"}) EXPECT_FALSE(config.enabled(off)) << off;
+  EXPECT_EQ(config.value("E"), "0x10");
+  EXPECT_EQ(config.value("A"), "");
 }
 
 TEST(Config, AcceptsOnlyHarmlessDifferences) {
@@ -126,7 +135,7 @@ TEST(Config, AcceptsOnlyHarmlessDifferences) {
            Case{"CONFIG_HZ=250", "CONFIG_HZ=1000", false, false, "CONFIG_HZ: 250 in the kernel, 1000 here"},
            Case{"CONFIG_RUST=y", "", false, false, "rustc"},
        }) {
-    auto shipped = parse_config(c.before), ours = parse_config(c.after);
+    auto shipped = KernelConfig::parse(c.before), ours = KernelConfig::parse(c.after);
     auto found = config_differences(shipped, ours, false);
     EXPECT_EQ(found.empty(), c.accepted) << c.before;
     if (!found.empty()) {
