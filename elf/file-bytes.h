@@ -1,4 +1,4 @@
-// The bytes of a file: mapped, or unpacked when the file is a compressed module (.ko.xz).
+// The bytes of a file: mapped, or unpacked when the file is a compressed module (.ko.xz, .ko.gz, .ko.zst).
 #pragma once
 
 #include <cstddef>
@@ -11,7 +11,7 @@ namespace kpatch {
 class FileBytes {
  public:
   FileBytes() = default;
-  // Throws Error naming the file when it cannot be read, is empty, is damaged, or is compressed otherwise than by xz.
+  // Throws Error naming the file when it cannot be read, is empty, is damaged, or unpacks to more than 4 GiB.
   static FileBytes read(const std::filesystem::path& path);
 
   FileBytes(FileBytes&& other) noexcept;

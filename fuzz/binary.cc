@@ -1,4 +1,4 @@
-// Everything that a parent object can be asked, of any bytes: ELF, an index, readelf's text, xz.
+// Everything that a parent object can be asked, of any bytes: ELF, an index, readelf's text, compressed bytes.
 #include "lookup/binary.h"
 
 #include "fuzz/input-file.h"

@@ -1,8 +1,9 @@
 // What is known of a shipped binary (vmlinux or a module): its symbols in the order of its symbol table, sympos,
 // ftrace sites, entry sizes of special sections, translation units.
 //
-// A Binary is made from an ELF file (vmlinux, .ko, .o; also .ko.xz), from the text that `readelf -s --wide`
-// prints (symbols alone), or from the index that write_index() made of one (fast: mapped, nothing is parsed).
+// A Binary is made from an ELF file (vmlinux, .ko, .o; also .ko.xz, .ko.gz, .ko.zst), from the text that
+// `readelf -s --wide` prints (symbols alone), or from the index that write_index() made of one (fast: mapped, nothing is
+// parsed).
 #pragma once
 
 #include <cstddef>

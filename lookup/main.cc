@@ -111,9 +111,10 @@ int run(int argc, char** argv) {
   po::variables_map given;
   po::store(po::command_line_parser(argc, argv).options(all).positional(positional).run(), given);
   if (given.count("help")) {
-    std::cout << "Usage: lookup FILE [options]\nShows what vmlinux or a module (.ko, .ko.xz, its index, or "
-                 "the output of readelf -s --wide) holds.\nWithout options: a summary.\n\n"
-              << options;
+    std::cout
+        << "Usage: lookup FILE [options]\nShows what vmlinux or a module (.ko, .ko.xz, .ko.gz, .ko.zst, its index, or "
+           "the output of readelf -s --wide) holds.\nWithout options: a summary.\n\n"
+        << options;
     return exit_ok;
   }
   if (given.count("version")) {

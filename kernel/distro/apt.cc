@@ -9,6 +9,7 @@
 
 #include "kernel/distro/release-name.h"
 #include "support/error.h"
+#include "support/files.h"
 #include "support/text.h"
 
 namespace kpatch {
@@ -118,9 +119,8 @@ void AptArchive::update(const std::string& why) {
 void unpack_debs(const fs::path& directory, const std::string& what, Executor& executor, Console& console) {
   Console::Stage stage(console, "unpacking " + what);
   std::vector<fs::path> packages;
-  for (auto& item : fs::directory_iterator(directory))
+  for (auto& item : entries_of(directory))
     if (item.path().extension() == ".deb") packages.push_back(item.path());
-  std::ranges::sort(packages);
   std::vector<Command> commands;
   for (auto& package : packages) commands.push_back({{"dpkg-deb", "-x", package.string(), directory.string()}, {}, {}});
   auto results = executor.run_all(commands, std::max(std::thread::hardware_concurrency(), 1U));

@@ -16,7 +16,6 @@
 #include "kernel/distro/debian.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -34,8 +33,6 @@ namespace kpatch {
 namespace fs = std::filesystem;
 
 namespace {
-
-std::string joined(const std::vector<std::string>& words) { return fmt::format("{}", fmt::join(words, ", ")); }
 
 std::string debug_package(const std::string& release) { return fmt::format("linux-image-{}-dbg", release); }
 
@@ -77,7 +74,7 @@ std::string newest_release(const ReleaseName& series, std::string_view given, co
   }
   if (!best.empty()) return best;
   throw Error(fmt::format("the archive has no kernel of the series {}; it has {}", given,
-                          archive.releases().empty() ? "none at all" : joined(archive.releases())));
+                          archive.releases().empty() ? "none at all" : joined(archive.releases(), ", ")));
 }
 
 [[noreturn]] void unknown_release(const std::string& release, AptArchive& archive) {
@@ -96,11 +93,12 @@ std::string newest_release(const ReleaseName& series, std::string_view given, co
   if (name && !near.empty()) {
     std::string flavour =
         name->flavour.ends_with(suffix) ? name->flavour.substr(0, name->flavour.size() - suffix.size()) : name->flavour;
-    message += fmt::format("\n>>> it has {}", joined(near));
+    message += fmt::format("\n>>> it has {}", joined(near, ", "));
     if (near[0].starts_with(name->series + "."))
       message += fmt::format("\n>>> -a {}-{} takes the newest of its series", name->series, flavour);
   } else {
-    message += fmt::format("\n>>> it has {}", all.empty() ? "no kernels with debug packages at all" : joined(all));
+    message +=
+        fmt::format("\n>>> it has {}", all.empty() ? "no kernels with debug packages at all" : joined(all, ", "));
   }
   throw Error(message);
 }
@@ -215,7 +213,7 @@ void fetch_source(KernelFiles& files, const DistroTools& tools) {
       std::vector<std::string> there;
       for (auto& version : versions) there.push_back(version.version);
       throw Error(fmt::format("the archive doesn't have the source of {}: {} {}{}", files.release, package,
-                              files.version, there.empty() ? "" : fmt::format(" (it has {})", joined(there))));
+                              files.version, there.empty() ? "" : fmt::format(" (it has {})", joined(there, ", "))));
     }
     tree = tools.cache.entry("source", key, "the source of " + files.release, [&](const fs::path& directory) {
       archive.download(package, *same, directory);

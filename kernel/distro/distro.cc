@@ -19,6 +19,7 @@
 #include "kernel/distro/debian.h"
 #include "kernel/distro/rpm.h"
 #include "support/error.h"
+#include "support/files.h"
 #include "support/text.h"
 
 namespace kpatch {
@@ -30,17 +31,12 @@ namespace {
 constexpr std::string_view name_the_files = "name the kernel's files with -s, -c, -v, --symvers and -m";
 
 // The words of a variable of os-release, quotes taken off: ID=debian, ID_LIKE="rhel centos fedora".
-std::vector<std::string> words_of(std::string_view os_release, std::string_view variable) {
-  std::vector<std::string> words;
+std::vector<std::string_view> words_of_variable(std::string_view os_release, std::string_view variable) {
+  std::vector<std::string_view> words;
   for (std::string_view line : lines_of(os_release)) {
     if (!line.starts_with(variable) || !line.substr(variable.size()).starts_with('=')) continue;
-    words.emplace_back();
-    for (const char c : line.substr(variable.size() + 1)) {
-      if (c == ' ')
-        words.emplace_back();
-      else if (c != '"' && c != '\'')
-        words.back() += c;
-    }
+    const auto found = words_of(trimmed(line.substr(variable.size() + 1), "\"'"));
+    words.insert(words.end(), found.begin(), found.end());
   }
   return words;
 }
@@ -64,7 +60,7 @@ const Distro* distro_of_release(std::string_view release) {
 
 const Distro* distro_of_system(std::string_view os_release) {
   for (const char* variable : {"ID", "ID_LIKE"})
-    for (const std::string& word : words_of(os_release, variable))
+    for (const std::string_view word : words_of_variable(os_release, variable))
       for (const Distro* distro : distros())
         if (std::ranges::find(distro->ids, word) != distro->ids.end()) return distro;
   return nullptr;
@@ -107,7 +103,7 @@ bool is_packaging(std::string_view path) {
 std::string source_package_kinds() {
   std::vector<std::string_view> kinds;
   for (const Distro* distro : distros()) kinds.push_back(distro->source_package);
-  return fmt::format("{}", fmt::join(kinds, ", "));
+  return joined(kinds, ", ");
 }
 
 KernelFiles find_release(std::string_view wanted, const KernelFiles& given, const DistroTools& tools,

@@ -14,14 +14,16 @@
 #include "kernel/distro/rpm.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
 #include <vector>
 
 #include "arch/arch.h"
+#include "support/archive.h"
 #include "support/error.h"
+#include "support/files.h"
+#include "support/text.h"
 
 namespace kpatch {
 
@@ -45,17 +47,10 @@ std::optional<KernelFiles> locate(const std::string& release, const DistroTools&
 void unpack_source(const fs::path& package, const fs::path& directory, const DistroTools& tools) {
   fs::path parts = directory / "parts";
   fs::create_directories(parts);
-  // rpm2cpio writes to stdout; positional parameters keep odd file names out of the shell's hands.
-  run_unpacker(
-      {{"sh", "-c",
-        "command -v rpm2cpio >/dev/null && command -v cpio >/dev/null || exit 127; rpm2cpio \"$1\" | cpio -id --quiet",
-        "sh", package.string()},
-       parts,
-       {}},
-      {"rpm2cpio", "cpio"}, package, tools.executor);
+  extract(package, parts);
   fs::path tarball;
   std::vector<std::string> patches;
-  for (auto& item : fs::directory_iterator(parts)) {
+  for (auto& item : entries_of(parts)) {
     std::string name = item.path().filename().string();
     if (name.starts_with("linux-") && name.find(".tar") != std::string::npos &&
         (tarball.empty() || item.file_size() > fs::file_size(tarball)))
@@ -68,10 +63,9 @@ void unpack_source(const fs::path& package, const fs::path& directory, const Dis
       {{"tar", "-xf", tarball.string(), "--strip-components=1", "-C", (directory / "tree").string()}, directory, {}},
       {"tar", "xz"}, package, tools.executor);
   fs::remove_all(parts);
-  std::ranges::sort(patches);
   if (!patches.empty())
     tools.console.warning(fmt::format("patches in {} are not applied (its spec file says how): {}",
-                                      package.filename().string(), fmt::join(patches, ", ")));
+                                      package.filename().string(), joined(patches, ", ")));
 }
 
 std::string package_for(std::string_view need) {
@@ -86,7 +80,6 @@ std::string package_for(std::string_view need) {
       Entry{"libelf.h", "elfutils-libelf-devel"},
       Entry{"openssl/opensslv.h", "openssl-devel"},
       Entry{"pahole", "dwarves"},
-      Entry{"rpm2cpio", "rpm"},
       Entry{"stdio.h", "glibc-devel"},
       Entry{"zlib.h", "zlib-devel"},
   };
