@@ -39,19 +39,18 @@ struct BinaryData {
   uint64_t ro_after_init_end = 0;
   std::string_view banner;
   std::string build_id;
-  std::optional<IndexSource> index_source;
   // Filled when first asked for in an ELF file, at once from an index.
   std::optional<UnitFacts> units;
   std::vector<std::pair<std::string, std::optional<uint64_t>>> struct_sizes;
 };
 
-// The readers fill everything but by_name (and index_source, which only read_index sets) and throw Error.
+// The readers fill everything but by_name and throw Error.
 void read_elf(BinaryData& data);
 std::vector<BinaryRelocation> read_relocations(const BinaryData& data, uint32_t section);
 void read_symbol_text(BinaryData& data);
 void read_index(BinaryData& data);
 void write_index(const BinaryData& data, std::span<const std::pair<std::string_view, uint64_t>> struct_sizes,
-                 const UnitFacts& units, const IndexSource& source, const std::filesystem::path& path);
+                 const UnitFacts& units, const std::filesystem::path& path);
 
 // True for text that begins like the output of readelf -s; true for bytes that begin like an index.
 bool looks_like_symbol_text(std::span<const std::byte> bytes);

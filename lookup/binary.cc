@@ -17,9 +17,8 @@
 // index is, which holds it as it is.
 #include "lookup/binary.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -113,7 +112,6 @@ std::span<const BinarySymbol> Binary::symbols() const { return data_->symbols; }
 std::span<const FileGroup> Binary::files() const { return data_->files; }
 std::string_view Binary::banner() const { return data_->banner; }
 std::string_view Binary::build_id() const { return data_->build_id; }
-const std::optional<IndexSource>& Binary::index_source() const { return data_->index_source; }
 
 std::span<const uint32_t> Binary::named(std::string_view name) const {
   struct ByName {
@@ -191,19 +189,7 @@ void Binary::write_index(const std::filesystem::path& path) const {
   for (std::string_view name : arch != nullptr ? arch->entry_structs() : std::vector<std::string_view>())
     if (std::optional<uint64_t> size = struct_size(name)) sizes.emplace_back(name, *size);
   units();
-  IndexSource source = data_->index_source ? *data_->index_source : stat_index_source(data_->path);
-  source.build_id = data_->build_id;
-  kpatch::write_index(*data_, sizes, *data_->units, source, path);
-}
-
-IndexSource stat_index_source(const std::filesystem::path& path) {
-  struct stat status;
-  if (::stat(path.c_str(), &status) != 0)
-    throw Error(fmt::format("cannot read '{}': {}", path.string(), std::strerror(errno)));
-  IndexSource source;
-  source.size = status.st_size;
-  source.mtime = int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec;
-  return source;
+  kpatch::write_index(*data_, sizes, *data_->units, path);
 }
 
 }  // namespace kpatch

@@ -64,15 +64,8 @@ struct BinaryRelocation {
   uint32_t type = 0;  // R_*
 };
 
-// By what an index recognises the file that it was made from.
-struct IndexSource {
-  uint64_t size = 0;     // bytes
-  int64_t mtime = 0;     // nanoseconds since 1970
-  std::string build_id;  // lower case hex, empty when the file has none
-};
-
 // Of write_index(): whoever keeps an index keeps it under this number, so that no version meets another's.
-inline constexpr uint32_t index_version = 3;
+inline constexpr uint32_t index_version = 4;
 
 struct BinaryData;  // lookup/binary-data.h, for the library alone
 
@@ -137,9 +130,6 @@ class Binary {
   // Read anew at each call. Throws Error when they are damaged.
   std::vector<BinaryRelocation> relocations(uint32_t section) const;
 
-  // The file from which an index was made; empty unless this parent was opened from an index.
-  const std::optional<IndexSource>& index_source() const;
-
   // Writes the index. The write is atomic: a temporary file beside it, then rename. Throws Error when it fails.
   void write_index(const std::filesystem::path& path) const;
 
@@ -147,9 +137,5 @@ class Binary {
   explicit Binary(std::unique_ptr<BinaryData> data);
   std::unique_ptr<BinaryData> data_;
 };
-
-// What IndexSource would be for the file at `path` now, its build id left empty (that would mean reading it). An
-// index is stale when size or mtime differ from index_source(). Throws Error when there is no such file.
-IndexSource stat_index_source(const std::filesystem::path& path);
 
 }  // namespace kpatch

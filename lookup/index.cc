@@ -6,14 +6,12 @@
 //   header     magic, byte order mark, version, size of the whole file, checksum of everything behind the header
 //   strings    every name, one after the other, not terminated
 //   arrays     symbols, file groups, names in order, section names, units, struct sizes, each: u64 count, entries
-//   facts      machine, bounds, banner, producer, source
+//   facts      machine, bounds, banner, producer, build id
 //
 // A name is (offset, length) into the strings. Everything starts at a multiple of 8. The checksum (XXH3) finds damage;
 // each count, offset and index is checked besides, so that not even a forged index can make a reader leave the file.
-// Another version or another byte order is an Error like any damage: whoever wants the index makes it anew.
-//
-// The header names the file that the index was made of by size, time of change and build id: a stale index can be
-// told from a fresh one without reading vmlinux.
+// Another version or another byte order is an Error like any damage: whoever wants the index makes it anew, and keeps it
+// under the digest of what it was made of.
 
 #include <cstdlib>
 #include <cstring>
@@ -74,12 +72,9 @@ struct StructEntry {
 struct Facts {
   uint64_t ro_after_init_start;
   uint64_t ro_after_init_end;
-  uint64_t source_size;
-  int64_t source_mtime;
   Name banner;
   Name producer;
   Name build_id;
-  Name source_build_id;
   uint16_t machine;
   uint8_t relocatable;
   uint8_t big_endian;
@@ -227,7 +222,6 @@ class IndexReader {
     data_.banner = name(facts.banner);
     data_.build_id = name(facts.build_id);
     data_.units->producer = name(facts.producer);
-    data_.index_source = IndexSource{facts.source_size, facts.source_mtime, std::string(name(facts.source_build_id))};
   }
 
   BinaryData& data_;
@@ -245,7 +239,7 @@ bool looks_like_index(std::span<const std::byte> bytes) {
 void read_index(BinaryData& data) { IndexReader(data).run(); }
 
 void write_index(const BinaryData& data, std::span<const std::pair<std::string_view, uint64_t>> struct_sizes,
-                 const UnitFacts& units, const IndexSource& source, const std::filesystem::path& path) {
+                 const UnitFacts& units, const std::filesystem::path& path) {
   IndexWriter writer;
   std::vector<SymbolEntry> symbols;
   symbols.reserve(data.symbols.size());
@@ -283,12 +277,9 @@ void write_index(const BinaryData& data, std::span<const std::pair<std::string_v
   Facts facts{};
   facts.ro_after_init_start = data.ro_after_init_start;
   facts.ro_after_init_end = data.ro_after_init_end;
-  facts.source_size = source.size;
-  facts.source_mtime = source.mtime;
   facts.banner = writer.add_name(data.banner);
   facts.producer = writer.add_name(units.producer);
   facts.build_id = writer.add_name(data.build_id);
-  facts.source_build_id = writer.add_name(source.build_id);
   facts.machine = data.machine;
   facts.relocatable = data.relocatable;
   facts.big_endian = data.big_endian;
