@@ -18,6 +18,7 @@
 
 #include "arch/arch.h"
 #include "elf/elf.h"
+#include "support/bytes.h"
 #include "support/error.h"
 
 namespace kpatch {
@@ -350,14 +351,7 @@ Target Object::meaning(const Relocation& r) const {
   return this->target(held.front());
 }
 
-uint64_t Object::number(std::span<const std::byte> bytes) const {
-  uint64_t value = 0;
-  for (size_t i = 0; i < bytes.size(); ++i) {
-    const size_t at = big_endian_ ? i : bytes.size() - 1 - i;
-    value = value << 8 | std::to_integer<uint64_t>(bytes[at]);
-  }
-  return value;
-}
+uint64_t Object::number(std::span<const std::byte> bytes) const { return number_of(bytes, big_endian_); }
 
 Object::Extent Object::extent(SymbolId id) const {
   const Symbol& s = symbol(id);

@@ -27,6 +27,7 @@
 #include "elf/elf-file.h"
 #include "elf/elf-handle.h"
 #include "elf/file-bytes.h"
+#include "support/bytes.h"
 #include "support/error.h"
 #include "support/files.h"
 
@@ -239,12 +240,7 @@ class KlpElfWriter {
 template <typename T>
 T number_at(const KlpElf& elf, const KlpSection& section, uint64_t offset) {
   KPATCH_ASSERT(offset <= section.bytes.size() && section.bytes.size() - offset >= sizeof(T));
-  T value = 0;
-  for (size_t i = 0; i < sizeof(T); ++i) {
-    auto byte = static_cast<uint8_t>(section.bytes[offset + (elf.big_endian() ? i : sizeof(T) - 1 - i)]);
-    value = static_cast<T>(value << 8 | byte);
-  }
-  return value;
+  return static_cast<T>(number_of(std::span(section.bytes).subspan(offset, sizeof(T)), elf.big_endian()));
 }
 
 }  // namespace

@@ -20,6 +20,7 @@
 #include <numeric>
 
 #include "elf/output-object.h"
+#include "support/bytes.h"
 #include "support/error.h"
 #include "support/files.h"
 
@@ -269,10 +270,7 @@ uint32_t OutputObject::add_symbol(OutputSymbol symbol) {
 }
 
 void OutputObject::append_u64(OutputSection& section, uint64_t value) const {
-  for (unsigned i = 0; i < 8; ++i) {
-    const unsigned shift = 8 * (big_endian ? 7 - i : i);
-    section.contents.push_back(static_cast<std::byte>(value >> shift & 0xff));
-  }
+  append_number(section.contents, value, 8, big_endian);
   section.size = section.contents.size();
 }
 

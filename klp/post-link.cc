@@ -40,6 +40,7 @@
 #include "arch/arch.h"
 #include "elf/elf.h"
 #include "klp/loader-facts.h"
+#include "support/bytes.h"
 #include "support/error.h"
 
 namespace kpatch {
@@ -370,8 +371,7 @@ class PostLink {
       uint32_t member = elf_.u32_at(section, at);
       if (member >= sections_.size()) fail(fmt::format("a damaged section group {}", section.name));
       if (sections_[member] == gone) continue;
-      for (int i = 0; i < 4; ++i)
-        bytes.push_back(static_cast<std::byte>(sections_[member] >> 8 * (elf_.big_endian() ? 3 - i : i)));
+      append_number(bytes, sections_[member], 4, elf_.big_endian());
     }
     section.bytes = std::move(bytes);
   }

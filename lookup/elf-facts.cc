@@ -25,6 +25,7 @@
 
 #include "arch/arch.h"
 #include "lookup/binary-data.h"
+#include "support/bytes.h"
 
 namespace kpatch {
 
@@ -36,15 +37,6 @@ struct SectionOffset {
   uint64_t offset;
   auto operator<=>(const SectionOffset&) const = default;
 };
-
-template <typename T>
-T get(std::span<const std::byte> bytes, size_t at, bool big_endian) {
-  std::array<uint8_t, sizeof(T)> raw;
-  std::memcpy(raw.data(), bytes.data() + at, sizeof(T));
-  T value = 0;
-  for (size_t i = 0; i < sizeof(T); ++i) value = value << 8 | raw[big_endian ? i : sizeof(T) - 1 - i];
-  return value;
-}
 
 class FactsReader {
  public:
@@ -103,7 +95,7 @@ class FactsReader {
     const BinarySection& section = data_.sections[index];
     if (start < section.address || stop < start || stop - section.address > section.bytes.size()) return places;
     for (uint64_t at = start; at + 8 <= stop; at += 8)
-      if (uint64_t site = get<uint64_t>(section.bytes, at - section.address, data_.big_endian))
+      if (uint64_t site = number_of(section.bytes.subspan(at - section.address, 8), data_.big_endian))
         places.push_back({0, site});
     for (const BinaryRelocation& relocation : relocations_)
       if (relocation.offset >= start && relocation.offset < stop)
@@ -117,7 +109,7 @@ class FactsReader {
     for (const BinarySection& section : data_.sections) {
       if (section.name != pad_->seals) continue;
       for (size_t at = 0; at + 4 <= section.bytes.size(); at += 4) {
-        auto distance = static_cast<int32_t>(get<uint32_t>(section.bytes, at, data_.big_endian));
+        auto distance = static_cast<int32_t>(number_of(section.bytes.subspan(at, 4), data_.big_endian));
         places.push_back({0, section.address + at + static_cast<int64_t>(distance)});
       }
     }
