@@ -13,6 +13,7 @@
 
 #include "kernel/kernel.h"
 #include "support/error.h"
+#include "support/files.h"
 
 namespace kpatch {
 namespace {

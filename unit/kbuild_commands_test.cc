@@ -118,6 +118,7 @@ TEST_F(Kbuild, AFolderThatCannotBeReadIsAnError) {
 
 // Every object that a patch reaches has a reason, and so has every one that is left out.
 TEST_F(Kbuild, AffectedObjectsHaveReasons) {
+  base_.config = folder_.write("config", "CONFIG_MODULES=y\n");
   source("include/x.h", "");
   source("net/m.c", "#include \"../include/x.h\"\nint x;");
   AppliedPatches patches;

@@ -11,6 +11,7 @@
 #include "kpatch-build/compile.h"
 #include "kpatch-build/reporter.h"
 #include "support/error.h"
+#include "support/files.h"
 #include "support/text.h"
 #include "unit/temporary_folder.h"
 
