@@ -8,13 +8,17 @@
 //                 none: it may be included from anywhere, so it is treated as a header; if no unit includes it, it
 //                 isn't built. A fix for several drivers has some of those: the kernel that runs doesn't have them, and
 //                 the rest of the fix is right without them
-//   .h, others    every configured unit whose text may depend on it (includes.cc)
+//   .h            every configured unit whose text may depend on it (includes.cc); and whoever else reads it: assembly,
+//                 linker scripts, the vDSO, boot code, sources of generated headers (other-readers.cc), which refuse it
+//                 when what comes out of them changes
 //   Makefile      the folder's command list with the patched tree against the one without: an object that is new has
 //                 no original, one whose flags changed is affected, one that vanished can't be undone in a running
 //                 kernel
 //   Kconfig, top and arch Makefiles, scripts   can change every command: only two full builds tell
 //   .S            no compiler output that could be compared function by function: refused
-//   Documentation, tools …   no part of a kernel
+//   Documentation, tools, other architectures …   without influence on a kernel that runs (file-role.cc)
+//   tables, grammars, host programs               what is made from them isn't made anew: refused
+//   anything else                                 a header if a unit includes it; else refused, since nobody knows
 #include "kbuild/affected.h"
 
 #include <fmt/core.h>
@@ -25,10 +29,13 @@
 
 #include "arch/arch.h"
 #include "kbuild/commands.h"
+#include "kbuild/file-role.h"
 #include "kbuild/includes.h"
+#include "kbuild/other-readers.h"
 #include "kbuild/why-not-built.h"
 #include "kernel/kernel.h"
 #include "support/error.h"
+#include "support/files.h"
 
 namespace kpatch {
 namespace {
@@ -62,7 +69,9 @@ class Finder {
  public:
   Finder(const Base& base, const AppliedPatches& patches, PatchedView& view, const std::vector<std::string>& targets,
          Executor& executor, const fs::path& scratch)
-      : base_(base), patches_(patches), view_(view), targets_(targets), executor_(executor), scratch_(scratch) {}
+      : base_(base), patches_(patches), view_(view), targets_(targets), executor_(executor), scratch_(scratch) {
+    if (base.arch != nullptr) folder_ = base.arch->kbuild.folder;
+  }
 
   Result<std::vector<AffectedObject>> run() {
     for (const std::string& path : patches_.modified) look_at(path);
@@ -92,27 +101,48 @@ class Finder {
 
  private:
   void look_at(const std::string& path) {
-    switch (path_kind(path)) {
-      case PathKind::source:
+    const FileVerdict verdict = file_verdict(path, folder_);
+    switch (verdict.role) {
+      case FileRole::source:
         sources_.push_back(path);
         break;
-      case PathKind::header:
-      case PathKind::unknown:
+      case FileRole::header:
         headers_.push_back(path);
         break;
-      case PathKind::makefile:
+      case FileRole::unknown:
+        unknown_.push_back(path);
+        break;
+      case FileRole::makefile:
         makefile_folders_.insert(fs::path(path).parent_path().string());
         break;
-      case PathKind::kconfig:
-        needs_full(path);
+      case FileRole::build:
+        if (only_texts_change(path))
+          idle(path, "help texts and comments");
+        else
+          needs_full(path);
         break;
-      case PathKind::assembly:
-        assembly(path);
+      case FileRole::assembly:
+        refuse("assembly", path, "assembly can't be patched live",
+               "patch a C function that calls it instead; new assembly works as asm() in a C file");
         break;
-      case PathKind::ignored:
-        found_.note("ignored", {.source = path}, "is no part of the kernel");
+      case FileRole::generator:
+        refuse("generated", path, fmt::format("it is {}, and what it makes isn't made anew", verdict.why),
+               base_.built_here ? "use --full, which builds the kernel with and without the patch"
+                                : "leave it out, and change what it makes in the C code that uses it");
+        break;
+      case FileRole::idle:
+        idle(path, verdict.why);
         break;
     }
+  }
+
+  void idle(const std::string& path, string_view why) {
+    found_.note("ignored", {.source = path}, fmt::format("is without influence on the kernel that runs: {}", why));
+  }
+
+  bool only_texts_change(const std::string& path) const {
+    if (!fs::path(path).filename().string().starts_with("Kconfig")) return false;
+    return same_options(read_file_if_any(base_.source / path), read_file_if_any(patches_.directory / path));
   }
 
   void refuse(string_view rule, const std::string& path, std::string why, std::string advice = {}) {
@@ -137,19 +167,9 @@ class Finder {
                           {}});
   }
 
-  void assembly(const std::string& path) {
-    const bool foreign = path.starts_with("arch/") && base_.arch != nullptr &&
-                         !path.starts_with(fmt::format("arch/{}/", base_.arch->kbuild.folder));
-    if (foreign) {
-      not_built(path);
-    } else {
-      refuse("assembly", path, "assembly can't be patched live", "patch a C function that calls it instead");
-    }
-  }
-
   void add(CompileCommand command, std::optional<CompileCommand> original, bool certain, std::string reason) {
     if (!in_target(command, targets_)) {
-      found_.note("dropped", {.source = command.source}, fmt::format("{} is of no --target", command.object));
+      found_.note("target", {.source = command.source}, fmt::format("{} is of no --target", command.object));
       return;
     }
     const auto [it, fresh] = objects_.try_emplace(command.object);
@@ -201,18 +221,27 @@ class Finder {
   }
 
   // What the compiler reads besides its units: headers, and sources that no Makefile names, which must at least be
-  // reached from a unit.
+  // reached from a unit; and what others read.
   void settle_included() {
     std::vector<std::string> asked = headers_;
     asked.insert(asked.end(), must_be_used_.begin(), must_be_used_.end());
+    asked.insert(asked.end(), unknown_.begin(), unknown_.end());
     if (asked.empty()) return;
     const std::vector<CompileCommand> units = shipped_commands(base_, executor_);
     const IncludeGraph graph(base_.source, base_.kbuild, units, asked);
+    const std::set<std::string> elsewhere = settle_other_readers(units, asked);
     for (const std::string& path : must_be_used_) {
       if (graph.is_included(path))
         headers_.push_back(path);
-      else
+      else if (!elsewhere.contains(path))
         not_built(path);
+    }
+    for (const std::string& path : unknown_) {
+      if (graph.is_included(path))
+        headers_.push_back(path);
+      else if (!elsewhere.contains(path))
+        refuse("unknown-file", path, "nothing that is built includes it, and what else may read it isn't known",
+               "leave it out of the patch");
     }
     if (headers_.empty()) return;
     const std::vector<size_t> readers = graph.units_that_may_include(headers_);
@@ -221,6 +250,27 @@ class Finder {
       const CompileCommand& unit = units[readers[i]];
       add(unit, unit, false, include_reason(chains[i]));
     }
+  }
+
+  // Returns those of the files that are read by something that isn't an object of the kernel, changed by them or not.
+  std::set<std::string> settle_other_readers(const std::vector<CompileCommand>& units,
+                                             const std::vector<std::string>& files) {
+    const auto like = std::ranges::find_if(units, [](const CompileCommand& unit) { return unit.module.empty(); });
+    if (like == units.end()) return {};
+    const OtherReadings readings = other_readings(base_, view_, *like, folder_, files, executor_, scratch_ / "readers");
+    std::map<std::string, std::vector<const OtherReader*>> by_file;
+    for (const OtherReading& reading : readings.changed)
+      for (const std::string& file : reading.files) by_file[file].push_back(&reading.reader);
+    for (const auto& [file, readers] : by_file) {
+      const OtherReader& first = *readers.front();
+      const std::string others = readers.size() > 1 ? fmt::format(" and {} more", readers.size() - 1) : "";
+      refuse("other-reader", file,
+             first.path == file ? fmt::format("it is {}, which a livepatch doesn't change", first.what)
+                                : fmt::format("it is read by {} ({}){}, which a livepatch doesn't change", first.path,
+                                              first.what, others),
+             "leave the file as it is, and put what C code needs elsewhere");
+    }
+    return readings.read;
   }
 
   void compare_folder(const std::string& folder) {
@@ -279,34 +329,14 @@ class Finder {
   std::vector<std::string> sources_;
   std::vector<std::string> headers_;
   std::vector<std::string> must_be_used_;
+  std::vector<std::string> unknown_;
+  std::string folder_;  // the kernel's, below arch/
   std::set<std::string> makefile_folders_;
   std::set<std::string> settled_;  // sources that a Makefile's comparison has dealt with
   unsigned queries_ = 0;
 };
 
 }  // namespace
-
-PathKind path_kind(string_view path) {
-  for (const string_view folder : {"Documentation/", "tools/", "samples/", "LICENSES/", "usr/", "rust/"}) {
-    if (path.starts_with(folder)) return PathKind::ignored;
-  }
-  if (is_packaging(path)) return PathKind::ignored;
-  const std::string name = fs::path(path).filename().string();
-  const bool documentation = name.ends_with(".rst") || name.ends_with(".txt") || name.ends_with(".md");
-  const bool about_the_tree = path.find('/') == string_view::npos && name != "Makefile" && name != "Kbuild";
-  if (name.starts_with("Kconfig") || name.ends_with(".config") || name.ends_with("defconfig")) return PathKind::kconfig;
-  if (documentation || about_the_tree || name.starts_with('.')) return PathKind::ignored;
-  if (path.starts_with("scripts/") || path == "Makefile" || path == "Kbuild") return PathKind::kconfig;
-  if (name.starts_with("Makefile") || name == "Kbuild") {
-    // arch/x86/Makefile sets flags for everything.
-    const bool arch_top = path.starts_with("arch/") && std::count(path.begin(), path.end(), '/') == 2;
-    return arch_top && name != "Kbuild" ? PathKind::kconfig : PathKind::makefile;
-  }
-  if (name.ends_with(".c")) return PathKind::source;
-  if (name.ends_with(".S")) return PathKind::assembly;
-  if (name.ends_with(".h")) return PathKind::header;
-  return PathKind::unknown;
-}
 
 std::string include_reason(const std::vector<std::string>& chain) {
   if (chain.empty()) return "includes a file whose name only the compiler knows";

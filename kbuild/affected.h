@@ -20,19 +20,15 @@ struct AffectedObject {
 };
 
 // The objects, sorted; there is at least one. Asks kbuild (with the base's cache) and, for headers, scans the configured
-// units. targets: --target, empty for all. Findings: refusals ("assembly", "removed", "moved", "needs-full"), touched
-// sources that the config leaves out ("not-built": nothing is missed by leaving them out, but when they are all there is
-// the patch is for another kernel), touched files that are no part of a kernel ("ignored"), objects that are left out
-// ("dropped"), and why each other one is there ("affected").
+// units. targets: --target, empty for all. Each touched file ends as one of: the reason of objects ("affected"; "target"
+// when --target leaves them out), without influence ("ignored"), left out by the config ("not-built": nothing is missed by
+// that, but when it is all there is the patch is for another kernel), or a refusal ("assembly", "removed", "moved",
+// "needs-full", "generated", "other-reader", "unknown-file").
 Result<std::vector<AffectedObject>> find_affected(const Base& base, const AppliedPatches& patches, PatchedView& view,
                                                   const std::vector<std::string>& targets, Executor& executor,
                                                   const std::filesystem::path& scratch);
 
 // Why a unit is affected by an include, in words. chain: as IncludeGraph::chains() gives it.
 std::string include_reason(const std::vector<std::string>& chain);
-
-// What a touched path is, by its name alone.
-enum class PathKind { source, assembly, header, makefile, kconfig, ignored, unknown };
-PathKind path_kind(std::string_view path);
 
 }  // namespace kpatch

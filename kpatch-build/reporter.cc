@@ -33,7 +33,11 @@ void Reporter::print(const std::vector<Finding>& findings) {
     const std::string text = text_of(finding);
     switch (finding.severity) {
       case Severity::notice:
-        options_.explain ? console_.info(text) : console_.debug(text);
+        // What of the patch has no part in the module is always told.
+        if (options_.explain || finding.rule == "ignored" || finding.rule == "target")
+          console_.info(text);
+        else
+          console_.debug(text);
         break;
       case Severity::warning:
         console_.warning(text);

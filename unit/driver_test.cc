@@ -159,23 +159,6 @@ TEST_F(Driver, TakesADebugModuleThatMatches) {
   EXPECT_THROW(parent_of_module(base, "drivers/y"), Error);
 }
 
-TEST(Affected, KnowsWhatAPathIs) {
-  EXPECT_EQ(path_kind("fs/proc/meminfo.c"), PathKind::source);
-  EXPECT_EQ(path_kind("include/linux/mm.h"), PathKind::header);
-  EXPECT_EQ(path_kind("arch/x86/entry/entry_64.S"), PathKind::assembly);
-  EXPECT_EQ(path_kind("fs/proc/Makefile"), PathKind::makefile);
-  EXPECT_EQ(path_kind("arch/x86/kvm/Makefile"), PathKind::makefile);
-  EXPECT_EQ(path_kind("arch/x86/Kbuild"), PathKind::makefile);
-  EXPECT_EQ(path_kind("arch/x86/Makefile"), PathKind::kconfig);
-  EXPECT_EQ(path_kind("Makefile"), PathKind::kconfig);
-  EXPECT_EQ(path_kind("scripts/Makefile.lib"), PathKind::kconfig);
-  EXPECT_EQ(path_kind("fs/Kconfig"), PathKind::kconfig);
-  EXPECT_EQ(path_kind("arch/x86/entry/syscalls/syscall_64.tbl"), PathKind::unknown);
-  EXPECT_EQ(path_kind("Documentation/x.rst"), PathKind::ignored);
-  EXPECT_EQ(path_kind("tools/perf/a.c"), PathKind::ignored);
-  EXPECT_EQ(path_kind("MAINTAINERS"), PathKind::ignored);
-}
-
 TEST_F(Driver, NamesTheOptionThatIsOff) {
   write("source/Makefile", "");
   write("source/fs/Makefile", "obj-$(CONFIG_PROC_FS) += proc/\nobj-$(CONFIG_JFS_FS)\t\t+= jfs/\n");

@@ -139,12 +139,12 @@ TEST_F(Kbuild, AffectedObjectsHaveReasons) {
   auto all = find({});
   ASSERT_EQ(all.value.value().size(), 2U);
   EXPECT_EQ(texts(all.findings),
-            (Names{"Documentation/a.rst: note: is no part of the kernel [ignored]",
+            (Names{"Documentation/a.rst: note: is without influence on the kernel that runs: documentation [ignored]",
                    "fs/a.c: note: the patch touches it [affected]", "net/m.c: note: includes include/x.h [affected]",
                    "fs/gone.c: warning: the config does not build this file [not-built]"}));
   all = find({"modules"});
   ASSERT_EQ(all.value.value().size(), 1U);
-  EXPECT_EQ(texts(all.findings)[1], "fs/a.c: note: fs/a.o is of no --target [dropped]");
+  EXPECT_EQ(texts(all.findings)[1], "fs/a.c: note: fs/a.o is of no --target [target]");
   // Nothing else is left: then the patch is for another kernel.
   patches.modified = {"fs/gone.c"};
   all = find({});
@@ -155,7 +155,7 @@ TEST_F(Kbuild, AffectedObjectsHaveReasons) {
   EXPECT_FALSE(all.value);
   EXPECT_EQ(texts(all.findings).back(),
             "arch/x86/entry.S: error: assembly can't be patched live [assembly]\n"
-            ">>> patch a C function that calls it instead");
+            ">>> patch a C function that calls it instead; new assembly works as asm() in a C file");
 }
 
 TEST_F(Kbuild, FullBuildsPairWhatDiffers) {

@@ -1,0 +1,234 @@
+// kbuild lists the C files that become objects of vmlinux and the modules. A header may be read by others as well:
+//
+//   arch/x86/entry/calling.h           entry_64.S                     assembly: nothing to compare function by function
+//   include/asm-generic/vmlinux.lds.h  vmlinux.lds.S                  where things lie in the image that runs
+//   include/linux/page-flags.h         kernel/bounds.c                its output is generated/bounds.h, which all read
+//   include/linux/sched.h              arch/x86/kernel/asm-offsets.c  numbers for assembly
+//   include/vdso/datapage.h            vdso/vclock_gettime.c          an image of its own, mapped into each process
+//   include/linux/efi.h                libstub/efi-stub.c             code that ran before the kernel
+//
+// A livepatch changes none of these, and a change that they take part in would be half a change. Most touched headers are
+// read by some of them and matter to none: an inline function that boot code never calls. So the include graph tells who
+// may read a file, and then what comes out is compared.
+#include "kbuild/other-readers.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <thread>
+
+#include "kbuild/includes.h"
+#include "support/error.h"
+#include "support/executor.h"
+#include "support/files.h"
+#include "support/text.h"
+
+namespace kpatch {
+namespace {
+
+namespace fs = std::filesystem;
+using std::string_view;
+
+bool is_generated_source(string_view path, string_view arch) {
+  const std::string folder = fmt::format("arch/{}/kernel/", arch);
+  return path == "kernel/bounds.c" || path == "kernel/time/timeconst.c" ||
+         (path.starts_with(folder) && path.substr(folder.size()).starts_with("asm-offsets"));
+}
+
+// The image that a C file belongs to, if it isn't the kernel itself; empty otherwise.
+std::string image_of(string_view path, string_view arch) {
+  const std::string folder = fmt::format("arch/{}/", arch);
+  if (path.starts_with("drivers/firmware/efi/libstub/")) return "the EFI stub";
+  if (path.starts_with("lib/vdso/")) return "the vDSO";
+  if (!path.starts_with(folder)) return {};
+  const string_view inner = path.substr(folder.size());
+  if (inner.starts_with("entry/vdso/") || inner.starts_with("kernel/vdso")) return "the vDSO";
+  if (inner.starts_with("boot/")) return "the boot code";
+  if (inner.starts_with("realmode/")) return "the realmode code";
+  if (inner.starts_with("purgatory/")) return "the purgatory";
+  return {};
+}
+
+// Programs of the build, images for other processors, and what is included by others alone.
+bool left_out(string_view path) {
+  const string_view name = path.substr(path.rfind('/') + 1);
+  for (const string_view part : {"/tools/", "mkcpustr.c", "mkpiggy.c", "vdso2c.", "_32.S", "_32.c", "relocs"})
+    if (path.find(part) != string_view::npos) return true;
+  if (!path.starts_with("drivers/firmware/efi/libstub/")) return false;
+  for (const string_view other : {"arm", "riscv", "loongarch", "zboot"})
+    if (name.starts_with(other)) return true;
+  return false;
+}
+
+OtherReader classify(const std::string& path, string_view arch) {
+  if (left_out(path)) return {};
+  if (path.ends_with(".lds.S")) return {path, "a linker script"};
+  if (std::string image = image_of(path, arch); !image.empty()) return {path, std::move(image)};
+  if (path.ends_with(".S")) return {path, "assembly"};
+  if (is_generated_source(path, arch)) return {path, "the source of a generated header"};
+  return {};
+}
+
+// Output of one compile: lines that name files and places are left out.
+std::string essence(string_view text, bool preprocessed) {
+  std::string kept;
+  for (string_view line : lines_of(text)) {
+    const string_view body = line.substr(std::min(line.find_first_not_of(" \t"), line.size()));
+    if (body.empty()) continue;
+    if (preprocessed ? body.starts_with('#')
+                     : body.starts_with(".file") || body.starts_with(".ident") || body.starts_with(".loc "))
+      continue;
+    kept += body;
+    kept += '\n';
+  }
+  return kept;
+}
+
+class Readings {
+ public:
+  Readings(const Base& base, PatchedView& view, const CompileCommand& like, string_view arch,
+           std::span<const std::string> files, Executor& executor, fs::path scratch)
+      : base_(base),
+        view_(view),
+        like_(like),
+        files_(files.begin(), files.end()),
+        executor_(executor),
+        scratch_(std::move(scratch)),
+        readers_(other_readers(base.source, arch)) {}
+
+  OtherReadings run() {
+    std::vector<CompileCommand> units;
+    for (const OtherReader& reader : readers_) units.push_back(unit_of(reader));
+    const IncludeGraph graph(base_.source, base_.kbuild, units, files_);
+    std::map<size_t, OtherReading> may_read;
+    for (const std::string& file : files_) {
+      if (!graph.is_included(file)) continue;
+      const std::vector<std::string> one{file};
+      for (const size_t reader : graph.units_that_may_include(one)) {
+        OtherReading& reading = may_read[reader];
+        reading.reader = readers_[reader];
+        reading.files.push_back(file);
+      }
+    }
+    OtherReadings result;
+    for (const auto& [reader, reading] : may_read) result.read.insert(reading.files.begin(), reading.files.end());
+    if (may_read.empty()) return result;
+    fs::create_directories(scratch_);
+    // First what the preprocessor makes of them: for most readers a touched file changes nothing even there.
+    std::vector<size_t> numbers;
+    for (const auto& [reader, reading] : may_read) {
+      view_.make_real(units[reader].source);
+      numbers.push_back(reader);
+    }
+    std::vector<size_t> other_text = differing(units, numbers, true);
+    std::vector<size_t> sources, changed_numbers;
+    for (const size_t reader : other_text)
+      (readers_[reader].path.ends_with(".c") ? sources : changed_numbers).push_back(reader);
+    // Then what the compiler makes of C: a new inline function that nobody there calls is nothing.
+    for (const size_t reader : differing(units, sources, false)) changed_numbers.push_back(reader);
+    std::ranges::sort(changed_numbers);
+    for (const size_t reader : changed_numbers) result.changed.push_back(std::move(may_read.at(reader)));
+    return result;
+  }
+
+ private:
+  // Those of the readers whose output differs with the patch, or can't be made: without the flags of its folder a file
+  // may not compile, and then the text has told already.
+  std::vector<size_t> differing(const std::vector<CompileCommand>& units, const std::vector<size_t>& readers,
+                                bool preprocess) {
+    std::vector<Command> commands;
+    for (const size_t reader : readers)
+      for (const bool patched : {false, true})
+        commands.push_back(command(units[reader], commands.size(), patched, preprocess));
+    const std::vector<CommandResult> results = executor_.run_all(commands, jobs_);
+    const auto text = [&](size_t i) { return essence(read_file_if_any(output(i)), preprocess); };
+    std::vector<size_t> list;
+    for (size_t i = 0; i < readers.size(); ++i) {
+      const bool made = results[2 * i].ok() && results[2 * i + 1].ok();
+      if (!made || text(2 * i) != text(2 * i + 1)) list.push_back(readers[i]);
+    }
+    return list;
+  }
+
+  fs::path output(size_t number) const { return scratch_ / fmt::format("{}.s", number); }
+
+  CompileCommand unit_of(const OtherReader& reader) const {
+    CompileCommand unit = like_;
+    unit.source = reader.path;
+    unit.module.clear();
+    unit.object = fs::path(reader.path).replace_extension(".o").string();
+    return unit;
+  }
+
+  Command command(const CompileCommand& unit, size_t number, bool patched, bool preprocess) const {
+    const bool assembly = unit.source.ends_with(".S");
+    Command command;
+    command.directory = base_.kbuild;
+    for (size_t i = 0; i < unit.arguments.size(); ++i) {
+      const std::string& argument = unit.arguments[i];
+      if (argument == "-o") {
+        ++i;
+        continue;
+      }
+      // The unit's own source, output and record; and what would make names or lines part of the text.
+      if (i + 1 == unit.arguments.size() || argument == "-c" || argument.starts_with("-Wp,-M") ||
+          argument.starts_with("-DKBUILD_") || argument.starts_with("-g"))
+        continue;
+      command.argv.push_back(patched ? view_.translate(argument) : argument);
+    }
+    const fs::path source = (patched ? view_.root() : base_.source) / unit.source;
+    command.argv.push_back("-I" + source.parent_path().string());
+    for (const char* name :
+         {"-DKBUILD_MODNAME=\"x\"", "-DKBUILD_BASENAME=\"x\"", "-DKBUILD_MODFILE=\"x\"", "-w", "-g0"})
+      command.argv.emplace_back(name);
+    if (assembly) command.argv.insert(command.argv.end(), {"-D__ASSEMBLY__", "-D__ASSEMBLER__"});
+    if (unit.source.ends_with(".lds.S")) command.argv.emplace_back("-DLINKER_SCRIPT");
+    if (preprocess)
+      command.argv.insert(command.argv.end(), {"-E", "-P"});
+    else
+      command.argv.emplace_back("-S");
+    if (assembly) command.argv.insert(command.argv.end(), {"-x", "assembler-with-cpp"});
+    command.argv.insert(command.argv.end(), {"-o", output(number).string(), source.string()});
+    return command;
+  }
+
+  const Base& base_;
+  PatchedView& view_;
+  const CompileCommand& like_;
+  std::vector<std::string> files_;
+  Executor& executor_;
+  fs::path scratch_;
+  const unsigned jobs_ = std::max(1U, std::thread::hardware_concurrency());
+  std::vector<OtherReader> readers_;
+};
+
+}  // namespace
+
+std::vector<OtherReader> other_readers(const fs::path& source, string_view arch) {
+  std::vector<OtherReader> readers;
+  const auto look = [&](const fs::path& folder) {
+    std::error_code missing;
+    if (!fs::is_directory(source / folder, missing)) return;
+    walk(source / folder, [&](const fs::directory_entry& entry) {
+      OtherReader reader = classify(entry.path().lexically_relative(source).string(), arch);
+      if (!reader.path.empty() && (reader.path.ends_with(".c") || reader.path.ends_with(".S")))
+        readers.push_back(std::move(reader));
+      return true;
+    });
+  };
+  look(fmt::format("arch/{}", arch));
+  for (const char* folder : {"drivers/firmware/efi/libstub", "lib/vdso", "lib/crypto", "certs"}) look(folder);
+  std::error_code missing;
+  if (fs::exists(source / "kernel/bounds.c", missing)) readers.push_back(classify("kernel/bounds.c", arch));
+  std::ranges::sort(readers, {}, &OtherReader::path);
+  return readers;
+}
+
+OtherReadings other_readings(const Base& base, PatchedView& view, const CompileCommand& like, string_view arch,
+                             std::span<const std::string> files, Executor& executor, const fs::path& scratch) {
+  return Readings(base, view, like, arch, files, executor, scratch).run();
+}
+
+}  // namespace kpatch

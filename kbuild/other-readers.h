@@ -1,0 +1,43 @@
+// Who reads a touched file besides the C files that become objects of the kernel: assembly, linker scripts, the sources of
+// generated headers, and the images within the image (vDSO, boot code, EFI stub, realmode, purgatory).
+#pragma once
+
+#include <filesystem>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kernel/kernel.h"
+#include "patch/patch.h"
+#include "support/executor.h"
+
+namespace kpatch {
+
+struct OtherReader {
+  std::string path;  // relative to the source: "arch/x86/entry/entry_64.S"
+  std::string what;  // "assembly", "a linker script", "the vDSO", "the source of a generated header" …
+};
+
+struct OtherReading {
+  OtherReader reader;
+  std::vector<std::string> files;  // those of the touched files that it reads
+};
+
+// Files below the source that such readers are made from, sorted by path. arch: the folder below arch/.
+std::vector<OtherReader> other_readers(const std::filesystem::path& source, std::string_view arch);
+
+struct OtherReadings {
+  std::vector<OtherReading> changed;  // by readers whose result the patch changes, sorted by the readers' paths
+  std::set<std::string> read;         // files that any of them reads, or is
+};
+
+// What assembly and linker scripts are preprocessed to, and what C is compiled to, is compared with the patch and without
+// it, by the flags of `like`, a command of vmlinux; where it can't be made so, another text is enough. files: touched
+// files, relative to the source. Throws Error when a command can't be run.
+OtherReadings other_readings(const Base& base, PatchedView& view, const CompileCommand& like, std::string_view arch,
+                             std::span<const std::string> files, Executor& executor,
+                             const std::filesystem::path& scratch);
+
+}  // namespace kpatch
