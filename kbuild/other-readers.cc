@@ -51,14 +51,10 @@ std::string image_of(string_view path, string_view arch) {
   return {};
 }
 
-// Programs of the build, images for other processors, and what is included by others alone.
+// Programs of the build, 32-bit images, and what is included by others alone.
 bool left_out(string_view path) {
-  const string_view name = path.substr(path.rfind('/') + 1);
-  for (const string_view part : {"/tools/", "mkcpustr.c", "mkpiggy.c", "vdso2c.", "_32.S", "_32.c", "relocs"})
+  for (const string_view part : {"/tools/", "mkcpustr.c", "mkpiggy.c", "vdso2c.", "_32.S", "_32.c", "relocs", "/zboot"})
     if (path.find(part) != string_view::npos) return true;
-  if (!path.starts_with("drivers/firmware/efi/libstub/")) return false;
-  for (const string_view other : {"arm", "riscv", "loongarch", "zboot"})
-    if (name.starts_with(other)) return true;
   return false;
 }
 
@@ -71,15 +67,20 @@ OtherReader classify(const std::string& path, string_view arch) {
   return {};
 }
 
-// Output of one compile: lines that name files and places are left out.
-std::string essence(string_view text, bool preprocessed) {
+// How far a reader is taken for comparing.
+enum class Step {
+  preprocess,  // to text
+  assembly,  // sources of generated headers: to lines with "->", which a script picks out (scripts/Makefile.lib, offsets)
+  object,    // other C
+};
+
+// What matters of the output of one step.
+std::string essence(const std::string& output, Step step) {
+  if (step == Step::object) return output;
   std::string kept;
-  for (string_view line : lines_of(text)) {
-    const string_view body = line.substr(std::min(line.find_first_not_of(" \t"), line.size()));
-    if (body.empty()) continue;
-    if (preprocessed ? body.starts_with('#')
-                     : body.starts_with(".file") || body.starts_with(".ident") || body.starts_with(".loc "))
-      continue;
+  for (string_view line : lines_of(output)) {
+    const string_view body = trimmed(line);
+    if (body.empty() || (step == Step::assembly && body.find("->") == string_view::npos)) continue;
     kept += body;
     kept += '\n';
   }
@@ -93,6 +94,7 @@ class Readings {
       : base_(base),
         view_(view),
         like_(like),
+        arch_(arch),
         files_(files.begin(), files.end()),
         executor_(executor),
         scratch_(std::move(scratch)),
@@ -122,12 +124,16 @@ class Readings {
       view_.make_real(units[reader].source);
       numbers.push_back(reader);
     }
-    std::vector<size_t> other_text = differing(units, numbers, true);
-    std::vector<size_t> sources, changed_numbers;
-    for (const size_t reader : other_text)
-      (readers_[reader].path.ends_with(".c") ? sources : changed_numbers).push_back(reader);
+    std::vector<size_t> other_text = differing(units, numbers, Step::preprocess);
+    std::vector<size_t> generators, sources, changed_numbers;
+    for (const size_t reader : other_text) {
+      const std::string& path = readers_[reader].path;
+      auto& list = path.ends_with(".S") ? changed_numbers : is_generated_source(path, arch_) ? generators : sources;
+      list.push_back(reader);
+    }
     // Then what the compiler makes of C: a new inline function that nobody there calls is nothing.
-    for (const size_t reader : differing(units, sources, false)) changed_numbers.push_back(reader);
+    for (const size_t reader : differing(units, generators, Step::assembly)) changed_numbers.push_back(reader);
+    for (const size_t reader : differing(units, sources, Step::object)) changed_numbers.push_back(reader);
     std::ranges::sort(changed_numbers);
     for (const size_t reader : changed_numbers) result.changed.push_back(std::move(may_read.at(reader)));
     return result;
@@ -137,13 +143,13 @@ class Readings {
   // Those of the readers whose output differs with the patch, or can't be made: without the flags of its folder a file
   // may not compile, and then the text has told already.
   std::vector<size_t> differing(const std::vector<CompileCommand>& units, const std::vector<size_t>& readers,
-                                bool preprocess) {
+                                Step step) {
     std::vector<Command> commands;
     for (const size_t reader : readers)
       for (const bool patched : {false, true})
-        commands.push_back(command(units[reader], commands.size(), patched, preprocess));
+        commands.push_back(command(units[reader], commands.size(), patched, step));
     const std::vector<CommandResult> results = executor_.run_all(commands, jobs_);
-    const auto text = [&](size_t i) { return essence(read_file_if_any(output(i)), preprocess); };
+    const auto text = [&](size_t i) { return essence(read_file_if_any(output(i)), step); };
     std::vector<size_t> list;
     for (size_t i = 0; i < readers.size(); ++i) {
       const bool made = results[2 * i].ok() && results[2 * i + 1].ok();
@@ -152,7 +158,7 @@ class Readings {
     return list;
   }
 
-  fs::path output(size_t number) const { return scratch_ / fmt::format("{}.s", number); }
+  fs::path output(size_t number) const { return scratch_ / fmt::format("{}.out", number); }
 
   CompileCommand unit_of(const OtherReader& reader) const {
     CompileCommand unit = like_;
@@ -162,7 +168,7 @@ class Readings {
     return unit;
   }
 
-  Command command(const CompileCommand& unit, size_t number, bool patched, bool preprocess) const {
+  Command command(const CompileCommand& unit, size_t number, bool patched, Step step) const {
     const bool assembly = unit.source.ends_with(".S");
     Command command;
     command.directory = base_.kbuild;
@@ -185,10 +191,12 @@ class Readings {
       command.argv.emplace_back(name);
     if (assembly) command.argv.insert(command.argv.end(), {"-D__ASSEMBLY__", "-D__ASSEMBLER__"});
     if (unit.source.ends_with(".lds.S")) command.argv.emplace_back("-DLINKER_SCRIPT");
-    if (preprocess)
+    const fs::path root = patched ? view_.root() : base_.source;
+    command.argv.push_back(fmt::format("-fmacro-prefix-map={}/=", root.string()));
+    if (step == Step::preprocess)
       command.argv.insert(command.argv.end(), {"-E", "-P"});
     else
-      command.argv.emplace_back("-S");
+      command.argv.emplace_back(step == Step::assembly ? "-S" : "-c");
     if (assembly) command.argv.insert(command.argv.end(), {"-x", "assembler-with-cpp"});
     command.argv.insert(command.argv.end(), {"-o", output(number).string(), source.string()});
     return command;
@@ -197,6 +205,7 @@ class Readings {
   const Base& base_;
   PatchedView& view_;
   const CompileCommand& like_;
+  std::string arch_;
   std::vector<std::string> files_;
   Executor& executor_;
   fs::path scratch_;
@@ -208,12 +217,21 @@ class Readings {
 
 std::vector<OtherReader> other_readers(const fs::path& source, string_view arch) {
   std::vector<OtherReader> readers;
+  std::vector<std::string> other_architectures;
+  for (const auto& entry : entries_if_any(source / "arch"))
+    if (const std::string name = entry.path().filename().string(); name != arch) other_architectures.push_back(name);
+  // The EFI stub has files of all of them in one folder: arm64-stub.c.
+  const auto foreign = [&](const fs::path& file) {
+    const std::string name = file.filename().string();
+    return std::ranges::any_of(other_architectures, [&](const std::string& other) { return name.starts_with(other); });
+  };
   const auto look = [&](const fs::path& folder) {
     std::error_code missing;
     if (!fs::is_directory(source / folder, missing)) return;
     walk(source / folder, [&](const fs::directory_entry& entry) {
       OtherReader reader = classify(entry.path().lexically_relative(source).string(), arch);
-      if (!reader.path.empty() && (reader.path.ends_with(".c") || reader.path.ends_with(".S")))
+      if (!reader.path.empty() && !foreign(entry.path()) &&
+          (reader.path.ends_with(".c") || reader.path.ends_with(".S")))
         readers.push_back(std::move(reader));
       return true;
     });

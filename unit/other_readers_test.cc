@@ -1,0 +1,114 @@
+// Who reads a touched file besides the kernel's own objects, and whether it matters to them.
+
+#include "kbuild/other-readers.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "unit/temporary_folder.h"
+
+namespace kpatch {
+namespace {
+
+namespace fs = std::filesystem;
+using Names = std::vector<std::string>;
+
+class OtherReadersTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    source("arch/x86/entry/entry.S", "#include \"calling.h\"\n#ifdef ON\nmov $SIZE, %eax\n#endif\n");
+    source("arch/x86/entry/calling.h", "#define SIZE 1\n#define UNUSED 1\n");
+    source("arch/x86/kernel/vmlinux.lds.S", "#include <linux/order.h>\nSECTIONS { . = ORDER; }\n");
+    source("include/linux/order.h", "#define ORDER 0\n");
+    source("arch/x86/boot/main.c", "#include <linux/list.h>\nint boot(int x) { return add(x); }\n");
+    source("arch/x86/boot/tools/build.c", "#include <linux/list.h>\n");
+    source("include/linux/list.h", "static inline int add(int x) { return x + 1; }\n");
+    source("kernel/bounds.c", "#include <linux/bits.h>\nvoid f(void) { asm(\"-> %0\" : : \"i\"(BITS)); }\n");
+    source("include/linux/bits.h", "#define BITS 5\n");
+    source("drivers/firmware/efi/libstub/arm-stub.c", "#include <linux/list.h>\n");
+    source("arch/arm/Makefile", "");
+    fs::create_directories(folder_.path() / "kbuild");
+    base_.source = folder_.path() / "source";
+    base_.kbuild = folder_.path() / "kbuild";
+  }
+
+  void source(const std::string& path, const std::string& text) { folder_.write("source/" + path, text); }
+
+  // What is told of a patch that gives a file other contents: "FILE: READER (WHAT)".
+  Names changed(const std::string& file, const std::string& text) {
+    AppliedPatches patches;
+    patches.directory = folder_.path() / "patched";
+    folder_.write("patched/" + file, text);
+    patches.modified = {file};
+    PatchedView view(base_.source, folder_.path() / ("view" + std::to_string(++runs_)), patches);
+    CompileCommand like;
+    like.source = "init/main.c";
+    like.arguments = {
+        "gcc",         "-I" + (base_.source / "include").string(), "-DON", "-D__KERNEL__", "-O2", "-c", "-o",
+        "init/main.o", (base_.source / "init/main.c").string()};
+    Executor executor(folder_.path() / "log");
+    const Names files{file};
+    readings_ =
+        other_readings(base_, view, like, "x86", files, executor, folder_.path() / ("out" + std::to_string(runs_)));
+    Names list;
+    for (const OtherReading& reading : readings_.changed)
+      for (const std::string& read : reading.files)
+        list.push_back(read + ": " + reading.reader.path + " (" + reading.reader.what + ")");
+    return list;
+  }
+
+  const TemporaryFolder folder_;
+  Base base_;
+  OtherReadings readings_;
+  int runs_ = 0;
+};
+
+TEST_F(OtherReadersTest, AreKnownByTheirPlace) {
+  Names list;
+  for (const OtherReader& reader : other_readers(base_.source, "x86")) list.push_back(reader.path + ": " + reader.what);
+  EXPECT_EQ(list, (Names{"arch/x86/boot/main.c: the boot code", "arch/x86/entry/entry.S: assembly",
+                         "arch/x86/kernel/vmlinux.lds.S: a linker script",
+                         "kernel/bounds.c: the source of a generated header"}));
+}
+
+TEST_F(OtherReadersTest, ReadHeadersOfAssembly) {
+  EXPECT_EQ(changed("arch/x86/entry/calling.h", "#define SIZE 2\n#define UNUSED 1\n"),
+            Names{"arch/x86/entry/calling.h: arch/x86/entry/entry.S (assembly)"});
+  EXPECT_EQ(changed("arch/x86/entry/calling.h", "#define SIZE 1\n#define UNUSED 2\n"), Names{});
+  EXPECT_TRUE(readings_.read.contains("arch/x86/entry/calling.h"));
+}
+
+TEST_F(OtherReadersTest, ReadHeadersOfLinkerScripts) {
+  EXPECT_EQ(changed("include/linux/order.h", "#define ORDER 1\n"),
+            Names{"include/linux/order.h: arch/x86/kernel/vmlinux.lds.S (a linker script)"});
+}
+
+// A new function that nobody there calls is another text and the same code.
+TEST_F(OtherReadersTest, OfCAreComparedByWhatTheyAreCompiledTo) {
+  EXPECT_EQ(changed("include/linux/list.h", "static inline int add(int x) { return x + 2; }\n"),
+            Names{"include/linux/list.h: arch/x86/boot/main.c (the boot code)"});
+  EXPECT_EQ(changed("include/linux/list.h",
+                    "static inline int add(int x) { return x + 1; }\n"
+                    "static inline int sub(int x) { return x - 1; }\n"),
+            Names{});
+}
+
+TEST_F(OtherReadersTest, MakeGeneratedHeaders) {
+  EXPECT_EQ(changed("include/linux/bits.h", "#define BITS 6\n"),
+            Names{"include/linux/bits.h: kernel/bounds.c (the source of a generated header)"});
+  EXPECT_EQ(
+      changed("kernel/bounds.c", "#include <linux/bits.h>\nvoid f(void) { asm(\"-> %0\" : : \"i\"(BITS + 1)); }\n"),
+      Names{"kernel/bounds.c: kernel/bounds.c (the source of a generated header)"});
+  EXPECT_EQ(changed("kernel/bounds.c", "#include <linux/bits.h>\n\nvoid f(void) { asm(\"-> %0\" : : \"i\"(BITS)); }\n"),
+            Names{});
+}
+
+TEST_F(OtherReadersTest, AreNoneOfAFileThatNobodyIncludes) {
+  EXPECT_EQ(changed("include/linux/lonely.h", "int x;\n"), Names{});
+  EXPECT_TRUE(readings_.read.empty());
+}
+
+}  // namespace
+}  // namespace kpatch
