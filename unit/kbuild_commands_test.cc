@@ -117,6 +117,25 @@ TEST_F(Kbuild, AFolderThatCannotBeReadIsAnError) {
 }
 
 // Every object that a patch reaches has a reason, and so has every one that is left out.
+TEST_F(Kbuild, FilesThatNobodyKnowsAreRefused) {
+  base_.config = folder_.write("config", "CONFIG_MODULES=y\n");
+  source("fs/table.inc", "");
+  source("net/m.c", "#include \"read.inc\"\nint x;");
+  source("net/read.inc", "");
+  AppliedPatches patches;
+  patches.directory = folder_.write("patched/fs/a.c", "int a;").parent_path().parent_path();
+  folder_.write("patched/fs/table.inc", "1");
+  folder_.write("patched/net/read.inc", "int y;");
+  patches.modified = {"fs/a.c", "fs/table.inc", "net/read.inc"};
+  PatchedView view(base_.source, folder_.path() / "view", patches);
+  const auto all = find_affected(base_, patches, view, {}, executor_, folder_.path());
+  EXPECT_FALSE(all.value);
+  Names refused;
+  for (const Finding& finding : all.findings)
+    if (finding.severity == Severity::refusal) refused.push_back(finding.rule + " " + finding.location.source);
+  EXPECT_EQ(refused, Names{"unknown-file fs/table.inc"});
+}
+
 TEST_F(Kbuild, AffectedObjectsHaveReasons) {
   base_.config = folder_.write("config", "CONFIG_MODULES=y\n");
   source("include/x.h", "");
