@@ -7,6 +7,8 @@
 
 #include "create-diff-object/markers.h"
 
+#include <algorithm>
+
 namespace kpatch {
 
 Markers read_markers(const Object& object) {

@@ -7,6 +7,7 @@
 // and makes the index of a vmlinux.
 #include <elf.h>
 
+#include <algorithm>
 #include <iostream>
 #include <string>
 
