@@ -140,7 +140,7 @@ constexpr auto rows = std::to_array<SectionRow>({
     row("runtime_ptr_", SectionKind::runtime_const, prefix | early),
     row("runtime_shift_", SectionKind::runtime_const, prefix | early),
     row("runtime_", SectionKind::unknown, prefix | early),
-    row("__trace_printk_fmt", SectionKind::data, early),
+    row("__trace_printk_fmt", SectionKind::data, early | delivered),
     row("__tracepoint_str", SectionKind::never_copied, early),
     row("__tracepoints", SectionKind::never_copied, prefix | early),
     row("__trace", SectionKind::unknown, prefix | early),

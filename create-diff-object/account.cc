@@ -66,6 +66,9 @@ constexpr auto section_rules = std::to_array<SectionRule>({
     {"__tracepoint_str", Fate::idle, {}, "names strings for trace output"},
     {"__syscalls_metadata", Fate::idle, {}, "names system calls for tracing"},
     {".static_call", Fate::refused, "static-call", "a livepatch can't add or remove static calls; test a variable"},
+    {"___srcu_struct_ptrs", Fate::refused, "srcu",
+     "the kernel sets up the SRCU structures of a module when it is loaded, and finds the module's own alone; call "
+     "init_srcu_struct() in a pre_patch callback"},
     {".export_symbol", Fate::refused, "export", "how a symbol is exported can't change in a kernel that runs"},
     {"__ksymtab_strings", Fate::idle, {}, "names of exports"},
     {"__ksymtab", Fate::refused, "export", "how a symbol is exported can't change in a kernel that runs"},

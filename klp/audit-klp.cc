@@ -235,8 +235,12 @@ class KlpAudit {
     }
     std::string_view object = rest.substr(prefix.size(), dot - prefix.size());
     if (object != "vmlinux" && !c_.patched_objects.contains(object))
-      c_.find("klp-relocation",
-              fmt::format("section {}: the module doesn't patch {}, so nobody would apply it", section.name, object));
+      c_.refuse_in(
+          "module-reference", {.section = section.name},
+          fmt::format("new code refers to symbols of module {}, of which the patch changes no function: nobody "
+                      "would apply its relocations",
+                      object),
+          "put the new function into a file of the module whose functions call it");
     if (!section.allocated()) c_.find("klp-relocation", fmt::format("section {} isn't kept in memory", section.name));
     if (!seen_.insert(section.name).second)
       c_.find("klp-relocation", fmt::format("section {} is there twice", section.name));
@@ -258,8 +262,10 @@ class KlpAudit {
     check_field(relocation, place, symbol.name);
     if (object_ == "vmlinux") {
       if (name->owner != "vmlinux")
-        c_.find_at("klp-relocation", place,
-                   fmt::format("{} is in {}, applied before any module can be looked up", symbol.name, section.name));
+        c_.refuse_in("module-reference", c_.location_of(place),
+                     fmt::format("code of the kernel proper refers to {} of module {}, which needn't be there",
+                                 name->name, name->owner),
+                     "leave it to code of that module");
       return;
     }
     if (name->owner == "vmlinux")
@@ -300,8 +306,9 @@ class KlpAudit {
         for (std::string_view module : fields_of(list, ','))
           if (module_name_of(module) == owner) return;
     }
-    c_.find_at("klp-relocation", place,
-               fmt::format("{}: module {} does not depend on {}, which may be missing", symbol, object_, owner));
+    c_.refuse_in("module-reference", c_.location_of(place),
+                 fmt::format("{}: module {} does not depend on {}, which may be missing", symbol, object_, owner),
+                 "look the function up when the module is patched, or do without it");
   }
 
   // The field lies in its section, and the code it refers to in its own.

@@ -55,6 +55,11 @@ class AuditContext {
   void find_at(std::string_view rule, KlpPlace place, std::string message) {
     find_in(rule, location_of(place), std::move(message));
   }
+  // What isn't a mistake of ours, but of the patch: it asks for what no livepatch can have.
+  void refuse_in(std::string_view rule, Location location, std::string message, std::string advice) {
+    findings_.push_back(
+        {std::string(rule), Severity::refusal, std::move(location), std::move(message), std::move(advice)});
+  }
   std::vector<Finding> take() { return std::move(findings_); }
 
   // Of a section, by offset; empty for sections without.
