@@ -75,7 +75,8 @@ uint16_t host_machine() {
 }
 
 int64_t sign_extend(uint64_t value, unsigned bits) {
-  KPATCH_ASSERT(bits > 0 && bits < 64);
+  KPATCH_ASSERT(bits > 0 && bits <= 64);
+  if (bits == 64) return static_cast<int64_t>(value);
   const uint64_t sign = uint64_t{1} << (bits - 1);
   value &= (sign << 1) - 1;
   return static_cast<int64_t>(value ^ sign) - static_cast<int64_t>(sign);

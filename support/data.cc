@@ -23,8 +23,8 @@ std::filesystem::path data_file(std::string_view name) {
   fs::path top = program.parent_path().parent_path();
   std::vector<fs::path> places;
   if (const char* given = std::getenv("KPATCH_DATA_DIR"); given && *given) places.emplace_back(given);
-  if (const auto root = lines_of(read_file_if_any(top / "support/source-root")); !root.empty())
-    places.emplace_back(root[0]);
+  const std::string source_root = read_file_if_any(top / "support/source-root");
+  if (const auto lines = lines_of(source_root); !lines.empty()) places.emplace_back(lines[0]);
   places.push_back(top / "share/kpatch");
   for (auto& place : places)
     if (fs::exists(place / name, error)) return fs::absolute(place / name, error).lexically_normal();

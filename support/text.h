@@ -1,6 +1,7 @@
 // Text: its lines, fields and words, as views into it.
 #pragma once
 
+#include <concepts>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,6 +16,14 @@ std::vector<std::string_view> lines_of(std::string_view text);
 std::vector<std::string_view> fields_of(std::string_view text, char separator);
 // What stands between white space.
 std::vector<std::string_view> words_of(std::string_view text);
+
+// Views into a text that is gone when the statement ends are never meant.
+template <std::same_as<std::string> Text>
+void lines_of(Text&&) = delete;
+template <std::same_as<std::string> Text>
+void fields_of(Text&&, char) = delete;
+template <std::same_as<std::string> Text>
+void words_of(Text&&) = delete;
 
 // Without what stands at both ends.
 std::string_view trimmed(std::string_view text, std::string_view what = white_space);

@@ -458,6 +458,11 @@ const Case cases[] = {
      "void kthread_create_on_node(int (*)(int)); int f(int x) { return x + 1; } "
      "void g(void) { kthread_create_on_node(f); }",
      {"changed f", "warning stall f", "exit 0"}},
+    // mov $imm64, %reg: the longest number that an instruction holds.
+    {"NumberOf64Bits",
+     "unsigned long f(unsigned long x) { return x * 0x123456789abcdef1UL; }",
+     "unsigned long f(unsigned long x) { return x * 0x923456789abcdef3UL; }",
+     {"changed f", "exit 0"}},
     {"NewPerCpuVariable",
      "int f(int x) { return x; }",
      "static volatile int v section(\".data..percpu..read_mostly\") = 1; int f(int x) { return x + v; }",

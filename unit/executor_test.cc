@@ -97,7 +97,8 @@ TEST(Executor, TellsOfEachCommandWhenItStarts) {
   const auto log = folder.path() / "log";
   std::string seen;
   Executor executor(log, [&](std::string_view line) {
-    seen += fmt::format("{} [{} ended]\n", line, lines_of(read_file(log)).size() / 2);
+    const std::string written = read_file(log);
+    seen += fmt::format("{} [{} ended]\n", line, lines_of(written).size() / 2);
   });
   executor.run({{"true", "a b"}, "/", {{"X", "1"}}});
   const Command commands[] = {shell("exit 0"), shell("exit 1")};
