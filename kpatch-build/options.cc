@@ -130,6 +130,9 @@ Options fill(const po::variables_map& values) {
   take<bool>(values, "full", o.full);
   take<bool>(values, "ignore-whitespace", o.ignore_whitespace);
   take<std::vector<std::string>>(values, "ack", o.acknowledged);
+  for (const std::string& rule : o.acknowledged)
+    if (rule != "objtool" && rule != "data-layout")
+      throw Error(fmt::format("--ack {}: objtool and data-layout are what can be acknowledged", rule));
   take<bool>(values, "skip-compiler-check", o.skip_compiler_check);
   take<bool>(values, "skip-proof", o.skip_proof);
   take<std::string>(values, "name", o.name);

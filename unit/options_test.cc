@@ -25,15 +25,16 @@ TEST(Options, ReadsTheGuidesCommandLine) {
 }
 
 TEST(Options, RepeatsAndSwitches) {
-  const auto o = parse({"-d", "-d", "-d", "-R", "a.patch", "--ack", "x", "--ack=y", "-t", "vmlinux", "-t", "modules",
-                        "--skip-proof", "b.patch"});
+  const auto o = parse({"-d", "-d", "-d", "-R", "a.patch", "--ack", "objtool", "--ack=data-layout", "-t", "vmlinux",
+                        "-t", "modules", "--skip-proof", "b.patch"});
   ASSERT_TRUE(o);
   EXPECT_EQ(o->debug, 3U);
   EXPECT_FALSE(o->replace);
-  EXPECT_EQ(o->acknowledged, (std::vector<std::string>{"x", "y"}));
+  EXPECT_EQ(o->acknowledged, (std::vector<std::string>{"objtool", "data-layout"}));
   EXPECT_EQ(o->targets.size(), 2U);
   EXPECT_EQ(o->patches.size(), 2U);
-  EXPECT_EQ(options_summary(*o), "--non-replace --target=vmlinux --target=modules --ack=x --ack=y --skip-proof");
+  EXPECT_EQ(options_summary(*o),
+            "--non-replace --target=vmlinux --target=modules --ack=objtool --ack=data-layout --skip-proof");
 }
 
 TEST(Options, TheLastOneCounts) {
@@ -55,6 +56,8 @@ TEST(Options, Refuses) {
   EXPECT_THROW(parse({"--report", "x.html", "a.patch"}), Error);
   EXPECT_THROW(parse({"--verb", "a.patch"}), Error);
 }
+
+TEST(Options, NothingElseCanBeAcknowledged) { EXPECT_THROW(parse({"a.patch", "--ack", "no-ftrace"}), Error); }
 
 TEST(Options, NamesTheModule) {
   EXPECT_EQ(module_name("", {"dir/fix.patch"}), "livepatch-fix");
