@@ -165,7 +165,7 @@ read -r what <"$2"; name=${what%%=*}; r=${name#linux-image-}; r=${r#linux-header
 case $name in
 *-dbg) mkdir -p "$3/usr/lib/debug/boot"; echo "$what" >"$3/usr/lib/debug/boot/vmlinux-$r" ;;
 linux-headers*) mkdir -p "$3/usr/src/linux-headers-$r"; echo s >"$3/usr/src/linux-headers-$r/Module.symvers" ;;
-linux-image*) mkdir -p "$3/boot" "$3/lib/modules/$r/kernel"; echo c >"$3/boot/config-$r"; echo k >"$3/boot/vmlinuz-$r" ;;
+linux-image*) mkdir -p "$3/boot" "$3$MODULES_BELOW/lib/modules/$r/kernel"; echo c >"$3/boot/config-$r"; echo k >"$3/boot/vmlinuz-$r" ;;
 linux-source*) mkdir -p "$3/usr/src/t/$name"; echo "$what" >"$3/usr/src/t/$name/Makefile"
     tar -C "$3/usr/src/t" -cJf "$3/usr/src/$name.tar.xz" "$name" ;;
 esac
@@ -209,6 +209,14 @@ class Debian : public testing::Test {
   DistroTools tools_{cache_, executor_, console_};
   const Distro* system_ = &debian;
 };
+
+// Debian 13: /lib is in /usr.
+TEST_F(Debian, ModulesMayLieBelowUsr) {
+  setenv("MODULES_BELOW", "/usr", 1);
+  const KernelFiles files = find("9.9.9+t-cloud-amd64");
+  unsetenv("MODULES_BELOW");
+  EXPECT_TRUE(files.modules.string().ends_with("/usr/lib/modules/9.9.9+t-cloud-amd64/kernel")) << files.modules;
+}
 
 TEST_F(Debian, AReleaseComesWithEverything) {
   KernelFiles files = find("9.9.9+t-cloud-amd64");

@@ -114,8 +114,11 @@ KernelFiles files_below(const fs::path& root, const std::string& release) {
   fs::path headers = root / ("usr/src/linux-headers-" + release);
   if (files.config.empty()) files.config = existing(headers / ".config");
   files.symvers = existing(headers / "Module.symvers");
-  files.modules = existing(root / "lib/modules" / release / "kernel");
-  files.debug_modules = existing(root / "usr/lib/debug/lib/modules" / release / "kernel");
+  // /lib is in /usr since Debian 13: on a system it is the same folder, in packages another one.
+  for (const char* lib : {"lib/modules", "usr/lib/modules"}) {
+    if (files.modules.empty()) files.modules = existing(root / lib / release / "kernel");
+    if (files.debug_modules.empty()) files.debug_modules = existing(root / "usr/lib/debug" / lib / release / "kernel");
+  }
   files.image = existing(root / ("boot/vmlinuz-" + release));
   return files;
 }
