@@ -413,8 +413,11 @@ class Accountant {
       entry.reason = "system calls are traced by the kernel's own events";
       return;
     }
-    // Exports that come or go are refused by the symbol's own name.
-    if (rule.rule == "export" && one_sided) return;
+    // Exports that come or go are refused by the symbol's own name already; one that changes its kind leaves a section
+    // for another (___ksymtab_gpl+f for ___ksymtab+f, before 6.4).
+    if (rule.rule == "export" && one_sided)
+      for (const std::string_view prefix : {"__ksymtab_", "__export_symbol_"})
+        if (entry.name.starts_with(prefix) && refused_.contains(entry.name.substr(prefix.size()))) return;
     diagnostics_.refuse(rule.rule, {.function = entry.name},
                         fmt::format("{} in section {}: {}",
                                     entry.change == "new"    ? "is a new entry"

@@ -369,6 +369,10 @@ const Case cases[] = {
      "int f(int x) { return x; }",
      "int f(int x) { return x; } int __ksymtab_f section(\"___ksymtab+f\") = 1;",
      {"refused export f", "exit 2"}},
+    {"ExportOfAnotherKind",
+     "int f(int x) { return x; } int __ksymtab_f section(\"___ksymtab_gpl+f\") = 1;",
+     "int f(int x) { return x; } int __ksymtab_f section(\"___ksymtab+f\") = 1;",
+     {"refused export __ksymtab_f", "exit 2"}},
     // State that guards something else than a message is the kernel's own (include/linux/once.h, DO_ONCE).
     {"OnceStateOfActionsIsTheKernels",
      "int f(int x) { static _Bool ___done section(\".data.once\"); if (!___done) { ___done = 1; return x; } return 0; "
