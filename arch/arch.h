@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "arch/loader.h"
 #include "arch/sections.h"
 #include "elf/elf.h"
 
@@ -205,6 +206,9 @@ struct AuditFacts {
   // Where the relocation takes an address: how many bytes it lies behind symbol + addend. Nothing where it doesn't.
   std::optional<int64_t> (*address_taken)(const CodeSection& section, uint32_t type, uint64_t field) = nullptr;
   const UnwindTable* unwind_table = nullptr;  // nullptr: the kernel needs none
+  // What its loader reads of a module, and what it reads of vmlinux alone, beside what all architectures do.
+  std::span<const LoaderSection> (*loader_sections)() = nullptr;
+  std::span<const BootSection> (*boot_sections)() = nullptr;
 };
 
 // One constant an architecture. What is nullptr here, or in KlpFacts "not yet", nobody has written yet: missing_parts()

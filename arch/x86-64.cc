@@ -25,6 +25,7 @@
 #include <cstring>
 
 #include "arch/arch.h"
+#include "arch/x86-64-loader.h"
 
 namespace kpatch {
 namespace {
@@ -328,7 +329,9 @@ constexpr AuditFacts audit{.calls = listed_calls,
                            .branch_before = 2,
                            .is_branch = is_branch,
                            .address_taken = address_taken,
-                           .unwind_table = &orc};
+                           .unwind_table = &orc,
+                           .loader_sections = x86_64_loader_sections,
+                           .boot_sections = x86_64_boot_sections};
 
 }  // namespace
 

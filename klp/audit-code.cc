@@ -67,20 +67,16 @@ class CodeAudit {
     return elf_.place_of(relocation.raw.symbol, relocation.raw.addend);
   }
 
-  // Where the entries of a table of positions point, sorted.
+  // Where the entries of a table of positions point, sorted. Here and below: what an entry lacks, audit-loader.cc finds.
   Places targets(std::string_view table, uint64_t size) {
     Places places;
     auto index = elf_.find_section(table);
     if (!index) return places;
     uint64_t length = elf_.sections[*index].bytes.size();
-    if (length % size != 0) c_.find_in("code-table", {.section = std::string(table)}, "no whole number of entries");
     for (uint64_t at = 0; at + size <= length; at += size) {
       const AuditedRelocation* relocation = c_.relocation_at({*index, at});
       auto place = relocation == nullptr ? std::nullopt : target(*relocation);
-      if (place && place->section < elf_.sections.size() && is_code(place->section))
-        places.push_back(*place);
-      else
-        c_.find_at("code-table", {*index, at}, "points at no code");
+      if (place && place->section < elf_.sections.size() && is_code(place->section)) places.push_back(*place);
     }
     std::sort(places.begin(), places.end());
     return places;
@@ -92,18 +88,15 @@ class CodeAudit {
     if (!index) return;
     constexpr uint64_t size = 8;
     uint64_t length = elf_.sections[*index].bytes.size();
-    if (length % size != 0) c_.find_in("static-call", {.section = ".static_call_sites"}, "no whole number of entries");
     for (uint64_t at = 0; at + size <= length; at += size) {
       const AuditedRelocation* site = c_.relocation_at({*index, at});
       auto place = site == nullptr ? std::nullopt : target(*site);
-      if (place && is_code(place->section))
-        static_calls_.push_back(*place);
-      else
-        c_.find_at("static-call", {*index, at}, "points at no code");
+      if (place && is_code(place->section)) static_calls_.push_back(*place);
       const AuditedRelocation* key = c_.relocation_at({*index, at + 4});
-      std::string_view name = key == nullptr ? "" : c_.kernel_name(key->raw.symbol);
+      if (key == nullptr) continue;
+      std::string_view name = c_.kernel_name(key->raw.symbol);
       // A trampoline stands for its key only where the kernel exports that one alone.
-      bool exported = key != nullptr && !key->livepatch && name.starts_with("__SCT__") &&
+      bool exported = !key->livepatch && name.starts_with("__SCT__") &&
                       c_.input.symvers->find("__SCK__" + std::string(name.substr(7))) == nullptr;
       if (!name.starts_with("__SCK__") && !exported)
         c_.find_at("static-call", {*index, at + 4}, fmt::format("the key of a static call is '{}'", name));
@@ -162,20 +155,12 @@ class CodeAudit {
     if (!index) return;
     constexpr uint64_t size = 16;
     uint64_t length = elf_.sections[*index].bytes.size();
-    if (length % size != 0) c_.find_in("jump-label", {.section = "__jump_table"}, "no whole number of entries");
-    for (uint64_t at = 0; at + size <= length; at += size) {
-      for (uint64_t field : {at, at + 4}) {
-        const AuditedRelocation* relocation = c_.relocation_at({*index, field});
-        auto place = relocation == nullptr ? std::nullopt : target(*relocation);
-        if (!place || !is_code(place->section)) c_.find_at("jump-label", {*index, field}, "points at no code");
-      }
-      check_key({*index, at + 8});
-    }
+    for (uint64_t at = 0; at + size <= length; at += size) check_key({*index, at + 8});
   }
 
   void check_key(KlpPlace field) {
     const AuditedRelocation* relocation = c_.relocation_at(field);
-    if (relocation == nullptr) return c_.find_at("jump-label", field, "the jump label has no key");
+    if (relocation == nullptr) return;
     const KlpSymbol& key = elf_.symbols[relocation->raw.symbol];
     if (key.in_section()) return;
     std::string_view name = c_.kernel_name(relocation->raw.symbol);
@@ -216,8 +201,6 @@ class CodeAudit {
       auto place = relocation == nullptr ? std::nullopt : target(*relocation);
       if (place)
         entries.push_back({*place, table.undefined(std::span(bytes).subspan(i * table.entry_size, table.entry_size))});
-      else
-        c_.find_at("unwind", {*ips, i * 4}, "points at no code");
     }
     // Where one object's code ends and another's begins both have an entry; the kernel sorts the end first.
     std::sort(entries.begin(), entries.end(),

@@ -161,7 +161,7 @@ class KlpAudit {
         c_.find("klp-symbol", fmt::format("symbol {} is {} a livepatch symbol", symbol.name,
                                           livepatch ? "not named like" : "named like, but isn't marked as"));
       } else if (livepatch) {
-        auto name = parse_klp_symbol(symbol.name);
+        auto name = parse_klp_symbol(symbol.name, c_.loader.max_symbol_name());
         if (!name) {
           c_.find("klp-symbol", fmt::format("symbol {} can't be read by the kernel", symbol.name));
           continue;
@@ -175,21 +175,18 @@ class KlpAudit {
   }
 
   // kernel: struct alt_instr begins with the offset of the instruction and ends with two lengths, the old one first.
+  // Entries that are wrong are found by audit-loader.cc.
   void read_alternatives() {
     auto index = elf_.find_section(".altinstructions");
     if (!index) return;
     const KlpSection& section = elf_.sections[*index];
-    auto size = c_.input.vmlinux->struct_size("alt_instr");
-    if (!size || *size < 10 || section.bytes.size() % *size != 0)
-      return c_.find_in("alternative", {.section = ".altinstructions"}, "no whole number of the kernel's entries");
-    for (uint64_t at = 0; at < section.bytes.size(); at += *size) {
+    const LoaderSection* row = c_.loader.section(section.name);
+    const uint64_t size = row == nullptr ? 0 : c_.loader.entry_size(*row);
+    if (size < 10) return;
+    for (uint64_t at = 0; at + size <= section.bytes.size(); at += size) {
       const AuditedRelocation* site = c_.relocation_at({*index, at});
       auto start = site == nullptr ? std::nullopt : elf_.place_of(site->raw.symbol, site->raw.addend);
-      if (!start) {
-        c_.find_at("alternative", {*index, at}, "the alternative has no code");
-        continue;
-      }
-      overwritten_.push_back({*start, static_cast<uint64_t>(section.bytes[at + *size - 2])});
+      if (start) overwritten_.push_back({*start, static_cast<uint64_t>(section.bytes[at + size - 2])});
     }
     std::sort(overwritten_.begin(), overwritten_.end(), [](auto& a, auto& b) { return a.start < b.start; });
   }
@@ -274,7 +271,7 @@ class KlpAudit {
                              symbol.name, section.name));
     else if (name->owner != object_)
       check_dependency(place, name->owner, symbol.name);
-    if (section_row(target.name).early)
+    if (section_row(target.name).early || c_.loader.early(target.name))
       c_.find_at("klp-relocation", place,
                  fmt::format("{}: the kernel reads {} before it applies relocations of module {}", symbol.name,
                              target.name, object_));

@@ -5,10 +5,7 @@
 //   vermagic=6.12.117+deb12-cloud-amd64 SMP preempt …  compared as a whole with the kernel's
 //   __versions: 122c3a7e _printk                       compared with the CRC in the kernel, symbol by symbol
 //
-// An undefined weak symbol that nobody exports is no error for the loader, it becomes 0; here it is one. A section that
-// arch/sections.cc doesn't let into a livepatch is one that nobody has thought about: the kernel might give it a
-// meaning, as it does to
-// __tracepoints or _ftrace_events, and the patch would have effects beyond its functions.
+// An undefined weak symbol that nobody exports is no error for the loader, it becomes 0; here it is one.
 #include <algorithm>
 
 #include <fmt/format.h>
@@ -71,16 +68,10 @@ class ModuleAudit {
   }
 
   void check_sections() {
-    if (!elf_.find_section(".gnu.linkonce.this_module"))
-      c_.find("section", "it has no section .gnu.linkonce.this_module");
     for (const KlpSection& section : elf_.sections) {
       uint64_t flags = section.header.sh_flags;
-      if (leftover(section.name)) {
+      if (leftover(section.name))
         c_.find("section", fmt::format("section {} is left over from the build", section.name));
-      } else if (section.allocated() && !section_row(section.name).delivered) {
-        c_.find("section", fmt::format("section {} has a meaning for the kernel or for nobody, and is not known here",
-                                       section.name));
-      }
       if (section.allocated() && (flags & SHF_WRITE) != 0 && (flags & SHF_EXECINSTR) != 0)
         c_.find("section", fmt::format("section {} is writable and executable", section.name));
       if (section.allocated() && section.header.sh_type == SHT_REL)

@@ -14,6 +14,7 @@
 #include "elf/elf.h"
 #include "klp/audit.h"
 #include "klp/loader-facts.h"
+#include "klp/loader-model.h"
 #include "support/finding.h"
 
 namespace kpatch {
@@ -32,8 +33,8 @@ struct KlpName {
   unsigned long sympos = 0;
 };
 
-// ".klp.sym.OWNER.NAME,SYMPOS"; nothing when the kernel would not read it so.
-std::optional<KlpName> parse_klp_symbol(std::string_view symbol);
+// ".klp.sym.OWNER.NAME,SYMPOS"; nothing when the kernel would not read it so. max_name: LoaderModel::max_symbol_name().
+std::optional<KlpName> parse_klp_symbol(std::string_view symbol, size_t max_name = max_symbol_name);
 
 // The values of a modinfo field, in order. `modinfo` is a .modinfo section's bytes: "key=value" texts, each with a NUL.
 std::vector<std::string_view> modinfo_values(std::span<const std::byte> modinfo, std::string_view key);
@@ -45,6 +46,7 @@ class AuditContext {
   const AuditInput& input;
   const KlpElf& elf;
   const Arch* arch;                                    // of the module; nullptr when it is none that is known
+  LoaderModel loader;                                  // of the kernel that will load it
   std::set<std::string, std::less<>> patched_objects;  // filled by audit_tables()
 
   // Of the module as a whole; of a place in it.
@@ -91,7 +93,8 @@ class AuditContext {
   std::map<std::string, const Binary*, std::less<>> objects_;
 };
 
-void audit_module(AuditContext& context);       // modinfo, sections, exports and CRCs (audit-module.cc)
+void audit_module(AuditContext& context);       // modinfo, exports and CRCs (audit-module.cc)
+void audit_loader(AuditContext& context);       // sections, and the entries of tables (audit-loader.cc)
 void audit_tables(AuditContext& context);       // .kpatch.funcs, .kpatch.callbacks.* (audit-klp.cc)
 void audit_klp(AuditContext& context);          // klp symbols and relocations (audit-klp.cc)
 void audit_code_tables(AuditContext& context);  // what objtool and the compiler left (audit-code.cc)

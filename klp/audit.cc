@@ -9,7 +9,8 @@
 //   .rela.kpatch.funcs              0 64 .text.show + 10                      a function starts there
 //
 // Each rule asks one question, and reports every place where the answer is no. The parts:
-//   audit-module.cc   would the loader take it: modinfo, known sections, symbols exported with the right CRCs
+//   audit-module.cc   would the loader take it: modinfo, symbols exported with the right CRCs
+//   audit-loader.cc   would each section be read, and as it was meant: doc/loader.md
 //   audit-klp.cc      would the livepatch core: tables of functions, klp symbols and relocations, their time
 //   audit-code.cc     would the code run: unwinding, return thunks, static calls, jump labels, landing pads, ftrace
 //
@@ -29,7 +30,7 @@
 
 namespace kpatch {
 
-std::optional<KlpName> parse_klp_symbol(std::string_view symbol) {
+std::optional<KlpName> parse_klp_symbol(std::string_view symbol, size_t max_name) {
   constexpr std::string_view prefix = ".klp.sym.";
   if (!symbol.starts_with(prefix)) return std::nullopt;
   symbol.remove_prefix(prefix.size());
@@ -38,7 +39,7 @@ std::optional<KlpName> parse_klp_symbol(std::string_view symbol) {
   if (dot == std::string_view::npos || comma == std::string_view::npos || dot == 0 || comma <= dot + 1)
     return std::nullopt;
   KlpName name{symbol.substr(0, dot), symbol.substr(dot + 1, comma - dot - 1)};
-  if (name.owner.size() > max_object_name || name.name.size() > max_symbol_name) return std::nullopt;
+  if (name.owner.size() > max_object_name || name.name.size() > max_name) return std::nullopt;
   const char* end = symbol.data() + symbol.size();
   auto [stop, problem] = std::from_chars(symbol.data() + comma + 1, end, name.sympos);
   if (problem != std::errc() || stop != end) return std::nullopt;
@@ -58,6 +59,7 @@ AuditContext::AuditContext(const AuditInput& in, const KlpElf& e)
     : input(in),
       elf(e),
       arch(find_arch(e.header.e_machine)),
+      loader(in.release, *in.vmlinux, arch),
       relocations_(e.sections.size()),
       functions_(e.sections.size()) {
   for (const KlpSection& section : elf.sections) {
@@ -138,6 +140,7 @@ std::vector<Finding> audit(const AuditInput& input) {
     return {{"symbols", Severity::error, {}, "it has no symbol table: a livepatch must not be stripped", {}}};
   AuditContext context(input, elf);
   audit_module(context);
+  audit_loader(context);
   audit_tables(context);
   audit_klp(context);
   audit_code_tables(context);

@@ -186,7 +186,9 @@ std::vector<BinaryRelocation> Binary::relocations(uint32_t section) const {
 void Binary::write_index(const std::filesystem::path& path) const {
   std::vector<std::pair<std::string_view, uint64_t>> sizes;
   const Arch* arch = find_arch(data_->machine);
-  for (std::string_view name : arch != nullptr ? arch->entry_structs() : std::vector<std::string_view>())
+  std::vector<std::string_view> names = arch != nullptr ? arch->entry_structs() : std::vector<std::string_view>();
+  names.insert(names.end(), loader_structs().begin(), loader_structs().end());
+  for (std::string_view name : names)
     if (std::optional<uint64_t> size = struct_size(name)) sizes.emplace_back(name, *size);
   units();
   kpatch::write_index(*data_, sizes, *data_->units, path);

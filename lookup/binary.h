@@ -65,7 +65,7 @@ struct BinaryRelocation {
 };
 
 // Of write_index(): whoever keeps an index keeps it under this number, so that no version meets another's.
-inline constexpr uint32_t index_version = 4;
+inline constexpr uint32_t index_version = 5;
 
 struct BinaryData;  // lookup/binary-data.h, for the library alone
 
@@ -97,7 +97,7 @@ class Binary {
   unsigned sympos(uint32_t symbol) const;
 
   // sizeof of a struct of the kernel, in bytes, from DWARF or BTF. An index knows those of which its architecture's
-  // tables consist (Arch::entry_structs), an ELF file knows every named struct.
+  // tables consist (Arch::entry_structs) and loader_structs(), an ELF file knows every named struct.
   std::optional<uint64_t> struct_size(std::string_view name) const;
 
   // Names of the compiled translation units as DWARF has them, for example "fs/proc/meminfo.c" or

@@ -1,353 +1,24 @@
-// The audit of a small livepatch against a small kernel, both made here: the kernel linked from C and assembly, the
-// livepatch assembled and post-linked. It passes; then each case breaks one thing, in the source or in the finished
+// The audit of the fixture's livepatch. It passes; then each case breaks one thing, in the source or in the finished
 // file, and the findings must be exactly those named, in any order.
 #include "klp/audit.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <functional>
 #include <string>
 #include <vector>
 
-#include <fmt/format.h>
-
-#include "elf/klp-elf.h"
 #include "klp/loader-facts.h"
-#include "klp/post-link.h"
 #include "support/error.h"
-#include "unit/skip.h"
+#include "unit/audit-fixture.h"
 
 namespace kpatch {
 namespace {
 
-namespace fs = std::filesystem;
+using namespace audit_fixture;
 
-// What runs: traced functions, one that isn't, two static `twin`, keys, tables, a struct in DWARF.
-constexpr std::string_view kernel_c = R"(
-struct __attribute__((packed)) alt_instr { int instr, replacement; unsigned flags; unsigned char length, new_length; };
-struct alt_instr alternatives;
-asm(R"asm(
-  .macro function name, traced=1, endbr=1
-  .text
-  .type \name, @function
-\name:
-  .if \endbr
-  endbr64
-  .endif
-  .if \traced
-1: call __fentry__
-  .pushsection .rodata.mcount,"a"
-  .quad 1b
-  .popsection
-  .endif
-  ret
-  .size \name, . - \name
-  .endm
-  .section .rodata.mcount,"a"
-  .globl __start_mcount_loc
-__start_mcount_loc:
-  .globl __fentry__, printk, __x86_return_thunk, __SCT__tick
-  function __fentry__, 0
-  function printk
-  function __x86_return_thunk, 0
-  function __SCT__tick, 0, 0
-  function old_show
-  function old_stats_of_vmlinux
-  function untraced, 0
-  function twin
-  function no_endbr, 1, 0
-  function sealed
-  .section .rodata.mcount,"a"
-  .globl __stop_mcount_loc
-__stop_mcount_loc:
-  .section .init.text,"ax"
-  .type at_boot, @function
-at_boot: ret
-  .size at_boot, 1
-  .section .ibt_endbr_seal,"a"
-  .globl __ibt_endbr_seal
-__ibt_endbr_seal: .long sealed - .
-  .section .rodata.tables,"a"
-  .globl __start_orc_unwind_ip, __start_static_call_sites
-__start_orc_unwind_ip:
-__start_static_call_sites:
-  .quad 0
-  .data
-  .type key, @object
-  .globl __SCK__tick
-__SCK__tick: .quad 0
-key: .quad 0
-  .size key, 8
-  .globl __start_ro_after_init, __end_ro_after_init
-__start_ro_after_init:
-  .type ro_key, @object
-ro_key: .quad 0
-  .size ro_key, 8
-__end_ro_after_init:
-)asm");
-)";
-constexpr std::string_view other_c = "static int twin(void) { return 3; } int (*use)(void) = twin;";
-
-// The module dummy, and one on which it depends.
-constexpr std::string_view dummy_s = R"(
-  .section .modinfo,"a"
-  .asciz "depends=base-module"
-  .text
-  .type old_stats, @function
-old_stats:
-1: call __fentry__
-  ret
-  .size old_stats, . - old_stats
-  .globl __SCT__tock
-  .type __SCT__tock, @function
-__SCT__tock: ret
-  .size __SCT__tock, 1
-  .section __mcount_loc,"a"
-  .quad 1b
-  .data
-  .type count, @object
-count: .quad 0
-  .size count, 8
-  .type shared, @object
-shared: .quad 0
-  .size shared, 8
-  .section .init.data,"aw"
-  .type boot_count, @object
-boot_count: .quad 0
-  .size boot_count, 8
-)";
-
-constexpr std::string_view symvers =
-    "0x00000011\tprintk\tvmlinux\tEXPORT_SYMBOL\t\n"
-    "0x00000012\t__fentry__\tvmlinux\tEXPORT_SYMBOL\t\n"
-    "0x00000013\t__x86_return_thunk\tvmlinux\tEXPORT_SYMBOL\t\n"
-    "0x00000014\tmodule_layout\tvmlinux\tEXPORT_SYMBOL\t\n"
-    "0x00000015\tof_module\tdrivers/net/dummy\tEXPORT_SYMBOL\t\n"
-    "0x00000016\tspaced\tvmlinux\tEXPORT_SYMBOL\tSPACE\n"
-    "0x00000000\t__SCT__both\tvmlinux\tEXPORT_SYMBOL_GPL\t\n"
-    "0x00000000\t__SCK__both\tvmlinux\tEXPORT_SYMBOL_GPL\t\n"
-    "0x00000000\t__SCT__lone\tvmlinux\tEXPORT_SYMBOL_GPL\t\n";
-
-constexpr std::string_view good = R"(
-  .macro entry place, placeholder, patched, owner, name, sympos=0
-  .pushsection .comment.kpatch.relocs,"",@progbits
-  .quad \place, \placeholder, \patched, \owner, \name, \sympos
-  .popsection
-  .endm
-  .macro crc value, name
-99: .quad \value
-  .asciz "\name"
-  .org 99b + 64
-  .endm
-  .macro list table, place
-  .pushsection \table,"a"
-  .long \place - .
-  .popsection
-  .endm
-  .macro unwind place, facts=0x0215
-  .pushsection .orc_unwind_ip,"a"
-  .long \place - .
-  .popsection
-  .pushsection .orc_unwind,"a"
-  .short 8, 0, \facts
-  .popsection
-  .endm
-  .section .modinfo,"a"
-  .asciz "livepatch=Y"
-  .asciz "license=GPL"
-  .asciz "depends="
-  .asciz "name=livepatch_fix"
-  .asciz "vermagic=6.12.1-test SMP preempt mod_unload modversions "
-  .section .gnu.linkonce.this_module,"aw"
-  .quad 0
-  .section __versions,"a"
-  crc 0x14, module_layout
-  crc 0x11, printk
-  crc 0x12, __fentry__
-  crc 0x13, __x86_return_thunk
-  .section .kpatch.strings,"a"
-vmlinux: .asciz "vmlinux"
-dummy:   .asciz "dummy"
-base:    .asciz "base_module"
-show_n:  .asciz "old_show"
-stats_n: .asciz "old_stats"
-twin_n:  .asciz "twin"
-count_n: .asciz "count"
-tramp_n: .asciz "__SCT__tick"
-sck_n:   .asciz "__SCK__tick"
-key_n:   .asciz "key"
-  .section .kpatch.funcs,"a"
-  .quad show, show_n, vmlinux, 0
-  .quad stats, stats_n, dummy, 0
-  .section .kpatch.callbacks.pre_patch,"a"
-  .quad callback, dummy
-
-  .weak twin.klp.vmlinux.1, count.klp.dummy.0, key.klp.vmlinux.0, __SCK__tick
-  .section .text.show,"ax"
-  .type show, @function
-  .type __pfx_show, @function
-__pfx_show: .skip 16, 0x90
-  .size __pfx_show, 16
-show:
-  endbr64
-fentry: call __fentry__
-  call printk
-twin_call: call twin.klp.vmlinux.1
-tick: call __SCT__tick
-label: .byte 0x0f, 0x1f, 0x44, 0, 0
-  leaq callback(%rip), %rdi
-  movq $twin.klp.vmlinux.1, %rsi
-thunk: jmp __x86_return_thunk
-show_end:
-  .size show, . - show
-  entry twin_call+1, twin.klp.vmlinux.1, vmlinux, vmlinux, twin_n, 1
-  entry thunk-4, twin.klp.vmlinux.1, vmlinux, vmlinux, twin_n, 1
-  entry tick+1, __SCT__tick, vmlinux, vmlinux, tramp_n
-  entry 0, __SCK__tick, vmlinux, vmlinux, sck_n
-  .pushsection __mcount_loc,"a"
-  .quad fentry
-  .popsection
-  list .return_sites, thunk
-  unwind __pfx_show
-  .pushsection .static_call_sites,"aw"
-  .long tick - ., __SCK__tick - .
-  .popsection
-  .pushsection __jump_table,"aw"
-  .long label - ., show_end - 5 - .
-key_field: .quad key.klp.vmlinux.0 + 2
-  .popsection
-  entry key_field, key.klp.vmlinux.0, vmlinux, vmlinux, key_n
-
-  .section .text.callback,"ax"
-  .type callback, @function
-callback:
-  endbr64
-  ret
-  .size callback, . - callback
-  unwind callback
-
-  .section .text.stats,"ax"
-  .type stats, @function
-stats:
-stats_count: movl count.klp.dummy.0(%rip), %eax
-  ret
-  .size stats, . - stats
-  entry stats_count+2, count.klp.dummy.0, dummy, dummy, count_n
-  unwind stats, 0
-  unwind stats
-  .section .rodata.ops,"a"
-  .quad callback
-)";
-
-using Mutation = std::function<void(KlpElf&)>;
-
-struct Case {
-  const char* name;
-  std::string from{};  // this text of `good` …
-  std::string to{};    // … becomes this
-  std::vector<std::string> findings;
-  Mutation mutate{};  // of the finished file
-};
-
-void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
-
-KlpSection& section(KlpElf& elf, std::string_view name) {
-  auto index = elf.find_section(name);
-  if (!index) throw Error(fmt::format("the test has no section {}", name));
-  return elf.sections[*index];
-}
-
-KlpSymbol& symbol(KlpElf& elf, std::string_view name) {
-  auto found = std::find_if(elf.symbols.begin(), elf.symbols.end(), [&](const auto& s) { return s.name == name; });
-  if (found == elf.symbols.end()) throw Error(fmt::format("the test has no symbol {}", name));
-  return *found;
-}
-
-uint32_t index_of(KlpElf& elf, std::string_view name) {
-  return static_cast<uint32_t>(&symbol(elf, name) - elf.symbols.data());
-}
-
-void rename_stats(KlpElf& elf, const std::string& name) {
-  section(elf, ".text.stats").name = name;
-  section(elf, ".klp.rela.dummy..text.stats").name = ".klp.rela.dummy." + name;
-}
-
-void rename_symbol(KlpElf& elf, std::string_view from, const std::string& to) { symbol(elf, from).name = to; }
-
-constexpr const char* klp_stats = ".klp.rela.dummy..text.stats";
-constexpr const char* klp_show = ".klp.rela.vmlinux..text.show";
-constexpr const char* count = ".klp.sym.dummy.count,0";
-
-class AuditTest : public testing::TestWithParam<Case> {
- protected:
-  static void SetUpTestSuite() {
-    std::string name = (fs::temp_directory_path() / "audit-XXXXXX").string();
-    directory_ = mkdtemp(name.data());
-    std::ofstream(directory_ / "kernel.c") << kernel_c;
-    std::ofstream(directory_ / "other.c") << other_c;
-    std::ofstream(directory_ / "dummy.s") << dummy_s;
-    std::ofstream(directory_ / "symvers") << symvers;
-#ifdef __x86_64__
-    run("gcc -g -O1 -fno-pie -mcmodel=kernel -fcf-protection=none -c kernel.c other.c && as -o dummy.ko dummy.s");
-    run("ld -o vmlinux -e 0 --image-base=0xffffffff81000000 -Ttext=0xffffffff81000000 "
-        "--section-start=.init.text=0xffffffff81100000 kernel.o other.o 2>ld.log || "
-        "ld -o vmlinux -e 0 -Ttext=0xffffffff81000000 kernel.o other.o 2>ld.log");
-#endif
-  }
-  static void TearDownTestSuite() {
-    std::error_code ignored;
-    fs::remove_all(directory_, ignored);
-  }
-  void SetUp() override {
-#ifndef __x86_64__
-    SKIP_MACHINE("assembles x86-64 objects with the host's assembler");
-#endif
-  }
-
-  static void run(const std::string& command) {
-    ASSERT_EQ(std::system(("cd '" + directory_.string() + "' && " + command).c_str()), 0) << command;
-  }
-
-  static fs::path module(const std::string& text, const Mutation& mutate) {
-    std::ofstream(directory_ / "a.s") << text << "\n  .section .note.GNU-stack,\"\",@progbits\n";
-    run("as -o a.o a.s");
-    post_link(directory_ / "a.o", directory_ / "a.ko");
-    if (mutate) {
-      KlpElf elf = KlpElf::read(directory_ / "a.ko");
-      mutate(elf);
-      elf.write(directory_ / "a.ko");
-    }
-    return directory_ / "a.ko";
-  }
-
-  static std::vector<std::string> findings(const fs::path& file, const std::string& release = "6.12.1-test",
-                                           const std::string& name = "livepatch-fix") {
-    static const Binary vmlinux = Binary::open(directory_ / "vmlinux");
-    static const Binary dummy = Binary::open(directory_ / "dummy.ko");
-    static const Symvers exports = Symvers::read(directory_ / "symvers");
-    std::vector<std::string> found;
-    for (const Finding& finding :
-         audit({file, name, release, &vmlinux, &exports, [&](std::string_view wanted) -> const Binary* {
-                  return wanted == "dummy" || wanted == "base_module" ? &dummy : nullptr;
-                }})) {
-      // What a patch asks for in vain is its author's to change; all else would be a mistake of ours.
-      EXPECT_EQ(finding.severity, finding.rule == "module-reference" ? Severity::refusal : Severity::error);
-      EXPECT_NE(finding.rule, "");
-      found.push_back(sentence_of(finding));
-    }
-    std::sort(found.begin(), found.end());
-    return found;
-  }
-
-  static fs::path directory_;
-};
-
-fs::path AuditTest::directory_;
-using Audit = AuditTest;
+class Audit : public AuditFixture {};
+class AuditTest : public AuditFixture, public testing::WithParamInterface<Case> {};
 
 TEST_P(AuditTest, FindsExactly) {
   const Case& c = GetParam();
@@ -387,19 +58,26 @@ INSTANTIATE_TEST_SUITE_P(
              "license=MIT",
              {".modinfo: license=MIT: the livepatch interface is for GPL modules"}},
         Case{"name", "name=livepatch_fix", "name=livepatch_fox", {".modinfo: name=livepatch_fox: not livepatch_fix"}},
-        Case{"no_module", ".gnu.linkonce.this_module", ".data.none", {"it has no section .gnu.linkonce.this_module"}},
+        Case{"no_module",
+             ".gnu.linkonce.this_module",
+             ".data.none",
+             {"it has no section .gnu.linkonce.this_module",
+              ".data.none: nothing reads it: neither the loader, nor code or data of the module"}},
         Case{"left_over",
              ".section .rodata.ops,\"a\"",
              ".section .kpatch.ignore,\"a\"\n.quad 0\n.section .rodata.ops,\"a\"",
              {"section .kpatch.ignore is left over from the build"}},
-        Case{"unknown_section",
-             ".section .rodata.ops,\"a\"",
-             ".section _ftrace_events,\"a\"\n.quad 0\n.section .rodata.ops,\"a\"",
-             {"section _ftrace_events has a meaning for the kernel or for nobody, and is not known here"}},
+        Case{
+            "unknown_section",
+            ".section .rodata.ops,\"a\"",
+            ".section _ftrace_events,\"a\"\n.quad 0\n.section .rodata.ops,\"a\"",
+            {"_ftrace_events: trace_module_add_events would read it: the patch would have effects beyond its functions",
+             "_ftrace_events+0x0: refers to nothing: trace_module_add_events would follow a null pointer"}},
         Case{"runtime_constant",
              ".section .rodata.ops,\"a\"",
              ".section runtime_ptr_USER_PTR_MAX,\"a\"\n.long 0\n.section .rodata.ops,\"a\"",
-             {"section runtime_ptr_USER_PTR_MAX has a meaning for the kernel or for nobody, and is not known here"}},
+             {"runtime_ptr_USER_PTR_MAX: the kernel reads such sections in vmlinux alone (runtime_const_init: the "
+              "placeholder in the code would stay), not in modules"}},
         Case{"unknown_not_allocated",
              ".section .rodata.ops,\"a\"",
              ".section .debug_strange\n.quad 0\n.section .rodata.ops,\"a\"",
@@ -639,11 +317,11 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"half_an_alternative",
              ".section .rodata.ops",
              ".section .altinstructions,\"a\"\n.long stats_count - .\n.section .rodata.ops",
-             {".altinstructions: no whole number of the kernel's entries"}},
+             {".altinstructions: its 4 bytes are no whole number of entries, of 14 bytes each for apply_alternatives"}},
         Case{"alternative_of_nothing",
              ".section .rodata.ops",
              ".section .altinstructions,\"a\"\n.long 0, stats - ., 0\n.byte 2, 0\n.section .rodata.ops",
-             {".altinstructions+0x0: the alternative has no code"}},
+             {".altinstructions+0x0: points at no code: apply_alternatives would overwrite another place"}},
         Case{"field_not_zero",
              "",
              "",
@@ -686,7 +364,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"return_site_elsewhere",
              "list .return_sites, thunk",
              "list .return_sites, key_field",
-             {".return_sites+0x0: points at no code",
+             {".return_sites+0x0: points at no code: apply_returns would leave a return without protection",
               ".text.show+0x3c, in function show: __x86_return_thunk has no entry in .return_sites"}},
         Case{"retpoline_site_missing",
              "call printk",
@@ -718,7 +396,9 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"static_call_elsewhere",
              ".long tick - ., __SCK__tick - .",
              ".long tick - ., __SCK__tick - .\n.long key_field - ., __SCK__tick - .",
-             {".static_call_sites+0x8: points at no code"}},
+             {".static_call_sites+0x8: points at no code: static_call_add_module would take the table itself for what "
+              "it refers to, and "
+              "write to it"}},
         Case{"static_call_by_trampoline",
              ".long tick - ., __SCK__tick - .",
              ".long tick - ., __SCT__tick - .",
@@ -734,7 +414,9 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"static_call_without_key",
              ".long tick - ., __SCK__tick - .",
              ".long tick - ., 0",
-             {".static_call_sites+0x4: the key of a static call is ''"}},
+             {".static_call_sites+0x4: refers to nothing: static_call_add_module would take the table itself for what "
+              "it refers to, and "
+              "write to it"}},
         Case{"trampoline_address",
              "callback(%rip), %rdi",
              "callback(%rip), %rdi\n.quad __SCT__tick",
@@ -756,16 +438,22 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"jump_label_without_key",
              "",
              "",
-             {"__jump_table+0x8: the jump label has no key"},
+             {"__jump_table+0x8: refers to nothing: jump_label_add_module would take the table itself for what it "
+              "refers to, and "
+              "write to it"},
              [](KlpElf& elf) { section(elf, ".klp.rela.vmlinux.__jump_table").relocations.clear(); }},
         Case{"jump_label_without_code",
              ".long label - ., show_end - 5 - .",
              ".long 0, show_end - 5 - .",
-             {"__jump_table+0x0: points at no code"}},
+             {"__jump_table+0x0: points at no code: jump_label_add_module would take the table itself for what it "
+              "refers to, and "
+              "write to it"}},
         Case{"jump_label_without_target",
              ".long label - ., show_end - 5 - .",
              ".long label - ., key_field - .",
-             {"__jump_table+0x4: points at no code"}},
+             {"__jump_table+0x4: points at no code: jump_label_add_module would take the table itself for what it "
+              "refers to, and "
+              "write to it"}},
         Case{"key_read_only",
              "\"key\"",
              "\"ro_key\"",
@@ -783,12 +471,14 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"orc_missing",
              "",
              "",
-             {"it has no .orc_unwind_ip and .orc_unwind: its functions can't be unwound"},
+             {"it has no .orc_unwind_ip and .orc_unwind: its functions can't be unwound",
+              ".orc_other: nothing reads it: neither the loader, nor code or data of the module"},
              [](KlpElf& elf) { section(elf, ".orc_unwind").name = ".orc_other"; }},
         Case{"orc_numbers",
              "",
              "",
-             {".orc_unwind_ip and .orc_unwind differ in their number of entries"},
+             {".orc_unwind: its 29 bytes are no whole number of entries, of 6 bytes each for unwind_module_init",
+              ".orc_unwind_ip and .orc_unwind differ in their number of entries"},
              [](KlpElf& elf) { section(elf, ".orc_unwind").bytes.pop_back(); }},
         Case{"endbr_missing",
              "callback:\n  endbr64",
