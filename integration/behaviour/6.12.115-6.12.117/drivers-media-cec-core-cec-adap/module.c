@@ -23,6 +23,7 @@ static const struct cec_adap_ops operations = {
 	.adap_transmit = transmit,
 };
 static struct behaviour_watch events;
+static struct cec_fh listener;
 
 static int __init probe(void)
 {
@@ -31,6 +32,7 @@ static int __init probe(void)
 	void (*set)(struct cec_adapter *, u16, bool) = behaviour_function("cec:cec_s_phys_addr");
 	void (*delete)(struct cec_adapter *) = behaviour_function("cec:cec_delete_adapter");
 	struct cec_adapter *adapter;
+	int i;
 
 	if (!allocate || !set || !delete)
 		return -ENOENT;
@@ -38,11 +40,18 @@ static int __init probe(void)
 	if (IS_ERR(adapter))
 		return PTR_ERR(adapter);
 	set(adapter, 0x1000, false);
-	if (behaviour_watch(&events, "cec:cec_queue_event")) {
+	if (behaviour_watch(&events, "cec:cec_queue_event_fh")) {
 		delete(adapter);
 		return -ENOENT;
 	}
+	/* Somebody who has the device open. */
+	mutex_init(&listener.lock);
+	init_waitqueue_head(&listener.wait);
+	for (i = 0; i < CEC_NUM_EVENTS; i++)
+		INIT_LIST_HEAD(&listener.events[i]);
+	list_add(&listener.list, &adapter->devnode.fhs);
 	set(adapter, 0x2000, false);
+	list_del(&listener.list);
 	unregister_kprobe(&events.probe);
 	delete(adapter);
 	/* Unconfigured, and then configured. */
