@@ -58,14 +58,15 @@ unsigned elf_type(SymbolType type) {
 class Builder {
  public:
   Builder(const Pair& pair, const Selection& selection, Resolver& resolver, const Binary& parent,
-          Diagnostics& diagnostics)
+          const std::set<std::string>& parent_needs, Diagnostics& diagnostics)
       : pair_(pair),
         patched_(pair.patched),
         selection_(selection),
         resolver_(resolver),
         parent_(parent),
         diagnostics_(diagnostics),
-        replaced_(selection.functions.begin(), selection.functions.end()) {}
+        replaced_(selection.functions.begin(), selection.functions.end()),
+        parent_needs_(parent_needs) {}
 
   OutputObject run() {
     out_.machine = patched_.arch().elf.machine;
@@ -79,6 +80,7 @@ class Builder {
     add_static_call_keys();
     add_functions();
     for (const Callback& callback : selection_.callbacks) add_callback(callback);
+    add_object();
     add_side_table();
     add_namespaces();
     // Last, so that everything has been added to it.
@@ -87,6 +89,7 @@ class Builder {
   }
 
   const std::set<ReferenceReport>& references() const { return references_; }
+  const std::set<std::string>& globals() const { return globals_; }
 
  private:
   static constexpr uint32_t none = UINT32_MAX;
@@ -186,6 +189,7 @@ class Builder {
                                : s.binding == SymbolBinding::weak ? STB_WEAK
                                                                   : STB_GLOBAL;
       if (binding != STB_LOCAL) check_new_global(id);
+      if (binding == STB_GLOBAL) globals_.emplace(s.name);
       const uint32_t symbol = out_.add_symbol({.name = std::string{final_name(id)},
                                                .section = places_[i].section,
                                                .value = s.value - chunk.begin + places_[i].offset,
@@ -328,7 +332,7 @@ class Builder {
       turn_off(chunk, r, *reference, out);
       return true;
     }
-    if (!check_table(chunk, *reference)) return false;
+    if (!check_table(chunk, *reference) || !check_owner(chunk, r, *reference)) return false;
     if (!reference->name_space.empty()) namespaces_.insert(reference->name_space);
     const bool plain = reference->kind == Reference::Kind::plain;
     if (reference->name.starts_with("__SCT__") && (plain || reference->real_name))
@@ -336,9 +340,10 @@ class Builder {
     out.symbol = external(*reference);
     const bool is_klp = reference->kind == Reference::Kind::klp;
     references_.insert({where(chunk), reference->name,
-                        is_klp               ? "klp"
-                        : reference->unknown ? "patch"
-                                             : "export",
+                        is_klp                 ? "klp"
+                        : reference->unknown   ? "patch"
+                        : reference->of_module ? "module"
+                                               : "export",
                         reference->owner, reference->sympos});
     if (reference->kind == Reference::Kind::klp)
       side_table_.push_back({out_section, out.offset, out.symbol, *reference});
@@ -458,6 +463,31 @@ class Builder {
     return true;
   }
 
+  // What belongs to a module is there for sure only while that module, or one that needs it, runs.
+  bool check_owner(const Chunk& chunk, const Relocation& r, const Reference& reference) {
+    if (reference.kind != Reference::Kind::klp || reference.owner == "vmlinux") return true;
+    const std::string& user = resolver_.parent_name();
+    if (reference.owner == user) return true;
+    if (user == "vmlinux") {
+      diagnostics_.refuse(
+          "new-dependency", chunk.place(patched_, r.offset),
+          fmt::format("code of the kernel proper refers to {} of module {}, which needn't be there", reference.name,
+                      reference.owner),
+          "leave it to code of that module, or look it up when it is needed and do without it where it isn't there");
+      return false;
+    }
+    if (!needed_modules_) needed_modules_ = direct_dependencies(parent_);
+    if (parent_needs_.contains(reference.owner) || (needed_modules_ && needed_modules_->contains(reference.owner)))
+      return true;
+    diagnostics_.refuse(
+        "new-dependency", chunk.place(patched_, r.offset),
+        fmt::format("refers to {} of module {}, which {} doesn't depend on: it needn't be there", reference.name,
+                    reference.owner, user),
+        "look it up when it is needed and do without it where it isn't there, or find what does the same in the "
+        "kernel proper");
+    return false;
+  }
+
   static std::string placeholder(const Reference& reference) {
     if (reference.kind == Reference::Kind::plain || reference.real_name) return reference.name;
     if (reference.name.starts_with("__SCT__"))
@@ -482,7 +512,7 @@ class Builder {
     for (const auto& [trampoline, exported] : static_calls_) {
       const std::string key = "__SCK__" + trampoline.substr(7);
       const auto reference = resolver_.named(key);
-      if (!reference || reference->unknown) continue;
+      if (!reference || reference->unknown || reference->of_module) continue;
       if (exported && reference->kind != Reference::Kind::plain) continue;
       const uint32_t symbol = external(*reference);
       if (reference->kind == Reference::Kind::klp) side_table_.push_back({none, 0, symbol, *reference});
@@ -531,6 +561,19 @@ class Builder {
       append_string(table, resolver_.parent_name());
       out_.append_u64(out_.sections[table], sympos);
     }
+  }
+
+  // New code of a module, of which nothing is replaced: the core applies its relocations only where the patch names
+  // the module.
+  void add_object() {
+    const bool named =
+        resolver_.parent_name() == "vmlinux" || !selection_.functions.empty() || !selection_.callbacks.empty();
+    const bool late = std::any_of(side_table_.begin(), side_table_.end(),
+                                  [](const SideEntry& e) { return e.reference.owner != "vmlinux"; });
+    if (named || !late) return;
+    const uint32_t table =
+        out_.add_section({.name = ".kpatch.objects", .type = SHT_PROGBITS, .flags = SHF_ALLOC, .alignment = 8});
+    append_string(table, resolver_.parent_name());
   }
 
   void add_callback(const Callback& callback) {
@@ -601,7 +644,10 @@ class Builder {
   std::map<std::string, bool> static_calls_;  // trampolines that are called; whether the kernel exports them
   std::set<std::string> namespaces_;
   std::set<ReferenceReport> references_;
+  std::set<std::string> globals_;  // what other objects of the patch may refer to
   std::optional<bool> landing_pads_;
+  const std::set<std::string>& parent_needs_;
+  std::optional<std::set<std::string>> needed_modules_;  // of the parent, by its own word
   uint32_t strings_ = none;
   uint32_t off_key_ = none;  // the section with the key of what is turned off
 };
@@ -609,10 +655,11 @@ class Builder {
 }  // namespace
 
 OutputObject build_output(const Pair& pair, const Selection& selection, Resolver& resolver, const Binary& parent,
-                          Diagnostics& diagnostics, std::vector<ReferenceReport>& references) {
-  Builder builder(pair, selection, resolver, parent, diagnostics);
+                          const std::set<std::string>& parent_needs, Diagnostics& diagnostics, OutputReport& report) {
+  Builder builder(pair, selection, resolver, parent, parent_needs, diagnostics);
   OutputObject object = builder.run();
-  references.assign(builder.references().begin(), builder.references().end());
+  report.references.assign(builder.references().begin(), builder.references().end());
+  report.globals.assign(builder.globals().begin(), builder.globals().end());
   return object;
 }
 

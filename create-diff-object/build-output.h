@@ -2,7 +2,9 @@
 // and the post-link step read (doc/formats.md).
 #pragma once
 
+#include <set>
 #include <string>
+#include <vector>
 
 #include "create-diff-object/differ.h"
 #include "create-diff-object/resolve.h"
@@ -12,9 +14,13 @@
 
 namespace kpatch {
 
-// Refuses what no relocation can express; the result is then of no use. references: how each reference to something
-// outside the output is resolved, sorted, each once.
+struct OutputReport {
+  std::vector<ReferenceReport> references;  // how each reference to something outside is resolved; sorted, each once
+  std::vector<std::string> globals;         // sorted: new symbols that other objects of the patch may refer to
+};
+
+// Refuses what no relocation can express; the result is then of no use. parent_needs: see DifferInput.
 OutputObject build_output(const Pair& pair, const Selection& selection, Resolver& resolver, const Binary& parent,
-                          Diagnostics& diagnostics, std::vector<ReferenceReport>& references);
+                          const std::set<std::string>& parent_needs, Diagnostics& diagnostics, OutputReport& report);
 
 }  // namespace kpatch

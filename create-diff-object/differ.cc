@@ -157,10 +157,20 @@ DifferResult run_differ(const DifferInput& input) {
     result.twins = twins_by_evidence(pair);
   }
 
-  if (!diagnostics.refused() && !selection.nothing_to_do()) {
-    Resolver resolver(parent, input.parent_name, symvers, orig, input.made_global, diagnostics);
-    const OutputObject output = build_output(pair, selection, resolver, parent, diagnostics, result.references);
+  if (!selection.nothing_to_do()) {
+    // What is refused already doesn't keep the rest from being said; but what is left out for that isn't missing.
+    const bool refused = diagnostics.refused();
+    Diagnostics more;
+    Resolver resolver(parent, input.parent_name, symvers, orig, input.made_global, more);
+    OutputReport report;
+    const OutputObject output = build_output(pair, selection, resolver, parent, input.parent_needs, more, report);
+    for (const Finding& finding : more.all())
+      if (!refused || finding.rule != "missing") diagnostics.add(finding);
     if (!diagnostics.refused()) write_elf(output, input.output);
+    if (!refused) {
+      result.references = std::move(report.references);
+      result.globals = std::move(report.globals);
+    }
   }
   result.findings = diagnostics.all();
   add_lines(result.findings, patched, orig);

@@ -27,6 +27,8 @@ struct DifferInput {
   // Other files may use them from now on, and the kernel that runs has them as locals.
   std::map<std::string, std::string> made_global{};
   std::set<std::string> needed{};        // new variables that other objects of the patch refer to
+  // Modules that are there while the parent is, besides those that its own .modinfo names.
+  std::set<std::string> parent_needs{};
   std::set<std::string> acknowledged{};  // rules whose refusals the author takes upon himself: "data-layout"
 };
 
@@ -53,7 +55,7 @@ struct FunctionReport {
 struct ReferenceReport {
   std::string from;     // function, object or section that refers
   std::string to;       // the symbol's name in the kernel
-  std::string kind;     // "export", "klp", "patch" (defined by another object of the patch)
+  std::string kind;     // "export", "klp", "patch" (defined by another object of the patch), "module" (every module has its own)
   std::string owner;    // klp: where the symbol lives
   unsigned sympos = 0;  // klp
 
@@ -86,6 +88,7 @@ struct DifferResult {
   std::vector<FunctionReport> included;  // everything else that was copied, and why
   std::vector<std::string> callbacks;
   std::vector<ReferenceReport> references;  // sorted, each once
+  std::vector<std::string> globals;         // new symbols that other objects of the patch may refer to; sorted
   std::vector<TwinReport> twins;            // sorted; with input.explain
   std::vector<AccountReport> account;       // sorted
 };

@@ -55,7 +55,7 @@ void add_made_global(const std::string& text, std::map<std::string, std::string>
 
 // Nothing when help or the version was asked for.
 std::optional<CommandLine> parse(int argc, char** argv) {
-  std::vector<std::string> files, sizes, made_global, needed, acknowledged;
+  std::vector<std::string> files, sizes, made_global, needed, needs, acknowledged;
   CommandLine line;
   options::options_description visible("Options");
   auto add = visible.add_options();
@@ -66,6 +66,8 @@ std::optional<CommandLine> parse(int argc, char** argv) {
       "a symbol that another file of the patch no longer calls static (repeatable)");
   add("needed", options::value(&needed)->value_name("NAME"),
       "a new variable that another object of the patch refers to (repeatable)");
+  add("parent-needs", options::value(&needs)->value_name("MODULE"),
+      "a module that is there while PARENT is, besides those that its .modinfo names (repeatable)");
   add("ack", options::value(&acknowledged)->value_name("RULE"),
       "a rule whose refusal is to be a warning: data-layout (repeatable)");
   add("explain", options::bool_switch(&line.explain), "say why each function changed or was included");
@@ -90,6 +92,7 @@ std::optional<CommandLine> parse(int argc, char** argv) {
                 {},       {}};
   for (const std::string& size : sizes) add_struct_size(size, line.input.struct_sizes);
   line.input.needed.insert(needed.begin(), needed.end());
+  line.input.parent_needs.insert(needs.begin(), needs.end());
   line.input.acknowledged.insert(acknowledged.begin(), acknowledged.end());
   for (const std::string& name : made_global) add_made_global(name, line.input.made_global);
   return line;

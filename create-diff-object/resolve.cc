@@ -216,7 +216,7 @@ std::optional<Reference> Resolver::undefined(std::string_view name) {
   if (orig_.arch().in_each_module(name)) {
     Reference reference;
     reference.name = name;
-    reference.unknown = true;
+    reference.of_module = true;
     return reference;
   }
   const auto found = find_global(name);

@@ -26,6 +26,7 @@ struct Reference {
   bool real_name = false;                // klp: the placeholder keeps the name, because objtool reads it
   bool global_placeholder = false;       // klp: … and is GLOBAL, not WEAK
   bool unknown = false;                  // found nowhere: must be defined by another object of the patch
+  bool of_module = false;                // every module has its own: __this_module
   std::string name_space;                // of the export, when it has one
   const BinarySymbol* symbol = nullptr;  // in the parent, when it was found there
 };

@@ -95,6 +95,7 @@ std::string json_report(const DifferInput& input, const DifferResult& result) {
                        {"included", functions(result.included)},
                        {"callbacks", result.callbacks},
                        {"references", references},
+                       {"globals", result.globals},
                        {"twins", twins},
                        {"account", account},
                        {"findings", findings}};

@@ -63,6 +63,7 @@ class TableAudit {
       const std::string& name = elf_.sections[i].name;
       if (name == ".kpatch.funcs") each_entry(i, 32, [&](uint64_t at) { check_function(i, at); });
       if (name.starts_with(".kpatch.callbacks.")) each_entry(i, 16, [&](uint64_t at) { check_callback(i, at); });
+      if (name == ".kpatch.objects") each_entry(i, 8, [&](uint64_t at) { check_object(i, at); });
     }
     if (c_.patched_objects.empty())
       c_.find_in("patch-table", {.section = ".kpatch.funcs"}, "the module patches nothing");
@@ -126,6 +127,14 @@ class TableAudit {
   void check_callback(uint32_t section, uint64_t at) {
     check_new_function({section, at}, "callback");
     auto object_name = text({section, at + 8});
+    if (!object_name) return;
+    c_.patched_objects.emplace(*object_name);
+    c_.object(*object_name);
+  }
+
+  // One whose functions stay, while new code of it needs the object's symbols.
+  void check_object(uint32_t section, uint64_t at) {
+    auto object_name = text({section, at});
     if (!object_name) return;
     c_.patched_objects.emplace(*object_name);
     c_.object(*object_name);
@@ -232,12 +241,8 @@ class KlpAudit {
     }
     std::string_view object = rest.substr(prefix.size(), dot - prefix.size());
     if (object != "vmlinux" && !c_.patched_objects.contains(object))
-      c_.refuse_in(
-          "module-reference", {.section = section.name},
-          fmt::format("new code refers to symbols of module {}, of which the patch changes no function: nobody "
-                      "would apply its relocations",
-                      object),
-          "put the new function into a file of the module whose functions call it");
+      c_.find_in("module-reference", {.section = section.name},
+                 fmt::format("the patch names no object {}: nobody would apply its relocations", object));
     if (!section.allocated()) c_.find("klp-relocation", fmt::format("section {} isn't kept in memory", section.name));
     if (!seen_.insert(section.name).second)
       c_.find("klp-relocation", fmt::format("section {} is there twice", section.name));
@@ -259,10 +264,9 @@ class KlpAudit {
     check_field(relocation, place, symbol.name);
     if (object_ == "vmlinux") {
       if (name->owner != "vmlinux")
-        c_.refuse_in("module-reference", c_.location_of(place),
-                     fmt::format("code of the kernel proper refers to {} of module {}, which needn't be there",
-                                 name->name, name->owner),
-                     "leave it to code of that module");
+        c_.find_at("module-reference", place,
+                   fmt::format("code of the kernel proper refers to {} of module {}, which needn't be there",
+                               name->name, name->owner));
       return;
     }
     if (name->owner == "vmlinux")
@@ -297,15 +301,11 @@ class KlpAudit {
   void check_dependency(KlpPlace place, std::string_view owner, const std::string& symbol) {
     const Binary* object = c_.object(object_);
     if (object == nullptr) return;
-    for (const BinarySection& section : object->sections()) {
-      if (section.name != ".modinfo" || section.bytes.empty()) continue;
-      for (std::string_view list : modinfo_values(section.bytes, "depends"))
-        for (std::string_view module : fields_of(list, ','))
-          if (module_name_of(module) == owner) return;
-    }
-    c_.refuse_in("module-reference", c_.location_of(place),
-                 fmt::format("{}: module {} does not depend on {}, which may be missing", symbol, object_, owner),
-                 "look the function up when the module is patched, or do without it");
+    auto [known, fresh] = needs_.try_emplace(std::string(object_));
+    if (fresh) known->second = dependencies(*object, [&](std::string_view name) { return c_.object(name); });
+    if (!known->second.contains(std::string(owner)))
+      c_.find_at("module-reference", place,
+                 fmt::format("{}: module {} does not depend on {}, which may be missing", symbol, object_, owner));
   }
 
   // The field lies in its section, and the code it refers to in its own.
@@ -334,7 +334,8 @@ class KlpAudit {
   const KlpElf& elf_;
   std::vector<Overwritten> overwritten_;  // by place
   std::set<std::string> seen_;
-  std::string_view object_;  // whose section is being checked
+  std::map<std::string, std::set<std::string>> needs_;  // by module
+  std::string_view object_;                             // whose section is being checked
 };
 
 }  // namespace

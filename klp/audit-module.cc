@@ -20,7 +20,8 @@ namespace {
 bool leftover(std::string_view name) {
   if (name.starts_with(".comment.kpatch")) return true;
   if (!name.starts_with(".kpatch")) return false;
-  return name != ".kpatch.funcs" && name != ".kpatch.strings" && !name.starts_with(".kpatch.callbacks.");
+  return name != ".kpatch.funcs" && name != ".kpatch.objects" && name != ".kpatch.strings" &&
+         !name.starts_with(".kpatch.callbacks.");
 }
 
 class ModuleAudit {

@@ -36,9 +36,6 @@ struct KlpName {
 // ".klp.sym.OWNER.NAME,SYMPOS"; nothing when the kernel would not read it so. max_name: LoaderModel::max_symbol_name().
 std::optional<KlpName> parse_klp_symbol(std::string_view symbol, size_t max_name = max_symbol_name);
 
-// The values of a modinfo field, in order. `modinfo` is a .modinfo section's bytes: "key=value" texts, each with a NUL.
-std::vector<std::string_view> modinfo_values(std::span<const std::byte> modinfo, std::string_view key);
-
 class AuditContext {
  public:
   AuditContext(const AuditInput& input, const KlpElf& elf);
@@ -56,11 +53,6 @@ class AuditContext {
   }
   void find_at(std::string_view rule, KlpPlace place, std::string message) {
     find_in(rule, location_of(place), std::move(message));
-  }
-  // What isn't a mistake of ours, but of the patch: it asks for what no livepatch can have.
-  void refuse_in(std::string_view rule, Location location, std::string message, std::string advice) {
-    findings_.push_back(
-        {std::string(rule), Severity::refusal, std::move(location), std::move(message), std::move(advice)});
   }
   std::vector<Finding> take() { return std::move(findings_); }
 

@@ -46,15 +46,6 @@ std::optional<KlpName> parse_klp_symbol(std::string_view symbol, size_t max_name
   return name;
 }
 
-std::vector<std::string_view> modinfo_values(std::span<const std::byte> modinfo, std::string_view key) {
-  std::vector<std::string_view> values;
-  std::string_view all(reinterpret_cast<const char*>(modinfo.data()), modinfo.size());
-  for (std::string_view text : fields_of(all, '\0'))
-    if (text.size() > key.size() && text.starts_with(key) && text[key.size()] == '=')
-      values.push_back(text.substr(key.size() + 1));
-  return values;
-}
-
 AuditContext::AuditContext(const AuditInput& in, const KlpElf& e)
     : input(in),
       elf(e),

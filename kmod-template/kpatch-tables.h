@@ -20,6 +20,11 @@ struct kpatch_callback {
 	const char *object_name;
 };
 
+/* .kpatch.objects: one per module that has new code, and no function replaced */
+struct kpatch_object {
+	const char *object_name;
+};
+
 /*
  * The bounds are objects without size that lie in the table's own section:
  * livepatch-begin.o is linked before every diff object and livepatch-end.o
@@ -32,6 +37,8 @@ struct kpatch_callback {
 #define KPATCH_TABLES(bound)						       \
 	KPATCH_BOUND(struct kpatch_func, kpatch_funcs_##bound,		       \
 		     ".kpatch.funcs");					       \
+	KPATCH_BOUND(struct kpatch_object, kpatch_objects_##bound,	       \
+		     ".kpatch.objects");				       \
 	KPATCH_BOUND(struct kpatch_callback, kpatch_pre_patch_##bound,	       \
 		     ".kpatch.callbacks.pre_patch");			       \
 	KPATCH_BOUND(struct kpatch_callback, kpatch_post_patch_##bound,	       \

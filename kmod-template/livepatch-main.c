@@ -3,11 +3,12 @@
  * The module around the diff objects: tells the kernel's livepatch core what to
  * replace.
  *
- * create-diff-object leaves a table of functions and four of callbacks in each
- * diff object. Linked together they are five arrays:
+ * create-diff-object leaves a table of functions, one of objects and four of
+ * callbacks in each diff object. Linked together they are six arrays:
  *
  *	.kpatch.funcs			{ new_func, "meminfo_proc_show", "vmlinux", 0 }
  *					{ new_func, "comment_mt", "xt_comment", 0 }
+ *	.kpatch.objects			{ "vhost" }
  *	.kpatch.callbacks.pre_patch	{ function, "xt_comment" }
  *
  * The core wants them grouped by object: an array of klp_object that ends with
@@ -157,10 +158,15 @@ static struct klp_object *add_object(const char *object_name)
 static int add_objects(void)
 {
 	const struct kpatch_func *func;
+	const struct kpatch_object *object;
 	int err;
 
 	for (func = kpatch_funcs_begin; func < kpatch_funcs_end; func++) {
 		if (!add_object(func->object_name))
+			return -ENOMEM;
+	}
+	for (object = kpatch_objects_begin; object < kpatch_objects_end; object++) {
+		if (!add_object(object->object_name))
 			return -ENOMEM;
 	}
 
@@ -191,6 +197,7 @@ static int __init livepatch_init(void)
 {
 	/* As many objects as entries at most, and one that closes the array. */
 	size_t entries = (kpatch_funcs_end - kpatch_funcs_begin) +
+			 (kpatch_objects_end - kpatch_objects_begin) +
 			 (kpatch_pre_patch_end - kpatch_pre_patch_begin) +
 			 (kpatch_post_patch_end - kpatch_post_patch_begin) +
 			 (kpatch_pre_unpatch_end - kpatch_pre_unpatch_begin) +

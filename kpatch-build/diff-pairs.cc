@@ -19,6 +19,8 @@
 #include "arch/arch.h"
 #include "kbuild/kbuild.h"
 #include "kernel/kernel.h"
+#include "kpatch-build/shipped-binaries.h"
+#include "kpatch-build/together.h"
 #include "lookup/lookup.h"
 #include "support/error.h"
 #include "support/files.h"
@@ -79,6 +81,12 @@ void read_report(const fs::path& path, const fs::path& tree, PairReport& into) {
   into.lines_only = functions(report, "lines_only");
   into.included = functions(report, "included");
   into.callbacks = report.value("callbacks", std::vector<std::string>());
+  into.globals = report.value("globals", std::vector<std::string>());
+  for (const auto& entry : report.value("references", nlohmann::json::array())) {
+    const std::string kind = entry.value("kind", ""), owner = entry.value("owner", "");
+    if (kind == "patch" || (kind == "klp" && owner != "vmlinux"))
+      into.references.push_back({entry.value("from", ""), entry.value("to", ""), owner});
+  }
   for (const auto& entry : report.value("account", nlohmann::json::array())) {
     const std::string reason = entry.value("reason", "");
     into.account.push_back(fmt::format("{} {}, {}: {}{}{}", entry.value("what", ""), entry.value("name", ""),
@@ -176,6 +184,7 @@ std::vector<PairReport> diff_pairs(std::span<const ObjectPair> pairs, const Base
   std::vector<std::string> common = struct_size_options(base);
   std::ranges::move(shared_symbol_options(pairs), std::back_inserter(common));
   for (const std::string& rule : acknowledged) common.push_back("--ack=" + rule);
+  ShippedBinaries shipped(base);
   std::vector<PairReport> reports;
   std::vector<Command> commands;
   for (const ObjectPair& pair : pairs) {
@@ -186,6 +195,9 @@ std::vector<PairReport> diff_pairs(std::span<const ObjectPair> pairs, const Base
     Command command;
     command.argv = {program, "--report=" + (directory / fmt::format("{}.json", reports.size())).string()};
     command.argv.insert(command.argv.end(), common.begin(), common.end());
+    if (!pair.command.module.empty())
+      for (const std::string& module : shipped.needed_by(report.object))
+        command.argv.push_back("--parent-needs=" + module);
     command.argv.insert(command.argv.end(),
                         {pair.original.string(), pair.patched.string(), report.object, parent_file(base, pair).string(),
                          base.symvers.string(), module_name, report.output.string()});
@@ -204,6 +216,8 @@ std::vector<PairReport> diff_pairs(std::span<const ObjectPair> pairs, const Base
       executor.fail(fmt::format("{}: comparing the objects failed", report.pair.command.source), results[i]);
     read_report(directory / fmt::format("{}.json", i), base.source, report);
   }
+  check_together(reports,
+                 [&](const std::string& module) -> const std::set<std::string>& { return shipped.needed_by(module); });
   return reports;
 }
 

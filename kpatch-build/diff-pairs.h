@@ -24,6 +24,12 @@ struct ReportedFunction {
   std::string original{}, patched{};
 };
 
+struct ModuleReference {
+  std::string from;   // function, object or section
+  std::string to;     // the symbol
+  std::string owner;  // the module; empty: another object of the patch defines it
+};
+
 // What create-diff-object says of one pair.
 struct PairReport {
   ObjectPair pair;
@@ -35,9 +41,11 @@ struct PairReport {
   std::vector<ReportedFunction> lines_only;
   std::vector<ReportedFunction> included;
   std::vector<std::string> callbacks;
-  std::vector<std::string> account;  // "function f, changed: in the module"
-  std::vector<std::string> twins;    // "count.1 -> count.2 (by users)"
-  std::vector<Finding> findings;     // each names a source file
+  std::vector<ModuleReference> references;  // to what is of a module, or of another object of the patch
+  std::vector<std::string> globals;         // new symbols that other objects of the patch may refer to
+  std::vector<std::string> account;         // "function f, changed: in the module"
+  std::vector<std::string> twins;           // "count.1 -> count.2 (by users)"
+  std::vector<Finding> findings;            // each names a source file
 };
 
 // What the differ takes for the module that runs: the shipped file, or its debug file where that lists the same symbols

@@ -8,12 +8,12 @@
 
 #include <algorithm>
 #include <iterator>
-#include <map>
 
 #include "kbuild/kbuild.h"
 #include "kernel/kernel.h"
 #include "klp/klp.h"
 #include "kpatch-build/compile.h"
+#include "kpatch-build/shipped-binaries.h"
 #include "lookup/lookup.h"
 #include "patch/patch.h"
 #include "support/data.h"
@@ -168,44 +168,6 @@ Result<std::vector<PairReport>> choose(std::vector<PairReport> reports) {
   return result;
 }
 
-namespace {
-
-// Shipped files, each opened once. Modules by their path without .ko, or by the name that the kernel gives them.
-class ShippedBinaries {
- public:
-  explicit ShippedBinaries(const Base& base) : base_(base) {}
-
-  const Binary& object(const std::string& module) {
-    auto it = opened_.find(module);
-    if (it == opened_.end()) {
-      const fs::path file = module.empty() ? base_.vmlinux : module_file(base_, module).value();
-      it = opened_.emplace(module, Binary::open(file)).first;
-    }
-    return it->second;
-  }
-
-  const Binary* named(std::string_view name) {
-    if (paths_.empty()) list();
-    const auto it = paths_.find(std::string(name));
-    return it == paths_.end() ? nullptr : &object(it->second);
-  }
-
- private:
-  void list() {
-    walk(base_.modules, [&](const fs::directory_entry& entry) {
-      const std::string path = entry.path().lexically_relative(base_.modules).string();
-      if (const auto module = module_path_of(path)) paths_.emplace(module_name_of(*module), *module);
-      return true;
-    });
-  }
-
-  const Base& base_;
-  std::map<std::string, Binary> opened_;
-  std::map<std::string, std::string> paths_;
-};
-
-}  // namespace
-
 std::vector<Finding> prove(const Build& build, const Base& base, PatchedView& view, std::vector<PairReport>& reports) {
   if (build.options.skip_proof) {
     return {{"skip-proof",
@@ -252,6 +214,13 @@ std::vector<Finding> audit(const Build& build, const Base& base, const fs::path&
   input.open_module = [&](std::string_view name) { return shipped.named(name); };
   std::vector<Finding> findings = audit(input);
   stage.note(findings.empty() ? "" : count(findings.size(), "problem"));
+  if (!findings.empty())
+    findings.push_back({"audit",
+                        Severity::error,
+                        {},
+                        "the module isn't what it has to be, and is not delivered; that is a fault of kpatch-build, "
+                        "not of the patch",
+                        fmt::format("please report it, with the patch and {}", build.executor.log().string())});
   return findings;
 }
 

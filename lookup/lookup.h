@@ -2,5 +2,6 @@
 #pragma once
 
 #include "lookup/binary.h"
+#include "lookup/modinfo.h"
 #include "lookup/module-names.h"
 #include "lookup/symvers.h"

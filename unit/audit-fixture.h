@@ -357,7 +357,7 @@ class AuditFixture : public testing::Test {
                   return wanted == "dummy" || wanted == "base_module" ? &dummy : nullptr;
                 }})) {
       // What a patch asks for in vain is its author's to change; all else would be a mistake of ours.
-      EXPECT_EQ(finding.severity, finding.rule == "module-reference" ? Severity::refusal : Severity::error);
+      EXPECT_EQ(finding.severity, Severity::error);
       EXPECT_NE(finding.rule, "");
       found.push_back(sentence_of(finding));
     }

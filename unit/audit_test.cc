@@ -213,8 +213,7 @@ INSTANTIATE_TEST_SUITE_P(
              "  .section .kpatch.callbacks.pre_patch,\"a\"\n  .quad callback, dummy",
              "",
              {".kpatch.funcs: the module patches nothing",
-              ".klp.rela.dummy..text.stats: new code refers to symbols of module dummy, of which the patch changes no "
-              "function: nobody would apply its relocations"}},
+              ".klp.rela.dummy..text.stats: the patch names no object dummy: nobody would apply its relocations"}},
         Case{"symbol_missing",
              "\"twin\"",
              "\"twine\"",
@@ -268,8 +267,8 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"object_not_patched",
              "",
              "",
-             {".klp.rela.base_module..text.stats: new code refers to symbols of module base_module, of which the patch "
-              "changes no function: nobody would apply its relocations",
+             {".klp.rela.base_module..text.stats: the patch names no object base_module: nobody would apply its "
+              "relocations",
               ".text.stats+0x2, in function stats: .klp.sym.dummy.count,0: module base_module does not depend on "
               "dummy, which may be missing"},
              [](KlpElf& elf) { section(elf, klp_stats).name = ".klp.rela.base_module..text.stats"; }},

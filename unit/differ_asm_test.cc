@@ -182,15 +182,20 @@ TEST_P(DifferAssembly, GivesTheGoldenFacts) {
                                                << "0x1\t__SCK__kernel_call\tvmlinux\tEXPORT_SYMBOL_GPL\t\n"
                                                << "0x1\t__SCT__lone_call\tvmlinux\tEXPORT_SYMBOL_GPL\t\n"
                                                << "0x1\tkernel_key\tvmlinux\tEXPORT_SYMBOL_GPL\t\n";
-  const DifferResult result =
-      run_differ({directory_ / "orig.o",
-                  directory_ / "patched.o",
-                  "vmlinux",
-                  directory_ / "orig.o",
-                  directory_ / "Module.symvers",
-                  directory_ / "out.o",
-                  false,
-                  {{"bug_entry", 8}, {"jump_entry", 16}, {"alt_instr", 14}, {"exception_table_entry", 12}}});
+  DifferInput input{directory_ / "orig.o",
+                    directory_ / "patched.o",
+                    "vmlinux",
+                    directory_ / "orig.o",
+                    directory_ / "Module.symvers",
+                    directory_ / "out.o",
+                    false,
+                    {{"bug_entry", 8}, {"jump_entry", 16}, {"alt_instr", 14}, {"exception_table_entry", 12}}};
+  // Only a module may use what belongs to one, and only to one that it needs.
+  if (std::string_view(GetParam().name).ends_with("OfAModule")) {
+    input.parent_name = "a_module";
+    input.parent_needs = {"owner"};
+  }
+  const DifferResult result = run_differ(input);
   std::vector<std::string> wanted = GetParam().facts;
   std::sort(wanted.begin(), wanted.end());
   EXPECT_EQ(facts(result), wanted);

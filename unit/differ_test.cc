@@ -145,9 +145,15 @@ class Differ : public testing::TestWithParam<std::tuple<Toolchain, Case>> {
         << "0x1\t__tracepoint_owned\tdrivers/some-module\tEXPORT_SYMBOL\t\n"
         << "0x1\t__SCT__tp_func_owned\tdrivers/some-module\tEXPORT_SYMBOL\t\n"
         << "0x1\towned_key\tdrivers/some-module\tEXPORT_SYMBOL\t\n";
-    return {
+    DifferInput input{
         directory_ / "orig.o",         directory_ / "patched.o", "vmlinux", directory_ / "vmlinux.o",
         directory_ / "Module.symvers", directory_ / "out.o",     true,      {{"bug_entry", 12}, {"jump_entry", 16}}};
+    // Only a module may use what belongs to one, and only to one that it needs.
+    if (std::string_view(test_case().name).starts_with("Module")) {
+      input.parent_name = "a_module";
+      input.parent_needs = {"some_module"};
+    }
+    return input;
   }
 
   fs::path directory_;

@@ -3,9 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "lookup/lookup.h"
+#include "support/error.h"
+#include "support/files.h"
 #include "unit/object_files.h"
 
 namespace kpatch {
@@ -87,6 +91,67 @@ TEST_F(Linkage, AConstantThatIsPassedOnIsNotCopied) {
   EXPECT_EQ(diff(compile("static const int value = 4;" + use, "orig.o", traced),
                  compile("static const int value = 5;" + use, "patched.o", traced)),
             (Facts{"refused data-init value", "exit 2"}));
+}
+
+// What the kernel's build says of a module's exports, and of what a module needs.
+class ModuleSymbols : public Linkage {
+ protected:
+  // The original doesn't call the export `used` of `owner`, the patched object does.
+  DifferInput user(const std::string& parent, const std::string& modinfo) {
+    const std::string info =
+        R"(__attribute__((section(".modinfo"), used)) static const char info[] = ")" + modinfo + R"(";)";
+    compile("int f(int x) { return x; }" + info, "orig.o", traced);
+    compile("extern int used(int); int f(int x) { return used(x) + 1; }" + info, "patched.o", traced);
+    DifferInput pair = input(path("orig.o"), path("patched.o"));
+    pair.parent_name = parent;
+    pair.symvers = path("symvers");
+    write_file(pair.symvers, "0x00000001\tused\tnet/owner\tEXPORT_SYMBOL\t\n");
+    return pair;
+  }
+
+  static std::set<std::string> section_names(const std::filesystem::path& object) {
+    std::set<std::string> names;
+    const Binary binary = Binary::open(object);
+    for (const BinarySection& section : binary.sections()) names.emplace(section.name);
+    return names;
+  }
+};
+
+TEST_F(ModuleSymbols, CodeOfTheKernelProperMayNotNeedAModule) {
+  EXPECT_EQ(facts_of(user("vmlinux", "a=b")), (Facts{"refused new-dependency f", "exit 2"}));
+}
+
+TEST_F(ModuleSymbols, AModuleMayNotNeedAnotherOneThanBefore) {
+  EXPECT_EQ(facts_of(user("m", "depends=other")), (Facts{"refused new-dependency f", "exit 2"}));
+}
+
+TEST_F(ModuleSymbols, WhatAModuleNeedsAnywayIsThere) {
+  EXPECT_EQ(facts_of(user("m", "depends=other,owner")), (Facts{"used klp owner,0", "exit 0"}));
+  DifferInput through_another = user("m", "depends=other");
+  through_another.parent_needs = {"owner"};
+  EXPECT_EQ(facts_of(through_another), (Facts{"used klp owner,0", "exit 0"}));
+}
+
+TEST_F(ModuleSymbols, NewCodeOfAModuleNamesItsObject) {
+  compile("static int state = 1; int get(void) { return state++; }", "orig.o", traced);
+  compile("static int state = 1; int get(void) { return state++; } int more(void) { return state + 2; }", "patched.o",
+          traced);
+  DifferInput pair = input(path("orig.o"), path("patched.o"));
+  pair.parent_name = "m";
+  const DifferResult result = run_differ(pair);
+  EXPECT_EQ(result.exit_code, exit_ok);
+  EXPECT_EQ(result.globals, std::vector<std::string>{"more"});
+  EXPECT_TRUE(section_names(pair.output).contains(".kpatch.objects"));
+  pair.parent_name = "vmlinux";
+  run_differ(pair);
+  EXPECT_FALSE(section_names(pair.output).contains(".kpatch.objects"));
+}
+
+TEST_F(ModuleSymbols, AllThatIsRefusedIsSaidAtOnce) {
+  DifferInput pair = user("vmlinux", "a=b");
+  compile("int limit = 1; int f(int x) { return x + limit; }", "orig.o", traced);
+  compile("extern int used(int); int limit = 2; int f(int x) { return used(x) + limit; }", "patched.o", traced);
+  EXPECT_EQ(facts_of(pair), (Facts{"refused new-dependency f", "refused data-init limit", "exit 2"}));
 }
 
 }  // namespace

@@ -1,0 +1,32 @@
+// The kernel's files as they are shipped, each opened once.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <string_view>
+
+#include "kernel/kernel.h"
+#include "lookup/lookup.h"
+
+namespace kpatch {
+
+class ShippedBinaries {
+ public:
+  explicit ShippedBinaries(const Base& base) : base_(base) {}
+
+  // By the path without .ko, as kbuild names a module; empty: vmlinux. Throws Error when it isn't shipped.
+  const Binary& object(const std::string& module);
+  // A module by the name that the kernel gives it; nullptr when none is called so.
+  const Binary* named(std::string_view name);
+  // The modules that are there while this one is, by the kernel's names.
+  const std::set<std::string>& needed_by(const std::string& name);
+
+ private:
+  const Base& base_;
+  std::map<std::string, Binary> opened_;
+  std::map<std::string, std::string> paths_;  // by name; empty until somebody asks for one
+  std::map<std::string, std::set<std::string>> needs_;
+};
+
+}  // namespace kpatch

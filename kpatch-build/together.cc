@@ -1,0 +1,70 @@
+#include "kpatch-build/together.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "support/error.h"
+
+namespace kpatch {
+namespace {
+
+// Code that a module's relocations go into, which nobody applies before the module comes.
+bool runs_with_its_module(const PairReport& report) {
+  return std::any_of(report.references.begin(), report.references.end(),
+                     [](const ModuleReference& r) { return !r.owner.empty(); });
+}
+
+void refuse(PairReport& report, const char* rule, const std::string& function, std::string message,
+            std::string advice) {
+  report.findings.push_back({rule,
+                             Severity::refusal,
+                             {.source = report.pair.command.source, .function = function},
+                             std::move(message),
+                             std::move(advice)});
+}
+
+}  // namespace
+
+void check_together(std::vector<PairReport>& reports,
+                    const std::function<const std::set<std::string>&(const std::string&)>& needed_by) {
+  std::map<std::string, const PairReport*> defined;
+  for (PairReport& report : reports) {
+    if (report.status != exit_ok) continue;
+    for (const std::string& name : report.globals) {
+      const auto [first, fresh] = defined.emplace(name, &report);
+      if (!fresh)
+        refuse(
+            report, "duplicate", name,
+            fmt::format("is new here and in {}, and the livepatch is one module", first->second->pair.command.source),
+            "make one of them static, or give it another name");
+    }
+  }
+  // What a refused object would have defined nobody knows; its refusal is what has to be dealt with.
+  const bool all_known =
+      std::none_of(reports.begin(), reports.end(), [](const auto& r) { return r.status == exit_unpatchable; });
+  for (PairReport& report : reports) {
+    if (report.status != exit_ok) continue;
+    for (const ModuleReference& reference : report.references) {
+      if (!reference.owner.empty()) continue;
+      const auto found = defined.find(reference.to);
+      if (found == defined.end()) {
+        if (all_known)
+          refuse(report, "missing", reference.from,
+                 fmt::format("refers to {}, which is neither in the kernel nor in the patch", reference.to),
+                 "see whether the file that defines it is built, and whether its name is right");
+        continue;
+      }
+      const PairReport& definer = *found->second;
+      if (definer.object == report.object || definer.object == "vmlinux" || !runs_with_its_module(definer)) continue;
+      if (report.object != "vmlinux" && needed_by(report.object).contains(definer.object)) continue;
+      refuse(report, "new-dependency", reference.from,
+             fmt::format("refers to {}, new code of module {} ({}), which needn't be there", reference.to,
+                         definer.object, definer.pair.command.source),
+             "put it into a file of the object that uses it");
+    }
+  }
+}
+
+}  // namespace kpatch
