@@ -159,6 +159,7 @@ constexpr auto rows = std::to_array<SectionRow>({
     row("__kcrctab", SectionKind::ignored, prefix | early),
     row("___kcrctab", SectionKind::ignored, prefix),
     row("__versions", SectionKind::unknown, prefix | delivered),
+    row("__version_ext_", SectionKind::unknown, prefix | delivered),  // since 6.14
     row("_kprobe_blacklist", SectionKind::ignored),
     row("_error_injection_whitelist", SectionKind::ignored),
     row("___kentry", SectionKind::ignored, prefix),

@@ -57,7 +57,31 @@ Resolver::Resolver(const Binary& parent, std::string parent_name, const Symvers&
     if (orig.symbols()[i].global()) orig_names_.emplace(orig.symbols()[i].name, SymbolId{i});
 }
 
-Reference Resolver::klp(uint32_t symbol) const {
+// The kernel looks a name up when the livepatch is loaded, and in a module again each time that it comes. What was there
+// for the module's init alone is counted in one of the two cases and not in the other; what is itself gone is not found.
+void Resolver::check_time(uint32_t symbol) {
+  if (!checked_.insert(symbol).second) return;
+  const BinarySymbol& s = parent_.symbols()[symbol];
+  if (parent_.section_name(s.section).starts_with(".init")) {
+    diagnostics_.refuse("init-reference", {.function = std::string{s.name}},
+                        fmt::format("lies in {} of {}, which is freed when that has started",
+                                    parent_.section_name(s.section), parent_name_),
+                        "leave out what refers to it: nothing that runs later may");
+    return;
+  }
+  if (parent_name_ == "vmlinux") return;
+  if (const BinarySymbol* twin = parent_.shifts_sympos(symbol))
+    diagnostics_.refuse(
+        "init-twin", {.function = std::string{s.name}},
+        fmt::format(
+            "{} has another symbol of that name, in {}, which is there while the module is loaded and not later: "
+            "no position means the right one in both cases",
+            parent_name_, parent_.section_name(twin->section)),
+        "leave it out of the change: copy a function under another name, reach a variable through a pointer to it");
+}
+
+Reference Resolver::klp(uint32_t symbol) {
+  check_time(symbol);
   const BinarySymbol& s = parent_.symbols()[symbol];
   Reference reference;
   reference.kind = Reference::Kind::klp;

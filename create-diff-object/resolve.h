@@ -3,6 +3,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -55,7 +56,8 @@ class Resolver {
   const std::vector<uint32_t>& groups_of(uint32_t file);
   std::vector<std::string_view> local_names(uint32_t file) const;
   std::vector<std::string_view> group_names(const FileGroup& group) const;
-  Reference klp(uint32_t symbol) const;
+  Reference klp(uint32_t symbol);
+  void check_time(uint32_t symbol);
   std::optional<Reference> exported(std::string_view name) const;
 
   const Binary& parent_;
@@ -66,6 +68,7 @@ class Resolver {
   Diagnostics& diagnostics_;
   std::unordered_map<uint32_t, std::vector<uint32_t>> groups_;  // by FILE number of the original object
   std::unordered_map<std::string_view, SymbolId> orig_names_;
+  std::set<uint32_t> checked_;  // of the parent's symbols, by check_time()
 };
 
 }  // namespace kpatch

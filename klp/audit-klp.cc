@@ -47,10 +47,9 @@ Lookup kernel_lookup(const Binary& object, std::string_view object_name, std::st
   if (init_section(object.section_name(symbol.section)))
     return {nullptr,
             fmt::format("{} of {} is in {}, which is freed", name, object_name, object.section_name(symbol.section))};
-  for (size_t i = 0; object.relocatable() && i < found.size(); ++i)
-    if (init_section(object.section_name(object.symbols()[found[i]].section)) && (sympos == 0 || i < rank))
-      return {nullptr,
-              fmt::format("{} of {} is counted otherwise once the module's init part is freed", name, object_name)};
+  if (object.shifts_sympos(found[rank]) != nullptr)
+    return {nullptr,
+            fmt::format("{} of {} is counted otherwise once the module's init part is freed", name, object_name)};
   return {&symbol, ""};
 }
 
@@ -110,8 +109,13 @@ class TableAudit {
     uint64_t sympos = elf_.u64_at(elf_.sections[section], at + 24);
     check_new_function({section, at}, name.value_or("?"));
     if (!name || !object_name) return;
-    c_.patched_objects.emplace(*object_name);
-    if (!seen_.emplace(fmt::format("{} {} {}", *object_name, *name, sympos)).second)
+    note_object({section, at + 16}, *object_name);
+    if (name->size() > c_.loader.max_symbol_name())
+      c_.find_at(
+          "patch-table", {section, at + 8},
+          fmt::format("{} is longer than {} characters: klp_enable_patch fails", *name, c_.loader.max_symbol_name()));
+    // The positions 0 and 1 have one name in sysfs.
+    if (!seen_.emplace(fmt::format("{} {} {}", *object_name, *name, std::max<uint64_t>(sympos, 1))).second)
       c_.find_at("patch-table", {section, at}, fmt::format("{} of {} is replaced twice", *name, *object_name));
     const Binary* object = c_.object(*object_name);
     if (object == nullptr) return;
@@ -128,8 +132,21 @@ class TableAudit {
     check_new_function({section, at}, "callback");
     auto object_name = text({section, at + 8});
     if (!object_name) return;
-    c_.patched_objects.emplace(*object_name);
+    note_object({section, at + 8}, *object_name);
     c_.object(*object_name);
+    const std::string& kind = elf_.sections[section].name;
+    if (!seen_.emplace(fmt::format("{} {}", kind, *object_name)).second)
+      c_.find_at("patch-table", {section, at},
+                 fmt::format("{} has another callback of this kind: the kernel knows one of each", *object_name));
+  }
+
+  // Compared with the names of loaded modules, which have no dash, and cut at a dot in names of klp sections.
+  void note_object(KlpPlace field, std::string_view name) {
+    if (!c_.patched_objects.emplace(name).second) return;
+    if (name.size() > max_object_name || name.find_first_of(".-") != std::string_view::npos)
+      c_.find_at("patch-table", field,
+                 fmt::format("'{}' is no name of a module: it has a dot or a dash, or more than {} characters", name,
+                             max_object_name));
   }
 
   // One whose functions stay, while new code of it needs the object's symbols.

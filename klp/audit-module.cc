@@ -30,9 +30,12 @@ class ModuleAudit {
 
   void run() {
     if (auto section = elf_.find_section(".modinfo")) modinfo_ = elf_.sections[*section].bytes;
+    check_modinfo_section();
     check_modinfo();
+    check_symtab();
     check_sections();
     read_versions();
+    read_extended_versions();
     check_symbols();
   }
 
@@ -44,6 +47,25 @@ class ModuleAudit {
                values.empty() ? fmt::format("'{}' is missing", key)
                               : fmt::format("'{}' is there {} times", key, values.size()));
     return std::nullopt;
+  }
+
+  // kernel: get_modinfo reads one section, before 6.12 one that is allocated (find_sec).
+  void check_modinfo_section() {
+    unsigned there = 0;
+    for (const KlpSection& section : elf_.sections) {
+      if (section.name != ".modinfo") continue;
+      ++there;
+      if (!section.allocated())
+        c_.find_in("modinfo", {.section = ".modinfo"}, "isn't allocated, so that older kernels don't find it");
+    }
+    if (there > 1)
+      c_.find_in("modinfo", {.section = ".modinfo"}, fmt::format("is there {} times, the kernel reads one", there));
+  }
+
+  void check_symtab() {
+    const auto tables = std::count_if(elf_.sections.begin(), elf_.sections.end(),
+                                      [](const auto& section) { return section.header.sh_type == SHT_SYMTAB; });
+    if (tables > 1) c_.find("symbols", fmt::format("it has {} symbol tables, and the loader takes one", tables));
   }
 
   void check_modinfo() {
@@ -78,6 +100,29 @@ class ModuleAudit {
       if (section.allocated() && section.header.sh_type == SHT_REL)
         c_.find("section", fmt::format("section {} holds relocations without addends", section.name));
     }
+  }
+
+  // kernel: since 6.14 these go before __versions; only one of them: ENOEXEC.
+  void read_extended_versions() {
+    auto crcs = elf_.find_section("__version_ext_crcs");
+    auto names = elf_.find_section("__version_ext_names");
+    if (!crcs && !names) return;
+    const char* found = crcs ? "__version_ext_crcs" : "__version_ext_names";
+    if (!crcs || !names)
+      return c_.find_in("version", {.section = found}, "the other one of its pair is missing: the kernel refuses it");
+    if (!c_.loader.reads_extended_versions())
+      return c_.find_in("version", {.section = found}, "this kernel doesn't read it");
+    const KlpSection& numbers = elf_.sections[*crcs];
+    uint64_t at = 0;
+    size_t count = 0;
+    for (; at < elf_.sections[*names].bytes.size(); ++count) {
+      auto name = elf_.string_at({*names, at});
+      if (!name || numbers.bytes.size() < (count + 1) * 4) break;
+      versions_[std::string(*name)] = elf_.u32_at(numbers, count * 4);
+      at += name->size() + 1;
+    }
+    if (at != elf_.sections[*names].bytes.size() || count * 4 != numbers.bytes.size())
+      c_.find_in("version", {.section = "__version_ext_names"}, "has not as many names as there are CRCs");
   }
 
   void read_versions() {

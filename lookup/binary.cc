@@ -17,6 +17,8 @@
 // index is, which holds it as it is.
 #include "lookup/binary.h"
 
+#include <elf.h>
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -132,6 +134,23 @@ unsigned Binary::sympos(uint32_t symbol) const {
     throw Error(
         fmt::format("'{}': the kernel cannot look up symbol '{}' (number {})", data_->path.string(), name, symbol));
   return same.size() == 1 ? 0 : place - same.begin() + 1;
+}
+
+bool Binary::forgotten_after_init(const BinarySymbol& symbol) const {
+  if (!relocatable() || !symbol.defined()) return false;
+  if (symbol.section >= data_->sections.size()) return true;
+  const BinarySection& section = data_->sections[symbol.section];
+  // The loader takes SHF_ALLOC from the last two (rewrite_section_headers).
+  return section.name.starts_with(".init") || (section.flags & SHF_ALLOC) == 0 || section.name == ".modinfo" ||
+         section.name == "__versions";
+}
+
+const BinarySymbol* Binary::shifts_sympos(uint32_t symbol) const {
+  for (uint32_t other : named(data_->symbols[symbol].name)) {
+    if (other == symbol) break;
+    if (forgotten_after_init(data_->symbols[other])) return &data_->symbols[other];
+  }
+  return nullptr;
 }
 
 std::optional<uint64_t> Binary::struct_size(std::string_view name) const {

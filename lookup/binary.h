@@ -96,6 +96,14 @@ class Binary {
   // the kernel can look up (undefined, absolute, a FILE or SECTION symbol).
   unsigned sympos(uint32_t symbol) const;
 
+  // Whether the kernel's list of a module's symbols loses this one when the module's init has returned, so that those
+  // behind it count one less from then on: init sections, what isn't kept in memory, what is in no section
+  // (kernel/module/kallsyms.c, is_core_symbol). False in vmlinux, whose list stays as it is.
+  bool forgotten_after_init(const BinarySymbol& symbol) const;
+  // One of the same name that is forgotten and counts before symbols()[symbol]: the sympos of that is another one while
+  // the module is loaded than later. nullptr: none.
+  const BinarySymbol* shifts_sympos(uint32_t symbol) const;
+
   // sizeof of a struct of the kernel, in bytes, from DWARF or BTF. An index knows those of which its architecture's
   // tables consist (Arch::entry_structs) and loader_structs(), an ELF file knows every named struct.
   std::optional<uint64_t> struct_size(std::string_view name) const;

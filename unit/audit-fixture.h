@@ -117,10 +117,31 @@ count: .quad 0
   .type shared, @object
 shared: .quad 0
   .size shared, 8
+  .text
+  .type set_up, @function
+set_up: ret
+  .size set_up, 1
+  .type tear_down, @function
+tear_down: ret
+  .size tear_down, 1
   .section .init.data,"aw"
   .type boot_count, @object
 boot_count: .quad 0
   .size boot_count, 8
+)";
+
+// Another file of it, linked before: in its table the name comes first in one case, and behind in the other.
+inline constexpr std::string_view dummy_init_s = R"(
+  .section .init.text,"ax"
+  .type set_up, @function
+set_up: ret
+  .size set_up, 1
+)";
+inline constexpr std::string_view dummy_exit_s = R"(
+  .section .init.text,"ax"
+  .type tear_down, @function
+tear_down: ret
+  .size tear_down, 1
 )";
 
 inline constexpr std::string_view symvers =
@@ -309,9 +330,13 @@ class AuditFixture : public testing::Test {
     std::ofstream(directory_ / "kernel.c") << kernel_c;
     std::ofstream(directory_ / "other.c") << other_c;
     std::ofstream(directory_ / "dummy.s") << dummy_s;
+    std::ofstream(directory_ / "dummy-init.s") << dummy_init_s;
+    std::ofstream(directory_ / "dummy-exit.s") << dummy_exit_s;
     std::ofstream(directory_ / "symvers") << symvers;
 #ifdef __x86_64__
-    run("gcc -g -O1 -fno-pie -mcmodel=kernel -fcf-protection=none -c kernel.c other.c && as -o dummy.ko dummy.s");
+    run("gcc -g -O1 -fno-pie -mcmodel=kernel -fcf-protection=none -c kernel.c other.c");
+    run("for part in dummy dummy-init dummy-exit; do as -o $part.o $part.s || exit 1; done; "
+        "ld -r -o dummy.ko dummy-init.o dummy.o dummy-exit.o");
     run("ld -o vmlinux -e 0 --image-base=0xffffffff81000000 -Ttext=0xffffffff81000000 "
         "--section-start=.init.text=0xffffffff81100000 kernel.o other.o 2>ld.log || "
         "ld -o vmlinux -e 0 -Ttext=0xffffffff81000000 kernel.o other.o 2>ld.log");

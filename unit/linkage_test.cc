@@ -77,6 +77,38 @@ TEST_F(Linkage, ALocalOfAnotherFileIsRefused) {
   EXPECT_EQ(facts_of(pair), (Facts{"refused another-file state", "exit 2"}));
 }
 
+TEST_F(Linkage, APositionThatShiftsWhenInitIsDoneIsRefused) {
+  const std::string helper = "static __attribute__((noinline)) int helper(int x) { asm(\"\"); return x; } ";
+  compile(helper + "int f(int x) { return helper(x); }", "orig.o", traced);
+  compile(helper + "int f(int x) { return helper(x) + 1; }", "patched.o", traced);
+  const std::string init =
+      "static __attribute__((section(\".init.text\"), used)) int helper(int x) { return x; } int h(void) { return 1; }";
+  toolchains().front().compile(folder_.path(), init, "init.o", "", "init.c");
+  toolchains().front().link_relocatable(folder_.path(), "before.o", "init.o orig.o");
+  toolchains().front().link_relocatable(folder_.path(), "behind.o", "orig.o init.o");
+  DifferInput pair = input(path("orig.o"), path("patched.o"));
+  pair.parent_name = "dummy";
+  pair.parent_symtab = path("before.o");
+  EXPECT_EQ(facts_of(pair), (Facts{"helper klp dummy,2", "refused init-twin helper", "exit 2"}));
+  pair.parent_symtab = path("behind.o");
+  EXPECT_EQ(facts_of(pair), (Facts{"helper klp dummy,1", "exit 0"}));
+}
+
+TEST_F(Linkage, WhatWasFreedAfterInitIsRefused) {
+  compile("int f(int x) { return x; }", "orig.o", traced);
+  compile("extern int start; int f(int x) { return x + start; }", "patched.o", traced);
+  DifferInput pair = input(path("orig.o"), path("patched.o"));
+  pair.parent_symtab = path("kernel.o");
+  for (const std::string section : {".init.data", ".data"}) {
+    const std::string other = "__attribute__((section(\"" + section + "\"))) int start = 1;";
+    toolchains().front().compile(folder_.path(), other, "other.o", "", "other.c");
+    toolchains().front().link_relocatable(folder_.path(), "kernel.o", "orig.o other.o");
+    EXPECT_EQ(facts_of(pair), section == ".data"
+                                  ? (Facts{"start klp vmlinux,0", "exit 0"})
+                                  : (Facts{"start klp vmlinux,0", "refused init-reference start", "exit 2"}));
+  }
+}
+
 TEST_F(Linkage, ANewVariableThatAnotherObjectRefersToIsThere) {
   compile("int f(int x) { return x; }", "orig.o", traced);
   compile("int limit = 7; int f(int x) { return x; }", "patched.o", traced);

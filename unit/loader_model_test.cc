@@ -66,6 +66,13 @@ std::string alternatives(unsigned entry_size) {
 
 void drop_write(KlpElf& elf, std::string_view name) { section(elf, name).header.sh_flags &= ~uint64_t{SHF_WRITE}; }
 
+std::string extended(std::string_view crcs) {
+  return fmt::format(
+      "\n  .section __version_ext_crcs,\"a\"\n  .long {}\n  .section __version_ext_names,\"a\"\n"
+      "  .asciz \"module_layout\", \"printk\", \"__fentry__\", \"__x86_return_thunk\"\n",
+      crcs);
+}
+
 const std::string per_cpu_pointer = "\n  .section .data..percpu,\"aw\"\n  .quad callback\n";
 const std::string unread = ": nothing reads it: neither the loader, nor code or data of the module";
 const std::string no_pointer = ", where entries of 16 bytes have no pointer";
@@ -295,6 +302,75 @@ INSTANTIATE_TEST_SUITE_P(
 INSTANTIATE_TEST_SUITE_P(
     Module, Loader,
     testing::Values(
+        Loaded{"position_shifts",
+               "",
+               "",
+               {"symbol .klp.sym.dummy.set_up,2: set_up of dummy is counted otherwise once the module's init part is "
+                "freed"},
+               [](KlpElf& elf) { rename_symbol(elf, count, ".klp.sym.dummy.set_up,2"); }},
+        Loaded{
+            "position_stays", "", "", {}, [](KlpElf& elf) { rename_symbol(elf, count, ".klp.sym.dummy.tear_down,1"); }},
+        Loaded{"modinfo_twice",
+               "\n  .section .modinfo2,\"a\"\n  .asciz \"a=b\"\n",
+               "6.1",
+               {".modinfo: is there 2 times, the kernel reads one",
+                ".modinfo: is there 2 times: get_modinfo reads one of them"},
+               [](KlpElf& elf) { section(elf, ".modinfo2").name = ".modinfo"; }},
+        Loaded{"modinfo_not_allocated",
+               "",
+               "",
+               {".modinfo: isn't allocated, so that older kernels don't find it"},
+               [](KlpElf& elf) { section(elf, ".modinfo").header.sh_flags &= ~uint64_t{SHF_ALLOC}; }},
+        Loaded{"callbacks_for_one_object",
+               "\n  .section .kpatch.callbacks.pre_patch,\"a\"\n  .quad callback, dummy\n",
+               "",
+               {".kpatch.callbacks.pre_patch+0x10: dummy has another callback of this kind: the kernel knows one of "
+                "each"}},
+        Loaded{"callbacks_of_two_kinds", "\n  .section .kpatch.callbacks.post_patch,\"a\"\n  .quad callback, dummy\n"},
+        Loaded{"callbacks_for_two_objects",
+               "\n  .section .kpatch.callbacks.pre_patch,\"a\"\n  .quad callback, vmlinux\n"},
+        Loaded{"positions_0_and_1",
+               "\n  .section .kpatch.funcs,\"a\"\n  .quad show, show_n, vmlinux, 1\n",
+               "",
+               {".kpatch.funcs+0x40: old_show of vmlinux is replaced twice"}},
+        Loaded{"object_with_a_dash",
+               "\n  .section .kpatch.funcs,\"a\"\n  .quad show, stats_n, dash, 0\n"
+               "  .section .kpatch.strings,\"a\"\ndash: .asciz \"a-module\"\n",
+               "",
+               {".kpatch.funcs+0x50: 'a-module' is no name of a module: it has a dot or a dash, or more than 55 "
+                "characters",
+                "module a-module is not among the shipped modules"}},
+        Loaded{"old_name_too_long_5_10",
+               fmt::format("\n  .section .kpatch.funcs,\"a\"\n  .quad show, long_n, vmlinux, 0\n"
+                           "  .section .kpatch.strings,\"a\"\nlong_n: .asciz \"{}\"\n",
+                           std::string(128, 'y')),
+               "5.10",
+               {fmt::format(".kpatch.funcs+0x48: {} is longer than 127 characters: klp_enable_patch fails",
+                            std::string(128, 'y')),
+                fmt::format(".kpatch.funcs+0x40: vmlinux has no symbol {}", std::string(128, 'y'))}},
+        Loaded{"extended_versions_7_2", extended("0x14, 0x11, 0x12, 0x13"), "7.2"},
+        // They go before __versions, which is right here.
+        Loaded{"extended_versions_wrong_7_2",
+               extended("0x14, 0x99, 0x12, 0x13"),
+               "7.2",
+               {".text.show+0x1a, in function show: printk has CRC 0x00000099 in __versions, the kernel's is "
+                "0x00000011"}},
+        Loaded{"extended_versions_too_few_7_2",
+               extended("0x14, 0x11, 0x12"),
+               "7.2",
+               {"__version_ext_names: has not as many names as there are CRCs"}},
+        Loaded{"extended_versions_too_many_7_2",
+               extended("0x14, 0x11, 0x12, 0x13, 0x15"),
+               "7.2",
+               {"__version_ext_names: has not as many names as there are CRCs"}},
+        Loaded{"extended_versions_without_names_7_2",
+               "\n  .section __version_ext_crcs,\"a\"\n  .long 0x14\n",
+               "7.2",
+               {"__version_ext_crcs: the other one of its pair is missing: the kernel refuses it"}},
+        Loaded{"extended_versions_6_12",
+               extended("0x14, 0x11, 0x12, 0x13"),
+               "",
+               {"__version_ext_crcs: this kernel doesn't read it"}},
         Loaded{"field_not_zero",
                "",
                "",
@@ -318,15 +394,14 @@ INSTANTIATE_TEST_SUITE_P(
                  s.header.sh_size = 56;
                },
                Types::known},
-        Loaded{
-            "no_init",
-            "",
-            "",
-            {".gnu.linkonce.this_module: refers to no init_module: nothing would be patched"},
-            [](KlpElf& elf) {
-              std::erase_if(section(elf, ".rela.gnu.linkonce.this_module").relocations,
-                            [&](const auto& r) { return elf.symbols[r.symbol].name == "init_module"; });
-            }},
+        Loaded{"no_init",
+               "",
+               "",
+               {".gnu.linkonce.this_module: refers to no init_module: nothing would be patched"},
+               [](KlpElf& elf) {
+                 std::erase_if(section(elf, ".rela.gnu.linkonce.this_module").relocations,
+                               [&](const auto& r) { return elf.symbols[r.symbol].name == "init_module"; });
+               }},
         Loaded{"no_exit",
                "",
                "",
