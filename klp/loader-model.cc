@@ -115,6 +115,7 @@ constexpr auto sections = std::to_array<LoaderSection>({
     all(".codetag.", "codetag_load_module", LoaderStage::args),
     // Our own.
     read(".kpatch.funcs", "livepatch_init", LoaderStage::init),
+    read(".kpatch.objects", "livepatch_init", LoaderStage::init),
     all(".kpatch.callbacks.", "livepatch_init", LoaderStage::init),
 });
 

@@ -153,31 +153,6 @@ std::vector<PairReport> compare(const Build& build, const Base& base, const std:
   return reports;
 }
 
-namespace {
-
-// Each object that is compared has its own callbacks; the patched object (vmlinux, a module) has one of each kind.
-std::vector<Finding> check_callbacks(const std::vector<PairReport>& reports) {
-  std::vector<Finding> findings;
-  std::map<std::pair<std::string, std::string>, std::string> first;  // (object, kind): source
-  for (const PairReport& report : reports) {
-    if (report.status != exit_ok) continue;
-    const std::string& source = report.pair.command.source;
-    for (const std::string& kind : report.callbacks) {
-      const auto [entry, is_new] = first.try_emplace({report.object, kind}, source);
-      if (is_new || entry->second == source) continue;
-      findings.push_back({"callbacks",
-                          Severity::refusal,
-                          {.source = source},
-                          fmt::format("has a {} callback of {}, and so has {}: the kernel knows one of each kind", kind,
-                                      report.object, entry->second),
-                          "call what both do from one of them"});
-    }
-  }
-  return findings;
-}
-
-}  // namespace
-
 Result<std::vector<PairReport>> choose(std::vector<PairReport> reports) {
   // New functions that no changed one can call are no livepatch either: the kernel refuses one that patches nothing.
   const bool only_additions = std::all_of(reports.begin(), reports.end(),
@@ -188,7 +163,6 @@ Result<std::vector<PairReport>> choose(std::vector<PairReport> reports) {
   result.no_change = has_output ? "the patch adds functions, but no function that is there changes"
                                 : "the code is the same with the patch and without it";
   if (only_additions) return result;
-  result.findings = check_callbacks(reports);
   std::erase_if(reports, [](const PairReport& r) { return r.status != exit_ok; });
   result.value = std::move(reports);
   return result;

@@ -44,8 +44,7 @@ Result<std::vector<ObjectPair>> compile_full(const Build& build, const Base& bas
 
 // What the differ says of each pair, refusals included.
 std::vector<PairReport> compare(const Build& build, const Base& base, const std::vector<ObjectPair>& pairs);
-// Those that go into the module. No value when there is nothing to patch. Refuses two callbacks of one kind for one
-// object ("callbacks"): struct klp_object has one of each.
+// Those that go into the module. No value when there is nothing to patch.
 Result<std::vector<PairReport>> choose(std::vector<PairReport> reports);
 
 // Whether the code that is replaced is the code that runs: what is not ("proof").

@@ -25,10 +25,28 @@ void refuse(PairReport& report, const char* rule, const std::string& function, s
                              std::move(advice)});
 }
 
+// The files that an object is made of have their own callbacks, and the object has one of each kind.
+void check_callbacks(std::vector<PairReport>& reports) {
+  std::map<std::pair<std::string, std::string>, std::string> first;  // (object, kind): source
+  for (PairReport& report : reports) {
+    if (report.status != exit_ok) continue;
+    const std::string& source = report.pair.command.source;
+    for (const std::string& kind : report.callbacks) {
+      const auto [entry, fresh] = first.try_emplace({report.object, kind}, source);
+      if (!fresh && entry->second != source)
+        refuse(report, "callbacks", "",
+               fmt::format("has a {} callback of {}, and so has {}: the kernel knows one of each kind", kind,
+                           report.object, entry->second),
+               "call what both do from one of them");
+    }
+  }
+}
+
 }  // namespace
 
 void check_together(std::vector<PairReport>& reports,
                     const std::function<const std::set<std::string>&(const std::string&)>& needed_by) {
+  check_callbacks(reports);
   std::map<std::string, const PairReport*> defined;
   for (PairReport& report : reports) {
     if (report.status != exit_ok) continue;

@@ -11,7 +11,8 @@
 namespace kpatch {
 
 // Adds refusals to the reports whose output can't be part of the module: a reference that nobody resolves ("missing"),
-// two new symbols of one name ("duplicate"), code of a module that somebody runs who can do without that module
+// two new symbols of one name ("duplicate"), two callbacks of one kind for one patched object ("callbacks"; struct
+// klp_object has one of each), code of a module that somebody runs who can do without that module
 // ("new-dependency"). needed_by: the modules that are there while a module is, by the kernel's names.
 void check_together(std::vector<PairReport>& reports,
                     const std::function<const std::set<std::string>&(const std::string&)>& needed_by);

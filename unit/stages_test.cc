@@ -95,24 +95,6 @@ TEST(Choose, TakesWhatHasAnOutput) {
   EXPECT_EQ(none.no_change, "the patch adds functions, but no function that is there changes");
 }
 
-TEST(Choose, RefusesTwoCallbacksOfOneKind) {
-  PairReport a = report_of("a.c", exit_ok), b = report_of("b.c", exit_ok);
-  a.callbacks = {"pre_patch", "post_patch"};
-  b.callbacks = {"pre_unpatch", "post_patch"};
-  const auto both = choose({a, b});
-  ASSERT_EQ(both.findings.size(), 1U);
-  EXPECT_EQ(both.findings[0].severity, Severity::refusal);
-  EXPECT_EQ(texts(both.findings),
-            std::vector<std::string>{
-                "b.c: error: has a post_patch callback of vmlinux, and so has a.c: the kernel knows one of each kind "
-                "[callbacks]\n>>> call what both do from one of them"});
-  b.object = "xt_comment";
-  EXPECT_TRUE(choose({a, b}).findings.empty());
-  b.object = a.object;
-  b.status = exit_no_change;
-  EXPECT_TRUE(choose({a, b}).findings.empty());
-}
-
 class Reporting : public testing::Test {
  protected:
   Reporting() { options_.report = folder_.path() / "report.json"; }

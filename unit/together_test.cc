@@ -57,6 +57,25 @@ TEST(Together, TwoOfOneName) {
   EXPECT_EQ(said_of({report("a", {"g", "x"}, {}), report("b", {"g", "y"}, {})}), Said{"duplicate g in b.c"});
 }
 
+TEST(Together, TwoCallbacksOfOneKind) {
+  const auto with = [](const std::string& source, const std::string& object, std::vector<std::string> callbacks,
+                       int status = exit_ok) {
+    PairReport made = report(object, {}, {}, status);
+    made.pair.command.source = source;
+    made.callbacks = std::move(callbacks);
+    return made;
+  };
+  const PairReport a = with("a.c", "vmlinux", {"pre_patch", "post_patch"});
+  EXPECT_EQ(said_of({a, with("b.c", "vmlinux", {"pre_unpatch", "post_patch"})}), Said{"callbacks  in b.c"});
+  EXPECT_EQ(said_of({a, with("b.c", "vmlinux", {"pre_unpatch"})}), Said{});
+  EXPECT_EQ(said_of({a, with("b.c", "xt_comment", {"post_patch"})}), Said{});
+  EXPECT_EQ(said_of({a, with("b.c", "vmlinux", {"post_patch"}, exit_no_change)}), Said{});
+  std::vector<PairReport> both = {a, with("b.c", "vmlinux", {"post_patch"})};
+  check_together(both, needs);
+  EXPECT_EQ(both[1].findings.at(0).message,
+            "has a post_patch callback of vmlinux, and so has a.c: the kernel knows one of each kind");
+}
+
 TEST(Together, NewCodeOfAModuleRunsWhereThatModuleIs) {
   const PairReport owner = report("owner", {"g"}, {{"g", "state", "owner"}});
   EXPECT_EQ(said_of({report("user", {}, {{"f", "g", ""}}), owner}), Said{});
