@@ -7,7 +7,10 @@
 #   complains=broken     what the kernel says of the broken behaviour is a warning: dmesg counts while the fix is there
 #   complains=both       it warns of either, since of the surroundings only so much is made up as the function looks at
 # shellcheck shell=dash
-. /guest.sh
+# behaviour.bats has both elsewhere.
+tests=${BEHAVIOUR_TESTS:-/behaviour}
+# shellcheck source=integration/guest.sh
+. "${BEHAVIOUR_GUEST:-/guest.sh}"
 
 # run_module FILE [PARAMETERS]: loads a test module, prints its verdict (behaviour.h) and unloads it.
 run_module() {
@@ -25,7 +28,7 @@ sees() {
 }
 
 one() (
-  cd "/behaviour/$1" || exit 1
+  cd "$tests/$1" || exit 1
   fix=$1 modules='' complains='' status=0
   ko=$(echo "$PWD"/livepatch.d/*.ko)
   patch=$(patch_name "$ko")
@@ -66,4 +69,4 @@ while read -r name; do
     disable_patch "$left" >/dev/null 2>&1
     unload_patch "$left" >/dev/null 2>&1
   done
-done </behaviour/names
+done <"$tests/names"

@@ -54,7 +54,7 @@ static __maybe_unused int behaviour_verdict(bool fixed, bool broken, long seen)
 struct behaviour_watch {
 	struct kprobe probe;
 	bool replace;
-	unsigned long value, calls;
+	unsigned long value, calls, arguments[3]; /* of the last call */
 };
 
 /* Leaves the value as it is. ftrace, which stands behind the probe, can't take the return address off the stack. */
@@ -68,6 +68,9 @@ static __maybe_unused int behaviour_called(struct kprobe *probe, struct pt_regs 
 	struct behaviour_watch *watch = container_of(probe, struct behaviour_watch, probe);
 
 	watch->calls++;
+	watch->arguments[0] = regs->di;
+	watch->arguments[1] = regs->si;
+	watch->arguments[2] = regs->dx;
 	if (!watch->replace)
 		return 0;
 	regs->ax = watch->value;

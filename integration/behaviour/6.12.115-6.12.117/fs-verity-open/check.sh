@@ -1,0 +1,2 @@
+# Memory for a descriptor was taken by a size that is smaller than any descriptor.
+# shellcheck shell=dash disable=SC2034
