@@ -10,6 +10,10 @@
 // A section that arch/sections.cc doesn't let into a livepatch is one that nobody has thought about: the kernel might
 // give it a meaning, as it does to _ftrace_events, and the patch would have effects beyond its functions.
 #include <algorithm>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -99,17 +103,20 @@ class LoaderAudit {
     const LoaderSection* row = model_.section(section.name);
     const uint64_t size = row == nullptr ? 0 : model_.entry_size(*row);
     if (size == 0) return;
+    if (section.header.sh_type == SHT_NOBITS)
+      return c_.find_in("loader-table", {.section = section.name},
+                        fmt::format("has no bytes in the file: {} would find zeros", row->reader));
     if (section.header.sh_size % size != 0)
       c_.find_in("loader-table", {.section = section.name},
                  fmt::format("its {} bytes are no whole number of entries, of {} bytes each for {}",
                              section.header.sh_size, size, row->reader));
-    for (uint64_t at = 0; at + size <= section.header.sh_size; at += size)
+    for (uint64_t at = 0; at + size <= section.bytes.size(); at += size)
       for (const EntryField& field : row->fields)
-        if (model_.has_field(field, size)) check_field({index, at + field.offset}, field, *row);
+        if (LoaderModel::has_field(field, size)) check_field({index, at + field.offset}, field, *row);
     for (const AuditedRelocation& relocation : c_.relocations(index)) {
       const uint64_t offset = relocation.place.offset % size;
       const bool known = std::any_of(row->fields.begin(), row->fields.end(), [&](const EntryField& f) {
-        return model_.has_field(f, size) && f.offset == offset;
+        return LoaderModel::has_field(f, size) && f.offset == offset;
       });
       if (!known && has_fields(*row) && writes(relocation))
         c_.find_at("loader-table", relocation.place,
@@ -142,9 +149,14 @@ class LoaderAudit {
       c_.find_at("loader-table", place, fmt::format("points at no code: {} {}", row.reader, row.harm));
   }
 
+  bool holds(KlpPlace place, unsigned width) const {
+    const size_t size = elf_.sections[place.section].bytes.size();
+    return place.offset <= size && size - place.offset >= width;
+  }
+
   bool is_zero(KlpPlace place, unsigned width) const {
     const std::vector<std::byte>& bytes = elf_.sections[place.section].bytes;
-    if (place.offset + width > bytes.size()) return false;
+    if (!holds(place, width)) return false;
     auto field = bytes.begin() + static_cast<ptrdiff_t>(place.offset);
     return std::all_of(field, field + width, [](std::byte b) { return b == std::byte{0}; });
   }
@@ -152,7 +164,7 @@ class LoaderAudit {
   // kernel: struct trace_event_call { struct list_head list; struct trace_event_class *class; … }. That of a system
   // call has a raw_init that was freed at boot (kernel/trace/trace_syscalls.c, init_syscall_trace).
   void check_events(uint32_t index, uint64_t size) {
-    for (uint64_t at = 0; at + size <= elf_.sections[index].header.sh_size; at += size) {
+    for (uint64_t at = 0; at + size <= elf_.sections[index].bytes.size(); at += size) {
       const AuditedRelocation* event = c_.relocation_at({index, at});
       auto call = event == nullptr ? std::nullopt : elf_.place_of(event->raw.symbol, event->raw.addend);
       if (!call) continue;
@@ -187,8 +199,7 @@ class LoaderAudit {
         if (!size)
           c_.find_at("relocation", relocation.place,
                      fmt::format("{}: the kernel applies no type {}", target, relocation.raw.type));
-        else if (*size != 0 && relocation.place.offset + *size <= elf_.sections[i].bytes.size() &&
-                 !is_zero(relocation.place, *size))
+        else if (*size != 0 && holds(relocation.place, *size) && !is_zero(relocation.place, *size))
           c_.find_at("relocation", relocation.place,
                      fmt::format("{}: the field isn't zero, which the kernel refuses", target));
       }
@@ -196,17 +207,19 @@ class LoaderAudit {
   }
 
   // Code is there to be called by somebody who finds it by name, if by nobody else, and so is global data.
-  bool is_root(uint32_t index) const {
+  bool is_root(uint32_t index, const std::set<uint32_t>& global_data) const {
     const KlpSection& section = elf_.sections[index];
     if (section.name == ".altinstr_replacement") return false;
     if (is_code(index) || model_.section(section.name) != nullptr) return true;
-    return std::any_of(elf_.symbols.begin(), elf_.symbols.end(), [&](const KlpSymbol& symbol) {
-      return symbol.entry.st_shndx == index && !symbol.local() && symbol.type() == STT_OBJECT;
-    });
+    return global_data.contains(index);
   }
 
   void check_reach() {
     if (c_.arch == nullptr || c_.arch->audit == nullptr) return;  // who knows what it reads
+    std::set<uint32_t> global_data;
+    for (const KlpSymbol& symbol : elf_.symbols)
+      if (symbol.in_section() && !symbol.local() && symbol.type() == STT_OBJECT)
+        global_data.insert(symbol.entry.st_shndx);
     std::vector<bool> reached(elf_.sections.size());
     std::vector<uint32_t> left;
     auto reach = [&](uint32_t index) {
@@ -216,7 +229,8 @@ class LoaderAudit {
       }
     };
     for (uint32_t i = 1; i < elf_.sections.size(); ++i)
-      if (elf_.sections[i].allocated() && elf_.sections[i].header.sh_type != SHT_RELA && is_root(i)) reach(i);
+      if (elf_.sections[i].allocated() && elf_.sections[i].header.sh_type != SHT_RELA && is_root(i, global_data))
+        reach(i);
     while (!left.empty()) {
       const uint32_t index = left.back();
       left.pop_back();

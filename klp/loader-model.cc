@@ -207,7 +207,7 @@ uint64_t LoaderModel::entry_size(const LoaderSection& section) const {
   return known && *known != 0 ? *known : size;
 }
 
-bool LoaderModel::has_field(const EntryField& field, uint64_t entry_size) const {
+bool LoaderModel::has_field(const EntryField& field, uint64_t entry_size) {
   return field.width != 0 && uint64_t{field.offset} + field.width <= entry_size &&
          (field.only_in == 0 || field.only_in == entry_size);
 }

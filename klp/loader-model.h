@@ -22,7 +22,7 @@ class LoaderModel {
   const LoaderSection* section(std::string_view name) const;     // nullptr: the loader looks for no such name
   const BootSection* boot_section(std::string_view name) const;  // nullptr: vmlinux has no reader for it
   uint64_t entry_size(const LoaderSection& section) const;       // bytes; 0: it is no table
-  bool has_field(const EntryField& field, uint64_t entry_size) const;
+  static bool has_field(const EntryField& field, uint64_t entry_size);
   // The loader reads it before it applies relocations that come late.
   bool early(std::string_view name) const;
 

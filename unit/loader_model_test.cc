@@ -230,6 +230,10 @@ INSTANTIATE_TEST_SUITE_P(
                "",
                {"__mcount_loc+0x8: points at no code: ftrace_process_locs would stop ftrace, and with it all "
                 "livepatching, until the next boot"}},
+        Loaded{"table_without_bytes",
+               "\n  .section .smp_locks,\"aw\",@nobits\n  .skip 8\n",
+               "",
+               {".smp_locks: has no bytes in the file: alternatives_smp_module_add would find zeros"}},
         Loaded{"padding",
                "\n  .section .return_sites,\"a\"\n  .byte 0\n",
                "",
