@@ -24,9 +24,9 @@
 #include "kbuild/commands.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <map>
 #include <set>
 #include <span>
@@ -44,7 +44,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::string_view list_header = "kpatch commands 2";
+constexpr std::string_view list_header = "kpatch commands 3";
+constexpr std::string_view list_end = "end";  // of a list that is whole
 
 bool is_kernel_compile(const std::vector<std::string>& words) {
   return words.size() > 4 && words.back().ends_with(".c") && std::ranges::find(words, "-c") != words.end() &&
@@ -137,25 +138,22 @@ std::string format_list(const std::vector<CompileCommand>& commands) {
     put(fmt::to_string(command.arguments.size()));
     for (auto& argument : command.arguments) put(argument);
   }
+  put(list_end);
   return text;
 }
 
-std::optional<std::vector<CompileCommand>> parse_list(std::string_view text, const fs::path& file) {
-  std::vector<std::string_view> fields;
-  for (size_t start = 0; start <= text.size();) {
-    size_t end = std::min(text.find('\0', start), text.size());
-    fields.push_back(text.substr(start, end - start));
-    start = end + 1;
-  }
-  auto broken = [&] { return Error(fmt::format("{} is damaged; remove it", file.string())); };
-  if (fields[0] != list_header) return std::nullopt;  // another version of this program wrote it
+// Nothing when another version of this program wrote it, or it isn't whole: kbuild is asked again.
+std::optional<std::vector<CompileCommand>> parse_list(std::string_view text) {
+  std::vector<std::string_view> fields = fields_of(text, '\0');
+  if (fields.size() < 2 || fields.front() != list_header || fields.back() != list_end) return std::nullopt;
+  fields.pop_back();
   std::vector<CompileCommand> commands;
   for (size_t i = 1; i < fields.size();) {
-    if (fields.size() - i < 4) throw broken();
+    if (fields.size() - i < 4) return std::nullopt;
     CompileCommand command{std::string(fields[i]), std::string(fields[i + 1]), std::string(fields[i + 2]), {}};
     size_t count = std::strtoul(std::string(fields[i + 3]).c_str(), nullptr, 10);
     i += 4;
-    if (fields.size() - i < count) throw broken();
+    if (fields.size() - i < count) return std::nullopt;
     command.arguments.assign(fields.begin() + ptrdiff_t(i), fields.begin() + ptrdiff_t(i + count));
     i += count;
     commands.push_back(std::move(command));
@@ -360,27 +358,61 @@ Command query_command(const Base& base) {
   return command;
 }
 
+// What make prints, in a file of its own among the memos; what a killed run left there goes after a day.
+struct OutputFile {
+  explicit OutputFile(const fs::path& folder) : path(folder / fmt::format(".kpatch-{}.tmp", random_name())) {
+    for (const auto& entry : entries_of(folder)) {
+      std::error_code gone;
+      const std::string name = entry.path().filename().string();
+      if (!name.starts_with(".kpatch-") && !name.ends_with(".out")) continue;
+      const auto age = fs::file_time_type::clock::now() - entry.last_write_time(gone);
+      if (!gone && age > std::chrono::hours(24)) fs::remove(entry.path(), gone);
+    }
+  }
+  ~OutputFile() {
+    std::error_code ignored;
+    fs::remove(path, ignored);
+  }
+  OutputFile(const OutputFile&) = delete;
+  OutputFile& operator=(const OutputFile&) = delete;
+  const fs::path path;
+};
+
+// Did make get to the end of each folder? It goes on behind a file that it can't make (-k), which no kernel object is
+// made from; but a make below it that was killed, or ran out of memory or disk, leaves half a list, and says so.
+bool is_whole(std::string_view printed, std::string_view messages) {
+  if (!printed.ends_with("\nkq-end\n") && printed != "kq-end\n") return false;
+  for (std::string_view line : lines_of(messages)) {
+    for (std::string_view trouble : {"write error", "memory exhausted", "Cannot allocate", "No space left", "fork",
+                                     "Killed", "Terminated", "cannot execute"})
+      if (line.find(trouble) != std::string_view::npos) return false;
+    const bool stopped = line.find("*** ") != std::string_view::npos;
+    if (stopped && line.find("No rule to make target") == std::string_view::npos && !line.ends_with("] Error 2"))
+      return false;
+  }
+  return true;
+}
+
 std::vector<CompileCommand> query_unresolved(const Base& base, Executor& executor, std::string_view directory) {
   fs::path memo = memo_file(base, directory == "." ? "all" : fmt::format("in!{}", directory));
   std::error_code error;
   if (fs::exists(memo, error))
-    if (auto known = parse_list(read_file(memo), memo)) return *known;
-  fs::path output = fmt::format("{}.{}.out", memo.string(), getpid());
-  fs::remove(output, error);
+    if (auto known = parse_list(read_file(memo))) return *known;
+  const OutputFile output(memo.parent_path());
   Command command = query_command(base);
   command.argv.emplace_back("quiet=silent_");
   command.argv.push_back(fmt::format("KQ_DIR={}", directory));
-  command.argv.push_back("KQ_OUT=" + output.string());
+  command.argv.push_back("KQ_OUT=" + output.path.string());
   command.argv.emplace_back("kq");
   CommandResult result = executor.run(command);
-  if (!result.ok() || !fs::exists(output, error)) {
-    fs::remove(output, error);
-    executor.fail(fmt::format("kbuild could not list how it compiles {}",
-                              directory == "." ? "the kernel" : std::string(directory)),
+  std::string printed = read_file_if_any(output.path);
+  constexpr uint64_t nothing_left = 1 << 20;  // tests of what the compiler can do fail in silence then
+  const bool full = free_bytes(memo.parent_path()) < nothing_left;
+  if (!result.ok() || !is_whole(printed, result.output) || full)
+    executor.fail(fmt::format("kbuild could not list how it compiles {}{}",
+                              directory == "." ? "the kernel" : std::string(directory),
+                              full ? ": no space left on the device" : ""),
                   result);
-  }
-  std::string printed = read_file(output);
-  fs::remove(output, error);
   std::vector<CompileCommand> commands = parse_commands(printed, base.source);
   std::ranges::stable_sort(commands, {}, &CompileCommand::object);
   write_file(memo, format_list(commands));

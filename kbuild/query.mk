@@ -8,15 +8,19 @@
 # The kernel's own Makefile sets every flag up, and Makefile.build prints (-n) what it would run for the folder's
 # objects, all of them (-B: also what is already built). KQ_DIR=. is the whole kernel: one tree since Linux 6.1
 # (build-dir), a list of folders before (build-dirs).
+#
+# A folder that make can't list to its end (-k goes on: a host program isn't there) is no error here, a make that was killed
+# is: commands.cc judges by what make says. The last line of KQ_OUT is `kq-end`.
 include $(abs_srctree)/Makefile
 
 KQ_DIRS := $(if $(filter .,$(KQ_DIR)),$(or $(build-dir),$(build-dirs),$(vmlinux-dirs)),$(KQ_DIR))
 
 PHONY += kq $(addprefix kq/,$(KQ_DIRS))
-kq: $(addprefix kq/,$(KQ_DIRS)) ;
+kq: $(addprefix kq/,$(KQ_DIRS))
+	@echo kq-end >> $(KQ_OUT)
 
 $(addprefix kq/,$(KQ_DIRS)): kq/%:
-	@$(MAKE) -n -k -B -f $(srctree)/scripts/Makefile.build obj=$* need-builtin=1 need-modorder=1 >> $(KQ_OUT) || :
+	@$(MAKE) -n -k -B -f $(srctree)/scripts/Makefile.build obj=$* need-builtin=1 need-modorder=1 >> $(KQ_OUT) || test $$? -eq 2
 
 # The same objects, compiled: kbuild's own rule for a folder, stopping before vmlinux is linked.
 PHONY += kq-build $(addprefix kq-build/,$(KQ_DIRS))

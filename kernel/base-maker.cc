@@ -19,6 +19,7 @@
 #include "arch/arch.h"
 #include "kernel/base-parts.h"
 #include "kernel/source-tree.h"
+#include "support/digest.h"
 #include "support/error.h"
 #include "support/files.h"
 #include "support/text.h"
@@ -80,6 +81,22 @@ KernelFiles given_files(const BaseOptions& options, const std::string& release, 
 }
 
 }  // namespace
+
+CacheKey key_of(const BaseInputs& inputs) {
+  CacheKey key;
+  key.add("base", inputs.kind)
+      .add("release", inputs.release)
+      .add("source", inputs.source)
+      .add("source path", inputs.source_path)
+      .add("config", digest_of(inputs.config))
+      .add("Module.symvers", digest_of(inputs.symvers))
+      .add("vmlinux", inputs.vmlinux)
+      .add("targets", inputs.targets)
+      .add("compiler", inputs.compiler);
+  for (const auto& [tool, version] : inputs.tools) key.add(tool, version);
+  key.add("checks", inputs.skip_compiler_check ? "without the compiler's" : "all");
+  return key;
+}
 
 Finding why_base_is_made(const Cache& cache, const CacheKey& key, std::string_view kernel) {
   const std::vector<std::string> fields = cache.why_missing("base", key);

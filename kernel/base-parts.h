@@ -6,6 +6,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "kernel/base-maker.h"
@@ -38,6 +39,22 @@ std::string version_of_banner(std::string_view banner);
 
 // Are flex, bison, bc and make there? Throws one Error with all that are missing.
 void require_build_tools();
+
+// All that a base is made from; two bases that differ in any of it are two.
+struct BaseInputs {
+  std::string kind;  // "stock 2", "own 2": the number changes when the way of making does
+  std::string release{};
+  std::string source{};       // its identity
+  std::string source_path{};  // kbuild records it
+  std::string config{};       // its text
+  std::string symvers{};      // its text; empty: made here
+  std::string vmlinux{};      // its digest; empty: made here
+  std::string targets{};
+  std::string compiler{};
+  std::vector<std::pair<std::string, std::string>> tools{};  // toolchain()
+  bool skip_compiler_check = false;                          // differences that are accepted with it aren't without
+};
+CacheKey key_of(const BaseInputs& inputs);
 
 // A notice, of a base that is about to be made.
 Finding why_base_is_made(const Cache& cache, const CacheKey& key, std::string_view kernel);

@@ -3,7 +3,8 @@
 // A base takes 26 s of CPU to prepare (an own kernel: minutes), 300 MB of packages take as long to fetch; the next
 // patch wants all of it at once. Two builds may want the same entry at the same moment, and any of them may be killed.
 //
-//     base/5f0c….lock       flock-ed while the entry is being made
+//     base/5f0c….lock       flock-ed while the entry is being made or added to
+//     base/5f0c….users.lock flock-ed, shared, by each run that uses it; its time is when it was used last
 //     base/5f0c…/key.txt    what it is of, for people
 //     base/5f0c…/kbuild/…
 //     base/5f0c…/complete   written last
@@ -18,7 +19,6 @@
 
 #include <fmt/format.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -26,6 +26,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "kernel/cache-root.h"
 #include "support/digest.h"
 #include "support/error.h"
 #include "support/executor.h"
@@ -56,13 +57,6 @@ std::string escaped(std::string_view text) {
 bool is_complete(const fs::path& directory) {
   std::error_code ignored;
   return fs::exists(directory / marker, ignored);
-}
-
-// Bytes that a user may still write to the file system.
-uint64_t free_bytes(const fs::path& path) {
-  struct statvfs info;
-  if (statvfs(path.c_str(), &info) != 0) return UINT64_MAX;
-  return uint64_t(info.f_bavail) * info.f_frsize;
 }
 
 void make_directories(const fs::path& path) {
@@ -120,40 +114,52 @@ fs::path Cache::default_root() {
   throw Error("no place for the cache: set HOME or KPATCH_CACHE");
 }
 
-Cache::Cache(const fs::path& root, Console& console) : root_(fs::absolute(root).lexically_normal()), console_(console) {
-  if (!root_.has_filename()) root_ = root_.parent_path();
-  for (char c : root_.string())
-    if (std::strchr(" \t\n:'\"$#%\\", c))
-      throw Error(
-          fmt::format("the cache can't lie in '{}': the kernel's build can't handle '{}' in a path "
-                      "(KPATCH_CACHE names another place)",
-                      root_.string(), c));
-  make_directories(root_);
-  // kbuild and the compiler record real paths; ours must be the same where ~ or the cache lies behind a link.
-  root_ = fs::canonical(root_);
-  if (access(root_.c_str(), W_OK | X_OK) != 0)
-    throw Error(fmt::format("can't write to the cache folder {}: {} (KPATCH_CACHE names another place)", root_.string(),
-                            std::strerror(errno)));
+Cache::Cache(const fs::path& root, Console& console) : root_(prepare_cache_root(root)), console_(console) {
   wipe_leftovers();
 }
 
+// Only names of our own making, and folders, never what a link leads to.
 void Cache::wipe_leftovers() {
-  std::error_code error;
   std::vector<fs::path> torn;
   for (auto& kind : entries_of(root_)) {
-    // A cache that has a file system of its own has what fsck keeps there, too; it is root's.
-    const fs::path name = kind.path().filename();
-    if (!kind.is_directory(error) || name == "digests" || name == "lost+found") continue;
-    for (auto& entry : entries_of(kind.path()))
-      if (entry.is_directory(error) && !is_complete(entry.path())) torn.push_back(entry.path());
+    const std::string name = kind.path().filename().string();
+    if (!is_entry_kind(name) && name != "scratch") continue;
+    for (auto& entry : entries_if_any(kind.path())) {
+      const std::string own = entry.path().filename().string();
+      const bool ours = name == "scratch" ? is_scratch_name(own) : is_entry_name(own);
+      const bool folder = !entry.is_symlink() && entry.is_directory();
+      if (ours && folder && !is_complete(entry.path())) torn.push_back(entry.path());
+    }
+  }
+  // A run that was killed between its lock and its folder.
+  for (auto& entry : entries_if_any(root_ / "scratch")) {
+    const fs::path folder = entry.path().parent_path() / entry.path().stem();
+    std::error_code error;
+    if (entry.path().extension() != ".lock" || !is_scratch_name(folder.filename().string())) continue;
+    if (fs::exists(folder, error)) continue;
+    if (auto held = FileLock::try_lock(entry.path()); held && !fs::exists(folder, error))
+      fs::remove(entry.path(), error);
   }
   for (auto& directory : torn) {
     auto held = FileLock::try_lock(directory.string() + ".lock");
     if (!held || is_complete(directory)) continue;
     console_.debug(fmt::format("removing what an interrupted run left: {}", directory.string()));
     remove_tree(directory);
+    std::error_code error;
     if (directory.parent_path().filename() == "scratch") fs::remove(directory.string() + ".lock", error);
   }
+}
+
+bool Cache::hold(const fs::path& directory) const {
+  if (held_.contains(directory)) return true;
+  if (!is_complete(directory)) return false;
+  require_our_own(directory);
+  auto users = FileLock::try_share(directory.string() + ".users.lock");
+  // Whoever removes it holds that lock exclusively, and may just have done so.
+  if (!users || !is_complete(directory)) return false;
+  users->touch();
+  held_.emplace(directory, std::move(*users));
+  return true;
 }
 
 FileLock Cache::lock(const fs::path& path, std::string_view what) {
@@ -170,9 +176,9 @@ fs::path Cache::entry(std::string_view kind, const CacheKey& key, std::string_vi
                       const std::function<void(const fs::path&)>& fill) {
   make_directories(root_ / kind);
   fs::path directory = fs::canonical(root_ / kind) / key.digest();
-  if (is_complete(directory)) return directory;
-  FileLock held = lock(directory.string() + ".lock", what);
-  if (is_complete(directory)) return directory;
+  if (hold(directory)) return directory;
+  FileLock making = lock(directory.string() + ".lock", what);
+  if (hold(directory)) return directory;
   remove_tree(directory);
   make_directories(directory);
   constexpr uint64_t nothing_left = 16 << 20;  // less than this and compilers fail in odd ways
@@ -193,13 +199,15 @@ fs::path Cache::entry(std::string_view kind, const CacheKey& key, std::string_vi
     remove_tree(directory);
     throw;
   }
+  // Nobody removes an entry without the lock that we still have.
+  KPATCH_ASSERT(hold(directory));
   return directory;
 }
 
 std::optional<fs::path> Cache::find(std::string_view kind, const CacheKey& key) const {
   std::error_code absent;
   fs::path directory = fs::canonical(root_ / kind, absent) / key.digest();
-  if (absent || !is_complete(directory)) return std::nullopt;
+  if (absent || !hold(directory)) return std::nullopt;
   return directory;
 }
 
@@ -224,15 +232,15 @@ std::vector<Cache::Entry> Cache::entries(std::string_view kind) const {
   std::vector<Entry> result;
   std::error_code error;
   for (auto& item : entries_if_any(root_ / kind))
-    if (item.is_directory(error) && is_complete(item.path()))
-      result.push_back({item.path(), read_file(item.path() / "key.txt")});
+    if (is_entry_name(item.path().filename().string()) && item.is_directory(error) && is_complete(item.path()))
+      result.push_back({fs::canonical(item.path()), read_file(item.path() / "key.txt")});
   return result;
 }
 
 ScratchDirectory Cache::scratch() {
   make_directories(root_ / "scratch");
-  for (unsigned i = 0;; i++) {
-    fs::path path = root_ / "scratch" / fmt::format("{}-{}", getpid(), i);
+  for (;;) {
+    fs::path path = root_ / "scratch" / random_name();
     auto held = FileLock::try_lock(path.string() + ".lock");
     if (!held || fs::exists(path)) continue;
     make_directories(path);

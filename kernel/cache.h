@@ -2,12 +2,15 @@
 //
 // An entry is a folder ROOT/KIND/DIGEST. It is made at its final path (kbuild records absolute paths, so nothing may
 // be moved afterwards) under an exclusive lock of ROOT/KIND/DIGEST.lock, and counts only once its file `complete` is
-// there. What a killed run left behind is wiped at the next start, when its lock is free.
+// there. What a killed run left behind is wiped at the next start, when its lock is free. Who uses an entry holds
+// ROOT/KIND/DIGEST.users.lock, shared, to its end; only what nobody holds is pruned.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -50,6 +53,15 @@ class ScratchDirectory {
   bool keep_ = false;
 };
 
+// What a cache may hold. Empty: without a limit.
+struct CacheLimits {
+  std::optional<std::chrono::seconds> age{};  // since its last use
+  std::optional<uint64_t> size{};             // bytes on disk, of everything together
+};
+// "90s", "12h", "30d", "2w"; "500M", "20G", "0". Throw Error for anything else; what: the option that has it.
+std::chrono::seconds parse_age(std::string_view text, std::string_view what);
+uint64_t parse_size(std::string_view text, std::string_view what);
+
 class Cache {
  public:
   struct Entry {
@@ -57,24 +69,45 @@ class Cache {
     std::string key;  // the text of its key.txt
   };
 
-  // Makes the root if it is missing and wipes what killed runs left. Throws Error when the root can't be made, or
-  // when its path holds characters that kbuild can't handle (white space, colons).
+  // Makes the root if it is missing, and wipes what killed runs left. Throws Error as prepare_cache_root() does.
   Cache(const std::filesystem::path& root, Console& console);
   // ${KPATCH_CACHE:-${XDG_CACHE_HOME:-~/.cache}/kpatch}
   static std::filesystem::path default_root();
 
-  // The entry's folder; made by fill (which gets the final, empty folder) when it isn't complete yet. Waits, and says
+  // The entry's folder, held until this object is gone; made by fill (which gets the final, empty folder) when it isn't complete yet. Waits, and says
   // so, while another run makes it. what: for messages, "the base of 6.1.0-9-cloud-amd64". When fill throws,
   // nothing is left behind; a full disk becomes one Error that says so.
   std::filesystem::path entry(std::string_view kind, const CacheKey& key, std::string_view what,
                               const std::function<void(const std::filesystem::path&)>& fill);
-  // The same if it is complete already; never waits, never makes.
+  // The same if it is complete already; never waits, never makes. Both throw Error when the entry is another user's.
   std::optional<std::filesystem::path> find(std::string_view kind, const CacheKey& key) const;
   // Why that entry isn't there: the names of the fields in which it differs from the nearest complete entry of its kind,
   // in the key's order. Empty: there is none of the kind, or it is there.
   std::vector<std::string> why_missing(std::string_view kind, const CacheKey& key) const;
   // All complete entries of a kind, sorted by digest.
   std::vector<Entry> entries(std::string_view kind) const;
+  // Holds an entry that entries() gave. False when it is gone meanwhile.
+  bool hold(const std::filesystem::path& directory) const;
+
+  // An entry as people see it.
+  struct Item {
+    std::string kind;
+    std::filesystem::path directory;
+    std::string what;  // the fields of its key that tell it apart, "release 6.12.117+deb12-cloud-amd64"
+    uint64_t size = 0;
+    std::chrono::system_clock::time_point used{};
+    bool held = false;
+  };
+  std::vector<Item> items() const;  // the one that was used last first
+  uint64_t size() const;            // of everything in it, bytes on disk; a file of several names counts once
+
+  struct Pruned {
+    size_t removed = 0, held = 0;  // entries; held: would have gone, but somebody uses them
+    uint64_t size = 0;             // of what was removed
+  };
+  // Removes what is older than the limit, then what was used longest ago until the rest fits. Never waits.
+  Pruned prune(const CacheLimits& limits);
+  Pruned drop();  // everything that nobody holds
 
   // A new empty folder below the root (so that hard links to entries work).
   ScratchDirectory scratch();
@@ -89,9 +122,11 @@ class Cache {
 
  private:
   void wipe_leftovers();
+  bool remove_entry(const std::filesystem::path& directory);
 
   std::filesystem::path root_;
   Console& console_;
+  mutable std::map<std::filesystem::path, FileLock> held_;
 };
 
 }  // namespace kpatch

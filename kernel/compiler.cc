@@ -110,4 +110,24 @@ Compiler find_compiler(std::string_view version, bool skip_check, Executor& exec
   return found[0];
 }
 
+std::vector<std::pair<std::string, std::string>> toolchain(const Compiler& compiler, Executor& executor) {
+  const auto answer = [&](std::vector<std::string> argv) -> std::string {
+    try {
+      const CommandResult result = executor.run({std::move(argv), {}, {}});
+      return result.ok() ? first_line(result.output) : "none";
+    } catch (const Error&) {
+      return "none";
+    }
+  };
+  const std::string& program = compiler.command[0];
+  std::string linker = "ld", assembler = answer({program, "-print-prog-name=as"});
+  if (const size_t clang = program.rfind("clang"); clang != std::string::npos) {
+    linker = "ld.lld" + program.substr(clang + 5);  // what LLVM=-16 means to kbuild
+    assembler = program;                            // its own
+  }
+  return {{"assembler", answer({assembler, "--version"})}, {"linker", answer({linker, "--version"})},
+          {"pahole", answer({"pahole", "--version"})},     {"rustc", answer({"rustc", "--version"})},
+          {"bindgen", answer({"bindgen", "--version"})},   {"host compiler", answer({"gcc", "--version"})}};
+}
+
 }  // namespace kpatch

@@ -3,6 +3,7 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "support/console.h"
@@ -26,5 +27,9 @@ std::vector<std::string> compiler_candidates(std::string_view version);
 // Finds the compiler of a version text (empty: any gcc). Throws Error, naming it, when it isn't there;
 // with skip_check another one is taken.
 Compiler find_compiler(std::string_view version, bool skip_check, Executor& executor);
+
+// The other programs whose version shapes what kbuild makes, and what they say of themselves: "assembler", "linker",
+// "pahole", "rustc", "bindgen", "host compiler". "none" where one isn't there: kconfig then switches things off.
+std::vector<std::pair<std::string, std::string>> toolchain(const Compiler& compiler, Executor& executor);
 
 }  // namespace kpatch

@@ -84,6 +84,11 @@ bool matches_any(std::string_view name, const List& patterns) {
   return std::ranges::any_of(patterns, [&](auto pattern) { return matches(name, pattern); });
 }
 
+std::string advice_on(std::string_view name) {
+  auto hint = std::ranges::find_if(hints, [&](auto& h) { return matches(name, h.pattern); });
+  return fmt::format("{}{}", hint->advice, hint->need.empty() ? "" : package_hint({hint->need}));
+}
+
 std::string_view shown(const KernelConfig& config, const std::string& name) {
   const std::string_view value = config.value(name);
   return value.empty() ? "not set" : value;
@@ -154,9 +159,18 @@ std::vector<std::string> config_differences(const KernelConfig& shipped, const K
     if (other_compiler && matches_any(name, of_compiler)) continue;
     if (after == "not set" && before == "\"\"") continue;
     if (before == "not set" && after == "\"\"") continue;
-    auto hint = std::ranges::find_if(hints, [&](auto& h) { return matches(name, h.pattern); });
-    result.push_back(fmt::format("CONFIG_{}: {} in the kernel, {} here; {}{}", name, before, after, hint->advice,
-                                 hint->need.empty() ? "" : package_hint({hint->need})));
+    result.push_back(fmt::format("CONFIG_{}: {} in the kernel, {} here; {}", name, before, after, advice_on(name)));
+  }
+  return result;
+}
+
+std::vector<std::string> lost_options(const KernelConfig& given, const KernelConfig& made) {
+  std::vector<std::string> result;
+  for (const auto& [name, value] : given.options()) {
+    if (made.value(name) == value || value == "\"\"" || matches_any(name, harmless) || matches_any(name, of_compiler))
+      continue;
+    result.push_back(fmt::format("CONFIG_{}: {} in the config, {} in the kernel that was built; {}", name, value,
+                                 shown(made, name), advice_on(name)));
   }
   return result;
 }

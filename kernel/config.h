@@ -37,4 +37,8 @@ void require_livepatch(const KernelConfig& config, const std::string& what);
 // follows from the compiler's version is then accepted.
 std::vector<std::string> config_differences(const KernelConfig& shipped, const KernelConfig& ours, bool other_compiler);
 
+// What a config sets and the kernel built from it lacks, one message each: kconfig drops what the machine's tools can't do,
+// and what another option forbids. For a kernel of one's own, where this is no error.
+std::vector<std::string> lost_options(const KernelConfig& given, const KernelConfig& made);
+
 }  // namespace kpatch

@@ -13,7 +13,6 @@
 #include "kernel/base-parts.h"
 #include "kernel/make.h"
 #include "kernel/source-tree.h"
-#include "support/digest.h"
 #include "support/error.h"
 #include "support/files.h"
 #include "support/text.h"
@@ -88,12 +87,13 @@ Base make_own_base(const BaseOptions& options, Cache& cache, Executor& executor,
   base.source = source.path;
   base.compiler = compiler.command;
   base.built_here = true;
-  CacheKey key;
-  key.add("base", "own 1")
-      .add("source", source.identity)
-      .add("config", digest_of(read_file(config)))
-      .add("targets", joined(options.targets, " "))
-      .add("compiler", fmt::format("{}: {}", compiler.command[0], compiler.version));
+  const CacheKey key = key_of({.kind = "own 2",
+                               .source = source.identity,
+                               .source_path = source.path.string(),
+                               .config = read_file(config),
+                               .targets = joined(options.targets, " "),
+                               .compiler = fmt::format("{}: {}", compiler.command[0], compiler.version),
+                               .tools = toolchain(compiler, executor)});
   auto locate = [&](const fs::path& directory) {
     base.directory = directory;
     base.kbuild = directory / "kbuild";
@@ -113,6 +113,9 @@ Base make_own_base(const BaseOptions& options, Cache& cache, Executor& executor,
     }
   });
   locate(directory);
+  for (std::string& option : lost_options(settings, KernelConfig::read(base.kbuild / ".config")))
+    base.findings.push_back(
+        {"config", Severity::warning, {.source = config.filename().string()}, std::move(option), {}});
   base.release = prepared_release(base.kbuild);
   base.vmlinux_index = vmlinux_index(base.vmlinux, cache, console);
   const Binary vmlinux = Binary::open(base.vmlinux_index);

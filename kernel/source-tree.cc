@@ -189,7 +189,7 @@ std::string content_digest(const fs::path& tree) {
 std::optional<SourceTree> cached_tree(const fs::path& tree, const Cache& cache) {
   for (const Cache::Entry& entry : cache.entries("source")) {
     std::error_code error;
-    if (fs::canonical(entry.directory / "tree", error) != tree || error) continue;
+    if (fs::canonical(entry.directory / "tree", error) != tree || error || !cache.hold(entry.directory)) continue;
     if (auto copy = CacheKey::field(entry.key, "source tree")) return SourceTree{tree, *copy};
     auto package = CacheKey::field(entry.key, "source package"), version = CacheKey::field(entry.key, "version");
     return SourceTree{tree, package && version ? fmt::format("{} {}", *package, *version) : entry.key};

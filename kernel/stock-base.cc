@@ -18,7 +18,6 @@
 #include "kernel/make.h"
 #include "kernel/source-tree.h"
 #include "lookup/lookup.h"
-#include "support/digest.h"
 #include "support/error.h"
 #include "support/files.h"
 
@@ -92,15 +91,16 @@ Base make_stock_base(const BaseOptions& options, const KernelFiles& files, Cache
   base.debug_modules = files.debug_modules;
   base.image = files.image;
 
-  CacheKey key;
-  key.add("base", "stock 1")
-      .add("release", base.release)
-      .add("source", files.source_identity)
-      .add("source path", files.source.string())
-      .add("config", digest_of(read_file(files.config)))
-      .add("Module.symvers", digest_of(read_file(files.symvers)))
-      .add("vmlinux", cache.file_digest(files.vmlinux))
-      .add("compiler", fmt::format("{}: {}", compiler.command[0], compiler.version));
+  const CacheKey key = key_of({.kind = "stock 2",
+                               .release = base.release,
+                               .source = files.source_identity,
+                               .source_path = files.source.string(),
+                               .config = read_file(files.config),
+                               .symvers = read_file(files.symvers),
+                               .vmlinux = cache.file_digest(files.vmlinux),
+                               .compiler = fmt::format("{}: {}", compiler.command[0], compiler.version),
+                               .tools = toolchain(compiler, executor),
+                               .skip_compiler_check = options.skip_compiler_check});
   auto locate = [&](const fs::path& directory) {
     base.directory = directory;
     base.kbuild = directory / "kbuild";

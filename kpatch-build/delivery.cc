@@ -74,7 +74,7 @@ fs::path new_log(const fs::path& folder) {
   std::tm local{};
   localtime_r(&now, &local);
   std::strftime(time, sizeof time, "%Y-%m-%d-%H%M%S", &local);
-  return folder / fmt::format("{}-{}.log", time, getpid());
+  return folder / fmt::format("{}-{}.log", time, random_name().substr(0, 8));
 }
 
 }  // namespace kpatch

@@ -9,6 +9,7 @@
 #include <filesystem>
 
 #include "kpatch-build/build-report.h"
+#include "kpatch-build/cache-command.h"
 #include "kpatch-build/reporter.h"
 #include "kpatch-build/stages.h"
 #include "support/error.h"
@@ -66,6 +67,7 @@ void build_patch(const Options& options, Console& console, Reporter& reporter) {
   }
   console.debug(fmt::format("log: {}", executor.log().string()));
   run({options, console, executor, cache, scratch.path(), module}, delivery, reporter);
+  keep_within_limits(options, cache, console);
 }
 
 // The exit code.
@@ -92,7 +94,10 @@ int main(int argc, char** argv) {
   try {
     handle_signals();
     const std::optional<Options> options = parse_options(argc, argv);
-    return options ? build_and_report(*options) : exit_ok;
+    if (!options) return exit_ok;
+    if (options->cache == CacheAction::none) return build_and_report(*options);
+    tend_cache(*options, plain);
+    return exit_ok;
   } catch (const Interrupted& interrupted) {
     plain.error("interrupted");
     return 128 + interrupted.signal;

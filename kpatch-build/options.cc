@@ -11,9 +11,11 @@
 
 #include <algorithm>
 #include <boost/program_options.hpp>
+#include <cstdlib>
 #include <iostream>
 #include <set>
 #include <thread>
+#include <utility>
 
 #include "kernel/kernel.h"
 #include "support/error.h"
@@ -30,6 +32,7 @@ struct Groups {
   po::options_description build{"How to build"};
   po::options_description result{"What comes out"};
   po::options_description closer{"Looking closer"};
+  po::options_description cache{"The cache (KPATCH_CACHE, else ~/.cache/kpatch)"};
 };
 
 Groups describe() {
@@ -64,6 +67,12 @@ Groups describe() {
       "non-replace,R", po::bool_switch(), "don't replace livepatches that are loaded already")(
       "report", po::value<std::string>()->value_name("FILE"), "write what changed and why (.json)")(
       "explain", po::bool_switch(), "print what changed and why, and why each object and the base were made");
+  g.cache.add_options()("cache", po::value<std::string>()->value_name("list|size|prune|drop"),
+                        "look into the cache or make it smaller, instead of a build; what a build uses stays")(
+      "cache-max-age", po::value<std::string>()->value_name("AGE"),
+      "remove what was not used for so long, as in 30d (also KPATCH_CACHE_MAX_AGE)")(
+      "cache-max-size", po::value<std::string>()->value_name("SIZE"),
+      "remove what was used longest ago until the rest is that small, as in 20G (also KPATCH_CACHE_MAX_SIZE)");
   g.closer.add_options()("debug,d", "say more; repeat it for every command that runs")(
       "skip-cleanup", po::bool_switch(), "keep the scratch directory")("version", "print the version")(
       "help,h", "print this help");
@@ -76,7 +85,8 @@ void print_help(const Groups& groups) {
             << groups.kernel << '\n'
             << groups.build << '\n'
             << groups.result << '\n'
-            << groups.closer
+            << groups.closer << '\n'
+            << groups.cache
             << "\nExit status: 0 built; 1 error; 2 the change can't be patched; 3 no functional change.\n"
                "Manual: kpatch-build(1)\n";
 }
@@ -107,6 +117,24 @@ void keep_last(std::vector<po::option>& options) {
 template <typename T, typename Target>
 void take(const po::variables_map& values, const char* name, Target& into) {
   if (auto it = values.find(name); it != values.end()) into = it->second.as<T>();
+}
+
+CacheAction cache_action(const std::string& name) {
+  constexpr std::pair<std::string_view, CacheAction> actions[] = {{"list", CacheAction::list},
+                                                                  {"size", CacheAction::size},
+                                                                  {"prune", CacheAction::prune},
+                                                                  {"drop", CacheAction::drop}};
+  for (const auto& [known, action] : actions)
+    if (name == known) return action;
+  throw Error(fmt::format("--cache {}: list, size, prune or drop is meant", name));
+}
+
+// The option, else the variable of the environment; empty when neither is there.
+std::string limit(const po::variables_map& values, const char* option, const char* variable) {
+  std::string text;
+  take<std::string>(values, option, text);
+  if (const char* set = std::getenv(variable); text.empty() && set != nullptr) text = set;
+  return text;
 }
 
 Options fill(const po::variables_map& values) {
@@ -141,10 +169,20 @@ Options fill(const po::variables_map& values) {
   take<std::string>(values, "report", o.report);
   take<bool>(values, "explain", o.explain);
   take<bool>(values, "skip-cleanup", o.skip_cleanup);
+  if (const auto action = values.find("cache"); action != values.end())
+    o.cache = cache_action(action->second.as<std::string>());
+  if (const auto age = limit(values, "cache-max-age", "KPATCH_CACHE_MAX_AGE"); !age.empty())
+    o.limits.age = parse_age(age, "--cache-max-age");
+  if (const auto size = limit(values, "cache-max-size", "KPATCH_CACHE_MAX_SIZE"); !size.empty())
+    o.limits.size = parse_size(size, "--cache-max-size");
   return o;
 }
 
 void check(const Options& o) {
+  if (o.cache != CacheAction::none) {
+    if (!o.patches.empty()) throw Error("--cache does not build: no patch can be named with it");
+    return;
+  }
   if (o.patches.empty()) throw Error("no patch file is named; usage: kpatch-build [options] PATCH... (see --help)");
   if (!o.report.empty() && o.report.extension() != ".json") {
     throw Error(fmt::format("{}: reports are written as .json", o.report.string()));
@@ -156,7 +194,7 @@ void check(const Options& o) {
 std::optional<Options> parse_options(int argc, const char* const* argv) {
   const Groups groups = describe();
   po::options_description all;
-  all.add(groups.kernel).add(groups.build).add(groups.result).add(groups.closer);
+  all.add(groups.kernel).add(groups.build).add(groups.result).add(groups.closer).add(groups.cache);
   try {
     po::parsed_options parsed = parse(argc, argv, all);
     const auto is = [](std::string_view key) {

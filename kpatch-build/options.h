@@ -1,13 +1,18 @@
 // The command line of kpatch-build.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "kernel/kernel.h"
+
 namespace kpatch {
+
+enum class CacheAction : uint8_t { none, list, size, prune, drop };
 
 struct Options {
   std::vector<std::filesystem::path> patches;  // in the order in which they apply
@@ -36,6 +41,9 @@ struct Options {
   // Looking closer.
   unsigned debug = 0;
   bool skip_cleanup = false;
+  // The cache.
+  CacheAction cache = CacheAction::none;  // instead of a build
+  CacheLimits limits;                     // --cache-max-age, --cache-max-size, or KPATCH_CACHE_MAX_AGE, _SIZE
 };
 
 // Reads the command line. Empty: --help or --version was asked for and has been printed.

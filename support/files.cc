@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -62,6 +63,7 @@ std::vector<fs::directory_entry> list(const fs::path& folder, bool may_be_missin
 
 void open_to_owner(const fs::path& folder) {
   std::error_code ignored;
+  if (fs::is_symlink(folder, ignored)) return;
   fs::permissions(folder, fs::perms::owner_all, fs::perm_options::add, ignored);
   for (fs::directory_iterator it(folder, ignored), end; !ignored && it != end; it.increment(ignored)) {
     std::error_code unknown;
@@ -83,15 +85,19 @@ std::string read_file_if_any(const fs::path& path) {
   return append_file(path, text) == 0 ? text : std::string{};
 }
 
+std::string random_name() {
+  std::random_device random;
+  return fmt::format("{:08x}{:08x}", random(), random());
+}
+
 AtomicFile::AtomicFile(fs::path target, Flush flush) : target_(std::move(target)), flush_(flush) {
   if (is_no_file(target_)) {
     fd_ = open(target_.c_str(), O_WRONLY | O_CLOEXEC);
     if (fd_ < 0) fail(errno);
     return;
   }
-  std::random_device random;
   for (;;) {
-    fs::path name = target_.parent_path() / fmt::format(".kpatch-{:08x}{:08x}.tmp", random(), random());
+    fs::path name = target_.parent_path() / fmt::format(".kpatch-{}.tmp", random_name());
     fd_ = open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd_ >= 0) {
       temporary_ = std::move(name);
@@ -143,6 +149,12 @@ void walk(const fs::path& top, const std::function<bool(const fs::directory_entr
     const bool folder = !entry.is_symlink() && entry.is_directory();
     if (visit(entry) && folder) walk(entry.path(), visit);
   }
+}
+
+uint64_t free_bytes(const fs::path& path) {
+  struct statvfs info {};
+  if (statvfs(path.c_str(), &info) != 0) return UINT64_MAX;
+  return uint64_t{info.f_bavail} * info.f_frsize;
 }
 
 void remove_tree(const fs::path& path) {

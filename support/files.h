@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <string>
@@ -15,6 +16,9 @@ namespace kpatch {
 std::string read_file(const std::filesystem::path& path);
 // The same; empty when it can't be read.
 std::string read_file_if_any(const std::filesystem::path& path);
+
+// 16 random hex digits: process ids collide between containers that share a folder, these don't.
+std::string random_name();
 
 enum class Flush { no, yes };
 
@@ -55,6 +59,9 @@ std::vector<std::filesystem::directory_entry> entries_if_any(const std::filesyst
 // Everything below a folder, a folder before what it holds, each folder sorted by name; symbolic links are shown, and
 // not followed. visit: false for a folder keeps out of it. Throws Error as entries_of does.
 void walk(const std::filesystem::path& top, const std::function<bool(const std::filesystem::directory_entry&)>& visit);
+
+// Bytes that a user may still write to the file system of a path; the most there are when it can't be told.
+uint64_t free_bytes(const std::filesystem::path& path);
 
 // Removes a file or folder with all below it, also what its owner may not write to. Never throws: what can't be removed
 // stays.

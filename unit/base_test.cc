@@ -2,7 +2,9 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <cstring>
+#include <map>
 
 #include "kbuild/commands.h"
 #include "kernel/base-parts.h"
@@ -196,6 +198,82 @@ TEST(SourceVersion, ComesFromTheMakefile) {
   EXPECT_EQ(kernel_version(folder.path()), "6.13.0-rc2");
   folder.write("Makefile", "all:\n");
   EXPECT_THROW(kernel_version(folder.path()), Error);
+}
+
+// Whatever a base is made from is in its key; the name of what changed is what --explain shows.
+TEST(BaseKey, HoldsEveryInput) {
+  const BaseInputs same = {.kind = "stock 2",
+                           .release = "6.12",
+                           .source = "digest",
+                           .source_path = "/cache/source",
+                           .config = "CONFIG_A=y\n",
+                           .symvers = "0x1 f vmlinux EXPORT_SYMBOL\n",
+                           .vmlinux = "digest",
+                           .targets = "vmlinux",
+                           .compiler = "gcc-12: 12.2.0",
+                           .tools = {{"assembler", "2.40"}, {"pahole", "v1.24"}}};
+  TemporaryFolder folder;
+  Console console(0);
+  Cache cache(folder.path() / "c", console);
+  cache.entry("base", key_of(same), "it", [](const std::filesystem::path&) {});
+  EXPECT_TRUE(cache.find("base", key_of(same)));
+  const auto differs = [&](const char* name, auto change) {
+    BaseInputs other = same;
+    change(other);
+    EXPECT_FALSE(cache.find("base", key_of(other))) << name;
+    EXPECT_EQ(cache.why_missing("base", key_of(other)), std::vector<std::string>{name});
+  };
+  differs("base", [](BaseInputs& i) { i.kind = "own 2"; });
+  differs("release", [](BaseInputs& i) { i.release = "6.13"; });
+  differs("source", [](BaseInputs& i) { i.source = "other"; });
+  differs("source path", [](BaseInputs& i) { i.source_path = "/other"; });
+  differs("config", [](BaseInputs& i) { i.config += "CONFIG_B=y\n"; });
+  differs("Module.symvers", [](BaseInputs& i) { i.symvers = "0x2 f vmlinux EXPORT_SYMBOL\n"; });
+  differs("vmlinux", [](BaseInputs& i) { i.vmlinux = "other"; });
+  differs("targets", [](BaseInputs& i) { i.targets = "modules"; });
+  differs("compiler", [](BaseInputs& i) { i.compiler = "gcc-12: 12.2.1"; });
+  differs("assembler", [](BaseInputs& i) { i.tools[0].second = "2.41"; });
+  differs("pahole", [](BaseInputs& i) { i.tools[1].second = "none"; });
+  differs("checks", [](BaseInputs& i) { i.skip_compiler_check = true; });
+}
+
+// A tool that is replaced, or taken away, gives another base.
+TEST(BaseKey, ToolsSayWhichTheyAre) {
+  TemporaryFolder folder;
+  Executor executor(folder.path() / "log");
+  const std::string path = std::getenv("PATH");
+  const auto versions = [&] {
+    std::map<std::string, std::string> found;
+    for (auto& [name, version] : toolchain({{"gcc"}, ""}, executor)) found[name] = version;
+    return found;
+  };
+  setenv("PATH", (folder.path().string() + ":" + path).c_str(), 1);
+  const std::map<std::string, std::string> programs = {
+      {"linker", "ld"}, {"pahole", "pahole"}, {"rustc", "rustc"}, {"bindgen", "bindgen"}};
+  for (const auto& [name, program] : programs) {
+    folder.write(program, "#!/bin/sh\necho first\n", true);
+    EXPECT_EQ(versions()[name], "first") << name;
+    folder.write(program, "#!/bin/sh\necho second\n", true);
+    EXPECT_EQ(versions()[name], "second") << name;
+    folder.write(program, "#!/bin/sh\nexit 1\n", true);
+    EXPECT_EQ(versions()[name], "none") << name;
+  }
+  folder.write("my-as", "#!/bin/sh\necho assembled\n", true);
+  folder.write("gcc", "#!/bin/sh\ncase $1 in -print-prog-name=as) echo my-as;; *) echo native;; esac\n", true);
+  EXPECT_EQ(versions()["assembler"], "assembled");
+  EXPECT_EQ(versions()["host compiler"], "native");
+  setenv("PATH", path.c_str(), 1);
+}
+
+TEST(Config, TellsWhatAnOwnKernelLost) {
+  const auto given =
+      KernelConfig::parse("CONFIG_A=y\nCONFIG_DEBUG_INFO_BTF=y\nCONFIG_B=m\nCONFIG_CC_VERSION_TEXT=\"x\"\n");
+  const auto made = KernelConfig::parse("CONFIG_A=y\nCONFIG_B=y\nCONFIG_NEW=y\nCONFIG_CC_VERSION_TEXT=\"y\"\n");
+  const auto lost = lost_options(given, made);
+  ASSERT_EQ(lost.size(), 2U);
+  EXPECT_EQ(lost[0].find("CONFIG_B: m in the config, y in the kernel that was built"), 0U) << lost[0];
+  EXPECT_NE(lost[1].find("install pahole"), std::string::npos) << lost[1];
+  EXPECT_TRUE(lost_options(made, made).empty());
 }
 
 // A program of another version must not come upon an index that it can't read.

@@ -111,6 +111,39 @@ TEST_F(Kbuild, IsAskedOnce) {
   EXPECT_EQ(std::filesystem::file_size(log), size);
 }
 
+// What a make that was stopped half-way had listed by then isn't taken for all, nor kept.
+TEST_F(Kbuild, AListIsKeptOnlyWhenItIsWhole) {
+  const std::string good = "obj-m := m.o off.o ../virt/k.o\nname-../virt/k := k\n";
+  for (const char* end : {"$(shell kill -KILL $$PPID)", "$(shell kill -TERM $$PPID)", "$(error out of memory)"}) {
+    source("net/Kbuild", good + end + "\n");
+    for (const char* folder : {".", "net"})
+      EXPECT_NE(message_of<Error>([&] { directory_commands(base_, executor_, folder); }).find("could not list"),
+                std::string::npos)
+          << end;
+    for (const auto& memo : entries_if_any(base_.directory / "commands"))
+      ADD_FAILURE() << memo.path() << " after " << end;
+  }
+  source("net/Kbuild", good);
+  EXPECT_EQ(all_commands(base_, executor_).size(), 7U);
+  EXPECT_EQ(directory_commands(base_, executor_, "net").size(), 3U);
+}
+
+TEST_F(Kbuild, AFileThatCannotBeMadeEndsNoList) {
+  source("Kbuild", "subdirs := init fs net\nall: not-there.h\n");
+  EXPECT_EQ(all_commands(base_, executor_).size(), 7U);
+}
+
+TEST_F(Kbuild, AListThatIsCutOffIsAskedForAgain) {
+  ASSERT_EQ(all_commands(base_, executor_).size(), 7U);
+  const std::filesystem::path memo = base_.directory / "commands/all";
+  const std::string whole = read_file(memo);
+  for (size_t length = 0; length < whole.size(); length += 101) {
+    write_file(memo, whole.substr(0, length), Flush::no);
+    ASSERT_EQ(all_commands(base_, executor_).size(), 7U) << length;
+  }
+  EXPECT_EQ(read_file(memo), whole);
+}
+
 TEST_F(Kbuild, AFolderThatCannotBeReadIsAnError) {
   source("Makefile", "$(error no kernel here)\n");
   EXPECT_NE(message_of<Error>([&] { all_commands(base_, executor_); }).find("no kernel here"), std::string::npos);

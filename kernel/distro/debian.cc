@@ -150,6 +150,7 @@ std::optional<KernelFiles> fetched(const std::string& release, const DistroTools
     if (CacheKey::field(entry.key, "release") != release) continue;
     auto version = CacheKey::field(entry.key, "version");
     if (!version || (best && !archive.newer(*version, best->version))) continue;
+    if (!tools.cache.hold(entry.directory)) continue;
     best = files_below(entry.directory, release);
     best->version = *version;
   }
