@@ -169,7 +169,8 @@ class Finder {
 
   void add(CompileCommand command, std::optional<CompileCommand> original, bool certain, std::string reason) {
     if (!in_target(command, targets_)) {
-      found_.note("target", {.source = command.source}, fmt::format("{} is of no --target", command.object));
+      found_.warn("target", {.source = command.source},
+                  fmt::format("{} is affected, but of no --target: it stays as it is", command.object));
       return;
     }
     const auto [it, fresh] = objects_.try_emplace(command.object);

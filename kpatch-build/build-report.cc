@@ -12,9 +12,7 @@
 #include <tuple>
 
 #include "kernel/kernel.h"
-#include "support/digest.h"
 #include "support/error.h"
-#include "support/files.h"
 
 namespace kpatch {
 namespace {
@@ -82,13 +80,9 @@ std::string json_report(const BuildFacts& facts, const Options& options) {
     return list;
   };
   json patches = json::array();
-  for (const auto& patch : options.patches) {
-    patches.push_back({{"name", patch.filename().string()}});
-    try {
-      patches.back()["xxh3"] = digest_of_file(patch);
-    } catch (const Error&) {
-      // A patch that can't be read is what the report is about.
-    }
+  for (size_t i = 0; i < options.patches.size(); ++i) {
+    patches.push_back({{"name", options.patches[i].filename().string()}});
+    if (i < facts.patch_digests.size()) patches.back()["xxh3"] = facts.patch_digests[i];
   }
   json objects = json::array();
   for (const PairReport& report : facts.objects) {

@@ -22,8 +22,9 @@ std::string explanation(std::span<const PairReport> reports);
 struct BuildFacts {
   std::string release{};
   std::string module{};
-  int status = 0;                   // ExitCode
-  std::vector<Finding> findings{};  // of the build as a whole
+  std::vector<std::string> patch_digests{};  // of Options::patches; empty: they could not be read
+  int status = 0;                            // ExitCode
+  std::vector<Finding> findings{};           // of the build as a whole
   std::vector<PairReport> objects{};
 };
 std::string json_report(const BuildFacts& facts, const Options& options);

@@ -30,6 +30,7 @@ void run(const Build& build, Delivery& delivery, Reporter& reporter) {
   // The kernel as it runs: its source, its config, its compiler's commands, its symbols.
   const Base base = reporter.take(prepare_base(build));
   reporter.know_release(base.release);
+  require_free_name(base, build.module);
 
   // The source as it shall be. From here on nothing is read from the caller's own tree.
   const AppliedPatches patches = reporter.take(apply(build, base));
@@ -58,6 +59,10 @@ void build_patch(const Options& options, Console& console, Reporter& reporter) {
   Delivery delivery(options.output);
   const std::string module = module_name(options.name, options.patches);
   reporter.know_module(module);
+  reporter.try_report();
+  std::vector<PatchText> patches;
+  for (const fs::path& patch : options.patches) patches.push_back(read_patch(patch));
+  reporter.know_patches(patches);
   Cache cache(Cache::default_root(), console);
   Executor executor(new_log(cache.root() / "logs"), [&](std::string_view line) { console.command(line); });
   ScratchDirectory scratch = cache.scratch();
@@ -66,7 +71,7 @@ void build_patch(const Options& options, Console& console, Reporter& reporter) {
     console.info(fmt::format("scratch directory: {}", scratch.path().string()));
   }
   console.debug(fmt::format("log: {}", executor.log().string()));
-  run({options, console, executor, cache, scratch.path(), module}, delivery, reporter);
+  run({options, console, executor, cache, scratch.path(), module, std::move(patches)}, delivery, reporter);
   keep_within_limits(options, cache, console);
 }
 

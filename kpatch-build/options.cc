@@ -80,7 +80,7 @@ Groups describe() {
 }
 
 void print_help(const Groups& groups) {
-  std::cout << "Usage: kpatch-build [options] PATCH...\n"
+  std::cout << "Usage: kpatch-build [options] PATCH...        (-: standard input)\n"
                "Builds one livepatch module from source patches, for a kernel that runs.\n\n"
             << groups.kernel << '\n'
             << groups.build << '\n'
@@ -91,9 +91,25 @@ void print_help(const Groups& groups) {
                "Manual: kpatch-build(1)\n";
 }
 
+// What kpatch-build has elsewhere and scripts may pass: one that means the same here is taken, one that doesn't is told of.
+void add_foreign(po::options_description& all) {
+  all.add_options()("skip-gcc-check", po::bool_switch())("oot-module,e", po::value<std::string>())(
+      "oot-module-src", po::value<std::string>());
+}
+
+void refuse_foreign(const po::variables_map& values) {
+  for (const char* option : {"oot-module", "oot-module-src"})
+    if (values.contains(option))
+      throw Error(
+          fmt::format("--{}: modules that aren't part of the kernel's source can't be patched yet; put the module's "
+                      "source into the tree that -s names, and build it with the kernel",
+                      option));
+}
+
 po::parsed_options parse(int argc, const char* const* argv, const po::options_description& all) {
   po::options_description with_patches;
   with_patches.add(all).add_options()("patch", po::value<std::vector<std::string>>());
+  add_foreign(with_patches);
   po::positional_options_description positional;
   positional.add("patch", -1);
   namespace style = po::command_line_style;
@@ -161,7 +177,7 @@ Options fill(const po::variables_map& values) {
   for (const std::string& rule : o.acknowledged)
     if (rule != "objtool" && rule != "data-layout")
       throw Error(fmt::format("--ack {}: objtool and data-layout are what can be acknowledged", rule));
-  take<bool>(values, "skip-compiler-check", o.skip_compiler_check);
+  o.skip_compiler_check = values["skip-compiler-check"].as<bool>() || values["skip-gcc-check"].as<bool>();
   take<bool>(values, "skip-proof", o.skip_proof);
   take<std::string>(values, "name", o.name);
   take<std::string>(values, "output", o.output);
@@ -213,10 +229,12 @@ std::optional<Options> parse_options(int argc, const char* const* argv) {
     }
     po::options_description with_patches;
     with_patches.add(all).add_options()("patch", po::value<std::vector<std::string>>());
+    add_foreign(with_patches);
     parsed.description = &with_patches;
     po::variables_map values;
     po::store(parsed, values);
     po::notify(values);
+    refuse_foreign(values);
     Options options = fill(values);
     options.debug = static_cast<unsigned>(debug);
     check(options);
@@ -233,7 +251,7 @@ std::string module_name(const std::string& given, const std::vector<std::filesys
       const std::filesystem::path& file = patches.front();
       const std::string extension = file.extension().string();
       const bool known = extension == ".patch" || extension == ".diff";
-      name = "livepatch-" + (known ? file.stem() : file.filename()).string();
+      name = "livepatch-" + (file == "-" ? "stdin" : (known ? file.stem() : file.filename()).string());
     } else {
       name = "livepatch-patch";
     }
@@ -244,6 +262,7 @@ std::string module_name(const std::string& given, const std::vector<std::filesys
     if (!plain) c = '-';
   }
   if (name.size() > longest_module_name) name.resize(longest_module_name);
+  if (name == "vmlinux") throw Error("--name vmlinux: that is the kernel itself; choose another");
   if (name.find_first_not_of('-') == std::string::npos) {
     throw Error(fmt::format("'{}' is no name for a module: no letter or digit is in it", given));
   }

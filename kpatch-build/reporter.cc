@@ -10,8 +10,11 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <system_error>
 
 #include "kernel/kernel.h"
+#include "support/digest.h"
 #include "support/error.h"
 #include "support/files.h"
 
@@ -34,7 +37,7 @@ void Reporter::print(const std::vector<Finding>& findings) {
     switch (finding.severity) {
       case Severity::notice:
         // What of the patch has no part in the module is always told.
-        if (options_.explain || finding.rule == "ignored" || finding.rule == "target")
+        if (options_.explain || finding.rule == "ignored")
           console_.info(text);
         else
           console_.debug(text);
@@ -73,14 +76,32 @@ void Reporter::end(std::string no_change) {
   throw Ended{};
 }
 
+void Reporter::know_patches(const std::vector<PatchText>& patches) {
+  for (const PatchText& patch : patches) facts_.patch_digests.push_back(digest_of(patch.text));
+}
+
 void Reporter::fail(std::string_view message) {
   console_.error(message);
   facts_.findings.push_back({"failed", Severity::error, {}, std::string(message), {}});
   facts_.status = exit_error;
 }
 
-void Reporter::write() {
+void Reporter::try_report() {
   if (options_.report.empty()) return;
+  can_report_ = false;
+  std::error_code ignored;
+  if (std::filesystem::is_directory(options_.report, ignored))
+    throw Error(fmt::format("--report {}: is a folder", options_.report.string()));
+  try {
+    AtomicFile tried(options_.report, Flush::no);
+  } catch (const Error& error) {
+    throw Error(fmt::format("--report: {}", error.what()));
+  }
+  can_report_ = true;
+}
+
+void Reporter::write() {
+  if (options_.report.empty() || !can_report_) return;
   try {
     write_file(options_.report, json_report(facts_, options_));
   } catch (const Error& error) {

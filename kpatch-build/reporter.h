@@ -9,6 +9,7 @@
 #include "kpatch-build/build-report.h"
 #include "kpatch-build/diff-pairs.h"
 #include "kpatch-build/options.h"
+#include "patch/patch.h"
 #include "support/console.h"
 #include "support/result.h"
 
@@ -37,11 +38,14 @@ class Reporter {
   // What an exception said: the build has failed.
   void fail(std::string_view message);
 
+  void know_patches(const std::vector<PatchText>& patches);
   void know_module(std::string name) { facts_.module = std::move(name); }
   void know_release(std::string release) { facts_.release = std::move(release); }
 
   // Of what was taken so far: the exit code.
   int status() const { return facts_.status; }
+  // Throws Error when the report could not be written, before all work.
+  void try_report();
   // --report, where it was asked for. A report that can't be written is a warning: the build is worth more than it.
   void write();
 
@@ -52,6 +56,7 @@ class Reporter {
   const Options& options_;
   Console& console_;
   BuildFacts facts_;
+  bool can_report_ = true;
 };
 
 }  // namespace kpatch

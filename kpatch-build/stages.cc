@@ -42,11 +42,10 @@ void append(std::vector<Finding>& to, std::vector<Finding> findings) {
 }  // namespace
 
 void try_patches(const Build& build) {
-  for (const fs::path& patch : build.options.patches) read_patch(patch);
+  for (const PatchText& patch : build.patches) parse_patch(patch.path, patch.text);
   const bool tree_named = fs::is_directory(build.options.source / "kernel");
   if (!build.options.source.empty() && tree_named) {
-    apply_patches(build.options.patches, build.options.source, build.scratch / "tried", build.options.ignore_whitespace,
-                  build.executor);
+    apply_patches(build.patches, build.options.source, build.scratch / "tried", build.options.ignore_whitespace);
   }
 }
 
@@ -62,10 +61,26 @@ Result<Base> prepare_base(const Build& build) {
   return result;
 }
 
+void require_free_name(const Base& base, const std::string& module) {
+  const std::string name = module_name_of(module);
+  const auto taken = [&](std::string_view path) {
+    if (const auto other = module_path_of(path); other && module_name_of(*other) == name)
+      throw Error(fmt::format("--name {}: the kernel has a module of that name, {}; choose another", module, *other));
+  };
+  walk(base.modules, [&](const fs::directory_entry& entry) {
+    taken(entry.path().lexically_relative(base.modules).string());
+    return true;
+  });
+  for (const fs::path& list : {base.modules / "modules.builtin", base.modules.parent_path() / "modules.builtin"}) {
+    const std::string built_in = read_file_if_any(list);
+    for (std::string_view path : lines_of(built_in)) taken(path);
+  }
+}
+
 Result<AppliedPatches> apply(const Build& build, const Base& base) {
   Console::Stage stage(build.console, "patch");
-  AppliedPatches patches = apply_patches(build.options.patches, base.source, build.scratch / "patched",
-                                         build.options.ignore_whitespace, build.executor);
+  AppliedPatches patches =
+      apply_patches(build.patches, base.source, build.scratch / "patched", build.options.ignore_whitespace);
   keep_line_numbers(patches, base.source);
   stage.note(count(patches.touched().size(), "file"));
   std::vector<Finding> warnings = patches.warnings;
@@ -91,16 +106,17 @@ Result<std::vector<ObjectPair>> compile(const Build& build, const Base& base, co
   Console::Stage stage(build.console, "compile");
   const CompileSettings settings = settings_of(build, base, view);
   const auto progress = [&](size_t done, size_t total) { stage.progress(done, total); };
-  Result<std::vector<AffectedObject>> kept =
-      drop_equal_texts(std::move(*affected.value), settings, build.executor, progress);
-  append(result.findings, std::move(kept.findings));
-  const std::vector<AffectedObject>& objects = kept.value.value();
+  std::vector<AffectedObject> objects = *affected.value;
   Result<std::vector<ObjectPair>> pairs;
   try {
+    Result<std::vector<AffectedObject>> kept = drop_equal_texts(objects, settings, build.executor, progress);
+    append(result.findings, std::move(kept.findings));
+    objects = std::move(kept.value.value());
     pairs = compile_pairs(objects, !build.options.skip_proof, settings, build.executor, progress);
   } catch (const Error&) {
     // The compiler's message shall have the lines of the patched file.
     drop_line_numbers(patches, view.root());
+    drop_equal_texts(objects, settings, build.executor, {});
     compile_pairs(objects, false, settings, build.executor, {});
     throw;
   }
@@ -239,9 +255,8 @@ std::vector<std::pair<std::string, std::string>> module_info(const Build& build,
       {"kpatch_release", base.release},
       {"kpatch_options", options_summary(build.options)},
   };
-  for (const fs::path& patch : build.options.patches) {
-    info.emplace_back("kpatch_patch", fmt::format("{} xxh3:{}", patch.filename().string(), digest_of_file(patch)));
-  }
+  for (const PatchText& patch : build.patches)
+    info.emplace_back("kpatch_patch", fmt::format("{} xxh3:{}", patch.path.filename().string(), digest_of(patch.text)));
   return info;
 }
 

@@ -23,7 +23,8 @@ struct Build {
   Executor& executor;
   Cache& cache;
   std::filesystem::path scratch;
-  std::string module;  // its name
+  std::string module;                // its name
+  std::vector<PatchText> patches{};  // options.patches, read once
 };
 
 // Fails early on patches that can't be read, or do not apply to a source that was named: a base may take minutes.
@@ -31,6 +32,9 @@ void try_patches(const Build& build);
 
 // Findings say why it had to be made ("base").
 Result<Base> prepare_base(const Build& build);
+
+// Throws Error when the kernel has a module of the livepatch's name, loadable or built in: it refuses a second one.
+void require_free_name(const Base& base, const std::string& module);
 
 Result<AppliedPatches> apply(const Build& build, const Base& base);
 

@@ -7,9 +7,8 @@
 //     @@ -41,6 +41,8 @@
 //      	unsigned long sreclaimable, sunreclaim;
 //
-// GNU patch applies such files (see patch-apply.cc), but its messages speak of rejects and offsets and it asks
-// questions. So the text is read here first: which files, which hunks, on which lines, and the paths are judged before
-// anything is written. Only what is certain is mended: carriage returns at every line's end, and one indentation in
+// Which files, which hunks, on which lines: that is read here, and the paths are judged before anything is written
+// (apply.cc, place.cc). Only what is certain is mended: carriage returns at every line's end, and one indentation in
 // front of the whole text. Hunks are taken by the counts of their @@ line, so prose between files and a mail's
 // signature can hold anything.
 #include "patch/read.h"
@@ -86,6 +85,7 @@ std::optional<Hunk> read_hunk_header(string_view text) {
   if (!read_range(text, hunk.old_start, hunk.old_count) || !text.starts_with(" +")) return std::nullopt;
   text.remove_prefix(2);
   if (!read_range(text, hunk.new_start, hunk.new_count) || !text.starts_with(" @@")) return std::nullopt;
+  hunk.heading = trimmed(text.substr(3));
   return hunk;
 }
 
@@ -179,6 +179,7 @@ class Parser {
       if (half > 0 && rest[half] == ' ') {
         file.old_path = rest.substr(0, half);
         file.new_path = rest.substr(half + 1);
+        file.no_prefix = file.old_path == file.new_path;
       }
     }
     bool has_mode = false;
@@ -188,6 +189,8 @@ class Parser {
         if (!line.starts_with(key)) return std::nullopt;
         return header_path(line.substr(key.size()));
       };
+      const auto mode = [&] { return line.substr(std::min(line.size(), line.find_last_of(' ') + 1)); };
+      if (line.find(" mode ") != string_view::npos || line.starts_with("index ")) no_special_file(mode());
       if (line.starts_with("new file mode ")) {
         file.change = FileChange::create;
       } else if (line.starts_with("deleted file mode ")) {
@@ -196,14 +199,16 @@ class Parser {
         has_mode = true;
       } else if (auto from = value("rename from ")) {
         file.change = FileChange::rename;
-        file.old_path = "a/" + *from;
+        file.bare = true;
+        file.old_path = *from;
       } else if (auto to = value("rename to ")) {
-        file.new_path = "b/" + *to;
+        file.new_path = *to;
       } else if (auto copied = value("copy from ")) {
         file.change = FileChange::copy;
-        file.old_path = "a/" + *copied;
+        file.bare = true;
+        file.old_path = *copied;
       } else if (auto copy_to = value("copy to ")) {
-        file.new_path = "b/" + *copy_to;
+        file.new_path = *copy_to;
       } else if (line.starts_with("GIT binary patch") || line.starts_with("Binary files ")) {
         fail(at_ + 1, "changes a binary file, which can't be part of a livepatch");
       } else if (!line.starts_with("similarity index ") && !line.starts_with("dissimilarity index ") &&
@@ -213,6 +218,11 @@ class Parser {
     }
     mode_only_ |= has_mode;
     patch_.files.push_back(std::move(file));
+  }
+
+  void no_special_file(string_view mode) const {
+    if (mode == "120000") fail(at_ + 1, "makes or changes a symbolic link, which can't be part of a livepatch");
+    if (mode == "160000") fail(at_ + 1, "changes a submodule, which can't be part of a livepatch");
   }
 
   void names() {
@@ -230,8 +240,10 @@ class Parser {
     };
     if (old_path == "/dev/null" || (!continues_git && epoch(lines_[at_]))) file.change = FileChange::create;
     if (new_path == "/dev/null" || (!continues_git && epoch(lines_[at_ + 1]))) file.change = FileChange::remove;
-    file.old_path = old_path;
-    file.new_path = new_path;
+    if (!file.bare) {
+      file.old_path = old_path;
+      file.new_path = new_path;
+    }
     at_ += 2;
     if (at_ >= lines_.size() || !string_view(lines_[at_]).starts_with("@@ ")) {
       fail(at_, fmt::format("no hunk follows the header of {}", new_path == "/dev/null" ? old_path : new_path));
@@ -291,12 +303,14 @@ std::vector<string_view> side(const Hunk& hunk, char other) {
   return lines;
 }
 
-// The number of leading folders to strip: 1 for git's a/ and b/, else what finds the patch's files in the tree.
+// The number of leading folders to strip, 0 or 1: what finds the patch's files in the tree.
 unsigned strip_level(const PatchFile& patch, const std::function<bool(const std::string&)>& exists) {
   size_t found_stripped = 0;
   size_t found_whole = 0;
+  bool plain_names = false;
   for (const FilePatch& file : patch.files) {
-    if (file.git) return 1;
+    if (file.bare) continue;
+    plain_names |= file.no_prefix;
     for (const std::string& path : {file.old_path, file.new_path}) {
       if (path == "/dev/null" || !safe_path(path)) continue;
       found_whole += exists(path);
@@ -304,10 +318,8 @@ unsigned strip_level(const PatchFile& patch, const std::function<bool(const std:
       found_stripped += !stripped.empty() && exists(stripped);
     }
   }
-  if (found_whole == 0 && found_stripped == 0) {
-    // Only new files: git and diff -r both put a folder in front.
-    return 1;
-  }
+  // Only new files: git and diff -r both put a folder in front.
+  if (found_whole == 0 && found_stripped == 0) return plain_names ? 0 : 1;
   return found_whole > found_stripped ? 0 : 1;
 }
 
@@ -317,7 +329,7 @@ std::string stripped(const PatchFile& patch, const FilePatch& file, const std::s
     throw Error(
         fmt::format("{}:{}: error: the path '{}' leads out of the source tree", patch.path.string(), file.line, path));
   }
-  if (level == 0) return path;
+  if (level == 0 || file.bare) return path;
   std::string rest = strip_first(path);
   return rest.empty() ? path : rest;
 }
@@ -347,7 +359,8 @@ std::string strip_first(string_view path) {
 
 PatchFile parse_patch(const std::filesystem::path& path, string_view text) { return Parser(path, text).run(); }
 
-PatchFile read_patch(const std::filesystem::path& path) {
+PatchText read_patch(const std::filesystem::path& path) {
+  if (path == "-") return {path, read_file("/dev/stdin")};
   std::error_code failure;
   const auto status = std::filesystem::status(path, failure);
   if (status.type() == std::filesystem::file_type::not_found) {
@@ -356,7 +369,7 @@ PatchFile read_patch(const std::filesystem::path& path) {
   if (status.type() == std::filesystem::file_type::directory) {
     throw Error(fmt::format("{}: is a directory, not a patch", path.string()));
   }
-  return parse_patch(path, read_file(path));
+  return {path, read_file(path)};
 }
 
 namespace {

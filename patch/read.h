@@ -15,6 +15,7 @@ struct Hunk {
   unsigned new_start = 0;
   unsigned new_count = 0;
   unsigned line = 0;               // where its @@ stands in the patch, 1-based
+  std::string heading{};           // the function that stands behind the second @@, as the patch has it; may be empty
   std::vector<std::string> lines;  // each begins with ' ', '-' or '+'; without the newline
   bool old_ends_open = false;      // "\ No newline at end of file" stood behind the last old line
   bool new_ends_open = false;
@@ -30,7 +31,9 @@ struct FilePatch {
   std::string old_path;  // as the patch has them, unquoted, time stamp and prefix still to be stripped
   std::string new_path;
   bool git = false;
-  unsigned line = 0;  // where it begins in the patch, 1-based
+  bool no_prefix = false;  // git's header has one name twice: diff.noprefix
+  bool bare = false;       // the paths carry no prefix: of "rename from" and the like
+  unsigned line = 0;       // where it begins in the patch, 1-based
   std::vector<Hunk> hunks;
 };
 
@@ -40,11 +43,16 @@ struct PatchFile {
   std::vector<std::string> notes;  // what was mended on reading: carriage returns, indentation
 };
 
-// Reads one patch. Throws Error, naming file and line, when it can't be read, holds no change, is cut off in a hunk,
-// or is no unified diff (context diffs, combined diffs, binary patches).
-PatchFile read_patch(const std::filesystem::path& path);
+// A patch as it was given. It is read once: a pipe (`<(git show)`, /dev/stdin) gives its text only once.
+struct PatchText {
+  std::filesystem::path path;  // "-": standard input
+  std::string text;
+};
+// Throws Error when it can't be read.
+PatchText read_patch(const std::filesystem::path& path);
 
-// The same from memory; `path` is for messages.
+// `path` is for messages. Throws Error, naming file and line, when the text holds no change, is cut off in a hunk, changes what is
+// no text (a symbolic link, a binary file), or is no unified diff (context diffs, combined diffs).
 PatchFile parse_patch(const std::filesystem::path& path, std::string_view text);
 
 // Strips the leading folder ("a/") where the paths carry one, decided against the source tree, and settles what each

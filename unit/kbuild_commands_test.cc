@@ -196,7 +196,9 @@ TEST_F(Kbuild, AffectedObjectsHaveReasons) {
                    "fs/gone.c: warning: the config does not build this file [not-built]"}));
   all = find({"modules"});
   ASSERT_EQ(all.value.value().size(), 1U);
-  EXPECT_EQ(texts(all.findings)[1], "fs/a.c: note: fs/a.o is of no --target [target]");
+  Names left_out = texts(all.findings);
+  std::erase_if(left_out, [](const std::string& text) { return text.find("[target]") == std::string::npos; });
+  EXPECT_EQ(left_out, Names{"fs/a.c: warning: fs/a.o is affected, but of no --target: it stays as it is [target]"});
   // Nothing else is left: then the patch is for another kernel.
   patches.modified = {"fs/gone.c"};
   all = find({});

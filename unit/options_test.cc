@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <cstdlib>
+
 #include "support/error.h"
 
 namespace kpatch {
@@ -57,6 +60,58 @@ TEST(Options, Refuses) {
   EXPECT_THROW(parse({"--verb", "a.patch"}), Error);
 }
 
+TEST(Options, TakesOrExplainsWhatOtherBuildersHave) {
+  const auto o = parse({"-s",
+                        "src",
+                        "-v",
+                        "vmlinux",
+                        "-r",
+                        "x.dsc",
+                        "-a",
+                        "6.1",
+                        "-t",
+                        "vmlinux",
+                        "-n",
+                        "x",
+                        "-j",
+                        "4",
+                        "-d",
+                        "--skip-cleanup",
+                        "--skip-gcc-check",
+                        "--skip-compiler-check",
+                        "-R",
+                        "a.patch"});
+  EXPECT_TRUE(o->skip_compiler_check);
+  EXPECT_TRUE(parse({"--skip-gcc-check", "a.patch"})->skip_compiler_check);
+  EXPECT_FALSE(parse({"a.patch"})->skip_compiler_check);
+  for (const std::vector<const char*>& words : {std::vector<const char*>{"-e", "x.ko", "a.patch"},
+                                                {"--oot-module", "x.ko", "a.patch"},
+                                                {"--oot-module-src", "dir", "a.patch"}}) {
+    try {
+      parse(words);
+      ADD_FAILURE() << words[0];
+    } catch (const Error& error) {
+      EXPECT_NE(std::string(error.what()).find("put the module's source into the tree"), std::string::npos)
+          << error.what();
+    }
+  }
+}
+
+TEST(Options, OfTheCache) {
+  EXPECT_EQ(parse({"--cache", "list"})->cache, CacheAction::list);
+  const auto o = parse({"--cache=prune", "--cache-max-age", "2d", "--cache-max-size=1G"});
+  EXPECT_EQ(o->limits.age, std::chrono::hours(48));
+  EXPECT_EQ(o->limits.size, uint64_t{1} << 30);
+  setenv("KPATCH_CACHE_MAX_AGE", "1h", 1);
+  EXPECT_EQ(parse({"a.patch"})->limits.age, std::chrono::hours(1));
+  EXPECT_EQ(parse({"a.patch", "--cache-max-age=3h"})->limits.age, std::chrono::hours(3));
+  unsetenv("KPATCH_CACHE_MAX_AGE");
+  EXPECT_FALSE(parse({"a.patch"})->limits.age);
+  EXPECT_THROW(parse({"--cache", "burn"}), Error);
+  EXPECT_THROW(parse({"--cache", "list", "a.patch"}), Error);
+  EXPECT_THROW(parse({"--cache-max-size", "big", "a.patch"}), Error);
+}
+
 TEST(Options, NothingElseCanBeAcknowledged) { EXPECT_THROW(parse({"a.patch", "--ack", "no-ftrace"}), Error); }
 
 TEST(Options, NamesTheModule) {
@@ -67,6 +122,8 @@ TEST(Options, NamesTheModule) {
   EXPECT_EQ(module_name("my_name", {"a.patch"}), "my_name");
   EXPECT_EQ(module_name(std::string(80, 'x'), {"a.patch"}).size(), 55U);
   EXPECT_THROW(module_name("!!!", {"a.patch"}), Error);
+  EXPECT_THROW(module_name("vmlinux", {"a.patch"}), Error);
+  EXPECT_EQ(module_name("", {"-"}), "livepatch-stdin");
 }
 
 }  // namespace

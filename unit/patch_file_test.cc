@@ -10,7 +10,6 @@
 
 #include "patch/apply.h"
 #include "support/error.h"
-#include "support/executor.h"
 
 namespace kpatch {
 namespace {
@@ -51,11 +50,11 @@ class Tree : public testing::Test {
   }
 
   AppliedPatches apply(const std::vector<std::string>& texts, bool ignore_whitespace = false) {
-    std::vector<fs::path> patches;
-    for (const std::string& text : texts) patches.push_back(write(std::to_string(patches.size()) + ".patch", text));
+    std::vector<PatchText> patches;
+    for (const std::string& text : texts)
+      patches.push_back(read_patch(write(std::to_string(patches.size()) + ".patch", text)));
     fs::remove_all(root_ / "out");
-    Executor executor(root_ / "log");
-    return apply_patches(patches, root_ / "source", root_ / "out", ignore_whitespace, executor);
+    return apply_patches(patches, root_ / "source", root_ / "out", ignore_whitespace);
   }
 
   std::string result(const std::string& path) {
@@ -84,7 +83,7 @@ TEST(PatchFile, ReadsGitHeaders) {
                                       "--- /dev/null\n+++ b/new.c\n@@ -0,0 +1 @@\n+int x;\n-- \n2.39.2\n");
   ASSERT_EQ(patch.files.size(), 2U);
   EXPECT_EQ(patch.files[0].change, FileChange::rename);
-  EXPECT_EQ(patch.files[0].old_path, "a/x.c");
+  EXPECT_EQ(patch.files[0].old_path, "x.c");
   EXPECT_EQ(patch.files[1].change, FileChange::create);
   EXPECT_EQ(patch.files[1].hunks.size(), 1U);
 }
@@ -233,11 +232,176 @@ TEST_F(Tree, SaysThatTabsBecameSpaces) {
   ASSERT_EQ(applied.warnings.size(), 1U);
 }
 
-TEST_F(Tree, WarnsOfFuzz) {
-  const AppliedPatches applied =
-      apply({"--- a/fs/a.c\n+++ b/fs/a.c\n@@ -1,5 +1,6 @@\n \tONE\n \ttwo\n+\tnew\n \tthree\n \tfour\n \tfive\n"});
-  ASSERT_EQ(applied.warnings.size(), 1U);
-  EXPECT_NE(applied.warnings[0].message.find("fuzz"), std::string::npos);
+TEST_F(Tree, TakesNoFuzz) {
+  const std::string message = message_of([&] {
+    apply({"--- a/fs/a.c\n+++ b/fs/a.c\n@@ -1,5 +1,6 @@\n \tONE\n \ttwo\n+\tnew\n \tthree\n \tfour\n \tfive\n"});
+  });
+  EXPECT_NE(message.find("line 1 of the source differs"), std::string::npos) << message;
+}
+
+// Two functions with the same lines in them.
+constexpr const char* twins =
+    "int first(int a)\n{\n\tif (!a)\n\t\treturn 1;\nout:\n\treturn 0;\n}\n\n"        // 1
+    "int second(int a, int b)\n{\n\tif (!a)\n\t\treturn 1;\nout:\n\treturn 0;\n}\n"  // 9
+    "int third(void)\n{\n\treturn 3;\n}\n";                                          // 16
+
+std::string twin_patch(int line, const std::string& heading) {
+  return "--- a/fs/t.c\n+++ b/fs/t.c\n@@ -" + std::to_string(line) + ",3 +" + std::to_string(line) + ",4 @@" + heading +
+         "\n out:\n+\tx();\n \treturn 0;\n }\n";
+}
+
+TEST_F(Tree, AHunkGoesIntoTheFunctionThatItNames) {
+  write("source/fs/t.c", twins);
+  const std::string text = twins;
+  const std::string first = std::string(text).insert(text.find("\treturn 0"), "\tx();\n");
+  const std::string second = std::string(text).insert(text.rfind("\treturn 0"), "\tx();\n");
+  struct Case {
+    int line;
+    const char* heading;
+    const std::string* result;  // none: refused
+    const char* says;
+  };
+  const Case cases[] = {
+      {5, "", &first, ""},
+      {13, "", &second, ""},
+      {5, " int first(int a)", &first, ""},
+      {13, " int second(int a, int b)", &second, ""},
+      {13, " int second(int a, in", &second, ""},             // cut off
+      {13, " static long second(struct x *a)", &second, ""},  // its parameters changed
+      {5, " int second(int a, int b)", &second, "applied at line 13, 8 lines below where it says"},
+      {13, " int first(int a)", &first, "applied at line 5, 8 lines above where it says"},
+      {14, " int second(int a, int b)", &second, "applied at line 13, 1 line above where it says"},
+      {13, " int third(void)", nullptr, "belongs to 'int third(void)'"},
+      {13, " int gone(int a)", nullptr, "belongs to 'int gone(int a)'"},
+      {9, "", nullptr, "fits equally at the lines 5, 13"},
+      {4, "", nullptr, "fits equally at the lines 5, 13"},
+  };
+  for (const Case& c : cases) {
+    const std::string patch = twin_patch(c.line, c.heading);
+    if (c.result == nullptr) {
+      const std::string message = message_of([&] { apply({patch}); });
+      EXPECT_NE(message.find(c.says), std::string::npos) << patch << message;
+      EXPECT_NE(message.find("0.patch:3: error: hunk 1 of 1 does not apply to fs/t.c"), std::string::npos) << message;
+      continue;
+    }
+    const AppliedPatches applied = apply({patch});
+    EXPECT_EQ(result("fs/t.c"), *c.result) << patch;
+    EXPECT_EQ(applied.warnings.size(), *c.says ? 1U : 0U) << patch;
+    if (*c.says && !applied.warnings.empty()) {
+      EXPECT_NE(applied.warnings[0].message.find(c.says), std::string::npos) << applied.warnings[0].message;
+    }
+  }
+  // In other files than C a heading is anybody's.
+  write("source/fs/t.txt", twins);
+  std::string other = twin_patch(13, " int third(void)");
+  for (size_t at; (at = other.find("t.c")) != std::string::npos;) other.replace(at, 3, "t.txt");
+  apply({other});
+  EXPECT_EQ(result("fs/t.txt"), second);
+}
+
+TEST_F(Tree, AMacrosFirstArgumentNamesTheFunction) {
+  const std::string body = "{\n\treturn 0;\n}\n";
+  write("source/fs/t.c", "SYSCALL_DEFINE1(open, int, a)\n" + body + "SYSCALL_DEFINE1(close, int, a)\n" + body);
+  const auto patch = [](const char* heading) {
+    return std::string("--- a/fs/t.c\n+++ b/fs/t.c\n@@ -2,3 +2,3 @@ ") + heading +
+           "\n {\n-\treturn 0;\n+\treturn 1;\n }\n";
+  };
+  EXPECT_EQ(apply({patch("SYSCALL_DEFINE1(close, long, a)")}).warnings.size(), 1U);
+  EXPECT_TRUE(result("fs/t.c").ends_with("close, int, a)\n{\n\treturn 1;\n}\n"));
+  EXPECT_NE(message_of([&] { apply({patch("SYSCALL_DEFINE1(read, int, a)")}); }).find("belongs to"), std::string::npos);
+}
+
+// It fits where it says, but the other hunk of the file was moved by as much as it takes to fit elsewhere.
+TEST_F(Tree, AHunkThatFitsTwiceAmongMovedOnesIsRefused) {
+  write("source/fs/t.c", "int v;\nint w;\n" + std::string(twins));  // all is two lines below
+  const std::string moved =
+      "--- a/fs/t.c\n+++ b/fs/t.c\n@@ -1,2 +1,3 @@\n int first(int a)\n {\n+\tnew();\n \tif (!a)\n";
+  std::string header = moved;
+  header.replace(header.find("-1,2 +1,3"), 9, "-1,3 +1,4");
+  const std::string fits = "@@ -15,3 +16,4 @@\n out:\n+\tx();\n \treturn 0;\n }\n";  // line 15 is where it is; 17 isn't
+  EXPECT_EQ(apply({header + fits}).warnings.size(), 1U);
+  const std::string repeated = "a\nb\nc\nx\ny\nx\ny\nx\ny\nz\n";
+  write("source/fs/t.txt", repeated);
+  const std::string two = "--- a/fs/t.txt\n+++ b/fs/t.txt\n@@ -2,1 +2,2 @@\n c\n+d\n@@ -4,2 +5,3 @@\n x\n+n\n y\n";
+  EXPECT_EQ(apply({two}).warnings.size(), 1U);
+  write("source/fs/t.txt", "0\n0\n" + repeated);  // c has moved by 3, and at 4 + 2 and 4 + 4 there are x and y
+  EXPECT_NE(message_of([&] { apply({two}); }).find("fits equally"), std::string::npos);
+}
+
+TEST_F(Tree, ReadsWithoutPrefix) {
+  const char* body = "@@ -1 +1 @@\n-b\n+c\n";
+  for (const char* names : {"diff --git fs/b.c fs/b.c\nindex 1..2 100644\n--- fs/b.c\n+++ fs/b.c\n",
+                            "diff --git a/fs/b.c b/fs/b.c\nindex 1..2 100644\n--- a/fs/b.c\n+++ b/fs/b.c\n",
+                            "diff --git i/fs/b.c w/fs/b.c\nindex 1..2 100644\n--- i/fs/b.c\n+++ w/fs/b.c\n",
+                            "--- fs/b.c.orig\n+++ fs/b.c\n"}) {
+    EXPECT_EQ(apply({std::string(names) + body}).modified, std::vector<std::string>{"fs/b.c"}) << names;
+    EXPECT_EQ(result("fs/b.c"), "c\n");
+  }
+  const std::string fresh = "new file mode 100644\n--- /dev/null\n+++ ";
+  EXPECT_EQ(apply({"diff --git fs/n.c fs/n.c\n" + fresh + "fs/n.c\n@@ -0,0 +1 @@\n+x\n",
+                   "diff --git fs/n.c fs/m.c\nsimilarity index 50%\nrename from fs/n.c\nrename to fs/m.c\n--- fs/n.c\n"
+                   "+++ fs/m.c\n@@ -1 +1 @@\n-x\n+y\n"})
+                .added,
+            std::vector<std::string>{"fs/m.c"});
+  EXPECT_EQ(apply({"diff --git a/fs/n.c b/fs/n.c\n" + fresh + "b/fs/n.c\n@@ -0,0 +1 @@\n+x\n"}).added,
+            std::vector<std::string>{"fs/n.c"});
+}
+
+TEST_F(Tree, RefusesSymbolicLinks) {
+  for (const char* mode :
+       {"new file mode 120000", "deleted file mode 120000", "index 1234..5678 120000", "old mode 120000"}) {
+    const std::string message = message_of([&] {
+      apply({std::string("diff --git a/fs/b.c b/fs/b.c\n") + mode + "\n--- a/fs/b.c\n+++ b/fs/b.c\n" +
+             "@@ -1 +1 @@\n-b\n+c\n"});
+    });
+    EXPECT_NE(message.find("0.patch:2: error: makes or changes a symbolic link"), std::string::npos) << message;
+  }
+  fs::create_symlink("b.c", root_ / "source/fs/link.c");
+  fs::create_directory_symlink("fs", root_ / "source/gs");
+  for (const char* path : {"fs/link.c", "gs/b.c"}) {
+    const std::string message =
+        message_of([&] { apply({std::string("--- a/") + path + "\n+++ b/" + path + "\n@@ -1 +1 @@\n-b\n+c\n"}); });
+    EXPECT_NE(message.find("leads through a symbolic link"), std::string::npos) << message;
+  }
+}
+
+TEST_F(Tree, KeepsOpenEnds) {
+  write("source/fs/open.c", "a\nb");
+  const std::string open = "\\ No newline at end of file\n",
+                    head = "--- a/fs/open.c\n+++ b/fs/open.c\n@@ -1,2 +1,2 @@\n";
+  apply({head + " a\n-b\n" + open + "+c\n" + open});
+  EXPECT_EQ(result("fs/open.c"), "a\nc");
+  apply({head + " a\n-b\n" + open + "+c\n"});
+  EXPECT_EQ(result("fs/open.c"), "a\nc\n");
+  apply({head + "-a\n+c\n b\n" + open});
+  EXPECT_EQ(result("fs/open.c"), "c\nb");
+  EXPECT_NE(message_of([&] { apply({head + " a\n-b\n+c\n"}); }).find("does not apply"), std::string::npos);
+}
+
+TEST_F(Tree, PatchesAPatchFile) {
+  write("source/fs/x.patch", "--- a/q.c\n+++ b/q.c\n@@ -1 +1 @@\n-a\n+b\n");
+  apply(
+      {"--- a/fs/x.patch\n+++ b/fs/x.patch\n@@ -1,5 +1,5 @@\n --- a/q.c\n-+++ b/q.c\n++++ b/r.c\n @@ -1 +1 @@\n -a\n "
+       "+b\n"});
+  EXPECT_EQ(result("fs/x.patch"), "--- a/q.c\n+++ b/r.c\n@@ -1 +1 @@\n-a\n+b\n");
+}
+
+TEST_F(Tree, AHunkWithoutContextIsRefused) {
+  const std::string message = message_of([&] { apply({"--- a/fs/a.c\n+++ b/fs/a.c\n@@ -2,0 +3 @@\n+\tnew\n"}); });
+  EXPECT_NE(message.find("it has no context"), std::string::npos) << message;
+}
+
+// `kpatch-build <(git show)`: what a pipe gives is there once.
+TEST(PatchText, IsReadFromAPipe) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  const std::string_view text = plain;
+  ASSERT_EQ(write(ends[1], text.data(), text.size()), ssize_t(text.size()));
+  close(ends[1]);
+  const PatchText patch = read_patch("/dev/fd/" + std::to_string(ends[0]));
+  close(ends[0]);
+  EXPECT_EQ(patch.text, plain);
+  EXPECT_EQ(parse_patch(patch.path, patch.text).files.size(), 1U);
 }
 
 TEST_F(Tree, NamesAMissingFile) {

@@ -191,5 +191,44 @@ TEST_F(Reporting, NoReportLosesTheBuild) {
   EXPECT_EQ(report["patches"][0]["name"], "fix-\uFFFD.patch");
 }
 
+// The kernel refuses a second module of a name, loadable or built in: told before anything is compiled.
+TEST(ModuleName, MustBeFree) {
+  TemporaryFolder folder;
+  Base base;
+  base.modules = folder.path() / "modules/kernel";
+  folder.write("modules/kernel/net/netfilter/xt-comment.ko.xz", "");
+  folder.write("modules/modules.builtin", "kernel/fs/fuse/virtiofs.ko\nkernel/drivers/a/a-b.ko\n");
+  for (const char* name : {"xt_comment", "xt-comment", "virtiofs", "a_b"}) {
+    const std::string message = message_of<Error>([&] { require_free_name(base, name); });
+    EXPECT_NE(message.find("the kernel has a module of that name"), std::string::npos) << name;
+  }
+  for (const char* name : {"livepatch-fix", "xt_comments", "comment", "fs"})
+    EXPECT_NO_THROW(require_free_name(base, name));
+}
+
+TEST(Report, ThatCannotBeWrittenIsSaidAtOnce) {
+  TemporaryFolder folder;
+  Console console(0);
+  folder.write("file", "");
+  for (const fs::path& place : {folder.path() / "absent/r.json", folder.path() / "file/r.json", folder.path()}) {
+    Options options;
+    options.report = place;
+    Reporter reporter(options, console);
+    EXPECT_NE(message_of<Error>([&] { reporter.try_report(); }).find("--report"), std::string::npos) << place;
+    reporter.write();  // says nothing a second time
+  }
+  Options options;
+  options.report = folder.path() / "r.json";
+  options.patches = {"fix-\xff.patch"};  // no UTF-8
+  Reporter reporter(options, console);
+  reporter.try_report();
+  EXPECT_FALSE(fs::exists(options.report));
+  reporter.know_patches({{"fix-\xff.patch", "text"}});
+  reporter.write();
+  const auto report = nlohmann::json::parse(read_file(options.report));
+  EXPECT_EQ(report["patches"][0]["name"], "fix-\xef\xbf\xbd.patch");
+  EXPECT_EQ(report["patches"][0]["xxh3"].get<std::string>().size(), 32U);
+}
+
 }  // namespace
 }  // namespace kpatch
