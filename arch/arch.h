@@ -209,6 +209,12 @@ struct AuditFacts {
   // What its loader reads of a module, and what it reads of vmlinux alone, beside what all architectures do.
   std::span<const LoaderSection> (*loader_sections)() = nullptr;
   std::span<const BootSection> (*boot_sections)() = nullptr;
+  uint64_t (*instruction_length)(std::span<const std::byte> code, uint64_t at) = nullptr;  // 0: there is none
+  // Bytes at `at` that stand between functions: an instruction that does nothing, or a trap; 0 for others.
+  uint64_t (*padding)(std::span<const std::byte> code, uint64_t at) = nullptr;
+  // Whether the instruction calls a place that it names itself.
+  bool (*is_direct_call)(std::span<const std::byte> code, uint64_t at) = nullptr;
+  std::string_view call_table{};  // where objtool lists those, in 32-bit places; empty: nowhere
 };
 
 // One constant an architecture. What is nullptr here, or in KlpFacts "not yet", nobody has written yet: missing_parts()

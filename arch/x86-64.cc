@@ -325,13 +325,43 @@ constexpr UnwindTable orc{.name = "ORC",
                           .entry_size = 6,
                           .undefined = orc_undefined};
 
+// 0 where no instruction is.
+uint64_t decode(std::span<const std::byte> code, uint64_t at, ZydisDecodedInstruction& instruction) {
+  const ZydisDecoder decoder = make_decoder();
+  ZydisDecoderContext context;
+  if (at >= code.size() || !ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder, &context, code.data() + at,
+                                                                       code.size() - at, &instruction)))
+    return 0;
+  return instruction.length;
+}
+
+uint64_t instruction_length(std::span<const std::byte> code, uint64_t at) {
+  ZydisDecodedInstruction instruction;
+  return decode(code, at, instruction);
+}
+
+// NOP, INT3 (the kernel's linker scripts), and the UD2 behind a call that doesn't return.
+uint64_t padding(std::span<const std::byte> code, uint64_t at) {
+  ZydisDecodedInstruction instruction;
+  const uint64_t length = decode(code, at, instruction);
+  const bool idle = instruction.mnemonic == ZYDIS_MNEMONIC_NOP || instruction.mnemonic == ZYDIS_MNEMONIC_INT3 ||
+                    instruction.mnemonic == ZYDIS_MNEMONIC_UD2;
+  return length != 0 && idle ? length : 0;
+}
+
+bool is_direct_call(std::span<const std::byte> code, uint64_t at) { return code[at] == std::byte{0xe8}; }
+
 constexpr AuditFacts audit{.calls = listed_calls,
                            .branch_before = 2,
                            .is_branch = is_branch,
                            .address_taken = address_taken,
                            .unwind_table = &orc,
                            .loader_sections = x86_64_loader_sections,
-                           .boot_sections = x86_64_boot_sections};
+                           .boot_sections = x86_64_boot_sections,
+                           .instruction_length = instruction_length,
+                           .padding = padding,
+                           .is_direct_call = is_direct_call,
+                           .call_table = ".call_sites"};
 
 }  // namespace
 

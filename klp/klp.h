@@ -2,5 +2,6 @@
 #pragma once
 
 #include "klp/audit.h"
+#include "klp/delivery.h"
 #include "klp/post-link.h"
 #include "klp/proof.h"

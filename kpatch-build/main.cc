@@ -48,7 +48,7 @@ void run(const Build& build, Delivery& delivery, Reporter& reporter) {
 
   // The module, and a last look at it with the kernel's eyes.
   const fs::path module = reporter.take(make_module(build, base, reports));
-  reporter.take(audit(build, base, module));
+  reporter.take(audit(build, base, reports, module));
   reporter.write();
   const fs::path delivered = delivery.deliver(module, build.module + ".ko");
   build.console.info(

@@ -8,6 +8,8 @@
 
 #include <algorithm>
 #include <iterator>
+#include <nlohmann/json.hpp>
+#include <span>
 
 #include "kbuild/kbuild.h"
 #include "kernel/kernel.h"
@@ -216,7 +218,28 @@ std::vector<Finding> prove(const Build& build, const Base& base, PatchedView& vi
   return problems;
 }
 
-std::vector<Finding> audit(const Build& build, const Base& base, const fs::path& module) {
+namespace {
+
+// For whoever keeps the scratch directory: all that the audit needs to judge the module again (doc/formats.md).
+void write_inputs(const Build& build, const Base& base, const fs::path& module,
+                  std::span<const PatchedObject> objects) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const PatchedObject& object : objects)
+    list.push_back({{"file", object.file.lexically_relative(build.scratch).string()}, {"owner", object.owner}});
+  const nlohmann::json inputs = {{"module", module.lexically_relative(build.scratch).string()},
+                                 {"name", build.module},
+                                 {"release", base.release},
+                                 {"vmlinux", base.vmlinux_index.string()},
+                                 {"symvers", base.symvers.string()},
+                                 {"modules", base.modules.string()},
+                                 {"objects", list}};
+  write_file(build.scratch / "inputs.json", inputs.dump(2) + "\n");
+}
+
+}  // namespace
+
+std::vector<Finding> audit(const Build& build, const Base& base, const std::vector<PairReport>& reports,
+                           const fs::path& module) {
   Console::Stage stage(build.console, "audit");
   const Binary vmlinux = Binary::open(base.vmlinux_index);
   const Symvers symvers = Symvers::read(base.symvers);
@@ -228,7 +251,11 @@ std::vector<Finding> audit(const Build& build, const Base& base, const fs::path&
   input.vmlinux = &vmlinux;
   input.symvers = &symvers;
   input.open_module = [&](std::string_view name) { return shipped.named(name); };
+  std::vector<PatchedObject> objects;
+  for (const PairReport& report : reports) objects.push_back({report.pair.patched, report.object});
+  if (build.options.skip_cleanup) write_inputs(build, base, module, objects);
   std::vector<Finding> findings = audit(input);
+  append(findings, check_delivery(input, objects));
   stage.note(findings.empty() ? "" : count(findings.size(), "problem"));
   if (!findings.empty())
     findings.push_back({"audit",

@@ -57,7 +57,8 @@ std::vector<Finding> prove(const Build& build, const Base& base, PatchedView& vi
 // Links and finishes the module. Gives its file.
 Result<std::filesystem::path> make_module(const Build& build, const Base& base, const std::vector<PairReport>& reports);
 
-// Whether the kernel would load it, and do what was meant: what speaks against it.
-std::vector<Finding> audit(const Build& build, const Base& base, const std::filesystem::path& module);
+// Whether the kernel would load it, do what was meant, and run what the compiler wrote: what speaks against it.
+std::vector<Finding> audit(const Build& build, const Base& base, const std::vector<PairReport>& reports,
+                           const std::filesystem::path& module);
 
 }  // namespace kpatch

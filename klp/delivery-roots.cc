@@ -1,0 +1,322 @@
+// Where the comparison begins, and what is left when it has ended.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "klp/audit-parts.h"
+#include "klp/delivery-parts.h"
+
+namespace kpatch {
+
+namespace {
+
+// Of the FILE symbol behind which the differ's output stands.
+constexpr std::string_view own_file = "livepatch";
+
+constexpr auto callback_kinds =
+    std::to_array<std::string_view>({"pre_patch", "post_patch", "pre_unpatch", "post_unpatch"});
+
+// What remembers that a message was written, or names a lock: a copy harms nobody.
+constexpr auto fresh_names =
+    std::to_array<std::string_view>({"__key", "__warned", "__already_done", "_rs", "_entry", "_entry_ptr", "descriptor",
+                                     "__print_once", "__func__", "__FUNCTION__", "__PRETTY_FUNCTION__", "CSWTCH"});
+
+bool is_fresh(std::string_view name) {
+  const std::string stem = without_numbers(name);
+  const std::string_view last =
+      std::string_view(stem).substr(stem.rfind('.') == std::string::npos ? 0 : stem.rfind('.') + 1);
+  return name.starts_with(".L") || stem.find("__UNIQUE_ID_ddebug") != std::string::npos ||
+         std::find(fresh_names.begin(), fresh_names.end(), last) != fresh_names.end();
+}
+
+}  // namespace
+
+std::optional<std::string_view> DeliveryCheck::string_of(uint32_t section, uint64_t at) const {
+  const auto fields = module_.relocations(section, at, at + 1);
+  if (fields.size() != 1) return std::nullopt;
+  const auto place = module_.target(fields.front());
+  return place ? module_.elf.string_at(*place) : std::nullopt;
+}
+
+// .kpatch.funcs, see doc/formats.md.
+void DeliveryCheck::add_functions() {
+  const auto section = module_.elf.find_section(".kpatch.funcs");
+  constexpr uint64_t row = 32;
+  if (!section) return;
+  for (uint64_t at = 0; at + row <= module_.size(*section); at += row) add_function(*section, at);
+}
+
+void DeliveryCheck::add_function(uint32_t section, uint64_t at) {
+  const KlpPlace here{section, at};
+  const auto fields = module_.relocations(section, at, at + 1);
+  const auto place = fields.size() == 1 ? module_.target(fields.front()) : std::nullopt;
+  const auto name = string_of(section, at + 8), owner = string_of(section, at + 16);
+  if (!place || !name || !owner) return find(here, "is no row that tells of a function");
+  const auto known = names_.ranked(*owner, *name, module_.elf.u64_at(module_.elf.sections[section], at + 24));
+  if (!known) return find(here, fmt::format("{} of {} is no one function of the kernel", *name, *owner));
+  for (const auto& [key, replaced] : replaced_)
+    if (replaced == *known) return find(here, fmt::format("replaces {} a second time", names_.describe(*known)));
+  const std::string stem = without_numbers(*name);
+  for (const bool exact : {true, false})
+    for (uint32_t object = 0; object < objects_.size(); ++object) {
+      const Image& o = objects_[object];
+      if (owners_[object] != *owner) continue;
+      for (uint32_t i = 1; i < o.elf.symbols.size(); ++i) {
+        const KlpSymbol& s = o.elf.symbols[i];
+        if (!s.in_section() || s.type() != STT_FUNC || (exact ? s.name != *name : without_numbers(s.name) != stem))
+          continue;
+        const auto& may = names_.defined(o, owners_[object], i);
+        const Atom atom = o.atom_at({s.entry.st_shndx, s.entry.st_value}, i);
+        const AtomKey key{object, atom.section, atom.begin};
+        if (std::find(may.begin(), may.end(), *known) == may.end() || replaced_.contains(key)) continue;
+        replaced_.emplace(key, *known);
+        return link(here, object, atom, *place);
+      }
+    }
+  find(here, fmt::format("no patched object of {} has {}", *owner, names_.describe(*known)));
+}
+
+void DeliveryCheck::add_callbacks() {
+  constexpr uint64_t row = 16;
+  for (std::string_view kind : callback_kinds) {
+    const std::string table = fmt::format(".kpatch.callbacks.{}", kind);
+    const auto section = module_.elf.find_section(table);
+    const uint64_t size = section ? module_.size(*section) : 0;
+    std::set<uint64_t> done;
+    for (uint32_t object = 0; object < objects_.size(); ++object) {
+      const Image& o = objects_[object];
+      const auto theirs = o.elf.find_section(table);
+      if (!theirs) continue;
+      for (const ImageRelocation& r : o.relocations(*theirs, 0, o.size(*theirs))) {
+        const auto to = o.target(r);
+        if (!to) continue;
+        const Atom atom = o.atom_at(*to, r.symbol);
+        bool found = false;
+        for (uint64_t at = 0; at + row <= size && !found; at += row) {
+          const auto fields = module_.relocations(*section, at, at + 1);
+          const auto place = fields.empty() ? std::nullopt : module_.target(fields.front());
+          if (done.contains(at) || !place || string_of(*section, at + 8) != owners_[object]) continue;
+          const auto symbols = module_.symbols_at(*place);
+          found = std::any_of(symbols.begin(), symbols.end(),
+                              [&](uint32_t id) { return module_.elf.symbols[id].name == o.name_of(atom); });
+          if (!found) continue;
+          done.insert(at);
+          link({*section, at}, object, atom, *place);
+        }
+        if (!found)
+          find({}, fmt::format("the callback {} of {} is not in {}", o.name_of(atom), owners_[object], table));
+      }
+    }
+    for (uint64_t at = 0; at + row <= size; at += row)
+      if (!done.contains(at)) find({*section, at}, "is a callback that no patched object has");
+  }
+}
+
+bool DeliveryCheck::of_template(uint32_t symbol) const {
+  const std::string_view file = module_.file_of(symbol);
+  return !file.empty() && file != own_file;
+}
+
+// What the patch brings and nothing refers to, such as a new global function.
+void DeliveryCheck::add_symbols() {
+  for (uint32_t id = 1; id < module_.elf.symbols.size(); ++id) {
+    const KlpSymbol& ours = module_.elf.symbols[id];
+    if (!ours.in_section() || ours.entry.st_size == 0 || of_template(id) || ours.name.starts_with("__pfx_") ||
+        (ours.type() != STT_FUNC && ours.type() != STT_OBJECT))
+      continue;
+    const KlpPlace place{ours.entry.st_shndx, ours.entry.st_value};
+    if (covered_at(place) != nullptr) continue;
+    bool linked = false;
+    for (uint32_t object = 0; object < objects_.size() && !linked; ++object) {
+      const Image& o = objects_[object];
+      for (uint32_t i = 1; i < o.elf.symbols.size() && !linked; ++i) {
+        const KlpSymbol& s = o.elf.symbols[i];
+        if (!s.in_section() || s.name != ours.name || s.type() != ours.type()) continue;
+        const Atom atom = o.atom_at({s.entry.st_shndx, s.entry.st_value}, i);
+        if (links_.contains({object, atom.section, atom.begin})) continue;
+        link(place, object, atom, place);
+        linked = true;
+      }
+    }
+    follow();
+  }
+}
+
+// What the template's and kbuild's symbols hold, and what that refers to.
+void DeliveryCheck::add_template() {
+  std::deque<std::tuple<uint32_t, uint64_t, uint64_t>> work;
+  const auto add = [&](KlpPlace place, uint64_t end) {
+    if (covered_at(place) != nullptr || place.offset >= end) return;
+    cover(place, end, nobodys, {});
+    work.emplace_back(place.section, place.offset, end);
+  };
+  for (uint32_t id = 1; id < module_.elf.symbols.size(); ++id) {
+    const KlpSymbol& s = module_.elf.symbols[id];
+    if (s.in_section() && s.entry.st_size != 0 && of_template(id))
+      add({s.entry.st_shndx, s.entry.st_value}, s.entry.st_value + s.entry.st_size);
+  }
+  while (!work.empty()) {
+    const auto [section, begin, end] = work.front();
+    work.pop_front();
+    for (const ImageRelocation& r : module_.relocations(section, begin, end)) {
+      const auto to = module_.target(r);
+      if (!to || to->section >= module_.elf.sections.size()) continue;
+      const Atom atom = module_.atom_at(*to, r.symbol);
+      const SectionKind kind = module_.kind(atom.section);
+      const bool unnamed = atom.symbol == 0 && (kind == SectionKind::rodata || kind == SectionKind::data);
+      if (module_.mergeable(atom.section) || kind == SectionKind::out_of_line_code || unnamed)
+        add({atom.section, atom.begin}, atom.end);
+    }
+    for (const ImageEntry& e : module_.entries(section, begin, end)) add({e.table, e.begin}, e.end);
+  }
+}
+
+// A function that the kernel has, and can redirect, is only there to replace it; state is not there twice.
+void DeliveryCheck::check_replaced() {
+  for (const auto& [key, place] : links_) {
+    const auto& [object, section, begin] = key;
+    const Image& o = objects_[object];
+    const Atom atom = o.atom_at({section, begin});
+    if (atom.symbol == 0 || replaced_.contains(key)) continue;
+    const auto& known = names_.defined(o, owners_[object], atom.symbol);
+    if (known.empty()) continue;
+    const BinarySymbol& original = names_.symbol(known.front());
+    const bool function = o.elf.symbols[atom.symbol].type() == STT_FUNC;
+    if (function && original.has_ftrace_site)
+      find(place, fmt::format("no row of .kpatch.funcs makes it replace {}", names_.describe(known.front())));
+    if (!function && o.writable(section) && !is_fresh(o.name_of(atom)) && o.kind(section) != SectionKind::dyndbg)
+      find(place, fmt::format("is a second {}, the kernel has its own state", o.name_of(atom)));
+  }
+}
+
+void DeliveryCheck::check_nothing_else() {
+  for (uint32_t i = 1; i < module_.elf.sections.size(); ++i) {
+    const KlpSection& s = module_.elf.sections[i];
+    if (!s.allocated() || s.header.sh_type == SHT_RELA) continue;
+    switch (module_.kind(i)) {
+      case SectionKind::text:
+      case SectionKind::shared_text:
+      case SectionKind::init:
+      case SectionKind::data:
+      case SectionKind::rodata:
+      case SectionKind::bss:
+      case SectionKind::strings:
+      case SectionKind::constants:
+      case SectionKind::dyndbg:
+      case SectionKind::out_of_line_code:
+      case SectionKind::table:
+        check_rest(i);
+        break;
+      default:
+        break;
+    }
+  }
+}
+
+// Bytes that no pair has are padding; no reference stands in them.
+void DeliveryCheck::check_rest(uint32_t section) {
+  const auto& bytes = module_.elf.sections[section].bytes;
+  const bool code = module_.code(section);
+  auto next = covered_[section].begin();
+  for (uint64_t at = 0; at < module_.size(section);) {
+    if (next != covered_[section].end() && next->first <= at) {
+      at = std::max(at, next->second.end);
+      ++next;
+      continue;
+    }
+    const uint64_t end = next == covered_[section].end() ? module_.size(section) : next->first;
+    if (const auto rest = module_.relocations(section, at, end); !rest.empty())
+      return find({section, rest.front().offset}, "is in no patched object, and refers to " + describe(rest.front()));
+    for (uint64_t i = at; i < std::min<uint64_t>(end, bytes.size());) {
+      const uint64_t padding = bytes[i] == std::byte{0} ? 1
+                               : code && arch_.audit->padding != nullptr
+                                   ? arch_.audit->padding(std::span(bytes).first(end), i)
+                                   : 0;
+      if (padding == 0) return find({section, i}, "is in no patched object");
+      i += padding;
+    }
+    at = end;
+  }
+}
+
+// --- what objtool lists ---
+
+// Where the entries of a table of 32-bit places point, in their order.
+std::vector<KlpPlace> DeliveryCheck::listed(std::string_view table, uint64_t entry_size) {
+  std::vector<KlpPlace> places;
+  const auto section = module_.elf.find_section(table);
+  for (uint64_t at = 0; section && at + entry_size <= module_.size(*section); at += entry_size) {
+    const auto fields = module_.relocations(*section, at, at + 1);
+    const auto place = fields.empty() ? std::nullopt : module_.target(fields.front());
+    if (place && module_.code(place->section))
+      places.push_back(*place);
+    else
+      find({*section, at}, "lists no place in code");
+  }
+  std::sort(places.begin(), places.end());
+  for (size_t i = 1; i < places.size(); ++i)
+    if (places[i] == places[i - 1]) find(places[i], fmt::format("{} lists it twice", table));
+  return places;
+}
+
+// Each instruction of a kind is listed once, and nothing else is.
+void DeliveryCheck::check_listed() {
+  if (arch_.audit->instruction_length == nullptr || arch_.audit->is_direct_call == nullptr) return;
+  std::map<KlpPlace, std::string> branches;  // direct calls and branches out of pairs, with their callee's name
+  std::set<KlpPlace> direct_calls;
+  for (uint32_t section = 1; section < covered_.size(); ++section) {
+    if (!module_.code(section) || module_.kind(section) == SectionKind::out_of_line_code) continue;
+    const std::span<const std::byte> bytes = module_.elf.sections[section].bytes;
+    for (const auto& [begin, covered] : covered_[section]) {
+      const auto fields = module_.relocations(section, begin, covered.end);
+      auto field = fields.begin();
+      for (uint64_t at = begin; at < covered.end && at < bytes.size();) {
+        const auto length =
+            arch_.audit->instruction_length(bytes.first(std::min<uint64_t>(covered.end, bytes.size())), at);
+        const uint64_t end = at + std::max<uint64_t>(length, 1);
+        if (arch_.audit->is_direct_call(bytes, at)) direct_calls.insert({section, at});
+        for (; field != fields.end() && field->offset < end; ++field) {
+          if (field->offset < at) continue;
+          const KlpSymbol& s = module_.elf.symbols[field->symbol];
+          if (s.in_section()) continue;
+          const auto klp = s.entry.st_shndx == shn_livepatch ? parse_klp_symbol(s.name) : std::nullopt;
+          if (klp && klp->owner != "vmlinux" && klp->name.starts_with("__SCT__")) continue;  // called as any other
+          if (arch_.audit->is_branch(bytes, field->type, field->offset))
+            branches[{section, at}] = klp ? std::string(klp->name) : s.name;
+        }
+        at = end;
+      }
+    }
+  }
+  const auto compare = [&](std::string_view table, const std::vector<KlpPlace>& places,
+                           const std::set<KlpPlace>& wanted) {
+    for (const KlpPlace& place : places)
+      if (!wanted.contains(place) && covered_at(place) != nullptr)
+        find(place, fmt::format("{} lists it, though no such instruction is there", table));
+    for (const KlpPlace& place : wanted)
+      if (!std::binary_search(places.begin(), places.end(), place))
+        find(place, fmt::format("{} doesn't list it", table));
+  };
+  std::set<KlpPlace> elsewhere;
+  for (const ListedCall& call : arch_.audit->calls) {
+    std::set<KlpPlace> wanted;
+    for (const auto& [place, callee] : branches)
+      if (call.prefix ? callee.starts_with(call.callee) : callee == call.callee) wanted.insert(place);
+    if (call.written) continue;  // a table of the compiler's
+    compare(call.table, listed(call.table, call.entry_size), wanted);
+    elsewhere.insert(wanted.begin(), wanted.end());
+  }
+  std::set<KlpPlace> trampolines;
+  for (const auto& [place, callee] : branches)
+    if (callee.starts_with("__SCT__")) trampolines.insert(place);
+  if (!input_.vmlinux->named("__start_static_call_sites").empty())
+    compare(".static_call_sites", listed(".static_call_sites", 8), trampolines);
+  const std::string_view calls = arch_.audit->call_table;
+  if (calls.empty() || !module_.elf.find_section(calls)) return;
+  for (const KlpPlace& place : elsewhere) direct_calls.erase(place);
+  for (const KlpPlace& place : trampolines) direct_calls.erase(place);
+  compare(calls, listed(calls, 4), direct_calls);
+}
+
+}  // namespace kpatch

@@ -1,0 +1,357 @@
+// A small livepatch against the object from which it was made, and against a small kernel: all three are assembled
+// here. It passes; then each case makes one thing other than the compiler wrote it, and the check must say so. At the
+// end every mutant that kpatch-mutants makes of it is refused.
+#include "klp/delivery.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "klp/mutants.h"
+#include "klp/post-link.h"
+#include "support/error.h"
+#include "unit/skip.h"
+#include "unit/temporary_folder.h"
+
+namespace kpatch {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kernel_c = R"(
+struct bug_entry { int at, file; unsigned short line, flags; } bug;
+__attribute__((used)) static int count = 3;
+__attribute__((used)) static int state_2 = 3;
+__attribute__((used)) static int twin(void) { return 1; }
+__attribute__((used)) static int show(void) { return 2; }
+int printk(void) { return 3; }
+int __fentry__(void) { return 4; }
+int __x86_return_thunk(void) { return 5; }
+int shared(void) { return 6; }
+asm(".section .rodata.mcount,\"a\"\n.globl __start_mcount_loc, __stop_mcount_loc\n"
+    "__start_mcount_loc: .quad show\n__stop_mcount_loc:\n.text");
+)";
+constexpr std::string_view other_c =
+    "__attribute__((used)) static int twin(void) { return 7; }\n"
+    "__attribute__((used)) static int count = 9;\n";
+
+constexpr std::string_view symvers =
+    "0x00000011\tprintk\tvmlinux\tEXPORT_SYMBOL\t\n"
+    "0x00000012\t__fentry__\tvmlinux\tEXPORT_SYMBOL\t\n"
+    "0x00000013\t__x86_return_thunk\tvmlinux\tEXPORT_SYMBOL\t\n";
+
+// What the compiler writes, and what is in the livepatch. OF_KERNEL(x): how a reference to the kernel's x is written;
+// klp: says so to post-link.
+constexpr std::string_view body = R"(
+  .section .text.show,"ax",@progbits
+  .type show, @function
+  .skip 16, 0x90
+show:
+fentry: call __fentry__
+  call printk
+count_ref: movl COUNT(%rip), %eax
+  klp count_ref+2, COUNT, count_n, COUNT_RANK
+  movq $text, %rdi
+  cmpl $7, %eax
+  je show.cold
+twin_ref: .byte 0xe8
+  .long TWIN - 4 - .
+  klp twin_ref+1, TWIN, twin_n, TWIN_RANK
+  .byte 0xe8
+  .long helper - 4 - .
+  movl table+4(%rip), %eax
+shared_ref: call SHARED
+  klp shared_ref+1, SHARED, shared_n, 0
+thunk: jmp __x86_return_thunk
+  .size show, . - show
+  .section .text.unlikely.show,"ax",@progbits
+  .type show.cold, @function
+show.cold:
+bug: ud2
+  jmp show+10
+  .size show.cold, . - show.cold
+  .section .text.helper,"ax",@progbits
+  .type helper, @function
+helper: movl $3, %eax
+  movl fresh(%rip), %edx
+helper_thunk: jmp __x86_return_thunk
+  .size helper, . - helper
+  .section .rodata.show.str1.1,"aMS",@progbits,1
+  BEFORE
+text: .asciz "shown %d"
+file: .asciz "fs/show.c"
+  .section .rodata.table,"a",@progbits
+  .balign 8
+  .type table, @object
+table: .long 1, 2, 3, 4
+pointer: .quad SHOW
+  klp pointer, SHOW, show_n, 0
+  .quad helper
+  .size table, . - table
+  .section .data.fresh,"aw",@progbits
+  .globl fresh
+  .type fresh, @object
+fresh: .long 5
+  .size fresh, 4
+  .section .data.once,"aw",@progbits
+  .section __mcount_loc,"a"
+  .quad fentry
+  .section __bug_table,"aw"
+  .long bug - ., file - .
+  .short 12, 1
+)";
+
+constexpr std::string_view object_head = R"(
+  .file "kernel.c"
+  .macro klp place, placeholder, name, sympos
+  .endm
+  .equ show_of_kernel, 0
+  .section .data.count,"aw"
+  .type count, @object
+count: .long 3
+  .size count, 4
+  .section .text.twin,"ax",@progbits
+  .type twin, @function
+twin: ret
+  .size twin, 1
+  .section .text.idle,"ax",@progbits
+  .type idle, @function
+idle: ud2
+  .size idle, 2
+)";
+
+constexpr std::string_view module_head = R"(
+  .file "livepatch"
+  .macro klp place, placeholder, name, sympos
+  .weak \placeholder
+  .pushsection .comment.kpatch.relocs,"",@progbits
+  .quad \place, \placeholder, vmlinux_n, vmlinux_n, \name, \sympos
+  .popsection
+  .endm
+  .section .kpatch.strings,"a"
+vmlinux_n: .asciz "vmlinux"
+show_n: .asciz "show"
+twin_n: .asciz "twin"
+count_n: .asciz "count"
+shared_n: .asciz "shared"
+  .section .kpatch.funcs,"a"
+  .quad show, show_n, vmlinux_n, 0
+  .section .return_sites,"a"
+  .long thunk - ., helper_thunk - .
+)";
+
+constexpr std::string_view template_s = R"(
+  .file "livepatch-main.c"
+  .section .rodata.str1.1,"aMS",@progbits,1
+text: .asciz "a text of the template"
+  .text
+  .type add, @function
+add: movq $text, %rdi
+here: jmp __x86_return_thunk
+  .size add, . - add
+  .section .return_sites,"a"
+  .long here - .
+  .section .note.GNU-stack,"",@progbits
+)";
+
+std::string replaced(std::string text, std::string_view from, std::string_view to) {
+  for (size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size())
+    text.replace(at, from.size(), to);
+  return text;
+}
+
+std::string object_text() {
+  std::string text(body);
+  for (auto [from, to] : {std::pair{"COUNT_RANK", "0"},
+                          {"TWIN_RANK", "0"},
+                          {"COUNT", "count"},
+                          {"TWIN", "twin"},
+                          {"SHARED", "shared"},
+                          {"SHOW", "show"},
+                          {"BEFORE", ".asciz \"before\""}})
+    text = replaced(std::move(text), from, to);
+  return std::string(object_head) + text;
+}
+
+std::string module_text(const std::string& count_rank, const std::string& twin_rank) {
+  std::string text(body);
+  for (auto [from, to] : {std::pair<std::string, std::string>{"COUNT_RANK", count_rank},
+                          {"TWIN_RANK", twin_rank},
+                          {"COUNT", "count.klp"},
+                          {"TWIN", "twin.klp"},
+                          {"SHARED", "shared"},
+                          {"SHOW", "show.klp"},
+                          {"BEFORE", ""}})
+    text = replaced(std::move(text), from, to);
+  return std::string(module_head) + text;
+}
+
+struct Case {
+  const char* name;
+  std::string from{};  // this text of the module …
+  std::string to{};    // … becomes this
+  std::string said{};  // part of one of the findings; empty: there are none
+};
+
+void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
+
+class DeliveryTest : public testing::TestWithParam<Case> {
+ protected:
+  void SetUp() override {
+#ifndef __x86_64__
+    SKIP_MACHINE("assembles x86-64 objects with the host's assembler");
+#endif
+    write("kernel.c", kernel_c);
+    write("other.c", other_c);
+    write("symvers", symvers);
+    write("template.s", template_s);
+    write("patched.s", object_text());
+    run("gcc -g -O1 -fno-pie -mcmodel=kernel -fcf-protection=none -c kernel.c other.c && "
+        "ld -o vmlinux -e 0 -Ttext=0xffffffff81000000 kernel.o other.o 2>ld.log && as -o patched.o patched.s && "
+        "as -o template.o template.s");
+    vmlinux_.emplace(Binary::open(path("vmlinux")));
+    symvers_ = Symvers::read(path("symvers"));
+  }
+
+  fs::path path(std::string_view name) const { return folder_.path() / name; }
+  void write(std::string_view name, std::string_view text) const { std::ofstream(path(name)) << text; }
+  void run(const std::string& command) const {
+    ASSERT_EQ(std::system(("cd '" + folder_.path().string() + "' && " + command).c_str()), 0) << command;
+  }
+
+  // The rank of the first file's symbol among both of that name.
+  std::string rank(std::string_view name) const {
+    for (size_t i = 0; i < vmlinux_->named(name).size(); ++i) {
+      const BinarySymbol& s = vmlinux_->symbols()[vmlinux_->named(name)[i]];
+      if (vmlinux_->files()[s.file].name == "kernel.c") return std::to_string(i + 1);
+    }
+    return "0";
+  }
+  std::string good() const { return module_text(rank("count"), rank("twin")); }
+
+  fs::path link(const std::string& text) const {
+    write("diff.s", text + "\n  .section .note.GNU-stack,\"\",@progbits\n");
+    run("as -o diff.o diff.s && ld -r -o linked.ko template.o diff.o");
+    post_link(path("linked.ko"), path("a.ko"));
+    return path("a.ko");
+  }
+
+  std::vector<std::string> findings(const fs::path& module) const {
+    const std::vector<PatchedObject> objects = {{path("patched.o"), "vmlinux"}};
+    std::vector<std::string> texts;
+    for (const Finding& finding : check_delivery({module, "", "", &*vmlinux_, &symvers_, {}}, objects)) {
+      EXPECT_EQ(finding.rule, "delivery");
+      EXPECT_EQ(finding.severity, Severity::error);
+      texts.push_back(sentence_of(finding));
+    }
+    return texts;
+  }
+
+  TemporaryFolder folder_;
+  std::optional<Binary> vmlinux_;
+  Symvers symvers_;
+};
+
+TEST_P(DeliveryTest, SaysWhatIsOtherThanTheCompilerWroteIt) {
+  const Case& c = GetParam();
+  std::string text = good();
+  if (!c.from.empty()) {
+    ASSERT_NE(text.find(c.from), std::string::npos) << c.from;
+    text.replace(text.find(c.from), c.from.size(), c.to);
+  }
+  const auto said = findings(link(text));
+  if (c.said.empty()) {
+    EXPECT_EQ(said, std::vector<std::string>{});
+    return;
+  }
+  const bool found =
+      std::any_of(said.begin(), said.end(), [&](const std::string& s) { return s.find(c.said) != std::string::npos; });
+  EXPECT_TRUE(found) << testing::PrintToString(said);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Module, DeliveryTest,
+    testing::Values(
+        Case{"good"},
+        Case{"a_byte", "movl $3, %eax", "movl $4, %eax", "helper+0x1 has byte 04 where the compiler wrote 03"},
+        Case{"another_export", "call printk", "call __fentry__", "refers to __fentry__ of vmlinux"},
+        Case{"another_place", "movl table+4(%rip)", "movl table+8(%rip)",
+             "refers to .rodata.table+0x4, where table doesn't fit in"},
+        Case{"another_string", "movq $text", "movq $file", "other contents than the compiler's"},
+        Case{"stale_string", "shown %d", "shown %x", "other contents than the compiler's"},
+        Case{"pointer_to_the_copy", "pointer: .quad show.klp\n  klp pointer, show.klp, show_n, 0",
+             "pointer: .quad show", "takes the address of the new show: pointers to it would compare unequal"},
+        Case{"lost_bug", ".long bug - ., file - .\n  .short 12, 1", "",
+             "__bug_table has 0 entries for show.cold, the compiler wrote 1"},
+        Case{"line_of_a_bug", ".short 12, 1", ".short 13, 1", "has byte 0d where the compiler wrote 0c"},
+        Case{"lost_site", ".section __mcount_loc,\"a\"\n  .quad fentry", "", "__mcount_loc has 0 entries for show"},
+        Case{"lost_return", "helper_thunk - .", "thunk - .", ".return_sites doesn't list it"},
+        Case{"return_twice", "helper_thunk - .", "helper_thunk - ., thunk - .", ".return_sites lists it twice"},
+        Case{"no_return", "helper_thunk - .", "helper_thunk - ., fentry - .",
+             ".return_sites lists it, though no such instruction is there"},
+        Case{"not_replaced", ".quad show, show_n, vmlinux_n, 0", "",
+             "no row of .kpatch.funcs makes it replace show of vmlinux"},
+        Case{"replaced_twice", ".quad show, show_n, vmlinux_n, 0",
+             ".quad show, show_n, vmlinux_n, 0\n.quad helper, show_n, vmlinux_n, 0", "a second time"},
+        Case{"replaces_another", ".quad show, show_n", ".quad show, shared_n",
+             "no patched object of vmlinux has shared"},
+        Case{"call_of_the_original", ".long helper - 4", ".long show.klp - 4", "the compiler's to helper"},
+        Case{"code_of_nobody", ".size helper, . - helper", ".size helper, . - helper\n  ret",
+             "is in no patched object"},
+        Case{"function_of_nobody", ".section .data.once",
+             ".section .text.more,\"ax\"\n.type more, @function\nmore: ret\n.size more, 1\n.section .data.once",
+             "is in no patched object"},
+        Case{"wrong_size", ".size helper, . - helper", ".size helper, 4", "symbol helper has 4 bytes, the compiler's"},
+        Case{"new_global_made_local", ".globl fresh", "", "symbol fresh is local, though new in the patch"},
+        Case{"other_type", ".type fresh, @object", ".type fresh, @notype",
+             "symbol fresh is of type 0, the compiler's of 1"},
+        Case{"writable_data_made_constant", ".section .data.fresh,\"aw\"", ".section .rodata.fresh,\"a\"",
+             "in a section of other rights"},
+        Case{"less_aligned", ".section .rodata.table,\"a\",@progbits\n  .balign 8", ".section .rodata.table,\"a\"",
+             "is aligned less than in the object"}),
+    [](const auto& info) { return info.param.name; });
+
+TEST_F(DeliveryTest, ATwinIsToldByItsFile) {
+  const std::string other = rank("twin") == "1" ? "2" : "1";
+  const auto said = findings(link(module_text(rank("count"), other)));
+  ASSERT_EQ(said.size(), 1);
+  EXPECT_NE(said[0].find("refers to twin of vmlinux"), std::string::npos) << said[0];
+}
+
+TEST_F(DeliveryTest, StateIsNotThereTwice) {
+  std::string text = replaced(good(), "klp count_ref+2, count.klp, count_n, " + rank("count"), "");
+  text = replaced(text, "count.klp(%rip)", "count(%rip)") +
+         ".section .data.count,\"aw\"\n.type count, @object\ncount: .long 3\n.size count, 4\n";
+  const auto said = findings(link(text));
+  ASSERT_EQ(said.size(), 1);
+  EXPECT_NE(said[0].find("is a second count, the kernel has its own state"), std::string::npos) << said[0];
+}
+
+TEST_F(DeliveryTest, EveryMutantIsRefused) {
+  const fs::path module = link(good());
+  const KlpElf elf = KlpElf::read(module);
+  size_t made = 0;
+  for (const MutantKind& kind : mutant_kinds()) {
+    for (size_t which = 0;; ++which) {
+      KlpElf mutant = elf;
+      const auto what = kind.make(mutant, *vmlinux_, which);
+      if (!what) break;
+      if (what->empty()) continue;
+      mutant.write(path("mutant.ko"));
+      ++made;
+      EXPECT_FALSE(findings(path("mutant.ko")).empty()) << kind.name << ": " << *what;
+    }
+  }
+  EXPECT_GT(made, 100);
+}
+
+}  // namespace
+}  // namespace kpatch
