@@ -162,6 +162,45 @@ teardown() {
   nothing_written
 }
 
+@test "a patch out of a pipe" {
+  build -n livepatch-fix <(cat "$patch")
+  [ "$status" -eq 0 ]
+  [ -s "$out/livepatch-fix.ko" ]
+}
+
+@test "a hunk whose text stands in another function than it names" {
+  sed -i 's/^@@.*@@.*/& static int somewhere_else(void)/' "$patch"
+  build "$patch"
+  refused 1 "belongs to 'static int somewhere_else" 'meminfo_proc_show'
+}
+
+# --- what the options ask for ------------------------------------------------------------------------------------
+
+@test "a cache that is somebody's home folder: nothing in it is touched" {
+  home=$BATS_TEST_TMPDIR/home
+  mkdir -p "$home/work/kernel" "$home/base/notes"
+  echo mine | tee "$home/.profile" "$home/work/kernel/a" >"$home/base/notes/b"
+  before=$(tree_digest "$home")
+  KPATCH_CACHE=$home build "$patch"
+  refused 1 "$home is no cache" 'KPATCH_CACHE'
+  [ "$(tree_digest "$home")" = "$before" ]
+  KPATCH_CACHE=$home run -1 "$kpatch_build" --cache drop
+  [ "$(tree_digest "$home")" = "$before" ]
+}
+
+@test "a report that can't be written is told before the work" {
+  build --report "$BATS_TEST_TMPDIR/absent/report.json" "$patch"
+  refused 1 'absent/report\.json'
+  ! grep -q '^preparing' <<<"$output"
+}
+
+@test "the name of a module that the kernel has" {
+  build -n xt_comment "$patch"
+  refused 1 'net/netfilter/xt_comment'
+  build -n vmlinux "$patch"
+  refused 1 'vmlinux'
+}
+
 # --- the config -----------------------------------------------------------------------------------------------
 
 without_option() {

@@ -177,6 +177,12 @@ class Finder {
     AffectedObject& object = it->second;
     if (fresh) {
       object = {std::move(command), std::move(original), certain, std::move(reason)};
+    } else if (object.command.module != command.module) {
+      refuse("shared-object", command.source,
+             fmt::format("{} is part of two modules, {} and {}, and one livepatch can't hold it twice", command.object,
+                         object.command.module, command.module),
+             fmt::format("make a livepatch for each: --target {}.ko and --target {}.ko", object.command.module,
+                         command.module));
     } else if (certain && !object.certain) {
       object.certain = true;
       object.reason = std::move(reason);

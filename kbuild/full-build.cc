@@ -220,6 +220,11 @@ class FullBuild {
 std::vector<FullPair> build_full(const Base& base, const fs::path& view, const std::vector<std::string>& changed,
                                  Cache& cache, Executor& executor, Console& console, unsigned jobs,
                                  const fs::path& scratch, const FullFlags& flags) {
+  // It has a folder, and so a seed, of its own.
+  const KernelConfig config = KernelConfig::read(base.kbuild / ".config");
+  if (config.enabled("RANDSTRUCT") || config.enabled("GCC_PLUGIN_RANDSTRUCT"))
+    throw Error(
+        "--full can't be used with CONFIG_RANDSTRUCT: the structs of a second build are laid out in another way");
   return FullBuild(base, cache, executor, console, jobs, flags).run(view, changed, scratch);
 }
 

@@ -159,9 +159,21 @@ void check_vmlinux(const Binary& vmlinux, const fs::path& path, std::string_view
   if (vmlinux.banner().empty()) throw Error(fmt::format("{} is no vmlinux: it has no linux_banner", path.string()));
   std::string version = version_of_banner(vmlinux.banner());
   if (source_version.empty() || version == source_version) return;
+  const auto series = [](std::string_view v) { return v.substr(0, v.find('.', v.find('.') + 1)); };
+  // check_signature() looks closer.
+  if (vmlinux.banner().find("-Ubuntu ") != std::string_view::npos && series(version) == series(source_version)) return;
   // "6.13.0" is how a banner writes version 6.13.
   throw Error(fmt::format("the source is not the kernel's: source is {}, vmlinux is {} ({})", source_version, version,
                           release_of_banner(vmlinux.banner())));
+}
+
+void check_signature(const KernelConfig& config, std::string_view source_version) {
+  const std::string_view signature = trimmed(config.value("VERSION_SIGNATURE"), "\"");
+  if (!signature.starts_with("Ubuntu ")) return;
+  const std::string_view version = signature.substr(signature.rfind(' ') + 1);
+  if (version != source_version)
+    throw Error(fmt::format("the source is not the kernel's: source is {}, the kernel is {} ({})", source_version,
+                            version, signature));
 }
 
 void require_build_tools() {

@@ -31,6 +31,9 @@ void require_parts(uint16_t machine);
 
 // Throws Error when the vmlinux is of another architecture or one that isn't supported, has no symbols or no banner, or isn't of this source.
 void check_vmlinux(const Binary& vmlinux, const std::filesystem::path& path, std::string_view source_version);
+// Ubuntu's releases and banners have an ABI number in place of the version's third part ("5.15.0-91-generic" is of 5.15.131); its
+// config tells, CONFIG_VERSION_SIGNATURE="Ubuntu 5.15.0-91.101-generic 5.15.131". Throws Error when the source is another's.
+void check_signature(const KernelConfig& config, std::string_view source_version);
 // "6.12.117+deb12-cloud-amd64" of "Linux version 6.12.117+deb12-cloud-amd64 (…".
 std::string release_of_banner(std::string_view banner);
 // The kernel version that a banner stands for: of the release, or of the package that the banner names where the

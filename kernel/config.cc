@@ -175,4 +175,19 @@ std::vector<std::string> lost_options(const KernelConfig& given, const KernelCon
   return result;
 }
 
+void require_no_random_code(const KernelConfig& config, const std::string& what, bool own_seed) {
+  if (config.enabled("GCC_PLUGIN_LATENT_ENTROPY"))
+    throw Error(fmt::format(
+        "{}: CONFIG_GCC_PLUGIN_LATENT_ENTROPY is set: each compilation draws random numbers, so no code can be "
+        "compared with the kernel's",
+        what));
+  if (own_seed) return;
+  for (const char* option : {"RANDSTRUCT", "GCC_PLUGIN_RANDSTRUCT"})  // since 5.19; before
+    if (config.enabled(option))
+      throw Error(
+          fmt::format("{}: CONFIG_{} is set: structs are laid out by a secret seed of the kernel's build, which isn't "
+                      "shipped; build from the tree that the kernel was built in, as an own kernel (-s, -c)",
+                      what, option));
+}
+
 }  // namespace kpatch

@@ -75,6 +75,7 @@ Base make_own_base(const BaseOptions& options, Cache& cache, Executor& executor,
   fs::path config = config_of(options);
   KernelConfig settings = KernelConfig::read(config);
   require_livepatch(settings, config.string());
+  require_no_random_code(settings, config.string(), true);
   Compiler compiler;
   try {
     compiler = find_compiler(configured_compiler(settings), false, executor);

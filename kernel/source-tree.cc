@@ -15,6 +15,10 @@
 // checkout of another branch and back changes all times), so a copy is known by the digest of what it holds, not by the
 // manifest: the base of an own kernel, minutes of compiling, hangs on it.
 //
+// A link that leads out of the tree (`drivers/mine -> /home/me/driver`) is followed: what it leads to is copied in its
+// place, and counts like a file of the tree. A link copied as a link would give a base that doesn't change with the file behind
+// it, and whoever writes to the copy would write to the user's file.
+//
 // A tree of the cache itself (`-s` with the unpacked source of a package) is what a copy would be: clean, complete, and
 // written to by nobody. It is taken where it lies.
 #include "kernel/source-tree.h"
@@ -105,19 +109,59 @@ std::vector<std::string> list_git(const fs::path& tree, Executor& executor) {
   return paths;
 }
 
+// What a symbolic link leads to when that lies outside of the tree; empty else, also when it leads to nothing.
+fs::path outside(const fs::path& tree, const fs::path& link) {
+  std::error_code error;
+  if (!fs::is_symlink(link, error)) return {};
+  const fs::path target = fs::canonical(link, error);
+  if (error) return {};
+  const fs::path relative = target.lexically_relative(tree);
+  const bool inside = !relative.empty() && *relative.begin() != "..";
+  return inside ? fs::path() : target;
+}
+
+// The paths with each link out of the tree replaced by what it leads to: itself as a file, or the files of the folder.
+// Throws Error when one leads to a folder that holds the tree, or again to a folder that it lies in.
+std::vector<std::string> with_outside(const fs::path& tree, const std::vector<std::string>& paths,
+                                      const std::vector<fs::path>& within = {}) {
+  std::vector<std::string> result;
+  for (const std::string& path : paths) {
+    const fs::path target = outside(tree, tree / path);
+    std::error_code error;
+    if (target.empty() || !fs::is_directory(target, error)) {
+      result.push_back(path);
+      continue;
+    }
+    const auto holds = [&](const fs::path& folder) {
+      const fs::path relative = folder.lexically_relative(target);
+      return !relative.empty() && *relative.begin() != "..";
+    };
+    if (holds(tree) || std::ranges::any_of(within, holds))
+      throw Error(fmt::format("{} is a link to {}, which it lies in itself", (tree / path).string(), target.string()));
+    std::vector<fs::path> inner_within = within;
+    inner_within.push_back(target);
+    std::vector<std::string> inner = list_plain(target);
+    for (std::string& name : inner) name = path + "/" + name;
+    for (std::string& name : with_outside(tree, inner, inner_within)) result.push_back(std::move(name));
+  }
+  return result;
+}
+
 // Copies one file or link; data through copy_file_range, which shares the blocks where the file system can.
-void copy_one(const fs::path& from, const fs::path& to) {
+void copy_one(const fs::path& tree, const fs::path& from, const fs::path& to) {
   auto fail = [&](const char* what, const fs::path& path) {
     throw Error(fmt::format("can't {} {}: {}", what, path.string(), std::strerror(errno)));
   };
   struct stat info;
   if (lstat(from.c_str(), &info) != 0) fail("read", from);
-  if (S_ISLNK(info.st_mode)) {
+  if (S_ISLNK(info.st_mode) && outside(tree, from).empty()) {
     std::error_code error;
     fs::create_symlink(fs::read_symlink(from), to, error);
     if (error) throw Error(fmt::format("can't write {}: {}", to.string(), error.message()));
     return;
   }
+  if (stat(from.c_str(), &info) != 0) fail("read", from);
+  if (!S_ISREG(info.st_mode)) throw Error(fmt::format("{} is no file, but a device or a pipe", from.string()));
   int in = open(from.c_str(), O_RDONLY | O_CLOEXEC | O_NOATIME);
   if (in < 0) in = open(from.c_str(), O_RDONLY | O_CLOEXEC);  // O_NOATIME is for owners
   if (in < 0) fail("read", from);
@@ -161,7 +205,7 @@ void copy_files(const fs::path& from, const fs::path& to, const std::vector<Sour
       if (error) throw Error(fmt::format("can't make {}: {}", (to / folder).string(), error.message()));
       last = folder;
     }
-    copy_one(from / files[i].path, to / files[i].path);
+    copy_one(from, from / files[i].path, to / files[i].path);
     if (i % 512 != 0) continue;
     check_interrupted();
     stage.progress(i, files.size());
@@ -205,6 +249,9 @@ std::vector<SourceFile> list_source(const fs::path& tree, Executor& executor) {
   std::vector<std::string> paths = list_git(tree, executor);
   bool git = std::ranges::find(paths, "Makefile") != paths.end();
   if (!git) paths = list_plain(tree);
+  std::error_code unknown;
+  const fs::path real = fs::canonical(tree, unknown);
+  paths = with_outside(unknown ? tree : real, paths);
   std::ranges::sort(paths);
   paths.erase(std::unique(paths.begin(), paths.end()), paths.end());
   std::vector<SourceFile> files;
@@ -215,6 +262,8 @@ std::vector<SourceFile> list_source(const fs::path& tree, Executor& executor) {
     struct stat info;
     // A tracked file that was deleted is no part of the source.
     if (fstatat(top, path.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0 || S_ISDIR(info.st_mode)) continue;
+    if (S_ISLNK(info.st_mode) && !outside(real, real / path).empty() && fstatat(top, path.c_str(), &info, 0) != 0)
+      throw Error(fmt::format("can't read {}: {}", (tree / path).string(), std::strerror(errno)));
     auto nanoseconds = [](const timespec& t) { return int64_t(t.tv_sec) * 1'000'000'000 + t.tv_nsec; };
     files.push_back({std::move(path), uint64_t(info.st_size), nanoseconds(info.st_mtim), nanoseconds(info.st_ctim),
                      uint64_t(info.st_ino)});

@@ -75,11 +75,13 @@ void prepare(const Base& base, const KernelFiles& files, const BaseOptions& opti
 Base make_stock_base(const BaseOptions& options, const KernelFiles& files, Cache& cache, Executor& executor,
                      Console& console) {
   require_livepatch(KernelConfig::read(files.config), files.config.string());
+  require_no_random_code(KernelConfig::read(files.config), files.config.string(), false);
   check_symvers(files.symvers);
   Base base;
   base.vmlinux_index = vmlinux_index(files.vmlinux, cache, console);
   Binary vmlinux = Binary::open(base.vmlinux_index);
   check_vmlinux(vmlinux, files.vmlinux, kernel_version(files.source));
+  check_signature(KernelConfig::read(files.config), kernel_version(files.source));
   base.arch = find_arch(vmlinux.machine());
   base.release = release_of_banner(vmlinux.banner());
   Compiler compiler = find_compiler(compiler_of_banner(vmlinux.banner()), options.skip_compiler_check, executor);

@@ -276,6 +276,33 @@ TEST(Config, TellsWhatAnOwnKernelLost) {
   EXPECT_TRUE(lost_options(made, made).empty());
 }
 
+TEST(Config, RandomCodeIsRefusedByName) {
+  struct Case {
+    const char* text;
+    bool own_seed;
+    const char* says;
+  };
+  for (const auto& c :
+       {Case{"CONFIG_GCC_PLUGIN_LATENT_ENTROPY=y", true, "GCC_PLUGIN_LATENT_ENTROPY"},
+        Case{"CONFIG_GCC_PLUGIN_LATENT_ENTROPY=y", false, "GCC_PLUGIN_LATENT_ENTROPY"},
+        Case{"CONFIG_RANDSTRUCT=y", false, "CONFIG_RANDSTRUCT"},
+        Case{"CONFIG_GCC_PLUGIN_RANDSTRUCT=y", false, "CONFIG_GCC_PLUGIN_RANDSTRUCT"},
+        Case{"CONFIG_RANDSTRUCT=y", true, ""}, Case{"CONFIG_RANDSTRUCT_NONE=y\nCONFIG_GCC_PLUGINS=y", false, ""}}) {
+    const auto message =
+        message_of<Error>([&] { require_no_random_code(KernelConfig::parse(c.text), "my.config", c.own_seed); });
+    EXPECT_EQ(message.empty(), *c.says == 0) << c.text;
+    EXPECT_NE(message.find(c.says), std::string::npos) << message;
+  }
+}
+
+TEST(Config, UbuntusSignatureTellsTheVersion) {
+  const auto config = KernelConfig::parse("CONFIG_VERSION_SIGNATURE=\"Ubuntu 5.15.0-91.101-generic 5.15.131\"\n");
+  EXPECT_NO_THROW(check_signature(config, "5.15.131"));
+  EXPECT_NE(message_of<Error>([&] { check_signature(config, "5.15.130"); }).find("the kernel is 5.15.131"),
+            std::string::npos);
+  EXPECT_NO_THROW(check_signature(KernelConfig::parse("CONFIG_A=y\n"), "5.15.130"));
+}
+
 // A program of another version must not come upon an index that it can't read.
 TEST(VmlinuxIndex, IsKeptUnderTheVersionOfItsLayout) {
   TemporaryFolder folder;

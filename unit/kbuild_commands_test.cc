@@ -212,6 +212,24 @@ TEST_F(Kbuild, AffectedObjectsHaveReasons) {
             ">>> patch a C function that calls it instead; new assembly works as asm() in a C file");
 }
 
+TEST_F(Kbuild, AnObjectOfTwoModulesIsRefusedByName) {
+  base_.config = folder_.write("config", "CONFIG_MODULES=y\n");
+  source("net/Kbuild", "obj-m := m.o off.o ../virt/k.o\nname-../virt/k := k:off\n");
+  folder_.write("modules/net/off.ko", "");
+  AppliedPatches patches;
+  patches.directory = folder_.write("patched/virt/k.c", "int a;").parent_path().parent_path();
+  patches.modified = {"virt/k.c"};
+  PatchedView view(base_.source, folder_.path() / "view", patches);
+  const auto both = find_affected(base_, patches, view, {}, executor_, folder_.path());
+  EXPECT_FALSE(both.value);
+  ASSERT_FALSE(both.findings.empty());
+  EXPECT_EQ(both.findings.back().rule, "shared-object");
+  EXPECT_NE(both.findings.back().message.find("two modules, net/k and net/off"), std::string::npos);
+  const auto one = find_affected(base_, patches, view, {"net/off.ko"}, executor_, folder_.path());
+  ASSERT_EQ(one.value.value().size(), 1U);
+  EXPECT_EQ(one.value->front().command.module, "net/off");
+}
+
 TEST_F(Kbuild, FullBuildsPairWhatDiffers) {
   folder_.write("kbuild/.config", "CONFIG_X=y\n");
   Console console(0);
@@ -240,6 +258,8 @@ TEST_F(Kbuild, FullBuildsPairWhatDiffers) {
   folder_.write("view/fs/a.c", "not C");
   EXPECT_NE(message_of<Error>([&] { full({"fs/a.c"}); }).find("a.c:1:1: error"), std::string::npos);
   EXPECT_EQ(full({}), Names{});
+  folder_.write("kbuild/.config", "CONFIG_RANDSTRUCT=y\n");
+  EXPECT_NE(message_of<Error>([&] { full({}); }).find("RANDSTRUCT"), std::string::npos);
 }
 
 }  // namespace

@@ -140,5 +140,43 @@ TEST_F(SourceTreeTest, NothingElseIsAKernel) {
   EXPECT_THROW(private_copy(folder_.path() / "none", cache_, executor_, console_), Error);
 }
 
+// What a link out of the tree leads to counts, and is copied: nothing of ours ever writes through it.
+TEST_F(SourceTreeTest, LinksOutOfTheTreeAreFollowed) {
+  folder_.write("home/driver/core/a.c", "int a;\n");
+  folder_.write("home/driver/a.o", "product");
+  folder_.write("home/one.c", "int one;\n");
+  fs::create_directories(tree() / "drivers");
+  fs::create_directory_symlink(folder_.path() / "home/driver", tree() / "drivers/mine");
+  fs::create_symlink("../../home/one.c", tree() / "kernel/one.c");
+  fs::create_symlink("fork.c", tree() / "kernel/inside.c");
+  fs::create_symlink("/nowhere/at/all", tree() / "kernel/dangling.c");
+  fs::create_directory_symlink("../kernel", folder_.path() / "home/driver/core/up");  // dangling from there
+  const SourceTree first = copy();
+  EXPECT_EQ(read_file(first.path / "drivers/mine/core/a.c"), "int a;\n");
+  EXPECT_FALSE(fs::is_symlink(first.path / "drivers/mine"));
+  EXPECT_FALSE(fs::exists(first.path / "drivers/mine/a.o"));
+  EXPECT_FALSE(fs::is_symlink(first.path / "kernel/one.c"));
+  EXPECT_TRUE(fs::is_symlink(first.path / "kernel/inside.c"));
+  EXPECT_TRUE(fs::is_symlink(first.path / "kernel/dangling.c"));
+  EXPECT_EQ(copy().identity, first.identity);
+  for (const char* file : {"home/driver/core/a.c", "home/one.c"}) {  // no stale copy
+    const std::string before = copy().identity;
+    folder_.write(file, std::string("int changed;\n"));
+    EXPECT_NE(copy().identity, before) << file;
+  }
+  fs::remove_all(copy().path / "drivers");
+  EXPECT_TRUE(fs::exists(folder_.path() / "home/driver/core/a.c"));
+}
+
+TEST_F(SourceTreeTest, LinksInACircleAreRefused) {
+  fs::create_directory_symlink(folder_.path(), tree() / "kernel/all");
+  EXPECT_NE(message_of<Error>([&] { copy(); }).find("lies in itself"), std::string::npos);
+  fs::remove(tree() / "kernel/all");
+  folder_.write("home/x.c", "");
+  fs::create_directory_symlink(folder_.path() / "home", tree() / "kernel/home");
+  fs::create_directory_symlink(folder_.path() / "home", folder_.path() / "home/again");
+  EXPECT_NE(message_of<Error>([&] { copy(); }).find("lies in itself"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace kpatch
