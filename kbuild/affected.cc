@@ -31,11 +31,13 @@
 #include "kbuild/commands.h"
 #include "kbuild/file-role.h"
 #include "kbuild/includes.h"
+#include "kbuild/mentions.h"
 #include "kbuild/other-readers.h"
 #include "kbuild/why-not-built.h"
 #include "kernel/kernel.h"
 #include "support/error.h"
 #include "support/files.h"
+#include "support/text.h"
 
 namespace kpatch {
 namespace {
@@ -251,7 +253,7 @@ class Finder {
                "leave it out of the patch");
     }
     if (headers_.empty()) return;
-    const std::vector<size_t> readers = graph.units_that_may_include(headers_);
+    const std::vector<size_t> readers = those_that_differ(graph, units);
     const std::vector<std::vector<std::string>> chains = graph.chains(readers, headers_);
     for (size_t i = 0; i < readers.size(); ++i) {
       const CompileCommand& unit = units[readers[i]];
@@ -259,12 +261,39 @@ class Finder {
     }
   }
 
+  // What changes in the files; nothing when one of them is in one of the trees alone, which makes a difference by that.
+  std::vector<HeaderChange> changes_of(const std::vector<std::string>& files) const {
+    std::vector<HeaderChange> changes;
+    for (const std::string& path : files) {
+      if (!std::ranges::binary_search(patches_.modified, path)) return {};
+      changes.push_back({path, base_.source / path, patches_.directory / path});
+    }
+    return changes;
+  }
+
+  // The units that may include the headers, without those that mention nothing of what changes in them.
+  std::vector<size_t> those_that_differ(const IncludeGraph& graph, const std::vector<CompileCommand>& units) {
+    std::vector<size_t> readers = graph.units_that_may_include(headers_);
+    const std::vector<HeaderChange> changes = changes_of(headers_);
+    if (changes.empty()) return readers;
+    const Mentions mentions = units_that_mention(graph, units.size(), changes);
+    std::vector<size_t> kept;
+    std::ranges::set_intersection(readers, mentions.units, std::back_inserter(kept));
+    if (kept.size() < readers.size())
+      found_.note("mentions", {.source = headers_.front()},
+                  fmt::format("{} of the {} objects that may include what the patch touches mention nothing of what "
+                              "changes there ({})",
+                              readers.size() - kept.size(), readers.size(), joined(mentions.names, ", ")));
+    return kept;
+  }
+
   // Returns those of the files that are read by something that isn't an object of the kernel, changed by them or not.
   std::set<std::string> settle_other_readers(const std::vector<CompileCommand>& units,
                                              const std::vector<std::string>& files) {
     const auto like = std::ranges::find_if(units, [](const CompileCommand& unit) { return unit.module.empty(); });
     if (like == units.end()) return {};
-    const OtherReadings readings = other_readings(base_, view_, *like, folder_, files, executor_, scratch_ / "readers");
+    const OtherReadings readings =
+        other_readings(base_, view_, *like, folder_, files, changes_of(files), executor_, scratch_ / "readers");
     std::map<std::string, std::vector<const OtherReader*>> by_file;
     for (const OtherReading& reading : readings.changed)
       for (const std::string& file : reading.files) by_file[file].push_back(&reading.reader);

@@ -173,7 +173,24 @@ class IncludeGraph::Graph {
                        [&](uint32_t id) { return unit_files_.contains(id) && !behind_opaque_.contains(id); });
   }
 
+  std::vector<std::string> headers() const {
+    std::unordered_set<uint32_t> own;
+    for (const auto& roots : roots_) own.insert(roots.begin(), roots.begin() + own_roots);
+    std::vector<std::string> paths;
+    for (uint32_t id = 0; id < nodes_.size(); ++id)
+      if (!own.contains(id) || !nodes_[id].includers.empty()) paths.push_back(nodes_[id].path);
+    return paths;
+  }
+
+  std::vector<std::string> own_files(size_t unit) const {
+    std::vector<std::string> paths;
+    for (size_t i = 0; i < own_roots; ++i) paths.push_back(nodes_[roots_[unit][i]].path);
+    return paths;
+  }
+
  private:
+  static constexpr ptrdiff_t own_roots = 2;  // a unit's source, in the source and in the kbuild folder, come first
+
   struct Node {
     std::string path;
     std::vector<uint32_t> includers;
@@ -372,6 +389,10 @@ std::vector<std::vector<std::string>> IncludeGraph::chains(std::span<const size_
                                                            std::span<const std::string> touched) const {
   return graph_->chains(units, touched);
 }
+
+std::vector<std::string> IncludeGraph::headers() const { return graph_->headers(); }
+
+std::vector<std::string> IncludeGraph::own_files(size_t unit) const { return graph_->own_files(unit); }
 
 bool IncludeGraph::is_included(const std::string& path) const { return graph_->is_included(path); }
 

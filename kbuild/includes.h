@@ -32,6 +32,11 @@ class IncludeGraph {
   // Whether there is evidence that a unit reads the file: one that includes something that nobody can tell is none.
   bool is_included(const std::string& path) const;
 
+  // For whoever reads the texts. All files that something includes, by their whole paths; and a unit's own: its source
+  // where it lies, which may not be there.
+  std::vector<std::string> headers() const;
+  std::vector<std::string> own_files(size_t unit) const;
+
  private:
   class Graph;
   std::unique_ptr<Graph> graph_;

@@ -7,3 +7,4 @@
 #include "kbuild/full-build.h"
 #include "kbuild/generated-files.h"
 #include "kbuild/includes.h"
+#include "kbuild/mentions.h"

@@ -90,12 +90,14 @@ std::string essence(const std::string& output, Step step) {
 class Readings {
  public:
   Readings(const Base& base, PatchedView& view, const CompileCommand& like, string_view arch,
-           std::span<const std::string> files, Executor& executor, fs::path scratch)
+           std::span<const std::string> files, std::span<const HeaderChange> changes, Executor& executor,
+           fs::path scratch)
       : base_(base),
         view_(view),
         like_(like),
         arch_(arch),
         files_(files.begin(), files.end()),
+        changes_(changes),
         executor_(executor),
         scratch_(std::move(scratch)),
         readers_(other_readers(base.source, arch)) {}
@@ -116,6 +118,13 @@ class Readings {
     }
     OtherReadings result;
     for (const auto& [reader, reading] : may_read) result.read.insert(reading.files.begin(), reading.files.end());
+    if (!changes_.empty()) {
+      const std::vector<size_t> mention = units_that_mention(graph, units.size(), changes_).units;
+      std::erase_if(may_read, [&](const auto& reading) {
+        const bool touched = std::ranges::find(files_, reading.second.reader.path) != files_.end();
+        return !touched && !std::ranges::binary_search(mention, reading.first);
+      });
+    }
     if (may_read.empty()) return result;
     fs::create_directories(scratch_);
     // First what the preprocessor makes of them: for most readers a touched file changes nothing even there.
@@ -207,6 +216,7 @@ class Readings {
   const CompileCommand& like_;
   std::string arch_;
   std::vector<std::string> files_;
+  std::span<const HeaderChange> changes_;
   Executor& executor_;
   fs::path scratch_;
   const unsigned jobs_ = std::max(1U, std::thread::hardware_concurrency());
@@ -245,8 +255,9 @@ std::vector<OtherReader> other_readers(const fs::path& source, string_view arch)
 }
 
 OtherReadings other_readings(const Base& base, PatchedView& view, const CompileCommand& like, string_view arch,
-                             std::span<const std::string> files, Executor& executor, const fs::path& scratch) {
-  return Readings(base, view, like, arch, files, executor, scratch).run();
+                             std::span<const std::string> files, std::span<const HeaderChange> changes,
+                             Executor& executor, const fs::path& scratch) {
+  return Readings(base, view, like, arch, files, changes, executor, scratch).run();
 }
 
 }  // namespace kpatch

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "kbuild/mentions.h"
 #include "kernel/kernel.h"
 #include "patch/patch.h"
 #include "support/executor.h"
@@ -35,9 +36,10 @@ struct OtherReadings {
 
 // What assembly and linker scripts are preprocessed to, and what C is compiled to, is compared with the patch and without
 // it, by the flags of `like`, a command of vmlinux; where it can't be made so, another text is enough. files: touched
-// files, relative to the source. Throws Error when a command can't be run.
+// files, relative to the source; changes: what changes in them, or nothing where one of them is in one tree alone. A
+// reader that mentions nothing of that isn't run. Throws Error when a command can't be run.
 OtherReadings other_readings(const Base& base, PatchedView& view, const CompileCommand& like, std::string_view arch,
-                             std::span<const std::string> files, Executor& executor,
-                             const std::filesystem::path& scratch);
+                             std::span<const std::string> files, std::span<const HeaderChange> changes,
+                             Executor& executor, const std::filesystem::path& scratch);
 
 }  // namespace kpatch

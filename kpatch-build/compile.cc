@@ -279,17 +279,24 @@ Result<std::vector<AffectedObject>> drop_equal_texts(std::vector<AffectedObject>
   }
   if (jobs.empty()) return {.value = std::move(objects)};
   const std::vector<CommandResult> results = compiler.run_proven(objects, jobs, progress);
-  std::vector<bool> equal(objects.size(), false);
+  enum class Text { differs, unused, equal };
+  std::vector<Text> texts(objects.size(), Text::differs);
   for (size_t i = 0; i < jobs.size(); i += 2) {
     if (!results[i].ok()) compiler.fail(objects[jobs[i].unit], jobs[i], results[i]);
     if (!results[i + 1].ok()) compiler.fail(objects[jobs[i].unit], jobs[i + 1], results[i + 1]);
-    equal[jobs[i].unit] = read_file_if_any(jobs[i].output) == read_file_if_any(jobs[i + 1].output);
+    const std::string before = read_file_if_any(jobs[i].output), after = read_file_if_any(jobs[i + 1].output);
+    if (before == after)
+      texts[jobs[i].unit] = Text::equal;
+    else if (!code_may_differ(before, after))
+      texts[jobs[i].unit] = Text::unused;
     for (const Job& job : {jobs[i], jobs[i + 1]}) fs::remove(job.output);
   }
   Result<std::vector<AffectedObject>> kept{.value = std::vector<AffectedObject>()};
   for (size_t unit = 0; unit < objects.size(); ++unit) {
-    if (equal[unit])
+    if (texts[unit] == Text::equal)
       kept.findings.push_back(dropped(objects[unit].command, "its text is the same after preprocessing"));
+    else if (texts[unit] == Text::unused)
+      kept.findings.push_back(dropped(objects[unit].command, "it uses nothing of what changes in its text"));
     else
       kept.value->push_back(std::move(objects[unit]));
   }

@@ -53,7 +53,8 @@ std::vector<std::string> read_dependencies(std::string_view text);
 // True when loads of runtime constants may replace the placeholders that only vmlinux's boot fills in.
 bool has_runtime_constants(const Base& base);
 
-// Drops the units that only may be affected and whose text after preprocessing is the same in both trees; a notice
+// Drops the units that only may be affected and whose text after preprocessing is the same in both trees, or differs in
+// what it doesn't use; a notice
 // ("dropped") tells of each. Always has a value. Throws Error when the original can't be preprocessed.
 Result<std::vector<AffectedObject>> drop_equal_texts(std::vector<AffectedObject> objects,
                                                      const CompileSettings& settings, Executor& executor,

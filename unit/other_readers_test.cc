@@ -50,8 +50,8 @@ class OtherReadersTest : public testing::Test {
         "init/main.o", (base_.source / "init/main.c").string()};
     Executor executor(folder_.path() / "log");
     const Names files{file};
-    readings_ =
-        other_readings(base_, view, like, "x86", files, executor, folder_.path() / ("out" + std::to_string(runs_)));
+    readings_ = other_readings(base_, view, like, "x86", files, changes_, executor,
+                               folder_.path() / ("out" + std::to_string(runs_)));
     Names list;
     for (const OtherReading& reading : readings_.changed)
       for (const std::string& read : reading.files)
@@ -62,6 +62,7 @@ class OtherReadersTest : public testing::Test {
   const TemporaryFolder folder_;
   Base base_;
   OtherReadings readings_;
+  std::vector<HeaderChange> changes_;  // none: every reader is run
   int runs_ = 0;
 };
 
@@ -93,6 +94,20 @@ TEST_F(OtherReadersTest, OfCAreComparedByWhatTheyAreCompiledTo) {
                     "static inline int add(int x) { return x + 1; }\n"
                     "static inline int sub(int x) { return x - 1; }\n"),
             Names{});
+}
+
+// What changes is known by name, and whoever doesn't mention it isn't run: boot code, which can't be compiled by another
+// folder's flags, would count as changed.
+TEST_F(OtherReadersTest, ThatMentionNothingOfItAreNotRun) {
+  source("arch/x86/boot/main.c", "#include <linux/list.h>\nint boot(int x) { return add(x) + not_declared; }\n");
+  const std::string list = "static inline int add(int x) { return x + 1; }\n";
+  const std::string path = "include/linux/list.h";
+  const std::string told = path + ": arch/x86/boot/main.c (the boot code)";
+  EXPECT_EQ(changed(path, list + "static inline int sub(int x) { return x; }\n"), Names{told});
+  changes_ = {{path, base_.source / path, folder_.path() / "patched" / path}};
+  EXPECT_EQ(changed(path, list + "static inline int sub(int x) { return x; }\n"), Names{});
+  EXPECT_TRUE(readings_.read.contains(path));
+  EXPECT_EQ(changed(path, "static inline int add(int x) { return x; }\n"), Names{told});
 }
 
 TEST_F(OtherReadersTest, MakeGeneratedHeaders) {
