@@ -193,16 +193,34 @@ void classify_enumeration(Item& item) {
   item.kind = Kind::enumeration;
 }
 
+// What is declared and not defined: functions, extern variables, the name of a struct.
 void classify_prototype(Item& item) {
-  item.names = called_names(item.tokens, item.tokens.size());
-  const string_view first = item.tokens.front();
-  const bool macro = item.tokens.size() > 1 && item.tokens[1] == "(" && !is_attribute(first);
+  const std::vector<string_view>& tokens = item.tokens;
+  const string_view first = tokens.front();
+  const bool macro = tokens.size() > 1 && tokens[1] == "(" && !is_attribute(first);
   const bool known = !is_one_of(first, {"typedef", "asm", "__asm__", "_Static_assert", "static_assert"});
   if (!known || macro || !starts_word(first.front())) return;
-  if (item.names.empty()) {
-    for (size_t i = 1; i < item.tokens.size(); ++i)
-      if (is_one_of(item.tokens[i], {";", ",", "["}) && starts_word(item.tokens[i - 1].front()))
-        item.names.push_back(item.tokens[i - 1]);
+  item.names = called_names(tokens, tokens.size());
+  // int (*p)(int); is a variable.
+  const bool function = std::none_of(item.names.begin(), item.names.end(), [](string_view name) {
+    return is_one_of(name, {"int", "void", "char", "long", "short", "unsigned", "signed", "bool", "const"});
+  });
+  if (!function) return;
+  const bool is_extern = std::find(tokens.begin(), tokens.end(), "extern") != tokens.end();
+  const bool forward = tokens.size() == 3 && is_one_of(first, {"struct", "union"});
+  if (!is_extern && !forward) {
+    // int x, f(int); defines one of them.
+    int depth = 0;
+    for (const string_view token : tokens) {
+      depth += is_one_of(token, {"(", "["}) ? 1 : is_one_of(token, {")", "]"}) ? -1 : 0;
+      if (depth == 0 && token == ",") return;
+    }
+    if (item.names.empty()) return;
+  }
+  if (item.names.empty() || is_extern) {
+    for (size_t i = 1; i < tokens.size(); ++i)
+      if (is_one_of(tokens[i], {";", ",", "["}) && starts_word(tokens[i - 1].front()))
+        item.names.push_back(tokens[i - 1]);
   }
   if (!item.names.empty()) item.kind = Kind::prototype;
 }

@@ -45,6 +45,11 @@ TEST(ChangedNames, WhatNobodyCanTell) {
                     "DEFINE_X(b)\nstatic inline int f(void) { return 1; }"),
             Names{everything});
   EXPECT_EQ(changed("enum { A = 1 };", "enum { A = 0x100000000 };"), Names{everything});
+  // A variable, wherever it is defined, is there.
+  EXPECT_EQ(changed("", "int x;"), Names{everything});
+  EXPECT_EQ(changed("", "static int x[2];"), Names{everything});
+  EXPECT_EQ(changed("", "int (*p)(int);"), Names{everything});
+  EXPECT_EQ(changed("", "int x, f(int);"), Names{everything});
   EXPECT_EQ(changed("#pragma pack(1)\nint a;", "int a;"), Names{everything});
   EXPECT_EQ(changed("#define A 1\n#define B A\n", "#define B A\n#define A 1\n"), Names{everything});
   EXPECT_EQ(changed("}", "} int f(void) {"), Names{everything});
