@@ -11,193 +11,23 @@
 // described them in DWARF. The same holds for what a module passes to an exported function.
 //
 // New members in a hole, other names, and new values of an enum leave what exists where it is.
+//
+// A struct that lives on the stacks of patched functions alone is no danger, but that can't be shown: its address may go
+// through a `void *` (smp_call_function(), a work item), into a task's field, or come back from a cast, and none of these
+// leaves a trace in DWARF. So it is told who is known to use the type, and the author decides (--ack).
 
 #include "create-diff-object/data-layout.h"
 
-#include <dwarf.h>
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <functional>
-#include <unordered_map>
+#include <map>
+#include <string_view>
+
+#include "support/text.h"
 
 namespace kpatch {
 namespace {
-
-class TypeReader {
- public:
-  Types run(const SourceLines& lines) {
-    lines.each_unit([&](Dwarf_Die& unit) {
-      names_.clear();
-      each_child(unit, [&](Dwarf_Die& die) { add(die); });
-    });
-    return std::move(types_);
-  }
-
- private:
-  template <typename Act>
-  static void each_child(Dwarf_Die& parent, Act act) {
-    Dwarf_Die die;
-    if (dwarf_child(&parent, &die) != 0) return;
-    do act(die);
-    while (dwarf_siblingof(&die, &die) == 0);
-  }
-
-  static std::optional<uint64_t> number(Dwarf_Die& die, unsigned attribute_name) {
-    Dwarf_Attribute attribute;
-    Dwarf_Word value = 0;
-    if (dwarf_formudata(dwarf_attr(&die, attribute_name, &attribute), &value) != 0) return std::nullopt;
-    return value;
-  }
-
-  static std::optional<Dwarf_Die> type_of(Dwarf_Die& die) {
-    Dwarf_Attribute attribute;
-    Dwarf_Die type;
-    if (dwarf_formref_die(dwarf_attr(&die, DW_AT_type, &attribute), &type) == nullptr) return std::nullopt;
-    return type;
-  }
-
-  static const char* keyword(int tag) {
-    return tag == DW_TAG_structure_type     ? "struct"
-           : tag == DW_TAG_union_type       ? "union"
-           : tag == DW_TAG_enumeration_type ? "enum"
-                                            : nullptr;
-  }
-
-  void add(Dwarf_Die& die) {
-    const int tag = dwarf_tag(&die);
-    const char* name = dwarf_diename(&die);
-    if (const char* word = keyword(tag); word != nullptr) {
-      if (name != nullptr && !dwarf_hasattr(&die, DW_AT_declaration)) add_type(fmt::format("{} {}", word, name), die);
-    } else if (tag == DW_TAG_typedef && name != nullptr) {
-      auto type = type_of(die);
-      if (type && keyword(dwarf_tag(&*type)) != nullptr && dwarf_diename(&*type) == nullptr) add_type(name, *type);
-    } else if (tag == DW_TAG_subprogram && name != nullptr && dwarf_hasattr(&die, DW_AT_external) &&
-               !dwarf_hasattr(&die, DW_AT_declaration)) {
-      types_.prototypes.try_emplace(name, prototype(die));
-    }
-  }
-
-  void add_type(const std::string& name, Dwarf_Die& die) {
-    auto [it, fresh] = types_.layouts.try_emplace(name);
-    if (!fresh) return;
-    TypeLayout& layout = it->second;
-    layout.keyword = keyword(dwarf_tag(&die));
-    layout.size = number(die, DW_AT_byte_size).value_or(0);
-    add_members(layout, die, 0, "", 0);
-  }
-
-  void add_members(TypeLayout& layout, Dwarf_Die& die, uint64_t base, const std::string& path, unsigned depth) {
-    constexpr unsigned deepest = 16;  // of nameless types within each other
-    size_t nameless = 0;
-    each_child(die, [&](Dwarf_Die& member) {
-      const int tag = dwarf_tag(&member);
-      const char* name = dwarf_diename(&member);
-      if (tag == DW_TAG_enumerator && name != nullptr) {
-        Dwarf_Attribute attribute;
-        Dwarf_Sword value = 0;
-        if (dwarf_formsdata(dwarf_attr(&member, DW_AT_const_value, &attribute), &value) == 0)
-          layout.values[name] = value;
-        return;
-      }
-      if (tag != DW_TAG_member) return;
-      uint64_t bits = base + number(member, DW_AT_data_member_location).value_or(0) * 8;
-      if (const auto at = number(member, DW_AT_data_bit_offset)) bits = base + *at;
-      auto type = type_of(member);
-      if (!type) return;
-      const bool inner = keyword(dwarf_tag(&*type)) != nullptr && dwarf_diename(&*type) == nullptr &&
-                         dwarf_tag(&*type) != DW_TAG_enumeration_type;
-      if (name == nullptr && !inner) return;
-      const std::string full = path + (name != nullptr ? name : fmt::format("#{}", nameless++));
-      if (name != nullptr) {
-        const uint64_t width = number(member, DW_AT_bit_size).value_or(size_of(*type) * 8);
-        layout.members[full] = {bits, width};
-      }
-      if (inner && depth < deepest)
-        add_members(layout, *type, bits, name != nullptr ? full + "." : path, depth + 1);
-      else
-        embed(layout, *type);
-    });
-  }
-
-  void embed(TypeLayout& layout, Dwarf_Die type) {
-    for (int steps = 0; steps < 32; ++steps) {
-      const int tag = dwarf_tag(&type);
-      if (keyword(tag) != nullptr) {
-        if (const char* name = dwarf_diename(&type)) layout.embeds.insert(fmt::format("{} {}", keyword(tag), name));
-        return;
-      }
-      if (tag == DW_TAG_typedef) {
-        auto inner = type_of(type);
-        if (inner && keyword(dwarf_tag(&*inner)) != nullptr && dwarf_diename(&*inner) == nullptr) {
-          layout.embeds.insert(dwarf_diename(&type));
-          return;
-        }
-      }
-      if (tag != DW_TAG_typedef && tag != DW_TAG_array_type && tag != DW_TAG_const_type && tag != DW_TAG_volatile_type)
-        return;
-      const auto next = type_of(type);
-      if (!next) return;
-      type = *next;
-    }
-  }
-
-  static uint64_t size_of(Dwarf_Die& type) {
-    Dwarf_Word size = 0;
-    return dwarf_aggregate_size(&type, &size) == 0 ? size : 0;
-  }
-
-  // "struct inode *", "const char [16]": types by their names, so that a change inside of one is that type's own.
-  std::string name_of(std::optional<Dwarf_Die> type, unsigned depth = 0) {
-    if (!type) return "void";
-    if (depth > 32) return "…";
-    if (const auto known = names_.find(dwarf_dieoffset(&*type)); known != names_.end()) return known->second;
-    const int tag = dwarf_tag(&*type);
-    const char* name = dwarf_diename(&*type);
-    std::string text;
-    switch (tag) {
-      case DW_TAG_pointer_type:
-        text = name_of(type_of(*type), depth + 1) + " *";
-        break;
-      case DW_TAG_const_type:
-        text = "const " + name_of(type_of(*type), depth + 1);
-        break;
-      case DW_TAG_volatile_type:
-        text = "volatile " + name_of(type_of(*type), depth + 1);
-        break;
-      case DW_TAG_restrict_type:
-        text = name_of(type_of(*type), depth + 1);
-        break;
-      case DW_TAG_array_type:
-        text = fmt::format("{} [{}]", name_of(type_of(*type), depth + 1), size_of(*type));
-        break;
-      case DW_TAG_subroutine_type:
-        text = prototype(*type, depth + 1);
-        break;
-      default:
-        if (name == nullptr)
-          text = fmt::format("{} of {} bytes", keyword(tag) != nullptr ? keyword(tag) : "type", size_of(*type));
-        else
-          text = keyword(tag) != nullptr ? fmt::format("{} {}", keyword(tag), name) : name;
-    }
-    names_.emplace(dwarf_dieoffset(&*type), text);
-    return text;
-  }
-
-  std::string prototype(Dwarf_Die& function, unsigned depth = 0) {
-    std::string parameters;
-    each_child(function, [&](Dwarf_Die& die) {
-      const int tag = dwarf_tag(&die);
-      if (tag != DW_TAG_formal_parameter && tag != DW_TAG_unspecified_parameters) return;
-      if (!parameters.empty()) parameters += ", ";
-      parameters += tag == DW_TAG_formal_parameter ? name_of(type_of(die), depth + 1) : "...";
-    });
-    return fmt::format("{} ({})", name_of(type_of(function), depth + 1), parameters.empty() ? "void" : parameters);
-  }
-
-  Types types_;
-  std::unordered_map<Dwarf_Off, std::string> names_;  // of the unit
-};
 
 std::string in_bytes(uint64_t bits) {
   return bits % 8 == 0 ? fmt::format("{}", bits / 8) : fmt::format("{}, bit {}", bits / 8, bits % 8);
@@ -211,72 +41,222 @@ std::set<std::string_view> exports_of(const Object& object) {
   return names;
 }
 
-}  // namespace
+constexpr size_t shown = 3;  // of a list
 
-Types read_types(const SourceLines& lines) { return TypeReader().run(lines); }
+// "a, b, c and 4 more"
+std::string some_of(const std::vector<std::string>& names) {
+  const std::vector<std::string> first(names.begin(), names.begin() + ptrdiff_t(std::min(names.size(), shown)));
+  return fmt::format("{}{}", joined(first, ", "),
+                     names.size() > shown ? fmt::format(" and {} more", names.size() - shown) : "");
+}
+
+std::string some_of(const std::set<std::string>& names) {
+  return some_of(std::vector<std::string>(names.begin(), names.end()));
+}
+
+// The same bytes mean the same: what was void * may be called by its type.
+bool same_shape(std::string_view one, std::string_view other) {
+  constexpr std::string_view pointer = "pointer to ", untyped = "pointer to void";
+  if (!one.starts_with(pointer) || !other.starts_with(pointer)) return one == other;
+  return one == other || one == untyped || other == untyped;
+}
+
+std::vector<std::string> member_changes(const TypeLayout& before, const TypeLayout& after) {
+  std::vector<std::string> changes;
+  for (const auto& [name, member] : before.members) {
+    const auto found = after.members.find(name);
+    if (found == after.members.end()) continue;
+    const TypeMember& other = found->second;
+    if (member.bits != other.bits)
+      changes.push_back(fmt::format("{} moves from {} to {}", name, in_bytes(member.bits), in_bytes(other.bits)));
+    else if (member.size != other.size)
+      changes.push_back(fmt::format("{} has {} bits instead of {}", name, other.size, member.size));
+    else if (!same_shape(member.shape, other.shape))
+      changes.push_back(fmt::format("{} is a {} instead of a {}", name, other.shape, member.shape));
+  }
+  return changes;
+}
+
+const TypeLayout* find(const Types& types, const std::string& name) {
+  const auto it = types.layouts.find(name);
+  return it == types.layouts.end() ? nullptr : &it->second;
+}
+
+// What the object tells of who else knows the type.
+std::string users_of(const Types& types, const std::string& name, const TypeLayout& layout) {
+  const auto list = [&](const std::map<std::string, std::set<std::string>>& of) {
+    const auto it = of.find(name);
+    return it == of.end() ? std::string() : some_of(it->second);
+  };
+  std::vector<std::string> holders, pointers;
+  for (const auto& [other, type] : types.layouts) {
+    if (type.embeds.contains(name)) holders.push_back(other);
+    if (type.points_to.contains(name)) pointers.push_back(other);
+  }
+  const std::string variables = list(types.variables), functions = list(types.functions);
+  std::string text;
+  if (!holders.empty()) text += "; held by " + some_of(holders);
+  if (!pointers.empty()) text += "; pointed to by " + some_of(pointers);
+  if (!variables.empty()) text += "; in variable " + variables;
+  if (!functions.empty()) text += "; passed to or from " + functions;
+  if (text.empty() && layout.own_file)
+    text = "; defined in this file alone, and nothing but its functions' parameters and locals show it";
+  return text;
+}
+
+// What a key of genksyms' list is called in C, and in Types: "s#mutex" -> "struct mutex".
+std::string name_of_cause(std::string_view cause) {
+  const std::string rest(cause.size() > 2 && cause[1] == '#' ? cause.substr(2) : cause);
+  if (cause.starts_with("s#")) return "struct " + rest;
+  if (cause.starts_with("u#")) return "union " + rest;
+  if (cause.starts_with("e#")) return "enum " + rest;
+  return rest;
+}
+
+// Refuses by the versions that the kernel itself compares. A version changes for every word of a declaration; what types
+// that lie as before change for is left to a warning: such a module knows nothing of a new member, and leaves in it
+// whatever is there.
+class ExportCheck {
+ public:
+  ExportCheck(const Types& before, const Types& after, bool layout_acknowledged, bool patches_code,
+              Diagnostics& diagnostics)
+      : before_(before),
+        after_(after),
+        layout_acknowledged_(layout_acknowledged),
+        patches_code_(patches_code),
+        diagnostics_(diagnostics) {}
+
+  // done: exports that were refused already.
+  void run(const std::vector<ExportChange>& changes, const std::set<std::string_view>& done) {
+    // What one type changes for all of its users is said once.
+    std::map<std::vector<std::string>, std::vector<const ExportChange*>> by_causes;
+    for (const ExportChange& change : changes)
+      if (!done.contains(change.name)) by_causes[change.causes].push_back(&change);
+    for (const auto& [causes, exports] : by_causes) add(causes, exports);
+  }
+
+ private:
+  enum class Harm { none, layout, declaration };
+
+  Harm harm_of(const std::vector<std::string>& causes) const {
+    Harm harm = Harm::none;
+    for (const std::string& cause : causes) {
+      const TypeLayout* one = find(before_, name_of_cause(cause));
+      const TypeLayout* other = find(after_, name_of_cause(cause));
+      if (one == nullptr || other == nullptr) return Harm::declaration;
+      if (layout_change(*one, *other)) harm = Harm::layout;
+    }
+    return harm;
+  }
+
+  std::string words_for(const std::vector<std::string>& causes, const ExportChange& change) const {
+    std::vector<std::string> words;
+    for (const std::string& cause : causes) {
+      const std::string name = name_of_cause(cause);
+      const TypeLayout *one = find(before_, name), *other = find(after_, name);
+      const auto how = one != nullptr && other != nullptr ? layout_change(*one, *other) : std::nullopt;
+      words.push_back(cause == change.name ? "its own declaration" : how ? fmt::format("{} ({})", name, *how) : name);
+    }
+    return some_of(words);
+  }
+
+  void add(const std::vector<std::string>& causes, const std::vector<const ExportChange*>& exports) {
+    const Harm harm = harm_of(causes);
+    // Types of an object that keeps all its code: those whose code changes tell.
+    if (harm != Harm::declaration && !patches_code_) return;
+    const ExportChange& first = *exports.front();
+    std::vector<std::string> others;
+    for (size_t i = 1; i < exports.size(); ++i) others.push_back(exports[i]->name);
+    const bool refused = harm == Harm::declaration || (harm == Harm::layout && !layout_acknowledged_);
+    diagnostics_.add(
+        {"export",
+         refused ? Severity::refusal : Severity::warning,
+         {.function = first.name},
+         fmt::format("is exported, and its version changes from {:#010x} to {:#010x}, by {}{}. Modules that exist were "
+                     "compiled with the old one{}",
+                     first.before, first.after, words_for(causes, first),
+                     others.empty() ? "" : fmt::format("; so do those of {}", some_of(others)),
+                     harm == Harm::none ? ", which lies as it did: what they make has nothing of a new member" : ""),
+         refused ? "keep the declaration and the types that it leads to; what is new goes into a shadow variable "
+                   "(klp_shadow_alloc), or a function of its own"
+                 : ""});
+  }
+
+  const Types& before_;
+  const Types& after_;
+  bool layout_acknowledged_, patches_code_;
+  Diagnostics& diagnostics_;
+};
+
+// The exports that were refused.
+std::set<std::string_view> check_prototypes(const Types& before, const Types& after,
+                                            const std::set<std::string_view>& exports,
+                                            const std::vector<ExportChange>& changes, Diagnostics& diagnostics) {
+  std::set<std::string_view> refused;
+  for (const auto& [name, prototype] : before.prototypes) {
+    const auto other = after.prototypes.find(name);
+    if (!exports.contains(name) || other == after.prototypes.end() || other->second == prototype) continue;
+    const auto change = std::ranges::find(changes, name, &ExportChange::name);
+    diagnostics.refuse(
+        "export", {.function = name},
+        fmt::format("is exported, and its prototype changes: {} instead of {}{}. Modules that exist were compiled with "
+                    "the old one",
+                    other->second, prototype,
+                    change == changes.end()
+                        ? ""
+                        : fmt::format("; its version from {:#010x} to {:#010x}", change->before, change->after)),
+        "add a function, and leave this one as it is");
+    refused.insert(name);
+  }
+  return refused;
+}
+
+}  // namespace
 
 std::optional<std::string> layout_change(const TypeLayout& before, const TypeLayout& after) {
   std::vector<std::string> changes;
   if (before.size != after.size)
     changes.push_back(
         fmt::format("{} from {} to {} bytes", before.size < after.size ? "grows" : "shrinks", before.size, after.size));
-  size_t moved = 0;
-  constexpr size_t shown = 3;
-  for (const auto& [name, member] : before.members) {
-    const auto other = after.members.find(name);
-    if (other == after.members.end()) continue;
-    if (other->second.bits == member.bits && other->second.size == member.size) continue;
-    if (++moved > shown) continue;
-    changes.push_back(
-        member.bits != other->second.bits
-            ? fmt::format("{} moves from {} to {}", name, in_bytes(member.bits), in_bytes(other->second.bits))
-            : fmt::format("{} has {} bits instead of {}", name, other->second.size, member.size));
+  if (before.alignment < after.alignment)
+    changes.push_back(fmt::format("begins at a multiple of {} bytes", after.alignment));
+  std::vector<std::string> members = member_changes(before, after);
+  if (members.size() > shown) {
+    const size_t more = members.size() - shown;
+    members.resize(shown);
+    members.push_back(fmt::format("{} more members change", more));
   }
-  if (moved > shown) changes.push_back(fmt::format("{} more members move", moved - shown));
+  std::ranges::move(members, std::back_inserter(changes));
   for (const auto& [name, value] : before.values) {
     const auto other = after.values.find(name);
     if (other != after.values.end() && other->second != value)
       changes.push_back(fmt::format("{} is {} instead of {}", name, other->second, value));
   }
   if (changes.empty()) return std::nullopt;
-  return fmt::format("{}", fmt::join(changes, "; "));
+  return joined(changes, "; ");
 }
 
-void check_data_layout(const Pair& pair, const Selection& selection, const std::set<std::string>& acknowledged,
-                       Diagnostics& diagnostics) {
+void check_data_layout(const Pair& pair, const Selection& selection, const std::vector<ExportChange>& export_changes,
+                       const std::set<std::string>& acknowledged, Diagnostics& diagnostics) {
   if (pair.orig.sections().size() <= 1) return;  // the file is new: nothing was compiled with it
   const Types before = read_types(SourceLines(pair.orig)), after = read_types(SourceLines(pair.patched));
-  const std::set<std::string_view> exports = exports_of(pair.patched);
-  for (const auto& [name, prototype] : before.prototypes) {
-    const auto other = after.prototypes.find(name);
-    if (!exports.contains(name) || other == after.prototypes.end() || other->second == prototype) continue;
-    diagnostics.refuse("export", {.function = name},
-                       fmt::format("is exported, and its prototype changes: {} instead of {}. Modules that exist were "
-                                   "compiled with the old one",
-                                   other->second, prototype),
-                       "add a function, and leave this one as it is");
-  }
-  if (selection.nothing_to_do()) return;
+  const bool patches_code = !selection.nothing_to_do();
+  const bool layout_acknowledged = acknowledged.contains("data-layout");
+  const std::set<std::string_view> refused =
+      check_prototypes(before, after, exports_of(pair.patched), export_changes, diagnostics);
+  ExportCheck(before, after, layout_acknowledged, patches_code, diagnostics).run(export_changes, refused);
+  if (!patches_code) return;
   for (const auto& [name, layout] : before.layouts) {
-    const auto other = after.layouts.find(name);
-    if (other == after.layouts.end()) continue;
-    const auto change = layout_change(layout, other->second);
+    const TypeLayout* other = find(after, name);
+    const auto change = other != nullptr ? layout_change(layout, *other) : std::nullopt;
     if (!change) continue;
-    std::vector<std::string> holders;
-    for (const auto& [holder, type] : before.layouts)
-      if (type.embeds.contains(name)) holders.push_back(holder);
-    if (holders.size() > 4) {
-      const size_t more = holders.size() - 3;
-      holders.resize(3);
-      holders.push_back(fmt::format("{} more", more));
-    }
     diagnostics.add(
         {"data-layout",
-         acknowledged.contains("data-layout") ? Severity::warning : Severity::refusal,
-         {.function = name},
+         layout_acknowledged ? Severity::warning : Severity::refusal,
+         {.source = layout.place.file, .line = layout.place.line, .function = name},
          fmt::format("changes its layout: {}{}. What exists was made with the old one, and is used by code that isn't "
                      "patched",
-                     *change, holders.empty() ? "" : fmt::format("; held by {}", fmt::join(holders, ", "))),
+                     *change, users_of(before, name, layout)),
          "leave the layout as it is, and keep what is new in a shadow variable (klp_shadow_alloc); where only the "
          "patched functions ever see it (on their stacks), --ack data-layout"});
   }

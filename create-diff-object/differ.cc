@@ -30,6 +30,7 @@
 #include "elf/elf.h"
 #include "lookup/lookup.h"
 #include "support/error.h"
+#include "support/files.h"
 
 namespace kpatch {
 namespace {
@@ -147,7 +148,9 @@ DifferResult run_differ(const DifferInput& input) {
   const Selection selection = select(pair, comparison, input.needed, diagnostics);
   check_groups(pair, selection, diagnostics);
   lint(pair, selection, diagnostics);
-  check_data_layout(pair, selection, input.acknowledged, diagnostics);
+  std::vector<ExportChange> export_changes;
+  if (!input.export_changes.empty()) export_changes = read_export_changes(read_file(input.export_changes));
+  check_data_layout(pair, selection, export_changes, input.acknowledged, diagnostics);
   for (AccountEntry& entry : account(pair, comparison, selection, diagnostics))
     result.account.push_back({std::move(entry.what), std::move(entry.name), std::move(entry.change),
                               std::string{text_of(entry.fate)}, std::move(entry.reason)});

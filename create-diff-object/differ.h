@@ -30,6 +30,8 @@ struct DifferInput {
   // Modules that are there while the parent is, besides those that its own .modinfo names.
   std::set<std::string> parent_needs{};
   std::set<std::string> acknowledged{};  // rules whose refusals the author takes upon himself: "data-layout"
+  // Exports whose versions the patch changes, as lookup/export-versions.h writes them; empty: none.
+  std::filesystem::path export_changes{};
 };
 
 // One instruction, and where it comes from.

@@ -70,6 +70,8 @@ std::optional<CommandLine> parse(int argc, char** argv) {
       "a module that is there while PARENT is, besides those that its .modinfo names (repeatable)");
   add("ack", options::value(&acknowledged)->value_name("RULE"),
       "a rule whose refusal is to be a warning: data-layout (repeatable)");
+  add("export-changes", options::value(&line.input.export_changes)->value_name("FILE"),
+      "exports whose versions the patch changes: a line each, name, both CRCs and what changed");
   add("explain", options::bool_switch(&line.explain), "say why each function changed or was included");
   add("report", options::value(&line.report)->value_name("FILE"), "write the findings as JSON");
   options::options_description all;
@@ -88,8 +90,13 @@ std::optional<CommandLine> parse(int argc, char** argv) {
     return std::nullopt;
   }
   if (files.size() != 7) throw Error(fmt::format("expected 7 arguments, got {}; see --help", files.size()));
-  line.input = {files[0], files[1], files[2], files[3], files[4], files[6], line.explain || !line.report.empty(),
-                {},       {}};
+  line.input.orig = files[0];
+  line.input.patched = files[1];
+  line.input.parent_name = files[2];
+  line.input.parent_symtab = files[3];
+  line.input.symvers = files[4];
+  line.input.output = files[6];
+  line.input.explain = line.explain || !line.report.empty();
   for (const std::string& size : sizes) add_struct_size(size, line.input.struct_sizes);
   line.input.needed.insert(needed.begin(), needed.end());
   line.input.parent_needs.insert(needs.begin(), needs.end());

@@ -130,6 +130,36 @@ teardown() {
   rm -r "$out"
 }
 
+# One export of fs/mbcache.c changes, and what else a test asks for.
+mbcache() {
+  change fs/mbcache.c "s/^\tset_bit\(MBE_REFERENCED_B, .*/&\n\tcpu_relax();/; ${1-}" >"$patch"
+}
+
+@test "a struct that exports lead to grows: their versions by the kernel's own generator" {
+  mbcache
+  change include/linux/mbcache.h 's/^\tu64\s+e_value;/&\n\tu64 e_more;/' >>"$patch"
+  build "$patch"
+  [ "$status" -eq 2 ]
+  grep -qE 'fs/mbcache\.c: error: __mb_cache_entry_free: is exported, and its version changes from 0x[0-9a-f]{8} to 0x[0-9a-f]{8}, by struct mb_cache_entry \(grows from 56 to 64 bytes\).*\[export\]' <<<"$stderr"
+  grep -qE 'include/linux/mbcache\.h:[0-9]+: error: struct mb_cache_entry: changes its layout: .*\[data-layout\]' <<<"$stderr"
+  ! grep -q 'export-versions' <<<"$stderr" || return 1
+  nothing_written
+}
+
+@test "a struct of the file's own grows: opaque to modules, their versions stay" {
+  mbcache 's/^\tstruct shrinker\s+\*c_shrink;/&\n\tint c_more[16];/'
+  build "$patch"
+  refused 2 'fs/mbcache\.c:[0-9]+: error: struct mb_cache: changes its layout: .*\[data-layout\]'
+}
+
+@test "exports of a patched file keep their versions: nothing is said" {
+  mbcache
+  build "$patch"
+  [ "$status" -eq 0 ]
+  ! grep -q 'export' <<<"$stderr" || return 1
+  rm -r "$out"
+}
+
 @test "a patch with no functional change" {
   change fs/proc/meminfo.c 's/^static int meminfo_proc_show/\/* what free(1) reads *\/\n&/' >"$patch"
   build "$patch"

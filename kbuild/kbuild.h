@@ -8,3 +8,4 @@
 #include "kbuild/generated-files.h"
 #include "kbuild/includes.h"
 #include "kbuild/mentions.h"
+#include "kbuild/version-generator.h"

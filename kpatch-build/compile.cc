@@ -34,8 +34,13 @@ namespace {
 namespace fs = std::filesystem;
 using std::string_view;
 
-bool of_patched_tree(Variant variant) { return variant == Variant::patched || variant == Variant::text_after; }
-bool preprocessed(Variant variant) { return variant == Variant::text_before || variant == Variant::text_after; }
+bool of_patched_tree(Variant variant) {
+  return variant == Variant::patched || variant == Variant::text_after || variant == Variant::exports_after;
+}
+bool of_exports(Variant variant) { return variant == Variant::exports_before || variant == Variant::exports_after; }
+bool preprocessed(Variant variant) {
+  return variant == Variant::text_before || variant == Variant::text_after || of_exports(variant);
+}
 
 // The macro of the first #ifndef, an include guard.
 std::string guard_of(const fs::path& header) {
@@ -65,7 +70,8 @@ class Compiler {
   }
 
   Job job(size_t unit, Variant variant) const {
-    constexpr const char* suffixes[] = {"orig.o", "patched.o", "plain.o", "before.i", "after.i"};
+    constexpr const char* suffixes[] = {"orig.o",  "patched.o",        "plain.o",        "before.i",
+                                        "after.i", "exports-before.i", "exports-after.i"};
     const fs::path stem = settings_.directory / fmt::format("{}", unit);
     fs::path output = stem;
     output += fmt::format(".{}", suffixes[static_cast<int>(variant)]);
@@ -215,12 +221,15 @@ std::vector<std::string> compile_arguments(const CompileCommand& command, Varian
   }
   const bool sections = variant == Variant::original || variant == Variant::patched;
   if (variant != Variant::as_shipped) {
-    if (plain_runtime_constants && !module) ours.insert(ours.end(), {"-include", "asm-generic/runtime-const.h"});
+    if (plain_runtime_constants && !module && !of_exports(variant))
+      ours.insert(ours.end(), {"-include", "asm-generic/runtime-const.h"});
     ours.push_back("-I" + settings.author_headers.string());
   }
   if (sections) ours.insert(ours.end(), {"-ffunction-sections", "-fdata-sections"});
   if (variant == Variant::as_shipped) ours.push_back("-g0");  // code is compared, nothing else
-  if (preprocessed(variant)) ours.insert(ours.end(), {"-E", "-P"});
+  if (preprocessed(variant)) ours.emplace_back("-E");
+  // genksyms needs to know the lines' files: what the .c file itself defines is opaque to whoever imports.
+  if (preprocessed(variant)) ours.emplace_back(of_exports(variant) ? "-D__GENKSYMS__" : "-P");
   ours.insert(ours.end(), {"-MD", "-MF", dependencies.string()});
   if (!preprocessed(variant)) ours.push_back("-c");
   ours.insert(ours.end(), {"-o", output.string(), theirs.back()});
@@ -337,6 +346,26 @@ Result<std::vector<ObjectPair>> compile_pairs(std::span<const AffectedObject> ob
     different.value->push_back(std::move(pair));
   }
   return different;
+}
+
+std::vector<ExportTexts> preprocess_exports(std::span<const ObjectPair* const> pairs, const CompileSettings& settings,
+                                            Executor& executor) {
+  Compiler compiler(settings, executor);
+  std::vector<AffectedObject> objects;
+  std::vector<Job> jobs;
+  for (const ObjectPair* pair : pairs) {
+    jobs.push_back(compiler.job(objects.size(), Variant::exports_before));
+    jobs.push_back(compiler.job(objects.size(), Variant::exports_after));
+    objects.push_back({pair->command, pair->command, true, {}});
+  }
+  const std::vector<CommandResult> results = compiler.run_proven(objects, jobs, {});
+  std::vector<ExportTexts> texts(pairs.size());
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    if (!results[i].ok()) compiler.fail(objects[jobs[i].unit], jobs[i], results[i]);
+    (jobs[i].variant == Variant::exports_before ? texts[jobs[i].unit].before : texts[jobs[i].unit].after) =
+        jobs[i].output;
+  }
+  return texts;
 }
 
 void compile_plain(std::span<ObjectPair*> pairs, const CompileSettings& settings, Executor& executor) {

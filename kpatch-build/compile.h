@@ -19,11 +19,13 @@ namespace kpatch {
 
 // How a unit is compiled for us.
 enum class Variant {
-  original,     // function and data sections, the source tree
-  patched,      // the same, the patched view
-  as_shipped,   // the kernel's own flags, the source tree: what the proof compares with the shipped code
-  text_before,  // preprocessed only, the source tree
-  text_after,   // preprocessed only, the patched view
+  original,        // function and data sections, the source tree
+  patched,         // the same, the patched view
+  as_shipped,      // the kernel's own flags, the source tree: what the proof compares with the shipped code
+  text_before,     // preprocessed only, the source tree
+  text_after,      // preprocessed only, the patched view
+  exports_before,  // preprocessed as genksyms reads it, the source tree
+  exports_after,   // the same, the patched view
 };
 
 struct CompileSettings {
@@ -38,7 +40,13 @@ struct ObjectPair {
   CompileCommand command;
   std::filesystem::path original;  // /dev/null when the patch adds the object
   std::filesystem::path patched;
-  std::filesystem::path plain;  // empty when the patch adds the object
+  std::filesystem::path plain;      // empty when the patch adds the object
+  std::filesystem::path exports{};  // what changes of its exports' versions (lookup/export-versions.h); empty: nothing
+};
+
+// What genksyms reads of a unit.
+struct ExportTexts {
+  std::filesystem::path before, after;
 };
 
 // The compiler's argv for one variant: the kernel's own, but for the output, the dependency record (a Makefile
@@ -67,6 +75,10 @@ Result<std::vector<AffectedObject>> drop_equal_texts(std::vector<AffectedObject>
 Result<std::vector<ObjectPair>> compile_pairs(std::span<const AffectedObject> objects, bool with_plain,
                                               const CompileSettings& settings, Executor& executor,
                                               const std::function<void(size_t, size_t)>& progress);
+
+// Both texts of each pair, in the order of the pairs. Throws Error as compile_pairs() does.
+std::vector<ExportTexts> preprocess_exports(std::span<const ObjectPair* const> pairs, const CompileSettings& settings,
+                                            Executor& executor);
 
 // Compiles the plain variant of each pair that has an original and no plain object yet, and enters it there.
 void compile_plain(std::span<ObjectPair*> pairs, const CompileSettings& settings, Executor& executor);

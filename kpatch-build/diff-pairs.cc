@@ -198,6 +198,7 @@ std::vector<PairReport> diff_pairs(std::span<const ObjectPair> pairs, const Base
     if (!pair.command.module.empty())
       for (const std::string& module : shipped.needed_by(report.object))
         command.argv.push_back("--parent-needs=" + module);
+    if (!pair.exports.empty()) command.argv.push_back("--export-changes=" + pair.exports.string());
     command.argv.insert(command.argv.end(),
                         {pair.original.string(), pair.patched.string(), report.object, parent_file(base, pair).string(),
                          base.symvers.string(), module_name, report.output.string()});

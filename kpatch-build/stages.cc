@@ -15,6 +15,7 @@
 #include "kernel/kernel.h"
 #include "klp/klp.h"
 #include "kpatch-build/compile.h"
+#include "kpatch-build/export-changes.h"
 #include "kpatch-build/shipped-binaries.h"
 #include "lookup/lookup.h"
 #include "patch/patch.h"
@@ -123,6 +124,7 @@ Result<std::vector<ObjectPair>> compile(const Build& build, const Base& base, co
     throw;
   }
   append(result.findings, std::move(pairs.findings));
+  append(result.findings, find_export_changes(*pairs.value, settings, build.executor));
   stage.note(fmt::format("{}, {} changed", count(objects.size(), "object"), pairs.value->size()));
   result.no_change = "all objects are the same with the patch and without it";
   if (!pairs.value->empty()) result.value = std::move(pairs.value);
@@ -153,9 +155,12 @@ Result<std::vector<ObjectPair>> compile_full(const Build& build, const Base& bas
     }
     pairs.push_back({pair.command, pair.original.empty() ? fs::path("/dev/null") : pair.original, pair.patched, {}});
   }
+  append(result.findings, find_export_changes(pairs, settings_of(build, base, view), build.executor));
   stage.note(fmt::format("{} changed", count(pairs.size(), "object")));
   result.no_change = "all objects are the same with the patch and without it";
-  if (result.findings.empty() && !pairs.empty()) result.value = std::move(pairs);
+  const bool refused =
+      std::ranges::any_of(result.findings, [](const Finding& f) { return f.severity == Severity::refusal; });
+  if (!refused && !pairs.empty()) result.value = std::move(pairs);
   return result;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "lookup/binary.h"
+#include "lookup/export-versions.h"
 #include "lookup/modinfo.h"
 #include "lookup/module-names.h"
 #include "lookup/symvers.h"

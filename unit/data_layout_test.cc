@@ -45,7 +45,50 @@ const Case cases[] = {
      "typedef struct { int x; } in_t; struct s { int b; in_t *in; };",
      "typedef struct { int x, y; } in_t; struct s { int b; in_t *in; };",
      {"refused data-layout in_t"}},
+    {"NamelessEnumWithOtherValues",
+     "enum { zero, one = VALUE }; struct s { int b; int c[one + 1]; }; int g(int x) { return x == one; }",
+     "enum { zero, one = VALUE }; struct s { int b; int c[one]; }; int g(int x) { return x == one; }",
+     {"refused data-layout enum without a name"}},
+    {"PointerToAnother",
+     "struct s { int a, b; struct x { int y; } *p; };",
+     "struct s { int a, b; struct z { int y; } *p; };",
+     {"refused data-layout struct s"}},
+    {"OperationWithAnotherPrototype",
+     "struct s { int a, b; int (*open)(int); };",
+     "struct s { int a, b; int (*open)(int, long); };",
+     {"refused data-layout struct s"}},
+    {"FlexibleArrayOfAnotherSize",
+     "struct s { int a, b; unsigned char data[]; };",
+     "struct s { int a, b; unsigned short data[]; };",
+     {"refused data-layout struct s"}},
+    {"ArrayOfNamelessStructs",
+     "struct s { int b; struct { int x, y; } slots[2]; };",
+     "struct s { int b; struct { int y, x; } slots[2]; };",
+     {"refused data-layout struct s"}},
+    {"NoLongerPacked",
+     "struct s { char a; int b; } __attribute__((packed));",
+     "struct s { char a; int b; };",
+     {"refused data-layout struct s"}},
+    {"Packed",
+     "struct s { short a; int b; char c; };",
+     "struct s { short a; int b; char c; } __attribute__((packed));",
+     {"refused data-layout struct s"}},
+    {"AlignedMore",
+     "struct s { int a, b, c, d; } __attribute__((aligned(8)));",
+     "struct s { int a, b, c, d; } __attribute__((aligned(16)));",
+     {"refused data-layout struct s"}},
+    {"UnionThatGrows",
+     "union u { int x; }; struct s { int b; union u *u; };",
+     "union u { int x; long y; }; struct s { int b; union u *u; };",
+     {"refused data-layout union u"}},
     // What follows is no change of layout.
+    {"AnotherNameForANumber", "struct s { unsigned int a; int b; };", "typedef int s32; struct s { s32 a, b; };", {}},
+    {"AFlexibleArrayWithoutAZero", "struct s { int a, b; char c[0]; };", "struct s { int a, b; char c[]; };", {}},
+    {"VoidPointerWithAType", "struct s { int b; void *p; };", "struct s { int b; struct x { int y; } *p; };", {}},
+    {"AlignedLess",
+     "struct s { int a, b, c, d; } __attribute__((aligned(16)));",
+     "struct s { int a, b, c, d; } __attribute__((aligned(8)));",
+     {}},
     {"TheSame", "struct s { int a, b; };", "struct s { int a, b; };", {}},
     {"MemberInAHole", "struct s { char a; int b; };", "struct s { char a, n; int b; };", {}},
     {"AnotherName", "struct s { int a, b; };", "struct s { int better, b; };", {}},
@@ -74,6 +117,22 @@ class DataLayoutTest : public ObjectFiles, public testing::WithParamInterface<Ca
     return list;
   }
 
+  // Of the one finding that there is.
+  std::string message(const std::string& before, const std::string& after,
+                      const std::vector<ExportChange>& exports = {}, const char* flags = "-g") {
+    DifferInput pair = input(compile(before, "orig.o", flags), compile(after, "patched.o", flags));
+    if (!exports.empty()) folder_.write("exports", text_of(exports)), pair.export_changes = path("exports");
+    std::string text;
+    for (const Finding& f : run_differ(pair).findings)
+      if (f.rule == "data-layout" || f.rule == "export") text += (text.empty() ? "" : "\n") + f.message;
+    return text;
+  }
+
+  static std::string local(const std::string& members) {
+    return "struct s { " + members +
+           " }; void use(void *p); int f(int x) { struct s s = { x, 2 }; use(&s); return s.b; }";
+  }
+
   static std::string with(const char* types, const char* value) {
     return std::string{"#define VALUE "} + value + "\n" + types + "\n" + ending;
   }
@@ -87,6 +146,29 @@ INSTANTIATE_TEST_SUITE_P(Types, DataLayoutTest, testing::ValuesIn(cases),
                          [](const auto& param) { return std::string{param.param.name}; });
 
 using DataLayout = DataLayoutTest;
+
+TEST_F(DataLayout, BitFieldsOfDwarf4AreKnownToo) {
+  EXPECT_EQ(findings(with("struct s { unsigned b : 3, c : 5; };", "1"),
+                     with("struct s { unsigned c : 5, b : 3; };", "2"), {}, "-gdwarf-4 -gstrict-dwarf"),
+            (std::vector<std::string>{"refused data-layout struct s"}));
+}
+
+TEST_F(DataLayout, TellsWhoUsesTheType) {
+  EXPECT_EQ(
+      message(with("struct s { int a, b; }; struct h { struct s s; int x; } h; struct p { struct s *s; } p;\n"
+                   "static struct s *last; void set(struct s *s) { last = s; } struct s *get(void) { return last; }",
+                   "1"),
+              with("struct s { int b, a; }; struct h { struct s s; int x; } h; struct p { struct s *s; } p;\n"
+                   "static struct s *last; void set(struct s *s) { last = s; } struct s *get(void) { return last; }",
+                   "2")),
+      "changes its layout: a moves from 0 to 4; b moves from 4 to 0; held by struct h; pointed to by struct p; in "
+      "variable last; passed to or from f, get, set. What exists was made with the old one, and is used by code "
+      "that isn't patched");
+  EXPECT_EQ(message(local("int a, b;"), local("int b, a;")),
+            "changes its layout: a moves from 0 to 4; b moves from 4 to 0; defined in this file alone, and nothing but "
+            "its functions' parameters and locals show it. What exists was made with the old one, and is used by code "
+            "that isn't patched");
+}
 
 TEST_F(DataLayout, IsAWarningWhereTheAuthorTakesItUponHimself) {
   EXPECT_EQ(findings(with("struct s { int a, b; };", "1"), with("struct s { int a, n, b; };", "2"), {"data-layout"}),
@@ -119,6 +201,49 @@ TEST_F(DataLayout, NamesOfParametersAndOtherFunctionsAreFree) {
   EXPECT_EQ(findings(std::string{"int f(int a) { return a; } int h(int x) { return x; }"} + exported,
                      std::string{"int f(int b) { return b + 1; } int h(long x) { return 1; }"} + exported, {}),
             std::vector<std::string>{});
+}
+
+// What the kernel's own generator says of the exports comes along.
+constexpr const char* takes_a_struct =
+    "int f(struct s *s) { return s->b + VALUE; } int __ksymtab_f __attribute__((section(\"___ksymtab+f\"))) = 1;";
+
+std::string exporting(const char* types, const char* value) {
+  return std::string("#define VALUE ") + value + "\n" + types + takes_a_struct;
+}
+
+TEST_F(DataLayout, VersionsOfExportsStay) {
+  const std::string before = exporting("struct s { int a, b; };", "1");
+  EXPECT_EQ(
+      message(before, exporting("struct s { int a, b, n; };", "2"), {{"f", 1, 2, {"s#s"}}}),
+      "is exported, and its version changes from 0x00000001 to 0x00000002, by struct s (grows from 8 to 12 bytes). "
+      "Modules that exist were compiled with the old one\n"
+      "changes its layout: grows from 8 to 12 bytes; passed to or from f. What exists was made with the old one, and "
+      "is used by code that isn't patched");
+  EXPECT_EQ(
+      message(before, exporting("struct s { int a, b; };", "2"), {{"f", 1, 2, {"f"}}, {"g", 1, 2, {"f"}}}),
+      "is exported, and its version changes from 0x00000001 to 0x00000002, by its own declaration; so do those of g. "
+      "Modules that exist were compiled with the old one");
+  // Without DWARF there is nothing that excuses it.
+  EXPECT_EQ(message(before, exporting("struct s { int a, b, n; };", "2"), {{"f", 1, 2, {"s#s"}}}, "-g0"),
+            "is exported, and its version changes from 0x00000001 to 0x00000002, by struct s. Modules that exist were "
+            "compiled with the old one");
+}
+
+TEST_F(DataLayout, AVersionThatChangesForAHoleIsAWarning) {
+  DifferInput pair = input(compile(exporting("struct s { char a; int b; };", "1"), "orig.o", "-g"),
+                           compile(exporting("struct s { char a, n; int b; };", "2"), "patched.o", "-g"));
+  folder_.write("exports", "f\t0x00000001\t0x00000002\ts#s\n");
+  pair.export_changes = path("exports");
+  const std::vector<Finding> all = run_differ(pair).findings;
+  ASSERT_EQ(all.size(), 1U);
+  EXPECT_EQ(all[0].rule, "export");
+  EXPECT_EQ(all[0].severity, Severity::warning);
+}
+
+TEST_F(DataLayout, VersionsOfAnObjectWhoseCodeStaysAreOfNoInterestButForDeclarations) {
+  const std::string before = exporting("struct s { int a, b; };", "1");
+  EXPECT_EQ(message(before, exporting("struct s { int a, b, n; };", "1"), {{"f", 1, 2, {"s#s"}}}), "");
+  EXPECT_NE(message(before, exporting("struct s { int a, b, n; };", "1"), {{"f", 1, 2, {"f"}}}), "");
 }
 
 }  // namespace
