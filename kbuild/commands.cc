@@ -153,7 +153,9 @@ std::optional<std::vector<CompileCommand>> parse_list(std::string_view text) {
     CompileCommand command{std::string(fields[i]), std::string(fields[i + 1]), std::string(fields[i + 2]), {}};
     size_t count = std::strtoul(std::string(fields[i + 3]).c_str(), nullptr, 10);
     i += 4;
-    if (fields.size() - i < count) return std::nullopt;
+    // A command has a compiler, -c, -o, an object and a source.
+    constexpr size_t fewest = 5;
+    if (count < fewest || fields.size() - i < count) return std::nullopt;
     command.arguments.assign(fields.begin() + ptrdiff_t(i), fields.begin() + ptrdiff_t(i + count));
     i += count;
     commands.push_back(std::move(command));

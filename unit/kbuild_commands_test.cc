@@ -144,6 +144,14 @@ TEST_F(Kbuild, AListThatIsCutOffIsAskedForAgain) {
   EXPECT_EQ(read_file(memo), whole);
 }
 
+TEST_F(Kbuild, AListThatHoldsNoCommandIsAskedForAgain) {
+  const std::string head("kpatch commands 2\0fs/a.o\0fs/a.c\0\0", 33);
+  for (const std::string& end : {std::string("0"), std::string("1\0gcc", 5), std::string("9\0gcc\0-c", 8)}) {
+    folder_.write("base/commands/in!fs", head + end);
+    EXPECT_EQ(objects("fs/a.c"), Names{"fs/a.o[]"});
+  }
+}
+
 TEST_F(Kbuild, AFolderThatCannotBeReadIsAnError) {
   source("Makefile", "$(error no kernel here)\n");
   EXPECT_NE(message_of<Error>([&] { all_commands(base_, executor_); }).find("no kernel here"), std::string::npos);
