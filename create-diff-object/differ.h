@@ -26,7 +26,7 @@ struct DifferInput {
   // Symbols that were static in a file of the patch and are global now: name, and the name of that file's FILE symbol.
   // Other files may use them from now on, and the kernel that runs has them as locals.
   std::map<std::string, std::string> made_global{};
-  std::set<std::string> needed{};        // new variables that other objects of the patch refer to
+  std::set<std::string> needed{};  // new variables that other objects of the patch refer to
   // Modules that are there while the parent is, besides those that its own .modinfo names.
   std::set<std::string> parent_needs{};
   std::set<std::string> acknowledged{};  // rules whose refusals the author takes upon himself: "data-layout"
@@ -55,9 +55,10 @@ struct FunctionReport {
 
 // How a reference of the output to something outside it is resolved.
 struct ReferenceReport {
-  std::string from;     // function, object or section that refers
-  std::string to;       // the symbol's name in the kernel
-  std::string kind;     // "export", "klp", "patch" (defined by another object of the patch), "module" (every module has its own)
+  std::string from;  // function, object or section that refers
+  std::string to;    // the symbol's name in the kernel
+  std::string
+      kind;  // "export", "klp", "patch" (defined by another object of the patch), "module" (every module has its own)
   std::string owner;    // klp: where the symbol lives
   unsigned sympos = 0;  // klp
 

@@ -274,6 +274,9 @@ class Finder {
   // The units that may include the headers, without those that mention nothing of what changes in them.
   std::vector<size_t> those_that_differ(const IncludeGraph& graph, const std::vector<CompileCommand>& units) {
     std::vector<size_t> readers = graph.units_that_may_include(headers_);
+    // A few are asked themselves at less cost than reading every header of the kernel.
+    constexpr size_t few = 40;
+    if (readers.size() <= few) return readers;
     const std::vector<HeaderChange> changes = changes_of(headers_);
     if (changes.empty()) return readers;
     const Mentions mentions = units_that_mention(graph, units.size(), changes);
