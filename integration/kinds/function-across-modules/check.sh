@@ -16,7 +16,7 @@ ping_through() {
 sequence() {
   ip link set lo up
   drop_modules && load_patch "$ko" || return 1
-  for round in first second; do
+  for _ in first second; do
     ping_through && expect_dmesg 'comment_mt: livepatched, families' || return 1
     drop_modules || return 1
   done
