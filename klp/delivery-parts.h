@@ -44,7 +44,8 @@ class DeliveryCheck {
   void find(KlpPlace place, std::string message);
   void follow();
   void compare(uint32_t object, const Atom& atom, KlpPlace place);
-  void compare_symbol(uint32_t object, const Atom& atom, KlpPlace place);
+  void compare_symbols(uint32_t object, const Atom& atom, KlpPlace place);
+  void compare_symbol(uint32_t object, uint32_t symbol, KlpPlace place);
   void compare_entries(uint32_t object, const Atom& atom, KlpPlace place);
   void link(KlpPlace from, uint32_t object, const Atom& atom, KlpPlace place);
   void link_mergeable(KlpPlace from, uint32_t object, const Atom& atom, KlpPlace place);

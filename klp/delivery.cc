@@ -196,15 +196,22 @@ void DeliveryCheck::compare(uint32_t object, const Atom& atom, KlpPlace place) {
     break;
   }
   compare_references(object, atom, place, made);
-  compare_symbol(object, atom, place);
+  compare_symbols(object, atom, place);
   compare_entries(object, atom, place);
 }
 
-// Where the object has a symbol the module has it too, of the same type and size.
-void DeliveryCheck::compare_symbol(uint32_t object, const Atom& atom, KlpPlace place) {
+// Where the object has symbols, aliases among them, the module has them too.
+void DeliveryCheck::compare_symbols(uint32_t object, const Atom& atom, KlpPlace place) {
   if (atom.symbol == 0) return;
-  const KlpSymbol& theirs = objects_[object].elf.symbols[atom.symbol];
-  const auto& known = names_.defined(objects_[object], owners_[object], atom.symbol);
+  for (uint32_t id : objects_[object].symbols_at({atom.section, atom.begin})) {
+    const uint8_t type = objects_[object].elf.symbols[id].type();
+    if (type == STT_FUNC || type == STT_OBJECT) compare_symbol(object, id, place);
+  }
+}
+
+void DeliveryCheck::compare_symbol(uint32_t object, uint32_t symbol, KlpPlace place) {
+  const KlpSymbol& theirs = objects_[object].elf.symbols[symbol];
+  const auto& known = names_.defined(objects_[object], owners_[object], symbol);
   const bool local = theirs.local() || !known.empty();
   for (uint32_t id : module_.symbols_at(place)) {
     const KlpSymbol& ours = module_.elf.symbols[id];

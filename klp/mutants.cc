@@ -19,7 +19,8 @@ using Made = std::optional<std::string>;
 bool is_own(const KlpSection& s) {
   if (!s.allocated() || s.header.sh_type == SHT_RELA) return false;
   const std::string_view name = s.name;
-  if (name.starts_with(".rodata.str") || name.starts_with(".rodata.cst")) return false;
+  // Without a function's name: of the template, which is compiled without sections of functions.
+  if (name.starts_with(".rodata.str") || name.starts_with(".rodata.cst") || name == ".text.unlikely") return false;
   return name.starts_with(".text.") || name.starts_with(".rodata.") || name.starts_with(".data.") ||
          name.starts_with(".altinstr_replacement");
 }
@@ -400,6 +401,7 @@ Made swapped_functions(KlpElf& elf, const Binary&, size_t which) {
   if (which + 1 >= list.size()) return std::nullopt;
   KlpSymbol& a = elf.symbols[list[which]];
   KlpSymbol& b = elf.symbols[list[which + 1]];
+  if (a.entry.st_shndx == b.entry.st_shndx && a.entry.st_value == b.entry.st_value) return "";  // aliases
   std::swap(a.entry.st_shndx, b.entry.st_shndx);
   std::swap(a.entry.st_value, b.entry.st_value);
   return fmt::format("{} and {}", a.name, b.name);

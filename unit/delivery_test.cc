@@ -80,10 +80,14 @@ bug: ud2
   .size show.cold, . - show.cold
   .section .text.helper,"ax",@progbits
   .type helper, @function
+  .globl helper_alias
+  .type helper_alias, @function
+  .equ helper_alias, helper
 helper: movl $3, %eax
   movl fresh(%rip), %edx
 helper_thunk: jmp __x86_return_thunk
   .size helper, . - helper
+  .size helper_alias, . - helper
   .section .rodata.show.str1.1,"aMS",@progbits,1
   BEFORE
 text: .asciz "shown %d"
@@ -310,6 +314,9 @@ INSTANTIATE_TEST_SUITE_P(
              ".section .text.more,\"ax\"\n.type more, @function\nmore: ret\n.size more, 1\n.section .data.once",
              "is in no patched object"},
         Case{"wrong_size", ".size helper, . - helper", ".size helper, 4", "symbol helper has 4 bytes, the compiler's"},
+        Case{"size_of_an_alias", ".size helper_alias, . - helper", ".size helper_alias, 4",
+             "symbol helper_alias has 4 bytes, the compiler's"},
+        Case{"alias_made_local", ".globl helper_alias", "", "symbol helper_alias is local, though new in the patch"},
         Case{"new_global_made_local", ".globl fresh", "", "symbol fresh is local, though new in the patch"},
         Case{"other_type", ".type fresh, @object", ".type fresh, @notype",
              "symbol fresh is of type 0, the compiler's of 1"},
