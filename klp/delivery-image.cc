@@ -100,7 +100,7 @@ void Image::read_entries(const Binary& vmlinux) {
       size = list.size() > 1 ? list[1].offset - list[0].offset : this->size(i);
       if (size == 0) continue;
     }
-    for (uint64_t at = 0; at < this->size(i); at += size) {
+    for (uint64_t at = 0; at < elf.sections[i].bytes.size(); at += size) {
       const auto own = relocations(i, at, at + size);
       const auto code = own.empty() ? std::nullopt : target(own.front());
       if (code) entries_.push_back({*code, i, at, std::min(at + size, this->size(i))});

@@ -184,7 +184,7 @@ void DeliveryCheck::compare(uint32_t object, const Atom& atom, KlpPlace place) {
   const std::string_view theirs = o.bytes(atom);
   const std::string_view ours = module_.bytes({place.section, place.offset, place.offset + (atom.end - atom.begin)});
   auto next = made.begin();
-  for (uint64_t i = 0; i < atom.end - atom.begin; ++i) {
+  for (uint64_t i = 0; i < std::max(theirs.size(), ours.size()); ++i) {
     while (next != made.end() && next->end <= atom.begin + i) ++next;
     if (next != made.end() && next->begin <= atom.begin + i) continue;
     // .bss has no bytes
