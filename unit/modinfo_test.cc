@@ -19,9 +19,10 @@ class Modinfo : public ObjectFiles {
 
 TEST_F(Modinfo, Values) {
   const Binary m = module("m", "depends=a,b-c\\0alias=x\\0alias=y");
-  for (const BinarySection& section : m.sections())
-    if (section.name == ".modinfo")
-      EXPECT_EQ(modinfo_values(section.bytes, "alias"), (std::vector<std::string_view>{"x", "y"}));
+  for (const BinarySection& section : m.sections()) {
+    if (section.name != ".modinfo") continue;
+    EXPECT_EQ(modinfo_values(section.bytes, "alias"), (std::vector<std::string_view>{"x", "y"}));
+  }
   EXPECT_EQ(direct_dependencies(m), (std::set<std::string>{"a", "b_c"}));
 }
 
