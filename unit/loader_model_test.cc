@@ -495,7 +495,9 @@ TEST(LoaderModel, AgreesWithTheTableOfSections) {
     ASSERT_NE(read, nullptr) << table.section;
     EXPECT_EQ(read->struct_name, table.struct_name) << table.section;
     EXPECT_TRUE(section_row(table.section).delivered) << table.section;
-    if (!not_early.contains(table.section)) EXPECT_TRUE(section_row(table.section).early) << table.section;
+    if (!not_early.contains(table.section)) {
+      EXPECT_TRUE(section_row(table.section).early) << table.section;
+    }
     EXPECT_EQ(model.boot_section(table.section), nullptr) << table.section;
   }
 }
