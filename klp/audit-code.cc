@@ -100,8 +100,33 @@ class CodeAudit {
                       c_.input.symvers->find("__SCK__" + std::string(name.substr(7))) == nullptr;
       if (!name.starts_with("__SCK__") && !exported)
         c_.find_at("static-call", {*index, at + 4}, fmt::format("the key of a static call is '{}'", name));
+      else if (place && is_code(place->section))
+        check_static_call_key(*key, name, *place);
     }
     std::sort(static_calls_.begin(), static_calls_.end());
+  }
+
+  // The kernel writes to the site whatever the key's function is, as a jump where the low bit of the key says so
+  // (include/linux/static_call_types.h, STATIC_CALL_SITE_TAIL; tools/objtool/check.c, create_static_call_sections).
+  void check_static_call_key(const AuditedRelocation& key, std::string_view name, KlpPlace site) {
+    const AuditedRelocation* branch = nullptr;
+    for (uint64_t before = 1; before <= facts_.branch_before && branch == nullptr; ++before) {
+      branch = c_.relocation_at({site.section, site.offset + before});
+      if (branch != nullptr && !c_.kernel_name(branch->raw.symbol).starts_with("__SCT__")) branch = nullptr;
+    }
+    if (branch == nullptr) {
+      c_.find_at("static-call", key.place, "lists a place where no static call is");
+      return;
+    }
+    const std::string_view callee = c_.kernel_name(branch->raw.symbol);
+    if (callee.substr(7) != name.substr(7))
+      c_.find_at("static-call", key.place, fmt::format("the key of a call of {} is {}", callee, name));
+    const std::span<const std::byte> code = elf_.sections[site.section].bytes;
+    const int64_t tail = facts_.is_direct_call(code, site.offset) ? 0 : 1;
+    if (key.raw.addend != tail)
+      c_.find_at(
+          "static-call", key.place,
+          fmt::format("the key of a {} of {} has flags {}", tail == 0 ? "call" : "jump", callee, key.raw.addend));
   }
 
   // static_call_update() and the like take a trampoline's address.

@@ -348,6 +348,34 @@ Made moved_entry(KlpElf& elf, const Binary& vmlinux, size_t which) {
   return elf.describe({list[which].section, list[which].at});
 }
 
+// The second field of an entry that objtool makes: the key, with flags in its low bits.
+Made changed_key(KlpElf& elf, const Binary&, size_t which) {
+  constexpr size_t variants = 4;
+  const auto table = elf.find_section(".static_call_sites");
+  size_t entry = which / variants;
+  for (KlpSection& s : elf.sections) {
+    if (!table || s.header.sh_type != SHT_RELA || s.header.sh_info != *table) continue;
+    for (KlpRelocation& r : s.relocations) {
+      if (r.offset % 8 != 4 || entry-- != 0) continue;
+      const std::string place = elf.describe({*table, r.offset});
+      if (which % variants < 3) {
+        r.addend ^= int64_t{1} << which % variants;
+        return place;
+      }
+      const std::string_view own = elf.symbols[r.symbol].name;
+      for (uint32_t id = 1; id < elf.symbols.size(); ++id) {
+        const std::string& name = elf.symbols[id].name;
+        if (name == own || (name.find("__SCK__") == std::string::npos && name.find("__SCT__") == std::string::npos))
+          continue;
+        r.symbol = id;
+        return place;
+      }
+      return "";
+    }
+  }
+  return std::nullopt;
+}
+
 // Bytes of an entry that no reference fills: flags, lengths, lines.
 Made changed_entry(KlpElf& elf, const Binary& vmlinux, size_t which) {
   auto list = entries(elf, vmlinux);
@@ -485,6 +513,7 @@ constexpr auto kinds = std::to_array<MutantKind>({
     {"entry doubled", doubled_entry},
     {"entry moved by a byte", moved_entry},
     {"entry's flags changed", changed_entry},
+    {"key of a static call changed", changed_key},
     {"symbol of another size", wrong_size},
     {"symbol made undefined", undefined_symbol},
     {"symbol of another binding", other_binding},
