@@ -63,10 +63,5 @@ ip link set lo up
 while read -r name; do
   echo "@@ begin $name"
   if one "$name"; then echo "@@ ok $name"; else echo "@@ failed $name"; fi
-  for left in "$klp"/*; do
-    [ -e "$left" ] || continue
-    left=${left##*/}
-    disable_patch "$left" >/dev/null 2>&1
-    unload_patch "$left" >/dev/null 2>&1
-  done
+  drop_left_patches
 done <"$tests/names"

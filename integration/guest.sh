@@ -135,18 +135,22 @@ check_patch() (
   exit $status
 )
 
+# A test that stopped half-way must not spoil the next one.
+drop_left_patches() {
+  for left in "$klp"/*; do
+    [ -e "$left" ] || continue
+    left=${left##*/}
+    disable_patch "$left" >/dev/null 2>&1
+    unload_patch "$left" >/dev/null 2>&1
+  done
+}
+
 # run_checks DIRECTORY…: one line a test that the host reads, "@@ ok NAME" or "@@ failed NAME" behind its output.
 run_checks() {
   for directory in "$@"; do
     name=$(basename "$directory")
     echo "@@ begin $name"
     if check_patch "$directory"; then echo "@@ ok $name"; else echo "@@ failed $name"; fi
-    # A test that stopped half-way must not spoil the next one.
-    for left in "$klp"/*; do
-      [ -e "$left" ] || continue
-      left=${left##*/}
-      disable_patch "$left" >/dev/null 2>&1
-      unload_patch "$left" >/dev/null 2>&1
-    done
+    drop_left_patches
   done
 }

@@ -279,7 +279,7 @@ class Finder {
     if (readers.size() <= few) return readers;
     const std::vector<HeaderChange> changes = changes_of(headers_);
     if (changes.empty()) return readers;
-    const Mentions mentions = units_that_mention(graph, units.size(), changes);
+    const Mentions mentions = units_that_mention(graph, units, changes);
     std::vector<size_t> kept;
     std::ranges::set_intersection(readers, mentions.units, std::back_inserter(kept));
     if (kept.size() < readers.size())

@@ -157,6 +157,7 @@ void classify_function(Item& item, size_t body) {
   // Code that is there only where it is used: inline, of this file alone, and not kept by force.
   bool kept = has({"__used", "__used__"});
   for (size_t i = 1; i < head.size(); ++i) kept |= head[i] == "used" && is_one_of(head[i - 1], {"(", ","});
+  kept |= has({"constructor", "__constructor__", "destructor", "__destructor__"});
   const bool is_inline =
       has({"inline", "__inline", "__inline__", "__always_inline"}) && has({"static", "extern"}) && !kept;
   // DEFINE_X(name) in front of it: what that declares nobody can tell.
@@ -579,7 +580,8 @@ bool code_may_differ(string_view original, string_view patched) {
   return false;
 }
 
-Mentions units_that_mention(const IncludeGraph& graph, size_t units, std::span<const HeaderChange> changes) {
+Mentions units_that_mention(const IncludeGraph& graph, std::span<const CompileCommand> units,
+                            std::span<const HeaderChange> changes) {
   Names names, defined;
   std::set<std::string> whole;  // files of which every includer may differ
   for (const HeaderChange& change : changes) {
@@ -603,9 +605,12 @@ Mentions units_that_mention(const IncludeGraph& graph, size_t units, std::span<c
   const std::vector<std::string> touched(whole.begin(), whole.end());
   const std::vector<size_t> includers = graph.units_that_may_include(touched);
   std::set<size_t> found(includers.begin(), includers.end());
-  for (size_t unit = 0; unit < units; ++unit) {
+  for (size_t unit = 0; unit < units.size(); ++unit) {
     if (found.contains(unit)) continue;
     check_interrupted();
+    // -DMACRO=name
+    for (const std::string& argument : units[unit].arguments)
+      if (argument.starts_with("-D") && names.mentioned(tokens_of(string_view(argument).substr(2)))) found.insert(unit);
     for (const std::string& file : graph.own_files(unit)) {
       const std::string text = read_file_if_any(file);
       if (names.mentioned(tokens_of(text))) found.insert(unit);

@@ -24,7 +24,8 @@ struct Mentions {
 };
 
 // graph: made of the units, asked about the changed headers. Reads every file of it, several times; runs nothing.
-Mentions units_that_mention(const IncludeGraph& graph, size_t units, std::span<const HeaderChange> changes);
+Mentions units_that_mention(const IncludeGraph& graph, std::span<const CompileCommand> units,
+                            std::span<const HeaderChange> changes);
 
 // Whether the code of a unit can differ. original, patched: what the preprocessor makes of it. It can't where all that
 // differs is declarations, macros aside, of which none is used: an inline function that nobody calls.

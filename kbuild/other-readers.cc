@@ -119,7 +119,7 @@ class Readings {
     OtherReadings result;
     for (const auto& [reader, reading] : may_read) result.read.insert(reading.files.begin(), reading.files.end());
     if (!changes_.empty()) {
-      const std::vector<size_t> mention = units_that_mention(graph, units.size(), changes_).units;
+      const std::vector<size_t> mention = units_that_mention(graph, units, changes_).units;
       std::erase_if(may_read, [&](const auto& reading) {
         const bool touched = std::ranges::find(files_, reading.second.reader.path) != files_.end();
         return !touched && !std::ranges::binary_search(mention, reading.first);

@@ -25,6 +25,7 @@
 
 #include "support/error.h"
 #include "support/files.h"
+#include "support/text.h"
 
 namespace kpatch {
 namespace {
@@ -35,17 +36,6 @@ using Lines = std::vector<string_view>;
 
 constexpr string_view mark = " /* kpatch */\n";
 constexpr size_t most_edits = 4000;
-
-// Each with its newline.
-Lines split(string_view text) {
-  Lines lines;
-  while (!text.empty()) {
-    const size_t end = std::min(text.find('\n'), text.size() - 1) + 1;
-    lines.push_back(text.substr(0, end));
-    text.remove_prefix(end);
-  }
-  return lines;
-}
 
 // For each line of b the line of a that it is, or none: Myers, "An O(ND) difference algorithm". Gives up behind
 // most_edits insertions and removals.
@@ -90,7 +80,7 @@ bool is_c(const fs::path& path) { return path.extension() == ".c" || path.extens
 }  // namespace
 
 std::string with_original_lines(string_view original, string_view patched) {
-  const Lines a = split(original), b = split(patched);
+  const Lines a = whole_lines(original), b = whole_lines(patched);
   const auto twins = match(a, b);
   if (!twins) return std::string{patched};
   std::string text;
@@ -109,7 +99,7 @@ std::string with_original_lines(string_view original, string_view patched) {
 
 std::string without_line_marks(string_view text) {
   std::string result;
-  for (string_view line : split(text))
+  for (string_view line : whole_lines(text))
     if (!line.starts_with("#line ") || !line.ends_with(mark)) result += line;
   return result;
 }

@@ -20,6 +20,8 @@
 
 #include <algorithm>
 
+#include "support/text.h"
+
 namespace kpatch {
 namespace {
 
@@ -196,16 +198,6 @@ bool equal_but_for_blanks(string_view a, string_view b) {
     }
   }
   return i == a.size() && j == b.size();
-}
-
-std::vector<string_view> whole_lines(string_view text) {
-  Lines lines;
-  while (!text.empty()) {
-    const size_t end = std::min(text.find('\n'), text.size() - 1) + 1;
-    lines.push_back(text.substr(0, end));
-    text.remove_prefix(end);
-  }
-  return lines;
 }
 
 std::vector<HunkPlace> place_hunks(std::span<const Hunk> hunks, const Lines& file, bool c, bool ignore_whitespace) {

@@ -18,9 +18,6 @@ struct HunkPlace {
   std::string why{};           // it has none: why, where that is known; else its text simply isn't there
 };
 
-// The lines of a text, each with its newline (the last one may have none).
-std::vector<std::string_view> whole_lines(std::string_view text);
-
 // One place a hunk, in their order. c: the file is C, so that the heading's function counts. Lines are compared byte by
 // byte; with ignore_whitespace, runs of white space count as one blank where nothing fits otherwise.
 std::vector<HunkPlace> place_hunks(std::span<const Hunk> hunks, const std::vector<std::string_view>& file, bool c,

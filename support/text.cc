@@ -12,6 +12,16 @@ std::vector<std::string_view> lines_of(std::string_view text) {
   return fields_of(text, '\n');
 }
 
+std::vector<std::string_view> whole_lines(std::string_view text) {
+  std::vector<std::string_view> lines;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find('\n'), text.size() - 1) + 1;
+    lines.push_back(text.substr(0, end));
+    text.remove_prefix(end);
+  }
+  return lines;
+}
+
 std::vector<std::string_view> fields_of(std::string_view text, char separator) {
   std::vector<std::string_view> fields;
   if (text.empty()) return fields;

@@ -12,6 +12,8 @@ inline constexpr std::string_view white_space = " \t\r\n\v\f";
 
 // The lines of a text without their newlines; a last line without a newline counts.
 std::vector<std::string_view> lines_of(std::string_view text);
+// The same with their newlines: together they are the text.
+std::vector<std::string_view> whole_lines(std::string_view text);
 // What stands between separators, empty fields too: one more than there are separators. An empty text has no fields.
 std::vector<std::string_view> fields_of(std::string_view text, char separator);
 // What stands between white space.
@@ -20,6 +22,8 @@ std::vector<std::string_view> words_of(std::string_view text);
 // Views into a text that is gone when the statement ends are never meant.
 template <std::same_as<std::string> Text>
 void lines_of(Text&&) = delete;
+template <std::same_as<std::string> Text>
+void whole_lines(Text&&) = delete;
 template <std::same_as<std::string> Text>
 void fields_of(Text&&, char) = delete;
 template <std::same_as<std::string> Text>

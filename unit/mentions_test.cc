@@ -103,7 +103,7 @@ class MentionsTest : public testing::Test {
     const IncludeGraph graph(folder_.path(), folder_.path() / "kbuild", units_, asked);
     const std::vector<HeaderChange> changes = {{header, folder_.path() / header, folder_.path() / patched}};
     Names names;
-    for (const size_t i : units_that_mention(graph, units_.size(), changes).units) names.push_back(units_[i].source);
+    for (const size_t i : units_that_mention(graph, units_, changes).units) names.push_back(units_[i].source);
     return names;
   }
 
@@ -114,6 +114,14 @@ class MentionsTest : public testing::Test {
 TEST_F(MentionsTest, ByItsName) {
   unit("a.c", "#include <used.h>\nint f(void) { return used(1); }\n");
   unit("b.c", "#include <used.h>\nint g(void) { return 1; } // used\n");
+  EXPECT_EQ(found(), Names{"a.c"});
+}
+
+TEST_F(MentionsTest, OnTheCommandLine) {
+  unit("a.c", "#include <used.h>\nint f(void) { return CALL(1); }\n");
+  units_.back().arguments.push_back("-DCALL=used");
+  unit("b.c", "#include <used.h>\nint g(void) { return CALL(1); }\n");
+  units_.back().arguments.push_back("-DCALL=unused");
   EXPECT_EQ(found(), Names{"a.c"});
 }
 

@@ -24,6 +24,12 @@ TEST(Text, FieldsMayBeEmpty) {
   EXPECT_EQ(fields_of(std::string_view("a\0b", 3), '\0'), (Views{"a", "b"}));
 }
 
+TEST(Text, WholeLinesAreTheText) {
+  EXPECT_EQ(whole_lines("a\n\nb"), (Views{"a\n", "\n", "b"}));
+  EXPECT_EQ(whole_lines("a\n"), Views{"a\n"});
+  EXPECT_EQ(whole_lines(""), Views{});
+}
+
 TEST(Text, WordsAreNeverEmpty) {
   EXPECT_EQ(words_of("  a \t bc\r\nd"), (Views{"a", "bc", "d"}));
   EXPECT_EQ(words_of("a"), Views{"a"});
