@@ -80,6 +80,7 @@ class DeliveryCheck {
   std::optional<std::string_view> string_of(uint32_t section, uint64_t at) const;
   void check_replaced();
   void check_nothing_else();
+  uint64_t unused_constant(uint32_t section, uint64_t at);
   void check_rest(uint32_t section);
   void check_listed();
   std::vector<KlpPlace> listed(std::string_view table, uint64_t entry_size);
@@ -93,7 +94,8 @@ class DeliveryCheck {
   std::vector<Finding> findings_;
 
   std::map<AtomKey, KlpPlace> links_;
-  std::vector<std::map<uint64_t, Covered>> covered_;  // by section of the module, by offset
+  std::vector<std::map<uint64_t, Covered>> covered_;     // by section of the module, by offset
+  std::map<uint32_t, std::set<std::string>> constants_;  // of the objects, by section of the module
   std::deque<std::tuple<uint32_t, Atom, KlpPlace>> work_;
   std::vector<Use> uses_;
   std::map<KernelSymbol, AtomKey> taken_;      // which of an object's symbols the kernel's was taken for

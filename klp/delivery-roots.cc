@@ -214,7 +214,29 @@ void DeliveryCheck::check_nothing_else() {
   }
 }
 
-// Bytes that no pair has are padding; no reference stands in them.
+// Strings of one function come as they are in its section, those too that no code here refers to: WARN() of an inlined
+// function names its header in the section of whatever function comes first. The length of one that begins here and
+// that an object has in its section of that name; 0: there is none.
+uint64_t DeliveryCheck::unused_constant(uint32_t section, uint64_t at) {
+  if (!module_.mergeable(section)) return 0;
+  const KlpSection& own = module_.elf.sections[section];
+  const auto [known, fresh] = constants_.try_emplace(section);
+  if (fresh)
+    for (const Image& o : objects_)
+      for (uint32_t i = 1; i < o.elf.sections.size(); ++i) {
+        if (o.elf.sections[i].name != own.name || !o.mergeable(i)) continue;
+        for (uint64_t begin = 0; begin < o.size(i);) {
+          const Atom atom = o.atom_at({i, begin});
+          if (atom.end <= begin) break;
+          known->second.emplace(o.bytes(atom));
+          begin = atom.end;
+        }
+      }
+  const Atom atom = module_.atom_at({section, at});
+  return atom.begin == at && known->second.contains(std::string(module_.bytes(atom))) ? atom.end - at : 0;
+}
+
+// Bytes that no pair has are padding, or constants that no code here uses; no reference stands in them.
 void DeliveryCheck::check_rest(uint32_t section) {
   const auto& bytes = module_.elf.sections[section].bytes;
   const bool code = module_.code(section);
@@ -229,6 +251,10 @@ void DeliveryCheck::check_rest(uint32_t section) {
     if (const auto rest = module_.relocations(section, at, end); !rest.empty())
       return find({section, rest.front().offset}, "is in no patched object, and refers to " + describe(rest.front()));
     for (uint64_t i = at; i < std::min<uint64_t>(end, bytes.size());) {
+      if (const uint64_t length = unused_constant(section, i); length != 0 && i + length <= end) {
+        i += length;
+        continue;
+      }
       const uint64_t padding = bytes[i] == std::byte{0} ? 1
                                : code && arch_.audit->padding != nullptr
                                    ? arch_.audit->padding(std::span(bytes).first(end), i)

@@ -92,6 +92,7 @@ helper_thunk: jmp __x86_return_thunk
   BEFORE
 text: .asciz "shown %d"
 file: .asciz "fs/show.c"
+  .asciz "of a function that stays"
   .section .rodata.table,"a",@progbits
   .balign 8
   .type table, @object
@@ -308,6 +309,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"replaces_another", ".quad show, show_n", ".quad show, shared_n",
              "no patched object of vmlinux has shared"},
         Case{"call_of_the_original", ".long helper - 4", ".long show.klp - 4", "the compiler's to helper"},
+        Case{"string_of_nobody", "of a function that stays", "of a function that strays", "is in no patched object"},
         Case{"code_of_nobody", ".size helper, . - helper", ".size helper, . - helper\n  ret",
              "is in no patched object"},
         Case{"function_of_nobody", ".section .data.once",
