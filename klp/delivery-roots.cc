@@ -306,10 +306,16 @@ void DeliveryCheck::check_listed() {
           if (field->offset < at) continue;
           const KlpSymbol& s = module_.elf.symbols[field->symbol];
           if (s.in_section()) continue;
-          const auto klp = s.entry.st_shndx == shn_livepatch ? parse_klp_symbol(s.name) : std::nullopt;
-          if (klp && klp->owner != "vmlinux" && klp->name.starts_with("__SCT__")) continue;  // called as any other
-          if (arch_.audit->is_branch(bytes, field->type, field->offset))
-            branches[{section, at}] = klp ? std::string(klp->name) : s.name;
+          std::string_view name = s.name;
+          bool foreign = false;
+          if (s.entry.st_shndx == shn_livepatch) {
+            if (const auto klp = parse_klp_symbol(s.name)) {
+              name = klp->name;
+              foreign = klp->owner != "vmlinux";
+            }
+          }
+          if (foreign && name.starts_with("__SCT__")) continue;  // called as any other
+          if (arch_.audit->is_branch(bytes, field->type, field->offset)) branches[{section, at}] = std::string(name);
         }
         at = end;
       }
