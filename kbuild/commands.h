@@ -1,26 +1,13 @@
 // How kbuild compiles the objects of a base: asked of kbuild itself.
 #pragma once
 
-#include <filesystem>
-#include <optional>
-#include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
-#include "kbuild/full-build.h"
 #include "kernel/kernel.h"
 #include "support/executor.h"
 
 namespace kpatch {
-
-// The simple commands of one line of shell: split at ; && || | and newlines outside quotes, each into its words, with
-// quotes and backslashes removed. Redirections and variables are left as they are. Throws Error on an open quote.
-std::vector<std::vector<std::string>> split_shell(std::string_view text);
-
-// The kernel C compilations in what `make -n` printed, in its order; each object once. Their module is the bare
-// KBUILD_MODNAME.
-std::vector<CompileCommand> parse_commands(std::string_view make_output, const std::filesystem::path& source);
 
 // Compiles every object of vmlinux and the modules in a prepared kbuild folder, and links nothing of it: --full. Never
 // for a base.

@@ -25,7 +25,7 @@
 #include <optional>
 #include <set>
 
-#include "kbuild/commands.h"
+#include "kbuild/make-output.h"
 #include "kernel/kernel.h"
 #include "support/error.h"
 #include "support/files.h"

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "kbuild/affected.h"
+#include "kbuild/full-build.h"
 #include "lookup/binary.h"
 #include "patch/patch.h"
 #include "support/error.h"
