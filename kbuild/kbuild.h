@@ -7,5 +7,6 @@
 #include "kbuild/full-build.h"
 #include "kbuild/generated-files.h"
 #include "kbuild/includes.h"
+#include "kbuild/make-output.h"
 #include "kbuild/mentions.h"
 #include "kbuild/version-generator.h"

@@ -239,8 +239,8 @@ std::vector<Cache::Entry> Cache::entries(std::string_view kind) const {
 
 ScratchDirectory Cache::scratch() {
   make_directories(root_ / "scratch");
-  for (;;) {
-    fs::path path = root_ / "scratch" / random_name();
+  for (uint64_t number = 0;; ++number) {
+    fs::path path = root_ / "scratch" / fmt::format("{:016x}", number);
     auto held = FileLock::try_lock(path.string() + ".lock");
     if (!held || fs::exists(path)) continue;
     make_directories(path);

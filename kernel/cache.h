@@ -109,7 +109,8 @@ class Cache {
   Pruned prune(const CacheLimits& limits);
   Pruned drop();  // everything that nobody holds
 
-  // A new empty folder below the root (so that hard links to entries work).
+  // A new empty folder below the root (so that hard links to entries work): the first name that no other run has. A run
+  // alone always has the same, so that compiles of the same patch have the same command lines: --launcher ccache.
   ScratchDirectory scratch();
 
   // Digest of a file's contents, remembered by (path, size, mtime, ctime, inode): a second look is one stat.

@@ -91,6 +91,10 @@ class Compiler {
       command.directory = settings_.base.kbuild;
       command.argv = compile_arguments(ours ? object.command : *object.original, job.variant, settings_, job.output,
                                        job.dependencies, runtime_constants_);
+      if (!settings_.launcher.empty() && !preprocessed(job.variant)) {
+        command.argv.insert(command.argv.begin(), settings_.launcher.begin(), settings_.launcher.end());
+        command.outside = true;  // it has a network, or a cache of its own
+      }
       commands.push_back(std::move(command));
     }
     std::vector<CommandResult> results = executor_.run_all(commands, settings_.jobs, [&](size_t done) {

@@ -34,6 +34,7 @@ struct CompileSettings {
   std::filesystem::path directory;       // objects go here
   std::filesystem::path author_headers;  // kpatch-macros.h
   unsigned jobs = 1;
+  std::vector<std::string> launcher{};  // words in front of each compile; they run outside of the sandbox
 };
 
 struct ObjectPair {

@@ -7,10 +7,13 @@
 #include <fmt/core.h>
 
 #include <filesystem>
+#include <optional>
+#include <string>
 
 #include "kpatch-build/build-report.h"
 #include "kpatch-build/cache-command.h"
 #include "kpatch-build/reporter.h"
+#include "kpatch-build/sandbox.h"
 #include "kpatch-build/stages.h"
 #include "support/error.h"
 
@@ -55,6 +58,22 @@ void run(const Build& build, Delivery& delivery, Reporter& reporter) {
       fmt::format("patched functions\n{}{} ({})", patched_functions(reports), delivered.string(), size_of(delivered)));
 }
 
+// Why commands run outside of a sandbox; empty: they are confined from now on.
+std::string confine(const Options& options, Executor& executor, const Cache& cache, const fs::path& scratch,
+                    Reporter& reporter) {
+  std::optional<NoSandbox> none = NoSandbox{"--no-sandbox", {}};
+  if (options.sandbox) none = enter_sandbox(executor, writable_folders(cache.root()), scratch);
+  if (none)
+    reporter.take({{"no-sandbox",
+                    Severity::notice,
+                    {},
+                    fmt::format("commands run without a sandbox, and may write anywhere: {}", none->why),
+                    none->advice}});
+  else if (!options.launcher.empty())
+    reporter.take({{"sandbox", Severity::notice, {}, "compiles by --launcher run outside of the sandbox", {}}});
+  return none ? none->why : std::string();
+}
+
 void build_patch(const Options& options, Console& console, Reporter& reporter) {
   Delivery delivery(options.output);
   const std::string module = module_name(options.name, options.patches);
@@ -71,7 +90,9 @@ void build_patch(const Options& options, Console& console, Reporter& reporter) {
     console.info(fmt::format("scratch directory: {}", scratch.path().string()));
   }
   console.debug(fmt::format("log: {}", executor.log().string()));
-  run({options, console, executor, cache, scratch.path(), module, std::move(patches)}, delivery, reporter);
+  run({options, console, executor, cache, scratch.path(), module, std::move(patches),
+       confine(options, executor, cache, scratch.path(), reporter)},
+      delivery, reporter);
   keep_within_limits(options, cache, console);
 }
 

@@ -17,8 +17,10 @@
 #include <thread>
 #include <utility>
 
+#include "kbuild/kbuild.h"
 #include "kernel/kernel.h"
 #include "support/error.h"
+#include "support/executor.h"
 
 namespace kpatch {
 namespace {
@@ -55,6 +57,11 @@ Groups describe() {
       "target,t", po::value<std::vector<std::string>>()->value_name("NAME")->composing(),
       "only these kbuild targets, repeatable (default: vmlinux modules)")(
       "full", po::bool_switch(), "build the original and the patched kernel in full and compare every object")(
+      "launcher", po::value<std::string>()->value_name("CMD"),
+      "run the compiles of the original and the patched objects by ccache, distcc, icecc or the like; not what kbuild "
+      "compiles for a base, for --full or for the module")(
+      "no-sandbox", po::bool_switch(),
+      "run commands without bubblewrap: they may write anywhere and use the network (recorded in the module)")(
       "ignore-whitespace", po::bool_switch(), "apply patches whose white space differs from the source's")(
       "ack", po::value<std::vector<std::string>>()->value_name("RULE")->composing(),
       "accept one finding by its name, repeatable")("skip-compiler-check", po::bool_switch(),
@@ -145,6 +152,16 @@ CacheAction cache_action(const std::string& name) {
   throw Error(fmt::format("--cache {}: list, size, prune or drop is meant", name));
 }
 
+// "distcc --randomize" as a shell would split it.
+std::vector<std::string> launcher_words(const std::string& text) {
+  const std::vector<std::vector<std::string>> commands = split_shell(text);
+  if (commands.size() != 1) throw Error(fmt::format("--launcher '{}': one command is meant, as in ccache", text));
+  if (!find_program(commands[0][0]))
+    throw Error(
+        fmt::format("--launcher {}: there is no such program; install it, or name it with its path", commands[0][0]));
+  return commands[0];
+}
+
 // The option, else the variable of the environment; empty when neither is there.
 std::string limit(const po::variables_map& values, const char* option, const char* variable) {
   std::string text;
@@ -172,6 +189,9 @@ Options fill(const po::variables_map& values) {
   }
   take<std::vector<std::string>>(values, "target", o.targets);
   take<bool>(values, "full", o.full);
+  if (const auto launcher = values.find("launcher"); launcher != values.end())
+    o.launcher = launcher_words(launcher->second.as<std::string>());
+  o.sandbox = !values["no-sandbox"].as<bool>();
   take<bool>(values, "ignore-whitespace", o.ignore_whitespace);
   take<std::vector<std::string>>(values, "ack", o.acknowledged);
   for (const std::string& rule : o.acknowledged)

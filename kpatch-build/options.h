@@ -28,6 +28,8 @@ struct Options {
   unsigned jobs = 1;
   std::vector<std::string> targets;  // empty: vmlinux and modules
   bool full = false;
+  std::vector<std::string> launcher;  // words in front of our own compiles
+  bool sandbox = true;
   bool ignore_whitespace = false;
   std::vector<std::string> acknowledged;  // names of findings that the caller accepts
   bool skip_compiler_check = false;

@@ -36,8 +36,8 @@ void Reporter::print(const std::vector<Finding>& findings) {
     const std::string text = text_of(finding);
     switch (finding.severity) {
       case Severity::notice:
-        // What of the patch has no part in the module is always told.
-        if (options_.explain || finding.rule == "ignored")
+        // What of the patch has no part in the module, and what guards the caller's files, is always told.
+        if (options_.explain || finding.rule == "ignored" || finding.rule == "no-sandbox")
           console_.info(text);
         else
           console_.debug(text);

@@ -35,7 +35,8 @@ std::string count(size_t number, std::string_view thing) {
 }
 
 CompileSettings settings_of(const Build& build, const Base& base, PatchedView& view) {
-  return {base, view, build.scratch / "objects", data_file("kmod-template"), build.options.jobs};
+  return {
+      base, view, build.scratch / "objects", data_file("kmod-template"), build.options.jobs, build.options.launcher};
 }
 
 void append(std::vector<Finding>& to, std::vector<Finding> findings) {
@@ -287,6 +288,7 @@ std::vector<std::pair<std::string, std::string>> module_info(const Build& build,
       {"kpatch_release", base.release},
       {"kpatch_options", options_summary(build.options)},
   };
+  if (!build.unconfined.empty()) info.emplace_back("kpatch_sandbox", "none: " + build.unconfined);
   for (const PatchText& patch : build.patches)
     info.emplace_back("kpatch_patch", fmt::format("{} xxh3:{}", patch.path.filename().string(), digest_of(patch.text)));
   return info;

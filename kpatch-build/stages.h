@@ -25,6 +25,7 @@ struct Build {
   std::filesystem::path scratch;
   std::string module;                // its name
   std::vector<PatchText> patches{};  // options.patches, read once
+  std::string unconfined{};          // why commands run outside of a sandbox; empty: they don't
 };
 
 // Fails early on patches that can't be read, or do not apply to a source that was named: a base may take minutes.

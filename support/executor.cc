@@ -27,10 +27,12 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 
 #include "support/error.h"
+#include "support/text.h"
 
 namespace kpatch {
 namespace {
@@ -335,11 +337,41 @@ void Executor::record(const Command& command, const CommandResult& result) const
   append_log(log_, fmt::format("$ {}\n{}[exit {}]\n", command_line(command), result.output, result.status));
 }
 
+void Executor::confine(std::vector<std::string> through, std::vector<std::pair<std::string, std::string>> environment) {
+  through_ = std::move(through);
+  environment_ = std::move(environment);
+}
+
+Command Executor::confined(const Command& command) const {
+  Command result = command;
+  if (through_.empty() || command.outside) return result;
+  // Else the message would be that of what stands in front of it.
+  if (!find_program(command.argv.at(0))) throw Error(fmt::format("{}: command not found", command.argv[0]));
+  result.argv.insert(result.argv.begin(), through_.begin(), through_.end());
+  result.environment.insert(result.environment.begin(), environment_.begin(), environment_.end());
+  return result;
+}
+
+std::optional<std::filesystem::path> find_program(const std::string& name) {
+  const auto runs = [](const std::filesystem::path& file) {
+    std::error_code ignored;
+    return std::filesystem::is_regular_file(file, ignored) && access(file.c_str(), X_OK) == 0;
+  };
+  if (name.find('/') != std::string::npos)
+    return runs(name) ? std::optional<std::filesystem::path>(name) : std::nullopt;
+  const char* path = std::getenv("PATH");
+  const std::string folders = path != nullptr ? path : "/usr/bin:/bin";
+  for (const std::string_view folder : fields_of(folders, ':'))
+    if (const std::filesystem::path file = std::filesystem::path(folder) / name; !name.empty() && runs(file))
+      return file;
+  return std::nullopt;
+}
+
 CommandResult Executor::run(const Command& command, const std::function<void(std::string_view)>& on_line) {
   check_interrupted();
   announce(command);
   std::vector<std::unique_ptr<Process>> running;
-  running.push_back(std::make_unique<Process>(command, 0));
+  running.push_back(std::make_unique<Process>(confined(command), 0));
   while (!running[0]->advance(wait_for_output(running)[0], on_line)) check_interrupted();
   record(command, running[0]->result);
   return std::move(running[0]->result);
@@ -354,7 +386,7 @@ std::vector<CommandResult> Executor::run_all(std::span<const Command> commands, 
     check_interrupted();
     while (next < commands.size() && running.size() < std::max(jobs, 1u)) {
       announce(commands[next]);
-      running.push_back(std::make_unique<Process>(commands[next], next));
+      running.push_back(std::make_unique<Process>(confined(commands[next]), next));
       next++;
     }
     std::vector<bool> readable = wait_for_output(running);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -17,6 +18,7 @@ struct Command {
   std::vector<std::string> argv;                                 // argv[0] is looked up in PATH; no shell
   std::filesystem::path directory;                               // where it runs; empty: here
   std::vector<std::pair<std::string, std::string>> environment;  // added to ours (LC_ALL=C is always set)
+  bool outside = false;                                          // isn't confined: see Executor::confine
 };
 
 struct CommandResult {
@@ -40,6 +42,10 @@ class Executor {
   std::vector<CommandResult> run_all(std::span<const Command> commands, unsigned jobs,
                                      const std::function<void(size_t done)>& on_done = {});
 
+  // From now on each command is started as `through… COMMAND`, with environment added to its own; but for those that say
+  // `outside`. The log has the commands as they were given.
+  void confine(std::vector<std::string> through, std::vector<std::pair<std::string, std::string>> environment);
+
   // Throws Error with what failed, the last lines of output and the log's path.
   [[noreturn]] void fail(const std::string& what, const CommandResult& result) const;
 
@@ -48,10 +54,16 @@ class Executor {
  private:
   void announce(const Command& command) const;
   void record(const Command& command, const CommandResult& result) const;
+  Command confined(const Command& command) const;
 
   std::filesystem::path log_;
   std::function<void(std::string_view)> on_start_;
+  std::vector<std::string> through_;
+  std::vector<std::pair<std::string, std::string>> environment_;
 };
+
+// Where PATH leads to; a name with a slash is taken as it is. Empty: there is no such program.
+std::optional<std::filesystem::path> find_program(const std::string& name);
 
 // Thrown when SIGINT, SIGTERM or SIGHUP arrived: children are ended (whole process groups), temporary files go away
 // by the destructors on the way out, main then ends with 128 + signal.

@@ -176,6 +176,9 @@ TEST(Cache, ScratchGoesByItself) {
     EXPECT_TRUE(fs::exists(path));
   }
   EXPECT_FALSE(fs::exists(path));
+  // A run alone has the same command lines each time.
+  const ScratchDirectory again = cache.scratch();
+  EXPECT_EQ(again.path(), path);
 }
 
 TEST(Cache, RefusesPathsThatKbuildCannotHandle) {

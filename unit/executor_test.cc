@@ -61,6 +61,35 @@ TEST(Executor, KeepsTheUsersFlagsOut) {
   EXPECT_EQ(result.output, ":C:x y\n" + std::filesystem::canonical(folder.path()).string() + "\n");
 }
 
+TEST(Executor, ConfinesAllButWhatIsOutside) {
+  TemporaryFolder folder;
+  Executor executor(folder.path() / "log");
+  executor.confine({"env", "CONFINED=yes"}, {{"PLACE", "here"}});
+  const Command asks = shell("echo $CONFINED $PLACE");
+  EXPECT_EQ(executor.run(asks).output, "yes here\n");
+  Command outside = asks;
+  outside.outside = true;
+  const Command both[] = {asks, outside};
+  const auto results = executor.run_all(both, 2);
+  EXPECT_EQ(results[0].output, "yes here\n");
+  EXPECT_EQ(results[1].output, "\n");
+  EXPECT_EQ(read_file(executor.log()).find("CONFINED=yes"), std::string::npos);
+  EXPECT_EQ(message_of<Error>([&] {
+              executor.run({{"no-such-program-here"}, {}, {}});
+            }),
+            "no-such-program-here: command not found");
+}
+
+TEST(Executor, FindsPrograms) {
+  TemporaryFolder folder;
+  const std::string file = folder.write("program", "").string();
+  EXPECT_FALSE(find_program(file));
+  std::filesystem::permissions(file, std::filesystem::perms::owner_all);
+  EXPECT_EQ(find_program(file), file);
+  EXPECT_TRUE(find_program("sh"));
+  for (const char* none : {"", "no-such-program-here", "/", "/no/such"}) EXPECT_FALSE(find_program(none)) << none;
+}
+
 TEST(Executor, RunsManyInOrder) {
   TemporaryFolder folder;
   Executor executor(folder.path() / "log");

@@ -97,6 +97,16 @@ TEST(Options, TakesOrExplainsWhatOtherBuildersHave) {
   }
 }
 
+TEST(Options, OfCommands) {
+  EXPECT_TRUE(parse({"a.patch"})->sandbox);
+  EXPECT_FALSE(parse({"--no-sandbox", "a.patch"})->sandbox);
+  EXPECT_TRUE(parse({"a.patch"})->launcher.empty());
+  EXPECT_EQ(parse({"--launcher", "env 'A=b c'", "a.patch"})->launcher, (std::vector<std::string>{"env", "A=b c"}));
+  for (const char* wrong : {"", "no-such-program", "/no/such", "env; env", "env 'x"})
+    EXPECT_THROW(parse({"--launcher", wrong, "a.patch"}), Error) << wrong;
+  EXPECT_EQ(options_summary(*parse({"--launcher=env", "--no-sandbox", "a.patch"})), "");
+}
+
 TEST(Options, OfTheCache) {
   EXPECT_EQ(parse({"--cache", "list"})->cache, CacheAction::list);
   const auto o = parse({"--cache=prune", "--cache-max-age", "2d", "--cache-max-size=1G"});

@@ -74,6 +74,21 @@ TEST_F(Compiling, SaysWhyObjectsAreDropped) {
             std::vector<std::string>{"drops.c: note: the compiler gives the same bytes [dropped]"});
 }
 
+TEST_F(Compiling, ALauncherStandsInFrontOfCompilesAlone) {
+  PatchedView view(base_.source, folder_.path() / "view", patches_);
+  Executor executor(folder_.path() / "log");
+  executor.confine({"env", "CONFINED=yes"}, {});
+  const std::string script = "echo \"$CONFINED$*\" >>" + (folder_.path() / "launched").string() + "; exec \"$@\"";
+  CompileSettings settings{base_, view, folder_.path() / "objects", "/none", 2, {"sh", "-c", script, "sh"}};
+  const Result<std::vector<AffectedObject>> kept = drop_equal_texts(objects(), settings, executor, {});
+  EXPECT_FALSE(fs::exists(folder_.path() / "launched"));
+  compile_pairs(*kept.value, false, settings, executor, {});
+  const std::string launched = read_file(folder_.path() / "launched");
+  const std::vector<std::string_view> lines = lines_of(launched);
+  ASSERT_EQ(lines.size(), 2 * kept.value->size());
+  for (const std::string_view line : lines) EXPECT_TRUE(line.starts_with("gcc -O2 ")) << line;
+}
+
 PairReport report_of(const std::string& source, int status) {
   PairReport report;
   report.pair.command.source = source;

@@ -68,7 +68,8 @@ void AptArchive::download(const std::string& name, const AptPackage& package, co
   Command command{{"apt-get", "-q", "-o", "APT::Status-Fd=1", "-o", "Acquire::Retries=3", "download",
                    fmt::format("{}={}", name, package.version)},
                   directory,
-                  {}};
+                  {},
+                  true};
   auto progress = [&](std::string_view line) {
     // "dlstatus:1:42.5:Retrieving file 1 of 1"
     if (!line.starts_with("dlstatus:")) return;
@@ -86,7 +87,7 @@ void AptArchive::download(const std::string& name, const AptPackage& package, co
 
 CommandResult AptArchive::run(std::vector<std::string> argv) {
   try {
-    return executor_.run({std::move(argv), {}, {}});
+    return executor_.run({std::move(argv), {}, {}, true});  // apt writes to its own caches
   } catch (const Error& error) {
     throw Error(
         fmt::format("{}; packages are fetched with apt. Name the kernel's files with -s, -c, -v, --symvers "

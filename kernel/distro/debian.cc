@@ -248,11 +248,17 @@ std::string package_for(std::string_view need) {
     std::string_view need, package;
   };
   static constexpr std::array table = {
-      Entry{"dpkg-source", "dpkg-dev"}, Entry{"gcc-plugin.h", "gcc-12-plugin-dev"},
-      Entry{"gelf.h", "libelf-dev"},    Entry{"ld", "binutils"},
-      Entry{"libelf.h", "libelf-dev"},  Entry{"openssl/opensslv.h", "libssl-dev"},
-      Entry{"pahole", "dwarves"},       Entry{"stdio.h", "libc6-dev"},
-      Entry{"xz", "xz-utils"},          Entry{"zlib.h", "zlib1g-dev"},
+      Entry{"bwrap", "bubblewrap"},
+      Entry{"dpkg-source", "dpkg-dev"},
+      Entry{"gcc-plugin.h", "gcc-12-plugin-dev"},
+      Entry{"gelf.h", "libelf-dev"},
+      Entry{"ld", "binutils"},
+      Entry{"libelf.h", "libelf-dev"},
+      Entry{"openssl/opensslv.h", "libssl-dev"},
+      Entry{"pahole", "dwarves"},
+      Entry{"stdio.h", "libc6-dev"},
+      Entry{"xz", "xz-utils"},
+      Entry{"zlib.h", "zlib1g-dev"},
   };
   if (auto it = std::ranges::find(table, need, &Entry::need); it != table.end()) return std::string(it->package);
   return need.ends_with(".h") ? "" : std::string(need);  // a program's, also gcc-12's and clang-16's

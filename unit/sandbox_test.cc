@@ -1,0 +1,97 @@
+// What commands of a build can't do.
+#include "kpatch-build/sandbox.h"
+
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+
+#include "support/files.h"
+#include "unit/skip.h"
+#include "unit/temporary_folder.h"
+
+namespace kpatch {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Sandbox : public testing::Test {
+ protected:
+  Sandbox() : executor_(folder_.path() / "log") {
+    for (const char* name : {"cache", "home", "elsewhere"}) fs::create_directories(folder_.path() / name);
+    fs::create_directory_symlink(folder_.path() / "elsewhere", cache() / "base");
+  }
+  void SetUp() override {
+    const auto none = enter_sandbox(executor_, writable_folders(cache()), cache());
+    if (none) SKIP_MACHINE(none->why + ": " + none->advice);
+  }
+  fs::path cache() const { return folder_.path() / "cache"; }
+  CommandResult shell(const std::string& script, bool outside = false) {
+    return executor_.run({{"sh", "-c", script}, folder_.path() / "home", {}, outside});
+  }
+
+  TemporaryFolder folder_;
+  Executor executor_;
+};
+
+TEST_F(Sandbox, OnlyTheCacheIsWritten) {
+  for (const char* target :
+       {"pwned", "../pwned", "/tmp/kpatch-pwned", "/var/tmp/kpatch-pwned", "/dev/shm/kpatch-pwned"})
+    EXPECT_FALSE(shell(std::string("echo x >") + target).ok()) << target;
+  EXPECT_TRUE(fs::is_empty(folder_.path() / "home"));
+  for (const char* target : {"../cache/x", "../cache/base/y", "/dev/null", "$(mktemp)"})
+    EXPECT_TRUE(shell(std::string("echo x >") + target).ok()) << target;
+  EXPECT_EQ(read_file(folder_.path() / "elsewhere/y"), "x\n");
+  EXPECT_TRUE(shell("echo x >pwned", true).ok());
+}
+
+// As root, too.
+TEST_F(Sandbox, NothingOfItIsUndone) {
+  EXPECT_FALSE(shell("mount -o remount,rw /").ok());
+  EXPECT_FALSE(shell(": >>/proc/sys/kernel/hostname").ok());
+  EXPECT_FALSE(shell("kill -0 " + std::to_string(getpid())).ok());
+}
+
+TEST_F(Sandbox, NothingIsReachedOverANetwork) {
+  const int server = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  ASSERT_EQ(bind(server, reinterpret_cast<sockaddr*>(&address), size), 0);
+  ASSERT_EQ(listen(server, 5), 0);
+  ASSERT_EQ(getsockname(server, reinterpret_cast<sockaddr*>(&address), &size), 0);
+  const std::string connects = "bash -c ': </dev/tcp/127.0.0.1/" + std::to_string(ntohs(address.sin_port)) + "'";
+  EXPECT_FALSE(shell(connects).ok());
+  EXPECT_TRUE(shell(connects, true).ok());
+  close(server);
+}
+
+TEST_F(Sandbox, ACommandIsAsItWasOutside) {
+  EXPECT_EQ(shell("exit 7").status, 7);
+  EXPECT_EQ(shell("kill -9 $$").status, 128 + 9);
+  EXPECT_EQ(shell("pwd").output, (fs::canonical(folder_.path()) / "home").string() + "\n");
+}
+
+TEST(NoSandbox, IsToldWithItsReason) {
+  TemporaryFolder folder;
+  Executor executor(folder.path() / "log");
+  const std::string path = std::getenv("PATH");
+  setenv("PATH", folder.path().c_str(), 1);
+  auto none = enter_sandbox(executor, {folder.path()}, folder.path());
+  EXPECT_EQ(none.value().why, "bwrap isn't installed");
+  const fs::path refuses = folder.write("bwrap", "#!/bin/sh\necho 'bwrap: No permissions' >&2\nexit 1\n");
+  fs::permissions(refuses, fs::perms::owner_all);
+  none = enter_sandbox(executor, {folder.path()}, folder.path());
+  setenv("PATH", path.c_str(), 1);
+  EXPECT_EQ(none.value().why, "bwrap can't make namespaces here");
+  EXPECT_EQ(none->advice, "bwrap: No permissions");
+  EXPECT_EQ(executor.run({{"sh", "-c", "echo $TMPDIR-"}, {}, {}}).output.find(folder.path().string() + "/tmp"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace kpatch
