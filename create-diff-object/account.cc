@@ -21,15 +21,13 @@
 #include <elf.h>
 #include <fmt/format.h>
 
-#define XXH_STATIC_LINKING_ONLY  // for a hash state on the stack
-#include <xxhash.h>
-
 #include <algorithm>
 #include <array>
 #include <map>
 #include <set>
 
 #include "arch/arch.h"
+#include "create-diff-object/fingerprint.h"
 #include "create-diff-object/places.h"
 #include "support/error.h"
 
@@ -189,25 +187,16 @@ class Items {
 
   Item item(SectionId id, uint64_t begin, uint64_t end) {
     const Section& section = object_.section(id);
-    XXH3_state_t state;
-    XXH3_64bits_reset(&state);
-    auto add = [&](const auto& value) { XXH3_64bits_update(&state, &value, sizeof value); };
-    auto add_text = [&](std::string_view text) {
-      add(text.size());
-      XXH3_64bits_update(&state, text.data(), text.size());
-    };
     Item item;
     std::string about;
-    add(end - begin);
-    if (!section.contents.empty()) XXH3_64bits_update(&state, section.contents.data() + begin, end - begin);
-    for (const Relocation& r : object_.relocations(id, begin, end)) {
-      add(r.offset - begin);
-      add(r.type);
+    Fingerprint fingerprint;
+    fingerprint.add(end - begin);
+    fingerprint.add_bytes(object_, id, {begin, end}, [&](const Relocation& r) {
       const std::string target = meaning(r);
-      add_text(target);
+      fingerprint.add_text(target);
       if (about.empty()) about = target;
-    }
-    item.digest = XXH3_64bits_digest(&state);
+    });
+    item.digest = fingerprint.value();
     SymbolId named = no_symbol;
     for (SymbolId s : section.symbols)
       if (object_.symbol(s).value == begin && named == no_symbol && !is_local_label(object_.symbol(s).name)) named = s;

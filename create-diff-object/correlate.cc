@@ -31,9 +31,6 @@
 
 #include "create-diff-object/correlate.h"
 
-#define XXH_STATIC_LINKING_ONLY  // for a hash state on the stack
-#include <xxhash.h>
-
 #include <algorithm>
 #include <cstring>
 #include <map>
@@ -45,6 +42,7 @@
 #include <utility>
 
 #include "arch/arch.h"
+#include "create-diff-object/fingerprint.h"
 #include "create-diff-object/source-lines.h"
 
 namespace kpatch {
@@ -393,8 +391,8 @@ class Correlator {
   // Users on both sides exist in both objects, and are different ones.
   bool speaks_against(SymbolId o, SymbolId p) {
     if (orig_names_.empty()) {
-      for (const Symbol& s : orig_.symbols()) orig_names_.push_back(outermost(s.name));
-      for (const Symbol& s : patched_.symbols()) patched_names_.push_back(outermost(s.name));
+      for (const Symbol& s : orig_.symbols()) orig_names_.push_back(outermost_name(s.name));
+      for (const Symbol& s : patched_.symbols()) patched_names_.push_back(outermost_name(s.name));
       std::sort(orig_names_.begin(), orig_names_.end());
       std::sort(patched_names_.begin(), patched_names_.end());
     }
@@ -405,42 +403,23 @@ class Correlator {
     return known(orig_users_[index(o)], patched_names_) && known(patched_users_[index(p)], orig_names_);
   }
 
- public:
-  static std::string outermost(std::string_view name) {
-    const size_t dot = name.find('.', 1);
-    return std::string{name.substr(0, dot)};
-  }
-
- private:
   // A digest of a function's code and of what it refers to, by stems and contents, not by numbers.
   static uint64_t shape(const Object& object, SymbolId id) {
-    XXH3_state_t state;
-    XXH3_64bits_reset(&state);
-    auto add = [&](const auto& value) { XXH3_64bits_update(&state, &value, sizeof value); };
-    auto add_text = [&](std::string_view text) {
-      add(text.size());
-      XXH3_64bits_update(&state, text.data(), text.size());
-    };
     const Symbol& s = object.symbol(id);
     if (s.section == no_section) return 0;
-    const Section& section = object.section(s.section);
-    const Object::Extent extent = object.extent(id);
-    if (!section.contents.empty())
-      XXH3_64bits_update(&state, section.contents.data() + extent.begin, extent.end - extent.begin);
-    for (const Relocation& r : object.relocations(s.section, extent.begin, extent.end)) {
+    Fingerprint shape;
+    shape.add_bytes(object, s.section, object.extent(id), [&](const Relocation& r) {
       const Target target = object.meaning(r);
-      add(r.offset - extent.begin);
-      add(r.type);
       if (target.is_string) {
-        add_text(target.string);
+        shape.add_text(target.string);
       } else if (target.symbol != no_symbol) {
-        add_text(symbol_stem(object.symbol(target.symbol).name));
-        add(target.offset);
+        shape.add_text(symbol_stem(object.symbol(target.symbol).name));
+        shape.add(static_cast<uint64_t>(target.offset));
       } else if (target.section != no_section && object.section(target.section).kind == SectionKind::constants) {
-        add_text(object.section(target.section).name);
+        shape.add_text(object.section(target.section).name);
       }
-    }
-    return XXH3_64bits_digest(&state);
+    });
+    return shape.value();
   }
 
   const Object& orig_;
@@ -499,7 +478,7 @@ std::vector<std::vector<std::string>> find_users(const Object& object) {
       SymbolId user = object.symbol_at(SectionId{i}, r.offset);
       if (user == no_symbol) user = section.owner;
       if (user == no_symbol || user == target.symbol) continue;
-      users[index(target.symbol)].push_back(Correlator::outermost(object.symbol(user).name));
+      users[index(target.symbol)].push_back(outermost_name(object.symbol(user).name));
     }
   }
   for (std::vector<std::string>& list : users) {

@@ -131,6 +131,8 @@ std::optional<std::string_view> part_parent(std::string_view name) {
   return std::nullopt;
 }
 
+std::string outermost_name(std::string_view name) { return std::string{name.substr(0, name.find('.', 1))}; }
+
 bool is_cold_part(std::string_view name) {
   std::string_view rest = name;
   if (const std::string_view last = last_component(rest); all_digits(last)) rest.remove_suffix(last.size() + 1);

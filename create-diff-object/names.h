@@ -34,6 +34,8 @@ bool is_mangled(std::string_view name);
 
 // `f` for `f.cold`, `f.cold.3`, `f.part.0`, `f.part.0.cold` gives `f.part.0`; nothing for other names.
 std::optional<std::string_view> part_parent(std::string_view name);
+// `f` for `f.isra.0.part.1` and `f.cold`: the name that the source has.
+std::string outermost_name(std::string_view name);
 bool is_cold_part(std::string_view name);
 
 // Whether section `section` is the one that the compiler makes for symbol `symbol` alone.
