@@ -41,18 +41,7 @@ std::set<std::string_view> exports_of(const Object& object) {
   return names;
 }
 
-constexpr size_t shown = 3;  // of a list
-
-// "a, b, c and 4 more"
-std::string some_of(const std::vector<std::string>& names) {
-  const std::vector<std::string> first(names.begin(), names.begin() + ptrdiff_t(std::min(names.size(), shown)));
-  return fmt::format("{}{}", joined(first, ", "),
-                     names.size() > shown ? fmt::format(" and {} more", names.size() - shown) : "");
-}
-
-std::string some_of(const std::set<std::string>& names) {
-  return some_of(std::vector<std::string>(names.begin(), names.end()));
-}
+constexpr size_t shown = 3;  // of the members that change
 
 // The same bytes mean the same: what was void * may be called by its type.
 bool same_shape(std::string_view one, std::string_view other) {
@@ -83,25 +72,25 @@ const TypeLayout* find(const Types& types, const std::string& name) {
 }
 
 // What the object tells of who else knows the type.
-std::string users_of(const Types& types, const std::string& name, const TypeLayout& layout) {
+std::vector<NameList> users_of(const Types& types, const std::string& name) {
+  std::vector<NameList> users;
+  const auto add = [&](const char* what, std::vector<std::string> names) {
+    if (!names.empty()) users.push_back({what, std::move(names)});
+  };
   const auto list = [&](const std::map<std::string, std::set<std::string>>& of) {
     const auto it = of.find(name);
-    return it == of.end() ? std::string() : some_of(it->second);
+    return it == of.end() ? std::vector<std::string>() : std::vector<std::string>(it->second.begin(), it->second.end());
   };
   std::vector<std::string> holders, pointers;
   for (const auto& [other, type] : types.layouts) {
     if (type.embeds.contains(name)) holders.push_back(other);
     if (type.points_to.contains(name)) pointers.push_back(other);
   }
-  const std::string variables = list(types.variables), functions = list(types.functions);
-  std::string text;
-  if (!holders.empty()) text += "; held by " + some_of(holders);
-  if (!pointers.empty()) text += "; pointed to by " + some_of(pointers);
-  if (!variables.empty()) text += "; in variable " + variables;
-  if (!functions.empty()) text += "; passed to or from " + functions;
-  if (text.empty() && layout.own_file)
-    text = "; defined in this file alone, and nothing but its functions' parameters and locals show it";
-  return text;
+  add("held by", std::move(holders));
+  add("pointed to by", std::move(pointers));
+  add("in variable", list(types.variables));
+  add("passed to or from", list(types.functions));
+  return users;
 }
 
 // What a key of genksyms' list is called in C, and in Types: "s#mutex" -> "struct mutex".
@@ -250,15 +239,21 @@ void check_data_layout(const Pair& pair, const Selection& selection, const std::
     const TypeLayout* other = find(after, name);
     const auto change = other != nullptr ? layout_change(layout, *other) : std::nullopt;
     if (!change) continue;
+    std::vector<NameList> users = users_of(before, name);
+    const bool unseen = users.empty() && layout.own_file;
     diagnostics.add(
         {"data-layout",
          layout_acknowledged ? Severity::warning : Severity::refusal,
          {.source = layout.place.file, .line = layout.place.line, .function = name},
          fmt::format("changes its layout: {}{}. What exists was made with the old one, and is used by code that isn't "
                      "patched",
-                     *change, users_of(before, name, layout)),
+                     *change,
+                     unseen
+                         ? "; defined in this file alone, and nothing but its functions' parameters and locals show it"
+                         : ""),
          "leave the layout as it is, and keep what is new in a shadow variable (klp_shadow_alloc); where only the "
-         "patched functions ever see it (on their stacks), --ack data-layout"});
+         "patched functions ever see it (on their stacks), --ack data-layout",
+         std::move(users)});
   }
 }
 

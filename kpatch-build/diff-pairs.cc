@@ -217,6 +217,7 @@ std::vector<PairReport> diff_pairs(std::span<const ObjectPair> pairs, const Base
       executor.fail(fmt::format("{}: comparing the objects failed", report.pair.command.source), results[i]);
     read_report(directory / fmt::format("{}.json", i), base.source, report);
   }
+  join_layout_findings(reports);
   check_together(reports,
                  [&](const std::string& module) -> const std::set<std::string>& { return shipped.needed_by(module); });
   return reports;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
 
 #include "support/error.h"
 
@@ -25,6 +26,13 @@ void refuse(PairReport& report, const char* rule, const std::string& function, s
                              std::move(advice)});
 }
 
+void add_names(Finding& finding, const std::string& what, const std::vector<std::string>& names) {
+  auto list = std::ranges::find(finding.lists, what, &NameList::what);
+  if (list == finding.lists.end()) list = finding.lists.insert(list, {what, {}});
+  for (const std::string& name : names)
+    if (std::ranges::find(list->names, name) == list->names.end()) list->names.push_back(name);
+}
+
 // The files that an object is made of have their own callbacks, and the object has one of each kind.
 void check_callbacks(std::vector<PairReport>& reports) {
   std::map<std::pair<std::string, std::string>, std::string> first;  // (object, kind): source
@@ -43,6 +51,40 @@ void check_callbacks(std::vector<PairReport>& reports) {
 }
 
 }  // namespace
+
+// Each object that includes a header tells of the types there.
+void join_layout_findings(std::vector<PairReport>& reports) {
+  struct Told {
+    PairReport* report = nullptr;
+    size_t finding = 0;
+    std::vector<std::string> sources{};
+  };
+  std::map<Finding, Told> told;
+  for (PairReport& report : reports) {
+    const std::string& source = report.pair.command.source;
+    for (size_t i = 0; i < report.findings.size();) {
+      if (report.findings[i].rule != "data-layout") {
+        ++i;
+        continue;
+      }
+      Finding same = report.findings[i];
+      const std::vector<NameList> lists = std::exchange(same.lists, {});
+      // Without DWARF's word for the place it is the object's own file.
+      if (same.location.line == 0 && same.location.source == source) same.location.source.clear();
+      const auto [entry, fresh] = told.try_emplace(std::move(same), Told{&report, i});
+      entry->second.sources.push_back(source);
+      if (fresh) {
+        ++i;
+        continue;
+      }
+      Finding& first = entry->second.report->findings[entry->second.finding];
+      for (const NameList& list : lists) add_names(first, list.what, list.names);
+      report.findings.erase(report.findings.begin() + static_cast<ptrdiff_t>(i));
+    }
+  }
+  for (const auto& [same, where] : told)
+    if (where.sources.size() > 1) add_names(where.report->findings[where.finding], "seen in", where.sources);
+}
 
 void check_together(std::vector<PairReport>& reports,
                     const std::function<const std::set<std::string>&(const std::string&)>& needed_by) {

@@ -10,6 +10,10 @@
 
 namespace kpatch {
 
+// Of a type whose layout changes ("data-layout") the first report that tells of it tells for all: with the names that any
+// of them knows (who holds it, points to it, is given it), and the objects' sources. Others lose the finding.
+void join_layout_findings(std::vector<PairReport>& reports);
+
 // Adds refusals to the reports whose output can't be part of the module: a reference that nobody resolves ("missing"),
 // two new symbols of one name ("duplicate"), two callbacks of one kind for one patched object ("callbacks"; struct
 // klp_object has one of each), code of a module that somebody runs who can do without that module

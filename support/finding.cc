@@ -15,6 +15,7 @@
 #include <tuple>
 
 #include "support/error.h"
+#include "support/text.h"
 
 namespace kpatch {
 namespace {
@@ -23,7 +24,7 @@ constexpr std::array<const char*, 4> names = {"notice", "warning", "refusal", "e
 constexpr std::array<const char*, 4> words = {"note", "warning", "error", "error"};      // for a person
 
 auto what(const Finding& f) {
-  return std::tie(f.severity, f.location.source, name_of(f.location), f.rule, f.message, f.advice);
+  return std::tie(f.severity, f.location.source, name_of(f.location), f.rule, f.message, f.advice, f.lists);
 }
 auto where(const Finding& f) { return std::tie(f.location.line, f.location.section, f.location.offset); }
 
@@ -37,10 +38,15 @@ std::string subject_of(const Location& l) {
   return l.function.empty() ? place : fmt::format("{}, in function {}", place, l.function);
 }
 
+std::string message_of(const Finding& finding) {
+  std::vector<std::string> lists;
+  for (const NameList& list : finding.lists) lists.push_back(fmt::format("{} {}", list.what, some_of(list.names)));
+  return lists.empty() ? finding.message : fmt::format("{} ({})", finding.message, joined(lists, "; "));
+}
+
 std::string sentence_of(const Finding& finding) {
-  const std::string subject = subject_of(finding.location);
-  return subject.empty() || finding.message.empty() ? subject + finding.message
-                                                    : fmt::format("{}: {}", subject, finding.message);
+  const std::string subject = subject_of(finding.location), message = message_of(finding);
+  return subject.empty() || message.empty() ? subject + message : fmt::format("{}: {}", subject, message);
 }
 
 std::string text_of(const Finding& finding) {
@@ -66,6 +72,8 @@ nlohmann::json to_json(const Finding& finding) {
                          {"location", std::move(location)},
                          {"message", finding.message}};
   if (!finding.advice.empty()) json["advice"] = finding.advice;
+  for (const NameList& list : finding.lists)
+    json["lists"].push_back(nlohmann::json{{"what", list.what}, {"names", list.names}});
   return json;
 }
 
@@ -77,8 +85,11 @@ Finding finding_of(const nlohmann::json& json) {
     Location location{
         place.value("source", ""), place.value("line", 0), place.value("function", ""), place.value("section", ""), {}};
     if (const auto offset = place.find("offset"); offset != place.end()) location.offset = offset->get<uint64_t>();
-    return {json.at("rule").get<std::string>(), static_cast<Severity>(name - names.begin()), std::move(location),
-            json.at("message").get<std::string>(), json.value("advice", "")};
+    Finding finding{json.at("rule").get<std::string>(), static_cast<Severity>(name - names.begin()),
+                    std::move(location), json.at("message").get<std::string>(), json.value("advice", "")};
+    for (const nlohmann::json& list : json.value("lists", nlohmann::json::array()))
+      finding.lists.push_back({list.at("what").get<std::string>(), list.at("names").get<std::vector<std::string>>()});
+    return finding;
   } catch (const nlohmann::json::exception& error) {
     throw Error(fmt::format("no finding: {}", error.what()));
   }

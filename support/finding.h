@@ -30,12 +30,21 @@ struct Location {
   auto operator<=>(const Location&) const = default;
 };
 
+// Names that belong to a message: "held by struct a, struct b, struct c and 4 more".
+struct NameList {
+  std::string what;  // "held by"
+  std::vector<std::string> names;
+
+  auto operator<=>(const NameList&) const = default;
+};
+
 struct Finding {
   std::string rule;  // a name from the patch author guide: "init-code", "no-ftrace", "data-init" …
   Severity severity = Severity::refusal;
   Location location{};
   std::string message;   // one sentence about location's subject
   std::string advice{};  // what to do; may be empty
+  std::vector<NameList> lists{};
 
   auto operator<=>(const Finding&) const = default;
 };
@@ -45,6 +54,8 @@ const std::string& name_of(const Location& location);
 // What a finding is about: the function, else the section, with the offset where that is known. A place in code is
 // ".text.show+0x1a, in function show", unless the line says it better. May be empty.
 std::string subject_of(const Location& location);
+// The message with the first names of its lists: "changes its layout (held by struct a, struct b)".
+std::string message_of(const Finding& finding);
 // "SUBJECT: MESSAGE".
 std::string sentence_of(const Finding& finding);
 // For a person, without a newline at its end:

@@ -1,5 +1,7 @@
 #include "support/text.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace kpatch {
@@ -48,6 +50,13 @@ std::string_view trimmed(std::string_view text, std::string_view what) {
   const size_t start = text.find_first_not_of(what);
   if (start == std::string_view::npos) return {};
   return text.substr(start, text.find_last_not_of(what) + 1 - start);
+}
+
+std::string some_of(const std::vector<std::string>& names) {
+  constexpr size_t shown = 3;
+  const std::vector<std::string> first(names.begin(), names.begin() + ptrdiff_t(std::min(names.size(), shown)));
+  return fmt::format("{}{}", joined(first, ", "),
+                     names.size() > shown ? fmt::format(" and {} more", names.size() - shown) : "");
 }
 
 }  // namespace kpatch

@@ -45,4 +45,7 @@ std::string joined(const Texts& texts, std::string_view separator) {
   return result;
 }
 
+// "a, b, c and 4 more": as many of a list as a message has room for.
+std::string some_of(const std::vector<std::string>& names);
+
 }  // namespace kpatch

@@ -124,7 +124,7 @@ class DataLayoutTest : public ObjectFiles, public testing::WithParamInterface<Ca
     if (!exports.empty()) folder_.write("exports", text_of(exports)), pair.export_changes = path("exports");
     std::string text;
     for (const Finding& f : run_differ(pair).findings)
-      if (f.rule == "data-layout" || f.rule == "export") text += (text.empty() ? "" : "\n") + f.message;
+      if (f.rule == "data-layout" || f.rule == "export") text += (text.empty() ? "" : "\n") + message_of(f);
     return text;
   }
 
@@ -161,9 +161,9 @@ TEST_F(DataLayout, TellsWhoUsesTheType) {
               with("struct s { int b, a; }; struct h { struct s s; int x; } h; struct p { struct s *s; } p;\n"
                    "static struct s *last; void set(struct s *s) { last = s; } struct s *get(void) { return last; }",
                    "2")),
-      "changes its layout: a moves from 0 to 4; b moves from 4 to 0; held by struct h; pointed to by struct p; in "
-      "variable last; passed to or from f, get, set. What exists was made with the old one, and is used by code "
-      "that isn't patched");
+      "changes its layout: a moves from 0 to 4; b moves from 4 to 0. What exists was made with the old one, and is "
+      "used by code that isn't patched (held by struct h; pointed to by struct p; in variable last; passed to or from "
+      "f, get, set)");
   EXPECT_EQ(message(local("int a, b;"), local("int b, a;")),
             "changes its layout: a moves from 0 to 4; b moves from 4 to 0; defined in this file alone, and nothing but "
             "its functions' parameters and locals show it. What exists was made with the old one, and is used by code "
@@ -217,8 +217,8 @@ TEST_F(DataLayout, VersionsOfExportsStay) {
       message(before, exporting("struct s { int a, b, n; };", "2"), {{"f", 1, 2, {"s#s"}}}),
       "is exported, and its version changes from 0x00000001 to 0x00000002, by struct s (grows from 8 to 12 bytes). "
       "Modules that exist were compiled with the old one\n"
-      "changes its layout: grows from 8 to 12 bytes; passed to or from f. What exists was made with the old one, and "
-      "is used by code that isn't patched");
+      "changes its layout: grows from 8 to 12 bytes. What exists was made with the old one, and is used by code that "
+      "isn't patched (passed to or from f)");
   EXPECT_EQ(
       message(before, exporting("struct s { int a, b; };", "2"), {{"f", 1, 2, {"f"}}, {"g", 1, 2, {"f"}}}),
       "is exported, and its version changes from 0x00000001 to 0x00000002, by its own declaration; so do those of g. "

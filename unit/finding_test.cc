@@ -38,8 +38,14 @@ TEST(Finding, PlacesInCodeAreNamedUntilTheLineIsKnown) {
   EXPECT_EQ(subject_of({.source = "fs/a.c"}), "");
 }
 
+TEST(Finding, NamesTheFirstOfItsLists) {
+  EXPECT_EQ(text_of({"x", Severity::error, {}, "moves", {}, {{"held by", {"a", "b", "c", "d", "e"}}, {"in", {"f"}}}}),
+            "error: moves (held by a, b, c and 2 more; in f) [x]");
+}
+
 TEST(Finding, ComesBackFromJson) {
-  const Finding all{"r", Severity::error, {"fs/a.c", 7, "show", ".text.show", 0}, "m", "a"};
+  const Finding all{
+      "r", Severity::error, {"fs/a.c", 7, "show", ".text.show", 0}, "m", "a", {{"held by", {"b", "a"}}, {"in", {"c"}}}};
   const Finding bare{"r", Severity::notice, {}, "m", {}};
   for (const Finding& f : {all, bare}) EXPECT_EQ(finding_of(to_json(f)), f);
   EXPECT_EQ(to_json(bare).dump(), R"({"location":{},"message":"m","rule":"r","severity":"notice"})");

@@ -88,5 +88,50 @@ TEST(Together, NewCodeThatNeedsNothingOfItsModuleRunsAnywhere) {
   EXPECT_EQ(said_of({report("vmlinux", {}, {{"f", "g", ""}}), report("owner", {"g"}, {})}), Said{});
 }
 
+// A finding of an object, about a type of a header.
+PairReport changing(const std::string& source, const std::string& header, int line, std::vector<NameList> lists) {
+  PairReport made = report("vmlinux", {}, {}, exit_unpatchable);
+  made.pair.command.source = source;
+  made.findings = {{"other", Severity::warning, {.source = source}, "is told by each", {}},
+                   {"data-layout",
+                    Severity::refusal,
+                    {.source = header, .line = line, .function = "struct s"},
+                    "grows",
+                    "keep it",
+                    std::move(lists)}};
+  return made;
+}
+
+// "SOURCE: MESSAGE" of what is said of layouts, and how many findings the reports have.
+Said layouts_of(std::vector<PairReport> reports, size_t findings) {
+  join_layout_findings(reports);
+  Said said;
+  for (const PairReport& r : reports) {
+    findings -= r.findings.size();
+    for (const Finding& f : r.findings)
+      if (f.rule == "data-layout") said.push_back(r.pair.command.source + ": " + message_of(f));
+  }
+  EXPECT_EQ(findings, 0U);
+  return said;
+}
+
+TEST(Together, ALayoutIsToldOnce) {
+  EXPECT_EQ(layouts_of({changing("a.c", "h.h", 3, {{"held by", {"struct h"}}})}, 2),
+            Said{"a.c: grows (held by struct h)"});
+  EXPECT_EQ(layouts_of({changing("a.c", "h.h", 3, {{"held by", {"struct h", "struct g"}}}),
+                        changing("b.c", "h.h", 3, {{"in variable", {"v"}}, {"held by", {"struct f", "struct h"}}}),
+                        changing("c.c", "h.h", 3, {}), changing("d.c", "h.h", 3, {})},
+                       5),
+            Said{"a.c: grows (held by struct h, struct g, struct f; in variable v; seen in a.c, b.c, c.c and 1 more)"});
+  // Without a place in a header the objects' own files stand there.
+  EXPECT_EQ(layouts_of({changing("a.c", "a.c", 0, {}), changing("b.c", "b.c", 0, {})}, 3),
+            Said{"a.c: grows (seen in a.c, b.c)"});
+}
+
+TEST(Together, TwoTypesOfOneNameAreToldBoth) {
+  EXPECT_EQ(layouts_of({changing("a.c", "a.c", 3, {}), changing("b.c", "b.c", 3, {})}, 4),
+            (Said{"a.c: grows", "b.c: grows"}));
+}
+
 }  // namespace
 }  // namespace kpatch
