@@ -83,6 +83,9 @@ struct CodeFacts {
   // Whether the instruction at the relocation makes an address of the target, instead of reading or writing what is
   // there; code is followed from `from` on, a function's start. nullptr: can't be told, an address is made in several.
   bool (*takes_address)(const CodeSection& section, uint64_t from, const Relocation& relocation) = nullptr;
+  // Whether the instruction at the relocation writes to the target itself, as operand; code is followed from `from` on,
+  // a function's start. A write through an address that was made before isn't known. nullptr: can't be told.
+  bool (*writes)(const CodeSection& section, uint64_t from, const Relocation& relocation) = nullptr;
   // Whether two functions of equal size differ in nothing but numbers that an instruction loads, and is_line() holds
   // for each of these.
   bool (*numbers_only)(std::span<const std::byte> orig, std::span<const std::byte> patched,

@@ -23,6 +23,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <optional>
 
 #include "arch/arch.h"
 #include "arch/x86-64-loader.h"
@@ -127,18 +128,43 @@ Use use_of(const CodeSection& section, const Relocation& r) {
   return Use::address;
 }
 
-// `mov $x, %reg` and `lea x(%rip), %reg` take the address; `mov x(,%rax,8), %rdx` and `cmp $1, x(%rip)` don't.
-bool takes_address(const CodeSection& section, uint64_t from, const Relocation& r) {
-  bool taken = true;
+// The instruction that the relocation belongs to, where the relocation fills its displacement: `x(%rip)`, `x(,%rax,8)`.
+std::optional<uint64_t> displaced_by(const CodeSection& section, uint64_t from, const Relocation& r,
+                                     ZydisDecodedInstruction& found) {
+  std::optional<uint64_t> place;
   each_instruction(
       section.contents, from, section.contents.size(), [&](uint64_t at, const ZydisDecodedInstruction& instruction) {
         if (at + instruction.length <= r.offset) return true;
-        const bool displacement =
-            instruction.raw.disp.size != 0 && at <= r.offset && at + instruction.raw.disp.offset == r.offset;
-        taken = !displacement || instruction.mnemonic == ZYDIS_MNEMONIC_LEA;
+        if (instruction.raw.disp.size != 0 && at <= r.offset && at + instruction.raw.disp.offset == r.offset) {
+          found = instruction;
+          place = at;
+        }
         return false;
       });
-  return taken;
+  return place;
+}
+
+// `mov $x, %reg` and `lea x(%rip), %reg` take the address; `mov x(,%rax,8), %rdx` and `cmp $1, x(%rip)` don't.
+bool takes_address(const CodeSection& section, uint64_t from, const Relocation& r) {
+  ZydisDecodedInstruction instruction;
+  return !displaced_by(section, from, r, instruction) || instruction.mnemonic == ZYDIS_MNEMONIC_LEA;
+}
+
+// `mov %eax, x(%rip)` and `incl x(%rip)` write to x; `cmp $1, x(%rip)` and `lea x(%rip), %reg` don't.
+bool writes(const CodeSection& section, uint64_t from, const Relocation& r) {
+  ZydisDecodedInstruction instruction;
+  const std::optional<uint64_t> at = displaced_by(section, from, r, instruction);
+  if (!at) return false;
+  std::array<ZydisDecodedOperand, ZYDIS_MAX_OPERAND_COUNT> operands;
+  const ZydisDecoder decoder = make_decoder();
+  if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, section.contents.data() + *at, instruction.length, &instruction,
+                                           operands.data())))
+    return false;
+  // Only one operand of an instruction has a displacement; others in memory are the stack's and strings'.
+  return std::any_of(operands.begin(), operands.begin() + instruction.operand_count, [](const auto& operand) {
+    return operand.type == ZYDIS_OPERAND_TYPE_MEMORY && operand.visibility == ZYDIS_OPERAND_VISIBILITY_EXPLICIT &&
+           operand.mem.type == ZYDIS_MEMOP_TYPE_MEM && (operand.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0;
+  });
 }
 
 // arch/x86/kernel/module.c, __write_relocate_add (5.10 to 6.18).
@@ -371,6 +397,7 @@ const Arch arch_x86_64{
              .find_targets = find_targets,
              .use_of = use_of,
              .takes_address = takes_address,
+             .writes = writes,
              .numbers_only = numbers_only,
              .instruction_at = instruction_at,
              .escapes = escapes,

@@ -147,7 +147,7 @@ DifferResult run_differ(const DifferInput& input) {
   const Comparison comparison = compare(pair, diagnostics);
   const Selection selection = select(pair, comparison, input.needed, diagnostics);
   check_groups(pair, selection, diagnostics);
-  lint(pair, selection, diagnostics);
+  lint(pair, selection, parent, diagnostics);
   std::vector<ExportChange> export_changes;
   if (!input.export_changes.empty()) export_changes = read_export_changes(read_file(input.export_changes));
   check_data_layout(pair, selection, export_changes, input.acknowledged, diagnostics);

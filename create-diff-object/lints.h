@@ -2,6 +2,7 @@
 #pragma once
 
 #include "create-diff-object/select.h"
+#include "lookup/lookup.h"
 #include "support/finding.h"
 
 namespace kpatch {
@@ -11,6 +12,9 @@ namespace kpatch {
 //               work item, RCU, a notifier, a table of operations) calls freed memory when the livepatch is gone
 //   stall       a replaced function that a kernel thread runs as its main loop: the thread never leaves it, and the
 //               transition waits for it
-void lint(const Pair& pair, const Selection& selection, Diagnostics& diagnostics);
+//   ro-after-init  new code writes to a variable that is read-only since the init of the kernel, of its module, or of the
+//               livepatch: an instruction of the function itself that writes to it, which the original hasn't
+// parent: the kernel's binary that the object is a part of.
+void lint(const Pair& pair, const Selection& selection, const Binary& parent, Diagnostics& diagnostics);
 
 }  // namespace kpatch

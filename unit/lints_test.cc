@@ -1,0 +1,100 @@
+// Warnings about what would load: writes to memory that is read-only by then.
+
+#include <gtest/gtest.h>
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "unit/object_files.h"
+
+namespace kpatch {
+namespace {
+
+constexpr const char* prelude = R"(
+#define sealed __attribute__((section(".data..ro_after_init")))
+#define init __attribute__((section(".init.text"), noinline, used))
+)";
+
+class SealedWrites : public ObjectFiles {
+ protected:
+  // The functions and messages of the warnings: "f: writes to …".
+  Facts warnings(const std::string& before, const std::string& after) {
+    compile(prelude + before, "orig.o", traced);
+    compile(prelude + after, "patched.o", traced);
+    DifferInput pair = input(path("orig.o"), path("patched.o"));
+    if (!others_.empty()) {
+      toolchains().front().compile(folder_.path(), prelude + others_, "b.o", "", "b.c");
+      toolchains().front().link_relocatable(folder_.path(), "parent.o", "b.o orig.o");
+      pair.parent_symtab = path("parent.o");
+    }
+    Facts list;
+    for (const Finding& f : run_differ(pair).findings)
+      if (f.rule == "ro-after-init") {
+        EXPECT_EQ(f.severity, Severity::warning);
+        list.push_back(name_of(f.location) + ": " + f.message.substr(0, f.message.find(", so that")));
+      }
+    return list;
+  }
+
+  static Facts warned(const std::string& where, const std::string& variable, const std::string& owner) {
+    return {where + ": writes to " + variable + ", which is __ro_after_init: read-only since the init of " + owner +
+            " is over"};
+  }
+
+  static constexpr const char* traced = "-fno-pie -pg -mfentry -mrecord-mcount -mcmodel=kernel";
+  std::string others_;
+};
+
+TEST_F(SealedWrites, AreWarnedOf) {
+  const std::string v = "int limit sealed = 1; int list[8] sealed = {1}; ";
+  const std::string before = v + "int f(int x) { return x + limit + list[x]; }";
+  for (const std::string write : {"limit = x;", "limit = 5;", "limit++;", "limit |= 4;", "list[x] = 1;",
+                                  "__atomic_fetch_add(&limit, x, __ATOMIC_RELAXED);"}) {
+    const std::string variable = write.find("list") == std::string::npos ? "limit" : "list";
+    EXPECT_EQ(warnings(before, v + "int f(int x) { " + write + " return x + limit + list[x]; }"),
+              warned("f", variable, "the module"))
+        << write;
+  }
+}
+
+TEST_F(SealedWrites, OfNewFunctionsToo) {
+  const std::string before = "static int limit sealed = 1; int f(int x) { return x + limit; } ";
+  EXPECT_EQ(warnings(before,
+                     "static int limit sealed = 1; static __attribute__((noinline)) void set(int x) "
+                     "{ limit = x; } int f(int x) { set(x); return x + limit; }"),
+            warned("set", "limit", "the module"));
+}
+
+TEST_F(SealedWrites, AreNoneOfReadersAndOfThoseWhoTakeTheAddress) {
+  const std::string v = "int limit sealed = 1; int other = 1; void keep(int *); ";
+  const std::string before = v + "int f(int x) { return x; }";
+  EXPECT_EQ(warnings(before, v + "int f(int x) { other = limit; return limit > 4 ? x : 0; }"), Facts{});
+  EXPECT_EQ(warnings(before, v + "int f(int x) { keep(&limit); return x; }"), Facts{});
+}
+
+TEST_F(SealedWrites, OfTheOriginalAreNone) {
+  const std::string v = "int limit sealed = 1; ";
+  EXPECT_EQ(warnings(v + "int f(int x) { limit = x; return x; }", v + "int f(int x) { limit = x; return x + 1; }"),
+            Facts{});
+  // Code that the kernel ran at its start doesn't count.
+  const std::string starter = v + "init void start(int x) { limit = x; } ";
+  EXPECT_EQ(warnings(starter + "int f(int x) { return x; }", starter + "int f(int x) { limit = x; return x; }"),
+            warned("f", "limit", "the module"));
+}
+
+TEST_F(SealedWrites, OfAnotherFilesVariables) {
+  others_ = "int limit sealed = 1; int plain = 1;";
+  const std::string before = "extern int limit, plain; int f(int x) { return x + limit; }";
+  EXPECT_EQ(warnings(before, "extern int limit, plain; int f(int x) { limit = x; plain = x; return x; }"),
+            warned("f", "limit", "the module"));
+}
+
+TEST_F(SealedWrites, OfTheLivepatchsOwnVariables) {
+  EXPECT_EQ(warnings("int f(int x) { return x; }",
+                     "static volatile int limit sealed = 1; int f(int x) { limit = x; return x; }"),
+            warned("f", "limit", "the livepatch"));
+}
+
+}  // namespace
+}  // namespace kpatch
