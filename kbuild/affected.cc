@@ -31,6 +31,7 @@
 #include "kbuild/commands.h"
 #include "kbuild/file-role.h"
 #include "kbuild/includes.h"
+#include "kbuild/inlined-copies.h"
 #include "kbuild/mentions.h"
 #include "kbuild/other-readers.h"
 #include "kbuild/why-not-built.h"
@@ -82,6 +83,7 @@ class Finder {
     for (const std::string& folder : makefile_folders_) compare_folder(folder);
     settle_sources();
     settle_included();
+    warn_of_inlined_copies();
     std::vector<AffectedObject> objects;
     for (auto& [object, affected] : objects_) {
       open_paths(affected.command, base_.source, view_);
@@ -259,6 +261,14 @@ class Finder {
       const CompileCommand& unit = units[readers[i]];
       add(unit, unit, false, include_reason(chains[i]));
     }
+  }
+
+  void warn_of_inlined_copies() {
+    const std::vector<HeaderChange> changes = changes_of(headers_);
+    if (changes.empty() || base_.vmlinux.empty() || found_.refused()) return;
+    std::set<std::string> compiled;
+    for (const auto& [object, affected] : objects_) compiled.insert(affected.command.source);
+    for (Finding& finding : inlined_copies(base_.vmlinux, changes, compiled)) found_.add(std::move(finding));
   }
 
   // What changes in the files; nothing when one of them is in one of the trees alone, which makes a difference by that.

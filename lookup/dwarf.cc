@@ -8,6 +8,13 @@
 // size. Whether it can be found at all is asked of .debug_str first: a name that is not in it would otherwise cost a
 // walk over everything (names shorter than four letters can stand elsewhere, and no kernel struct of interest is as
 // short).
+//
+// Inlined functions. A unit that has inlined a function has one entry that the copies refer to
+// (DW_AT_abstract_origin), among its top-level ones:
+//
+//   DW_TAG_subprogram   DW_AT_name sk_add_backlog   DW_AT_decl_file include/net/sock.h   DW_AT_inline 3
+//
+// so that these tell, and the copies need not be looked for in every function.
 #include <dwarf.h>
 #include <elfutils/libdw.h>
 
@@ -18,6 +25,7 @@
 
 #include "elf/elf.h"
 #include "lookup/binary-data.h"
+#include "lookup/inlined.h"
 
 namespace kpatch {
 
@@ -92,6 +100,35 @@ std::optional<uint64_t> dwarf_struct_size(const BinaryData& data, std::string_vi
     return !size;
   });
   return size;
+}
+
+std::vector<InlinedFunction> inlined_functions(const std::filesystem::path& file, const std::set<std::string>& names) {
+  std::vector<InlinedFunction> found;
+  const FileBytes bytes = FileBytes::read(file);
+  const DwarfSession session(bytes.bytes(), fmt::format("'{}'", file.string()));
+  if (session.dwarf() == nullptr) return found;
+  for_each_unit(session.dwarf(), [&](Dwarf_Die& unit) {
+    Dwarf_Die entry;
+    if (dwarf_child(&unit, &entry) != 0) return true;
+    do {
+      Dwarf_Attribute attribute;
+      Dwarf_Word inlined = DW_INL_not_inlined;
+      if (dwarf_tag(&entry) != DW_TAG_subprogram || dwarf_attr(&entry, DW_AT_inline, &attribute) == nullptr ||
+          dwarf_formudata(&attribute, &inlined) != 0)
+        continue;
+      if (inlined != DW_INL_inlined && inlined != DW_INL_declared_inlined) continue;
+      const char* name = dwarf_diename(&entry);
+      if (name == nullptr || !names.contains(name)) continue;
+      const char* defined_in = dwarf_decl_file(&entry);
+      const auto normal = [](std::string_view path) { return std::filesystem::path(path).lexically_normal().string(); };
+      found.push_back(
+          {name, normal(defined_in == nullptr ? "" : defined_in), normal(text_attribute(unit, DW_AT_name))});
+    } while (dwarf_siblingof(&entry, &entry) == 0);
+    return true;
+  });
+  std::sort(found.begin(), found.end());
+  found.erase(std::unique(found.begin(), found.end()), found.end());
+  return found;
 }
 
 UnitFacts dwarf_units(const BinaryData& data) {
