@@ -307,19 +307,37 @@ class Finder {
     if (like == units.end()) return {};
     const OtherReadings readings =
         other_readings(base_, view_, *like, folder_, files, changes_of(files), executor_, scratch_ / "readers");
-    std::map<std::string, std::vector<const OtherReader*>> by_file;
+    std::map<std::string, std::vector<const OtherReading*>> by_file;
     for (const OtherReading& reading : readings.changed)
-      for (const std::string& file : reading.files) by_file[file].push_back(&reading.reader);
-    for (const auto& [file, readers] : by_file) {
-      const OtherReader& first = *readers.front();
-      const std::string others = readers.size() > 1 ? fmt::format(" and {} more", readers.size() - 1) : "";
-      refuse("other-reader", file,
-             first.path == file ? fmt::format("it is {}, which a livepatch doesn't change", first.what)
-                                : fmt::format("it is read by {} ({}){}, which a livepatch doesn't change", first.path,
-                                              first.what, others),
-             "leave the file as it is, and put what C code needs elsewhere");
-    }
+      for (const std::string& file : reading.files) by_file[file].push_back(&reading);
+    for (const auto& [file, readers] : by_file) refuse_for_readers(file, readers);
+    std::map<std::string, std::vector<std::string>> same;
+    for (const OtherReading& reading : readings.same)
+      for (const std::string& file : reading.files)
+        same[file].push_back(fmt::format("{} ({})", reading.reader.path, reading.reader.what));
+    for (auto& [file, names] : same)
+      found_.add({"other-reader",
+                  Severity::notice,
+                  {.source = file},
+                  "what is no object of the kernel comes out as it was",
+                  {},
+                  {{"read by", std::move(names)}}});
     return readings.read;
+  }
+
+  void refuse_for_readers(const std::string& file, const std::vector<const OtherReading*>& readings) {
+    const OtherReader& first = readings.front()->reader;
+    const std::string others = readings.size() > 1 ? fmt::format(" and {} more", readings.size() - 1) : "";
+    Finding finding{"other-reader",
+                    Severity::refusal,
+                    {.source = file},
+                    first.path == file ? fmt::format("it is {}, which a livepatch doesn't change", first.what)
+                                       : fmt::format("it is read by {} ({}){}, which a livepatch doesn't change",
+                                                     first.path, first.what, others),
+                    "leave the file as it is, and put what C code needs elsewhere"};
+    for (const OtherReading* reading : readings)
+      if (!reading->values.empty()) finding.lists.push_back({"other values of", reading->values});
+    found_.add(std::move(finding));
   }
 
   void compare_folder(const std::string& folder) {

@@ -9,7 +9,8 @@
 //
 // A livepatch changes none of these, and a change that they take part in would be half a change. Most touched headers are
 // read by some of them and matter to none: an inline function that boot code never calls. So the include graph tells who
-// may read a file, and then what comes out is compared.
+// may read a file, and then what comes out is compared. First by flags of vmlinux, which costs least; where that
+// makes a difference, or nothing at all, by those of kbuild for the reader's own folder, where it knows any.
 #include "kbuild/other-readers.h"
 
 #include <fmt/format.h>
@@ -19,7 +20,9 @@
 #include <set>
 #include <thread>
 
+#include "kbuild/commands.h"
 #include "kbuild/includes.h"
+#include "kbuild/why-not-built.h"
 #include "support/error.h"
 #include "support/executor.h"
 #include "support/files.h"
@@ -31,10 +34,9 @@ namespace {
 namespace fs = std::filesystem;
 using std::string_view;
 
+// Kbuild of the top folder. asm-offsets_64.c is a part of asm-offsets.c, which can't be compiled by itself.
 bool is_generated_source(string_view path, string_view arch) {
-  const std::string folder = fmt::format("arch/{}/kernel/", arch);
-  return path == "kernel/bounds.c" || path == "kernel/time/timeconst.c" ||
-         (path.starts_with(folder) && path.substr(folder.size()).starts_with("asm-offsets"));
+  return path == "kernel/bounds.c" || path == fmt::format("arch/{}/kernel/asm-offsets.c", arch);
 }
 
 // The image that a C file belongs to, if it isn't the kernel itself; empty otherwise.
@@ -142,13 +144,57 @@ class Readings {
     }
     // Then what the compiler makes of C: a new inline function that nobody there calls is nothing.
     for (const size_t reader : differing(units, generators, Step::assembly)) changed_numbers.push_back(reader);
-    for (const size_t reader : differing(units, sources, Step::object)) changed_numbers.push_back(reader);
+    for (const size_t reader : differing(units, sources, Step::object)) built_by_itself(units[reader], reader);
+    for (const size_t reader : differing(units, own_folders_, Step::object)) changed_numbers.push_back(reader);
+    changed_numbers.insert(changed_numbers.end(), unknown_.begin(), unknown_.end());
     std::ranges::sort(changed_numbers);
-    for (const size_t reader : changed_numbers) result.changed.push_back(std::move(may_read.at(reader)));
+    for (const size_t reader : other_text) {
+      if (not_built_.contains(reader)) continue;
+      const bool changed = std::ranges::binary_search(changed_numbers, reader);
+      OtherReading& reading = may_read.at(reader);
+      reading.values = std::move(other_values_[reader]);
+      (changed ? result.changed : result.same).push_back(std::move(reading));
+    }
     return result;
   }
 
  private:
+  // Sorts a reader that the flags of vmlinux make something else of, or nothing: its folder's own flags, or nobody knows.
+  // Not built at all: kbuild lists the folder without it, and a line of the Makefile tells why.
+  void built_by_itself(CompileCommand& unit, size_t reader) {
+    std::vector<CompileCommand> commands;
+    try {
+      commands = directory_commands(base_, executor_, fs::path(unit.source).parent_path().string());
+    } catch (const Error&) {
+      // A folder that is built by rules of its own only: nobody knows.
+    }
+    const auto own = std::ranges::find(commands, unit.source, &CompileCommand::source);
+    if (own != commands.end()) {
+      unit = *own;
+      own_folders_.push_back(reader);
+    } else if (commands.empty() || !missing_option(base_.source, base_.config, unit.source)) {
+      unknown_.push_back(reader);
+    } else {
+      not_built_.insert(reader);
+    }
+  }
+
+  // Names of values that are others, of what offsets are made from: `.ascii "->TASK_stack $24 …"`.
+  static std::vector<std::string> different_values(const std::string& original, const std::string& patched) {
+    const std::vector<string_view> before = lines_of(original), after = lines_of(patched);
+    std::set<std::string> names;
+    const auto add = [&](const std::vector<string_view>& lines, const std::vector<string_view>& others) {
+      for (const string_view line : lines) {
+        if (std::ranges::find(others, line) != others.end()) continue;
+        const std::vector<string_view> words = words_of(line.substr(line.find("->") + 2));
+        if (!words.empty() && !words.front().starts_with('#')) names.emplace(words.front());
+      }
+    };
+    add(before, after);
+    add(after, before);
+    return {names.begin(), names.end()};
+  }
+
   // Those of the readers whose output differs with the patch, or can't be made: without the flags of its folder a file
   // may not compile, and then the text has told already.
   std::vector<size_t> differing(const std::vector<CompileCommand>& units, const std::vector<size_t>& readers,
@@ -163,6 +209,7 @@ class Readings {
     for (size_t i = 0; i < readers.size(); ++i) {
       const bool made = results[2 * i].ok() && results[2 * i + 1].ok();
       if (!made || text(2 * i) != text(2 * i + 1)) list.push_back(readers[i]);
+      if (made && step == Step::assembly) other_values_[readers[i]] = different_values(text(2 * i), text(2 * i + 1));
     }
     return list;
   }
@@ -221,6 +268,9 @@ class Readings {
   fs::path scratch_;
   const unsigned jobs_ = std::max(1U, std::thread::hardware_concurrency());
   std::vector<OtherReader> readers_;
+  std::vector<size_t> own_folders_, unknown_;  // see built_by_itself()
+  std::set<size_t> not_built_;
+  std::map<size_t, std::vector<std::string>> other_values_;
 };
 
 }  // namespace

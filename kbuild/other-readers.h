@@ -23,7 +23,8 @@ struct OtherReader {
 
 struct OtherReading {
   OtherReader reader;
-  std::vector<std::string> files;  // those of the touched files that it reads
+  std::vector<std::string> files;     // those of the touched files that it reads
+  std::vector<std::string> values{};  // of a generated header, by name: those that are others
 };
 
 // Files below the source that such readers are made from, sorted by path. arch: the folder below arch/.
@@ -31,11 +32,13 @@ std::vector<OtherReader> other_readers(const std::filesystem::path& source, std:
 
 struct OtherReadings {
   std::vector<OtherReading> changed;  // by readers whose result the patch changes, sorted by the readers' paths
+  std::vector<OtherReading> same;     // by those that read another text and come out as before, the same
   std::set<std::string> read;         // files that any of them reads, or is
 };
 
 // What assembly and linker scripts are preprocessed to, and what C is compiled to, is compared with the patch and without
-// it, by the flags of `like`, a command of vmlinux; where it can't be made so, another text is enough. files: touched
+// it, by the flags of `like`, a command of vmlinux, and of what they make something else of, by those of its folder where
+// kbuild knows them; where it can't be made so, another text is enough. files: touched
 // files, relative to the source; changes: what changes in them, or nothing where one of them is in one tree alone. A
 // reader that mentions nothing of that isn't run. Throws Error when a command can't be run.
 OtherReadings other_readings(const Base& base, PatchedView& view, const CompileCommand& like, std::string_view arch,

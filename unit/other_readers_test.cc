@@ -120,6 +120,49 @@ TEST_F(OtherReadersTest, MakeGeneratedHeaders) {
             Names{});
 }
 
+// Names what is other; asm-offsets_64.c can't be compiled by itself, and is read as a part of asm-offsets.c.
+TEST_F(OtherReadersTest, OfGeneratedHeadersAreComparedByTheirValues) {
+  source("arch/x86/kernel/asm-offsets.c", "#include <linux/task.h>\n#define PART\n#include \"asm-offsets_64.c\"\n");
+  source("arch/x86/kernel/asm-offsets_64.c",
+         "#ifndef PART\n#error a part\n#endif\n#define OFFSET(name, member) asm volatile(\".ascii \\\"->\" #name \" %0 "
+         "x\\\"\" : : \"i\"(__builtin_offsetof(struct task, member)))\n"
+         "void f(void) { OFFSET(TASK_a, a); OFFSET(TASK_c, c); }\n");
+  const std::string path = "include/linux/task.h";
+  source(path, "struct task { int a, b, c; };\n");
+  EXPECT_EQ(changed(path, "struct task { int a, n, b, c; };\n"),
+            Names{path + ": arch/x86/kernel/asm-offsets.c (the source of a generated header)"});
+  EXPECT_EQ(readings_.changed.at(0).values, Names{"TASK_c"});
+  EXPECT_TRUE(readings_.same.empty());
+  EXPECT_EQ(changed(path, "struct task { int a, b, c, n; };\n"), Names{});
+  ASSERT_EQ(readings_.same.size(), 1U);
+  EXPECT_EQ(readings_.same.front().reader.path, "arch/x86/kernel/asm-offsets.c");
+}
+
+// What doesn't compile by the flags of vmlinux is compiled by its folder's, and isn't read where it isn't built.
+TEST_F(OtherReadersTest, AreCompiledByTheirFoldersFlags) {
+  source("Makefile", "export srctree := $(abs_srctree)\nolddefconfig modules_prepare:\n");
+  source("scripts/Makefile.build",
+         "include $(srctree)/$(obj)/Makefile\n.PHONY: all\nall: $(addprefix $(obj)/,$(lib-y))\n"
+         "$(obj)/%.o: $(srctree)/$(obj)/%.c\n"
+         "\tgcc -D__KERNEL__ -DOWN -I$(srctree)/include -O2 -c -o $@ $<\n");
+  const std::string folder = "drivers/firmware/efi/libstub/", path = "include/linux/list.h";
+  source(folder + "Makefile", "lib-y := stub.o\nlib-$(CONFIG_OFF) += off.o\n");
+  const std::string code = "#include <linux/list.h>\n#ifndef OWN\n#error flags\n#endif\nint f(int x) { return ";
+  source(folder + "stub.c", code + "add(x); }\n");
+  source(folder + "off.c", code + "add(x); }\n");
+  source("arch/x86/boot/main.c", "");
+  base_.directory = folder_.path() / "base";
+  base_.config = folder_.write("config", "CONFIG_MODULES=y\n");
+  base_.compiler = {"gcc"};
+  const std::string stub = path + ": " + folder + "stub.c (the EFI stub)";
+  EXPECT_EQ(changed(path, "static inline int add(int x) { return x + 2; }\n"), Names{stub});
+  EXPECT_EQ(changed(path, "static inline int add(int x) { return 1 + x; }\n"), Names{});
+  // Nobody says why it isn't built.
+  source(folder + "third.c", code + "add(x); }\n");
+  EXPECT_EQ(changed(path, "static inline int add(int x) { return 1 + x; }\n"),
+            Names{path + ": " + folder + "third.c (the EFI stub)"});
+}
+
 TEST_F(OtherReadersTest, AreNoneOfAFileThatNobodyIncludes) {
   EXPECT_EQ(changed("include/linux/lonely.h", "int x;\n"), Names{});
   EXPECT_TRUE(readings_.read.empty());
