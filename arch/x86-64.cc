@@ -375,7 +375,9 @@ uint64_t padding(std::span<const std::byte> code, uint64_t at) {
   return length != 0 && idle ? length : 0;
 }
 
-bool is_direct_call(std::span<const std::byte> code, uint64_t at) { return code[at] == std::byte{0xe8}; }
+bool is_direct_call(std::span<const std::byte> code, uint64_t at) {
+  return at < code.size() && code[at] == std::byte{0xe8};
+}
 
 constexpr AuditFacts audit{.calls = listed_calls,
                            .branch_before = 2,

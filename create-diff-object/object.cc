@@ -169,7 +169,7 @@ class ObjectReader {
     const uint64_t size = home.kind == SectionKind::debug ? max_size : home.size;
     if (symbol.value > size || symbol.size > size - symbol.value)
       fail(fmt::format("symbol {} lies outside its section {}", name, home.name));
-    if (symbol.function() && symbol.size != 0 && home.contents.empty() && home.kind != SectionKind::debug)
+    if (symbol.function() && home.size != 0 && home.contents.empty() && home.kind != SectionKind::debug)
       fail(fmt::format("function {} lies in section {}, which has no contents", name, home.name));
     object_.symbols_of_sections_.push_back(SymbolId{static_cast<uint32_t>(i)});
   }
@@ -265,6 +265,7 @@ class ObjectReader {
 Object Object::read(const std::filesystem::path& path) {
   const auto file = std::make_shared<FileBytes>(FileBytes::read(path));
   Object object = ObjectReader(file->bytes(), path.string()).run(file);
+  file->require_unchanged();
   // Headers, symbols and relocations aren't looked at again.
   file->leave_memory();
   return object;

@@ -20,6 +20,7 @@
 #include "arch/arch.h"
 #include "create-diff-object/markers.h"
 #include "create-diff-object/places.h"
+#include "support/error.h"
 
 namespace kpatch {
 namespace {
@@ -192,6 +193,9 @@ class Selector {
     }
     const Section& home = patched_.section(s.section);
     const Object::Extent extent = patched_.extent(id);
+    if (s.function() && extent.end > home.contents.size())  // of debug information nothing is read
+      throw Error(
+          fmt::format("{}: function {} lies in section {}, which holds no code", patched_.path(), s.name, home.name));
     if (s.function() && home.owner == no_symbol && patched_.arch().code.escapes != nullptr &&
         patched_.arch().code.escapes(home.contents, extent.begin, extent.end)) {
       diagnostics_.refuse(

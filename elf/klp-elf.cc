@@ -239,7 +239,9 @@ class KlpElfWriter {
 
 template <typename T>
 T number_at(const KlpElf& elf, const KlpSection& section, uint64_t offset) {
-  KPATCH_ASSERT(offset <= section.bytes.size() && section.bytes.size() - offset >= sizeof(T));
+  if (offset > section.bytes.size() || section.bytes.size() - offset < sizeof(T))
+    throw Error(fmt::format("'{}': {}+0x{:x}: the section ends before a number of {} bytes", elf.path.string(),
+                            section.name, offset, sizeof(T)));
   return static_cast<T>(number_of(std::span(section.bytes).subspan(offset, sizeof(T)), elf.big_endian()));
 }
 
@@ -250,6 +252,7 @@ KlpElf KlpElf::read(const std::filesystem::path& path) {
   elf.path = path;
   FileBytes file = FileBytes::read(path);
   KlpElfReader(elf, file.bytes()).run();
+  file.require_unchanged();
   return elf;
 }
 

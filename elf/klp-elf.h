@@ -66,8 +66,9 @@ struct KlpElf {
   void write(const std::filesystem::path& target) const;
 
   bool big_endian() const { return header.e_ident[EI_DATA] == ELFDATA2MSB; }
-  uint64_t u64_at(const KlpSection& section, uint64_t offset) const;  // the 8 bytes must be there
-  uint32_t u32_at(const KlpSection& section, uint64_t offset) const;  // the 4 bytes must be there
+  // A number in the file's byte order. Throw Error, naming file and place, where the section ends before it.
+  uint64_t u64_at(const KlpSection& section, uint64_t offset) const;
+  uint32_t u32_at(const KlpSection& section, uint64_t offset) const;
 
   std::optional<uint32_t> find_section(std::string_view name) const;  // the first of that name
 

@@ -56,7 +56,7 @@ std::string escaped(std::string_view text) {
 
 bool is_complete(const fs::path& directory) {
   std::error_code ignored;
-  return fs::exists(directory / marker, ignored);
+  return fs::is_regular_file(fs::symlink_status(directory / marker, ignored));
 }
 
 void make_directories(const fs::path& path) {
@@ -199,8 +199,10 @@ fs::path Cache::entry(std::string_view kind, const CacheKey& key, std::string_vi
     remove_tree(directory);
     throw;
   }
-  // Nobody removes an entry without the lock that we still have.
-  KPATCH_ASSERT(hold(directory));
+  // No run removes an entry without the lock that we still have, but people do.
+  if (!hold(directory))
+    throw Error(fmt::format("{} is gone, or locked, right after it was made; what else works in the cache {}?",
+                            directory.string(), root_.string()));
   return directory;
 }
 

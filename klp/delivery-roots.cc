@@ -255,10 +255,11 @@ void DeliveryCheck::check_rest(uint32_t section) {
         i += length;
         continue;
       }
-      const uint64_t padding = bytes[i] == std::byte{0} ? 1
-                               : code && arch_.audit->padding != nullptr
-                                   ? arch_.audit->padding(std::span(bytes).first(end), i)
-                                   : 0;
+      const uint64_t padding =
+          bytes[i] == std::byte{0} ? 1
+          : code && arch_.audit->padding != nullptr
+              ? arch_.audit->padding(std::span(bytes).first(std::min<uint64_t>(end, bytes.size())), i)
+              : 0;
       if (padding == 0) return find({section, i}, "is in no patched object");
       i += padding;
     }

@@ -399,6 +399,18 @@ INSTANTIATE_TEST_SUITE_P(
              {".static_call_sites+0x8: points at no code: static_call_add_module would take the table itself for what "
               "it refers to, and "
               "write to it"}},
+        Case{"static_call_beyond_its_section",
+             "",
+             "",
+             {".static_call_sites+0x0: the relocation against .text.show+4131 points outside of .text.show",
+              ".static_call_sites+0x4: the key of a jump of __SCT__tick has flags 0",
+              ".text.show+0x1024: the relocation against __SCT__tick reaches beyond its section"},
+             [](KlpElf& elf) {
+               for (KlpRelocation& site : section(elf, ".rela.static_call_sites").relocations)
+                 if (site.offset == 0) site.addend += 0x1000;
+               for (KlpRelocation& call : section(elf, klp_show).relocations)
+                 if (elf.symbols[call.symbol].name == ".klp.sym.vmlinux.__SCT__tick,0") call.offset += 0x1000;
+             }},
         Case{"static_call_by_trampoline",
              ".long tick - ., __SCK__tick - .",
              ".long tick - ., __SCT__tick - .",

@@ -73,6 +73,21 @@ TEST(Cache, TellsWhyAnEntryIsMissing) {
   EXPECT_EQ(cache.why_missing("base", CacheKey().add("base", "1").add("config", "b")), Names{"compiler"});
 }
 
+// Whoever else works in the cache: it may be a person with rm.
+TEST(Cache, AnEntryThatGoesRightAfterItWasMadeIsAnError) {
+  TemporaryFolder folder;
+  Console console(0);
+  Cache cache(folder.path() / "c", console);
+  std::optional<FileLock> theirs;
+  const std::string message = message_of<Error>([&] {
+    cache.entry("base", key_of("a"), "a",
+                [&](const fs::path& directory) { theirs = FileLock::try_lock(directory.string() + ".users.lock"); });
+  });
+  EXPECT_NE(message.find(" is gone, or locked, right after it was made; what else works in the cache "),
+            std::string::npos)
+      << message;
+}
+
 TEST(Cache, AFailedEntryLeavesNothing) {
   TemporaryFolder folder;
   Console console(0);

@@ -344,6 +344,17 @@ TEST_F(DeliveryTest, StateIsNotThereTwice) {
   EXPECT_NE(said[0].find("is a second count, the kernel has its own state"), std::string::npos) << said[0];
 }
 
+TEST_F(DeliveryTest, ATableThatEndsBeforeItsNumbersIsAnError) {
+  KlpElf elf = KlpElf::read(link(good()));
+  KlpSection& table = elf.sections[elf.find_section(".kpatch.funcs").value()];
+  table.header.sh_type = SHT_NOBITS;
+  table.bytes.clear();
+  elf.write(path("a.ko"));
+  EXPECT_EQ(
+      message_of<Error>([&] { findings(path("a.ko")); }),
+      fmt::format("'{}': .kpatch.funcs+0x18: the section ends before a number of 8 bytes", path("a.ko").string()));
+}
+
 TEST_F(DeliveryTest, EveryMutantIsRefused) {
   const fs::path module = link(good());
   const KlpElf elf = KlpElf::read(module);

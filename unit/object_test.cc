@@ -139,10 +139,26 @@ TEST_F(ObjectTest, CodeWithoutContentsIsAnError) {
 }
 
 TEST_F(ObjectTest, AFunctionWithoutContentsIsAnError) {
-  const fs::path file = assemble(".bss; .type f, @function; f: .zero 8; .size f, . - f", "bss.o");
-  EXPECT_NE(
-      message_of<Error>([&] { Object::read(file); }).find("function f lies in section .bss, which has no contents"),
-      std::string::npos);
+  // One without a size begins before it, where a table says that its padding does.
+  for (const char* end : {".size f, . - f", ".section __patchable_function_entries, \"aw\"; .quad f - 8"}) {
+    const fs::path file =
+        assemble(std::string(".bss; .zero 16; .type f, @function; f: .zero 8; ") + end + "\n", "bss.o");
+    EXPECT_NE(
+        message_of<Error>([&] { Object::read(file); }).find("function f lies in section .bss, which has no contents"),
+        std::string::npos)
+        << end;
+  }
+}
+
+// Nothing of such a section is read.
+TEST_F(ObjectTest, AFunctionInDebugInformationIsNoCode) {
+  const std::string common = ".globl g; .type g, @function; g: call __fentry__; call f; ret; .size g, . - g\n";
+  const fs::path orig = assemble(common, "orig.o");
+  const fs::path patched = assemble(common +
+                                        "nop; .section .debug_x, \"\", @progbits; .globl f; .type f, @function; "
+                                        "f: jmp f + 90; .size f, . - f\n",
+                                    "patched.o");
+  EXPECT_EQ(diff(orig, patched), (Facts{"changed g", "refused unknown-section g", "exit 2"}));
 }
 
 TEST_F(ObjectTest, AlignmentBeyondAHugePageIsAnError) {
