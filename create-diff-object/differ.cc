@@ -169,6 +169,7 @@ DifferResult run_differ(const DifferInput& input) {
     const OutputObject output = build_output(pair, selection, resolver, parent, input.parent_needs, more, report);
     for (const Finding& finding : more.all())
       if (!refused || finding.rule != "missing") diagnostics.add(finding);
+    parent.require_unchanged();
     if (!diagnostics.refused()) write_elf(output, input.output);
     if (!refused) {
       result.references = std::move(report.references);

@@ -6,6 +6,7 @@
 #include "elf/elf-handle.h"
 #include "elf/file-bytes.h"
 #include "elf/klp-elf.h"
+#include "elf/mapped-file.h"
 #include "elf/output-object.h"
 #include "elf/relocation.h"
 #include "elf/symbol-types.h"

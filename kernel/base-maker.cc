@@ -17,6 +17,7 @@
 #include <array>
 
 #include "arch/arch.h"
+#include "elf/elf.h"
 #include "kernel/base-parts.h"
 #include "kernel/source-tree.h"
 #include "support/digest.h"
@@ -134,11 +135,14 @@ std::string version_of_banner(std::string_view banner) {
 
 fs::path vmlinux_index(const fs::path& vmlinux, Cache& cache, Console& console) {
   CacheKey key;
-  key.add("index", std::to_string(index_version)).add("vmlinux", cache.file_digest(vmlinux));
+  const std::string digest = cache.file_digest(vmlinux);
+  key.add("index", std::to_string(index_version)).add("vmlinux", digest);
   if (auto made = cache.find("vmlinux", key)) return *made / "index";
   Console::Stage stage(console, "reading vmlinux");
   return cache.entry("vmlinux", key, "the index of " + vmlinux.string(), [&](const fs::path& directory) {
     Binary::open(vmlinux).write_index(directory / "index");
+    // An index of another vmlinux would be found by this one's digest for ever.
+    if (cache.file_digest(vmlinux) != digest) throw Error(changed_message(vmlinux));
   }) / "index";
 }
 

@@ -76,6 +76,12 @@ class AuditContext {
 
   // "vmlinux" or a module; nullptr (after a finding, once an object) when it isn't known.
   const Binary* object(std::string_view name);
+  // Throws Error when one of them was written to meanwhile.
+  void require_unchanged() const {
+    input.vmlinux->require_unchanged();
+    for (const auto& [name, object] : objects_)
+      if (object != nullptr) object->require_unchanged();
+  }
   bool kernel_has(std::string_view symbol) const { return !input.vmlinux->named(symbol).empty(); }
 
  private:

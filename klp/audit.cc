@@ -135,6 +135,7 @@ std::vector<Finding> audit(const AuditInput& input) {
   audit_tables(context);
   audit_klp(context);
   audit_code_tables(context);
+  context.require_unchanged();
   return context.take();
 }
 

@@ -270,7 +270,9 @@ std::vector<Finding> check_delivery(const AuditInput& input, std::span<const Pat
   KlpElf module = KlpElf::read(input.module);
   const Arch* arch = find_arch(module.header.e_machine);
   if (arch == nullptr || arch->audit == nullptr || module.symtab == 0) return {};
-  return DeliveryCheck(input, *arch, std::move(module), objects).run();
+  std::vector<Finding> findings = DeliveryCheck(input, *arch, std::move(module), objects).run();
+  input.vmlinux->require_unchanged();
+  return findings;
 }
 
 }  // namespace kpatch

@@ -537,7 +537,10 @@ std::vector<Finding> prove(const Binary& plain, const Binary& shipped, std::span
   if (shipped.machine() != plain.machine())
     throw Error(
         fmt::format("the proof was given an object for {} and a shipped file of another architecture", arch->elf.name));
-  return Prover(*arch, plain, shipped, file_name).run(functions);
+  std::vector<Finding> findings = Prover(*arch, plain, shipped, file_name).run(functions);
+  plain.require_unchanged();
+  shipped.require_unchanged();
+  return findings;
 }
 
 std::vector<Finding> prove(const std::filesystem::path& plain, const std::filesystem::path& shipped,

@@ -91,6 +91,7 @@ Binary Binary::open(const std::filesystem::path& path) {
   data->file = FileBytes::read(path);
   if (looks_like_index(data->file.bytes())) {
     read_index(*data);
+    data->file.require_unchanged();
     return Binary(std::move(data));
   }
   if (looks_like_symbol_text(data->file.bytes())) {
@@ -100,6 +101,7 @@ Binary Binary::open(const std::filesystem::path& path) {
   }
   find_ro_after_init(*data);
   sort_by_name(*data);
+  data->file.require_unchanged();
   return Binary(std::move(data));
 }
 
@@ -107,6 +109,8 @@ Binary::Binary(std::unique_ptr<BinaryData> data) : data_(std::move(data)) {}
 Binary::Binary(Binary&&) noexcept = default;
 Binary& Binary::operator=(Binary&&) noexcept = default;
 Binary::~Binary() = default;
+
+void Binary::require_unchanged() const { data_->file.require_unchanged(); }
 
 uint16_t Binary::machine() const { return data_->machine; }
 bool Binary::relocatable() const { return data_->relocatable; }
@@ -210,6 +214,7 @@ void Binary::write_index(const std::filesystem::path& path) const {
   for (std::string_view name : names)
     if (std::optional<uint64_t> size = struct_size(name)) sizes.emplace_back(name, *size);
   units();
+  require_unchanged();
   kpatch::write_index(*data_, sizes, *data_->units, path);
 }
 

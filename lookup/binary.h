@@ -80,6 +80,9 @@ class Binary {
   Binary& operator=(Binary&&) noexcept;
   ~Binary();
 
+  // Throws Error when the file was written to since it was opened: what was read later than that may be of another one.
+  void require_unchanged() const;
+
   uint16_t machine() const;  // ELF e_machine; 0 for readelf text
   bool relocatable() const;  // a module or object, not vmlinux
 

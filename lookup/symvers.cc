@@ -60,6 +60,7 @@ void read_lines(const std::filesystem::path& path, Visit visit) {
                               path.string(), i + 1));
     visit(lines[i], std::move(*entry));
   }
+  file.require_unchanged();
 }
 
 }  // namespace

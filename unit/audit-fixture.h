@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <map>
 #include <ostream>
 #include <string>
 #include <string_view>
@@ -344,6 +345,7 @@ class AuditFixture : public testing::Test {
 #endif
   }
   static void TearDownTestSuite() {
+    binaries_.clear();
     std::error_code ignored;
     fs::remove_all(directory_, ignored);
   }
@@ -371,10 +373,14 @@ class AuditFixture : public testing::Test {
 
   static std::vector<std::string> findings(const fs::path& file, const std::string& release = "6.12.1-test",
                                            const std::string& name = "livepatch-fix", Types types = Types::known) {
-    static const Binary typed = Binary::open(directory_ / "vmlinux");
-    static const Binary plain = Binary::open(directory_ / "vmlinux-plain");
-    const Binary& vmlinux = types == Types::known ? typed : plain;
-    static const Binary dummy = Binary::open(directory_ / "dummy.ko");
+    // Of this suite's folder: those of another one are gone.
+    const auto binary = [](const char* file) -> const Binary& {
+      const auto known = binaries_.find(file);
+      return known != binaries_.end() ? known->second
+                                      : binaries_.emplace(file, Binary::open(directory_ / file)).first->second;
+    };
+    const Binary& vmlinux = binary(types == Types::known ? "vmlinux" : "vmlinux-plain");
+    const Binary& dummy = binary("dummy.ko");
     static const Symvers exports = Symvers::read(directory_ / "symvers");
     std::vector<std::string> found;
     for (const Finding& finding :
@@ -391,6 +397,7 @@ class AuditFixture : public testing::Test {
   }
 
   static inline fs::path directory_;
+  static inline std::map<std::string, Binary> binaries_;
 };
 
 }  // namespace kpatch::audit_fixture
