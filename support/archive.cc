@@ -36,6 +36,13 @@ bool starts_with(std::span<const std::byte> bytes, std::initializer_list<uint8_t
                             [](std::byte a, uint8_t b) { return a == std::byte{b}; });
 }
 
+[[noreturn]] void fail_too_large(const std::string& name, uint64_t compressed, uint64_t limit) {
+  throw Error(fmt::format(
+      "can't unpack {}: its {} bytes stand for more than {} MB (taken are {} times the size, or {} MB where "
+      "that is more)",
+      name, compressed, limit >> 20, times_its_size, always_allowed >> 20));
+}
+
 void support_compression(archive* a) {
   archive_read_support_filter_gzip(a);
   archive_read_support_filter_xz(a);
@@ -44,8 +51,12 @@ void support_compression(archive* a) {
 
 class Extraction {
  public:
-  Extraction(const fs::path& archive, const fs::path& folder)
+  Extraction(const fs::path& archive, const fs::path& folder, uint64_t most)
       : name_(archive.string()), folder_(fs::canonical(folder)), writer_(archive_write_disk_new()) {
+    std::error_code unreadable;
+    size_ = fs::file_size(archive, unreadable);
+    if (unreadable) throw Error(fmt::format("can't read {}: {}", name_, unreadable.message()));
+    limit_ = unpacked_limit(size_, most);
     archive_write_disk_set_options(writer_.get(),
                                    ARCHIVE_EXTRACT_TIME | ARCHIVE_EXTRACT_PERM | ARCHIVE_EXTRACT_SECURE_SYMLINKS);
   }
@@ -81,6 +92,12 @@ class Extraction {
 
   void write(archive* reader, archive_entry* entry) {
     check_interrupted();
+    const auto type = archive_entry_filetype(entry);
+    const bool linked = archive_entry_hardlink(entry) != nullptr;  // its type needn't be told
+    if (!linked && type != AE_IFREG && type != AE_IFDIR && type != AE_IFLNK)
+      throw Error(
+          fmt::format("can't unpack {}: it holds {}, a device or a pipe", name_, archive_entry_pathname(entry)));
+    archive_entry_set_perm(entry, archive_entry_perm(entry) & 0777);
     archive_entry_set_pathname(entry, place(archive_entry_pathname(entry)).c_str());
     if (const char* link = archive_entry_hardlink(entry)) archive_entry_set_hardlink(entry, place(link).c_str());
     if (archive_write_header(writer_.get(), entry) < ARCHIVE_WARN) fail(writer_.get(), name_);
@@ -91,6 +108,8 @@ class Extraction {
       const int status = archive_read_data_block(reader, &block, &size, &offset);
       if (status == ARCHIVE_EOF) break;
       if (status < ARCHIVE_WARN) fail(reader, name_);
+      written_ += size;
+      if (written_ > limit_) fail_too_large(name_, size_, limit_);
       if (archive_write_data_block(writer_.get(), block, size, offset) < ARCHIVE_WARN) fail(writer_.get(), name_);
     }
     if (archive_write_finish_entry(writer_.get()) < ARCHIVE_WARN) fail(writer_.get(), name_);
@@ -98,6 +117,7 @@ class Extraction {
 
   std::string name_;
   fs::path folder_;
+  uint64_t size_ = 0, limit_ = 0, written_ = 0;
   ArchiveHandle writer_;
 };
 
@@ -108,12 +128,18 @@ bool is_compressed(std::span<const std::byte> bytes) {
          starts_with(bytes, {0x28, 0xb5, 0x2f, 0xfd});
 }
 
+uint64_t unpacked_limit(uint64_t compressed, uint64_t most) {
+  return std::min(most,
+                  std::max(always_allowed, compressed > most / times_its_size ? most : compressed * times_its_size));
+}
+
 std::vector<std::byte> decompressed(std::span<const std::byte> bytes, const std::string& name, uint64_t most) {
   ArchiveHandle reader(archive_read_new());
   support_compression(reader.get());
   archive_read_support_format_raw(reader.get());
   archive_entry* entry = nullptr;
   if (archive_read_open_memory(reader.get(), bytes.data(), bytes.size()) != ARCHIVE_OK) fail(reader.get(), name);
+  const uint64_t limit = unpacked_limit(bytes.size(), most);
   std::vector<std::byte> result;
   int status = archive_read_next_header(reader.get(), &entry);
   while (status == ARCHIVE_OK) {
@@ -122,8 +148,7 @@ std::vector<std::byte> decompressed(std::span<const std::byte> bytes, const std:
     la_int64_t offset = 0;
     status = archive_read_data_block(reader.get(), &block, &size, &offset);
     if (status != ARCHIVE_OK) break;
-    if (size > most - result.size())
-      throw Error(fmt::format("can't unpack {}: it holds more than {} MB", name, most >> 20));
+    if (size > limit - result.size()) fail_too_large(name, bytes.size(), limit);
     const auto* first = static_cast<const std::byte*>(block);
     result.insert(result.end(), first, first + size);
   }
@@ -133,6 +158,8 @@ std::vector<std::byte> decompressed(std::span<const std::byte> bytes, const std:
   return result;
 }
 
-void extract(const fs::path& archive, const fs::path& folder) { Extraction(archive, folder).run(); }
+void extract(const fs::path& archive, const fs::path& folder, uint64_t most) {
+  Extraction(archive, folder, most).run();
+}
 
 }  // namespace kpatch

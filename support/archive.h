@@ -14,13 +14,21 @@ namespace kpatch {
 // xz, gzip or zstd, by the magic number.
 bool is_compressed(std::span<const std::byte> bytes);
 
+// What so many compressed bytes may unpack to, and no more than `most`: a few kilobytes can stand for terabytes.
+// Executables and sources shrink to a third or a tenth, debug information to a thirtieth.
+inline constexpr uint64_t times_its_size = 200, always_allowed = uint64_t{64} << 20;
+uint64_t unpacked_limit(uint64_t compressed, uint64_t most);
+
 // What compressed bytes unpack to. name: for messages. Throws Error when they are damaged or cut off, or when they
-// unpack to nothing or to more than `most` bytes: a few kilobytes can stand for terabytes.
+// unpack to nothing or to more than unpacked_limit().
 std::vector<std::byte> decompressed(std::span<const std::byte> bytes, const std::string& name,
-                                    uint64_t most = uint64_t{4} << 30);
+                                    uint64_t most = uint64_t{2} << 30);
 
 // Unpacks an .rpm, or a cpio archive (also compressed), below a folder that is there. Owners are ours, time stamps and
-// modes the archive's. Throws Error when it is damaged or cut off, is no archive, or wants to write outside of the folder.
-void extract(const std::filesystem::path& archive, const std::filesystem::path& folder);
+// modes the archive's, but for setuid and the like. Throws Error when it is damaged or cut off, is no archive, wants to
+// write outside of the folder, holds other things than files, folders and symbolic links, or when its files are larger
+// together than unpacked_limit().
+void extract(const std::filesystem::path& archive, const std::filesystem::path& folder,
+             uint64_t most = uint64_t{16} << 30);
 
 }  // namespace kpatch

@@ -67,8 +67,24 @@ TEST(Decompressed, RefusesBombs) {
     EXPECT_LT(small.size(), 8000U);
     EXPECT_EQ(decompressed(as_bytes(small), "x", 3 << 20).size(), text.size());
     EXPECT_EQ(message_of<Error>([&] { decompressed(as_bytes(small), "bomb", 2 << 20); }),
-              "can't unpack bomb: it holds more than 2 MB");
+              "can't unpack bomb: its " + std::to_string(small.size()) +
+                  " bytes stand for more than 2 MB (taken are 200 times the size, or 64 MB where that is more)");
   }
+}
+
+// A module of this size is unpacked; one that is that much larger than its file isn't.
+TEST(Decompressed, TakesOnlySoManyTimesTheSize) {
+  EXPECT_EQ(unpacked_limit(0, 1 << 30), always_allowed);
+  EXPECT_EQ(unpacked_limit(1 << 20, 1 << 30), 200U << 20);
+  EXPECT_EQ(unpacked_limit(UINT64_MAX, 1 << 30), 1U << 30);
+  EXPECT_EQ(unpacked_limit(0, 1 << 20), 1U << 20);
+  const std::string text(always_allowed + 1, '\0');
+  const std::string small = packed(text, archive_write_add_filter_zstd);
+  ASSERT_LT(small.size(), 200'000U);
+  EXPECT_NE(message_of<Error>([&] {
+              decompressed(as_bytes(small), "x.ko.zst");
+            }).find(" bytes stand for more than 64 MB (taken"),
+            std::string::npos);
 }
 
 class Extract : public testing::Test {
@@ -108,6 +124,26 @@ TEST_F(Extract, NothingIsWrittenOutsideOfTheFolder) {
     EXPECT_NE(problem(Packer(cpio).file(name, "x").bytes()).find("wants to write to"), std::string::npos) << name;
   EXPECT_NE(problem(Packer(cpio).symlink("link", folder_.path()).file("link/out", "x").bytes()), "");
   EXPECT_FALSE(fs::exists(folder_.path() / "out"));
+}
+
+TEST_F(Extract, WithoutRightsThatNobodyAskedFor) {
+  EXPECT_EQ(problem(Packer(cpio).file("a", "text", 06755).bytes()), "");
+  EXPECT_EQ(fs::status(to_ / "a").permissions(), fs::perms(0755));
+}
+
+TEST_F(Extract, RefusesDevicesAndPipes) {
+  for (const unsigned type : {AE_IFCHR, AE_IFBLK, AE_IFIFO, AE_IFSOCK}) {
+    const std::string bytes = Packer(cpio).special("dev/it", type).bytes();
+    EXPECT_NE(problem(bytes).find("it holds dev/it, a device or a pipe"), std::string::npos) << type;
+    EXPECT_FALSE(fs::exists(fs::symlink_status(to_ / "dev/it")));
+  }
+}
+
+TEST_F(Extract, RefusesBombs) {
+  const fs::path file = folder_.write("bomb.src.rpm", Packer(cpio_gz).file("a", std::string(3 << 20, '\0')).bytes());
+  extract(file, to_);
+  EXPECT_NE(message_of<Error>([&] { extract(file, to_, 2 << 20); }).find(" bytes stand for more than 2 MB (taken"),
+            std::string::npos);
 }
 
 TEST_F(Extract, RefusesWhatIsNoWholeArchive) {

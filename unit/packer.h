@@ -40,6 +40,14 @@ class Packer {
     });
   }
 
+  Packer& special(const std::string& name, unsigned type) {  // AE_IFCHR, …
+    return add(name, "", [&](archive_entry* e) {
+      archive_entry_set_filetype(e, type);
+      archive_entry_set_perm(e, 0666);
+      archive_entry_set_rdev(e, 0x103);
+    });
+  }
+
   std::string bytes() {
     archive_write_close(archive_);
     archive_write_free(archive_);

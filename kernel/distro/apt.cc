@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "kernel/distro/release-name.h"
+#include "kernel/distro/unpacked.h"
 #include "support/error.h"
 #include "support/files.h"
 #include "support/text.h"
@@ -123,11 +124,22 @@ void unpack_debs(const fs::path& directory, const std::string& what, Executor& e
   for (auto& item : entries_of(directory))
     if (item.path().extension() == ".deb") packages.push_back(item.path());
   std::vector<Command> commands;
-  for (auto& package : packages) commands.push_back({{"dpkg-deb", "-x", package.string(), directory.string()}, {}, {}});
+  std::vector<fs::path> folders;
+  for (auto& package : packages) {
+    folders.push_back(directory / fmt::format(".unpacked-{}", folders.size()));
+    fs::create_directory(folders.back());
+    commands.push_back({.argv = {"dpkg-deb", "-x", package.string(), folders.back().string()},
+                        .directory = {},
+                        .environment = {},
+                        .largest_file = largest_unpacked_file});
+  }
   auto results = executor.run_all(commands, std::max(std::thread::hardware_concurrency(), 1U));
   for (size_t i = 0; i < packages.size(); i++) {
     if (!results[i].ok()) executor.fail("can't unpack " + packages[i].filename().string(), results[i]);
     fs::remove(packages[i]);
+    clean_unpacked(folders[i], packages[i].filename().string(), Links::anywhere);
+    merge_unpacked(folders[i], directory, packages[i].filename().string());
+    fs::remove_all(folders[i]);
   }
 }
 

@@ -25,6 +25,7 @@
 
 #include "arch/arch.h"
 #include "kernel/distro/apt.h"
+#include "kernel/distro/unpacked.h"
 #include "support/error.h"
 #include "support/text.h"
 
@@ -192,6 +193,9 @@ KernelFiles fetch(const std::string& release, const DistroTools& tools) {
     for (auto& [file, name] : {std::pair(files.vmlinux, "vmlinux"), std::pair(files.config, "the config"),
                                std::pair(files.symvers, "Module.symvers"), std::pair(files.modules, "the modules")})
       if (file.empty()) throw Error(fmt::format("the packages of {} don't hold {}", release, name));
+    for (const fs::path* file :
+         {&files.vmlinux, &files.config, &files.symvers, &files.modules, &files.debug_modules, &files.image})
+      if (!file->empty()) require_inside(*file, target, "the packages of " + release);
   });
   KernelFiles files = files_below(directory, release);
   files.version = version;
@@ -225,11 +229,10 @@ void fetch_source(KernelFiles& files, const DistroTools& tools) {
       Console::Stage stage(tools.console, "unpacking the source");
       fs::path archive_file = directory / "usr/src" / (package + ".tar.xz");
       fs::create_directory(directory / "tree");
-      CommandResult result = tools.executor.run(
-          {{"tar", "-xf", archive_file.string(), "--strip-components=1", "-C", (directory / "tree").string()},
-           {},
-           {{"XZ_OPT", "-T0"}}});  // on all processors
+      require_inside(archive_file, directory, package);
+      CommandResult result = tools.executor.run(unpack_tree_command(archive_file, directory / "tree"));
       if (!result.ok()) tools.executor.fail("can't unpack " + archive_file.filename().string(), result);
+      clean_unpacked(directory / "tree", archive_file.filename().string(), Links::inside);
       fs::remove_all(directory / "usr");
     }) / "tree";
   }
@@ -239,8 +242,12 @@ void fetch_source(KernelFiles& files, const DistroTools& tools) {
 
 // dpkg-source applies the package's patches itself.
 void unpack_source(const fs::path& package, const fs::path& directory, const DistroTools& tools) {
-  run_unpacker({{"dpkg-source", "--no-check", "-x", package.string(), (directory / "tree").string()}, directory, {}},
+  run_unpacker({.argv = {"dpkg-source", "--no-check", "-x", package.string(), (directory / "tree").string()},
+                .directory = directory,
+                .environment = {},
+                .largest_file = largest_unpacked_file},
                {"dpkg-source"}, package, tools.executor);
+  clean_unpacked(directory / "tree", package.filename().string(), Links::inside);
 }
 
 std::string package_for(std::string_view need) {

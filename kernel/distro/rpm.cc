@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "arch/arch.h"
+#include "kernel/distro/unpacked.h"
 #include "support/archive.h"
 #include "support/error.h"
 #include "support/files.h"
@@ -52,6 +53,7 @@ void unpack_source(const fs::path& package, const fs::path& directory, const Dis
   std::vector<std::string> patches;
   for (auto& item : entries_of(parts)) {
     std::string name = item.path().filename().string();
+    if (item.is_symlink() || !item.is_regular_file()) continue;
     if (name.starts_with("linux-") && name.find(".tar") != std::string::npos &&
         (tarball.empty() || item.file_size() > fs::file_size(tarball)))
       tarball = item.path();
@@ -59,9 +61,8 @@ void unpack_source(const fs::path& package, const fs::path& directory, const Dis
   }
   if (tarball.empty()) throw Error(fmt::format("{} holds no linux-*.tar archive: is it a kernel's?", package.string()));
   fs::create_directory(directory / "tree");
-  run_unpacker(
-      {{"tar", "-xf", tarball.string(), "--strip-components=1", "-C", (directory / "tree").string()}, directory, {}},
-      {"tar", "xz"}, package, tools.executor);
+  run_unpacker(unpack_tree_command(tarball, directory / "tree"), {"tar", "xz"}, package, tools.executor);
+  clean_unpacked(directory / "tree", package.filename().string(), Links::inside);
   fs::remove_all(parts);
   if (!patches.empty())
     tools.console.warning(fmt::format("patches in {} are not applied (its spec file says how): {}",
