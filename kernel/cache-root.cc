@@ -11,6 +11,7 @@
 #include "kernel/cache-root.h"
 
 #include <fmt/format.h>
+#include <grp.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -54,6 +55,10 @@ bool is_lock_of(string_view name, bool (*is_name)(string_view)) {
   return is_name(name);
 }
 
+bool is_kind(string_view name) {
+  return is_entry_kind(name) || name == "scratch" || name == "digests" || name == "logs";
+}
+
 // The first name in the folder that a cache doesn't have there; empty when there is none.
 std::string stranger_in(const fs::path& folder, string_view kind) {
   for (const auto& entry : entries_of(folder)) {
@@ -77,8 +82,7 @@ std::string stranger_in_root(const fs::path& root) {
     const std::string name = entry.path().filename().string();
     // A cache that has a file system of its own has what fsck keeps there, too.
     if (is_temporary(name) || name == tag || name == "lost+found") continue;
-    const bool known = is_entry_kind(name) || name == "scratch" || name == "digests" || name == "logs";
-    if (!known || !entry.is_directory()) return name;
+    if (!is_kind(name) || !entry.is_directory()) return name;
     if (std::string inner = stranger_in(entry.path(), name); !inner.empty()) return inner;
   }
   return {};
@@ -97,6 +101,16 @@ void check_path(const fs::path& path) {
   if (text.size() > longest_path)
     throw Error(fmt::format("the cache can't lie in a path of {} characters, {} are the most ({}): {}…", text.size(),
                             longest_path, elsewhere, text.substr(0, 80)));
+}
+
+// Who else may write to what has these rights; empty: nobody. A group of which nobody else is a member is each user's own
+// on many systems, and so is what he makes.
+std::string others_who_write(const struct stat& info) {
+  if ((info.st_mode & S_IWOTH) != 0) return "everybody";
+  if ((info.st_mode & S_IWGRP) == 0 || info.st_gid == 0) return {};
+  const struct group* group = getgrgid(info.st_gid);
+  const bool private_one = info.st_gid == getegid() && (group == nullptr || group->gr_mem[0] == nullptr);
+  return private_one ? std::string() : fmt::format("the members of a group (number {})", info.st_gid);
 }
 
 }  // namespace
@@ -123,12 +137,26 @@ void require_our_own(const fs::path& folder) {
   struct stat info {};
   if (stat(folder.c_str(), &info) != 0)
     throw Error(fmt::format("can't read {}: {}", folder.string(), std::strerror(errno)));
-  if (info.st_uid == geteuid() || info.st_uid == 0) return;
-  throw Error(
-      fmt::format("{} belongs to another user (number {}), and what is in a cache runs as whoever builds with it; "
-                  "make it yours, or let KPATCH_CACHE name another place",
-                  folder.string(), info.st_uid));
+  if (info.st_uid != geteuid() && info.st_uid != 0)
+    throw Error(
+        fmt::format("{} belongs to another user (number {}), and what is in a cache runs as whoever builds with it; "
+                    "make it yours, or let KPATCH_CACHE name another place",
+                    folder.string(), info.st_uid));
+  if (const std::string writers = others_who_write(info); !writers.empty())
+    throw Error(
+        fmt::format("{} may be written by {}, and what is in a cache runs as whoever builds with it; take that back "
+                    "if you trust what is there (chmod -R go-w), or let KPATCH_CACHE name another place",
+                    folder.string(), writers));
 }
+
+namespace {
+
+void require_own_kinds(const fs::path& root) {
+  for (const auto& entry : entries_of(root))
+    if (is_kind(entry.path().filename().string()) && entry.is_directory()) require_our_own(entry.path());
+}
+
+}  // namespace
 
 fs::path prepare_cache_root(const fs::path& given) {
   fs::path root = fs::absolute(given).lexically_normal();
@@ -144,21 +172,19 @@ fs::path prepare_cache_root(const fs::path& given) {
   if (error)
     throw Error(fmt::format("can't make the cache folder {}: {} ({})", root.string(), error.message(), elsewhere));
   require_our_own(root);
-  struct stat info {};
-  if (stat(root.c_str(), &info) == 0 && (info.st_mode & S_IWOTH) != 0)
-    throw Error(
-        fmt::format("the cache folder {} may be written by everybody, and what is in a cache runs as whoever "
-                    "builds with it ({})",
-                    root.string(), elsewhere));
   if (access(root.c_str(), W_OK | X_OK) != 0)
     throw Error(
         fmt::format("can't write to the cache folder {}: {} ({})", root.string(), std::strerror(errno), elsewhere));
-  if (fs::exists(root / mark, error)) return root;
+  if (fs::exists(root / mark, error)) {
+    require_own_kinds(root);
+    return root;
+  }
   if (const std::string stranger = stranger_in_root(root); !stranger.empty() && !fs::exists(root / mark, error))
     throw Error(
         fmt::format("{} is no cache of kpatch-build: it holds '{}'; nothing was written there. KPATCH_CACHE shall "
                     "name a folder that is empty or not there",
                     root.string(), stranger));
+  require_own_kinds(root);
   write_file(root / tag,
              "Signature: 8a477f597d28d172789f06886806bc55\n"
              "# What kpatch-build keeps; it can be made again. See https://bford.info/cachedir/\n");

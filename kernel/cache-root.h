@@ -16,10 +16,11 @@ bool is_log_name(std::string_view name);      // in logs/
 
 // Makes the root if it is missing, marks it as ours (`kpatch-cache`, CACHEDIR.TAG), and gives its canonical path. A folder without
 // the mark is taken when it is empty or holds exactly what a cache does. Throws Error, and has written nothing, when it
-// holds other things, belongs to another user, may be written by everybody, or when its path can't be used by kbuild.
+// holds other things, when it or one of its folders belongs to another user or may be written by others, or when its path
+// can't be used by kbuild.
 std::filesystem::path prepare_cache_root(const std::filesystem::path& root);
 
-// Throws Error when another user than ours and root owns the folder: what is in it would run as ours.
+// Throws Error when another user than ours and root owns the folder, or may write to it: what is in it would run as ours.
 void require_our_own(const std::filesystem::path& folder);
 
 }  // namespace kpatch

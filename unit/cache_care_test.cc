@@ -156,6 +156,51 @@ TEST(CacheRoot, WhatOthersMayWriteIsNotUsed) {
             std::string::npos);
 }
 
+TEST(CacheRoot, NoEntryNorFolderThatOthersMayWriteIsUsed) {
+  TemporaryFolder folder;
+  Console console(0);
+  const fs::path root = folder.path() / "c";
+  const auto problem = [&] {
+    return message_of<Error>([&] {
+      Cache cache(root, console);
+      cache.entry("base", key_of("a"), "a", [](const fs::path&) {});
+    });
+  };
+  EXPECT_EQ(problem(), "");
+  std::vector<fs::path> watched = {root};
+  for (const auto& entry : fs::recursive_directory_iterator(root))
+    if (entry.is_directory()) watched.push_back(entry.path());
+  ASSERT_EQ(watched.size(), 3U);  // base/, and the entry
+  for (const fs::path& path : watched) {
+    fs::permissions(path, fs::perms::others_write, fs::perm_options::add);
+    EXPECT_EQ(problem().find(path.string() + " may be written by everybody, and what is in a cache runs as whoever"),
+              0U)
+        << problem();
+    fs::permissions(path, fs::perms::others_write, fs::perm_options::remove);
+    fs::permissions(path, fs::perms::group_write, fs::perm_options::add);  // a group of one's own
+    EXPECT_EQ(problem(), "");
+  }
+  if (geteuid() != 0) SKIP_MACHINE("only root can give files to another group");
+  for (const fs::path& path : watched) {
+    ASSERT_EQ(chown(path.c_str(), 0, 12345), 0);
+    EXPECT_EQ(problem().find(path.string() + " may be written by the members of a group (number 12345)"), 0U)
+        << problem();
+    ASSERT_EQ(chown(path.c_str(), 12345, 0), 0);
+    EXPECT_EQ(problem().find(path.string() + " belongs to another user (number 12345)"), 0U) << problem();
+    ASSERT_EQ(chown(path.c_str(), 0, 0), 0);
+  }
+  EXPECT_EQ(problem(), "");
+}
+
+// Only a file says that an entry is whole, as only the cache writes it.
+TEST(CacheRoot, AFolderOfThatNameMakesNoEntryWhole) {
+  TemporaryFolder folder;
+  Console console(0);
+  Cache cache(folder.path() / "c", console);
+  fs::create_directories(cache.root() / "base" / key_of("a").digest() / "complete");
+  EXPECT_FALSE(cache.find("base", key_of("a")));
+}
+
 TEST(Lock, IsOfTheFileThatGoesByItsName) {
   TemporaryFolder folder;
   const fs::path path = folder.path() / "lock";
