@@ -124,16 +124,17 @@ TEST_F(OtherReadersTest, MakeGeneratedHeaders) {
 TEST_F(OtherReadersTest, OfGeneratedHeadersAreComparedByTheirValues) {
   source("arch/x86/kernel/asm-offsets.c", "#include <linux/task.h>\n#define PART\n#include \"asm-offsets_64.c\"\n");
   source("arch/x86/kernel/asm-offsets_64.c",
-         "#ifndef PART\n#error a part\n#endif\n#define OFFSET(name, member) asm volatile(\".ascii \\\"->\" #name \" %0 "
+         "#ifndef PART\n#error a part\n#endif\n#include <linux/task.h>\n#define OFFSET(name, member) asm "
+         "volatile(\".ascii \\\"->\" #name \" %0 "
          "x\\\"\" : : \"i\"(__builtin_offsetof(struct task, member)))\n"
          "void f(void) { OFFSET(TASK_a, a); OFFSET(TASK_c, c); }\n");
   const std::string path = "include/linux/task.h";
-  source(path, "struct task { int a, b, c; };\n");
-  EXPECT_EQ(changed(path, "struct task { int a, n, b, c; };\n"),
+  source(path, "#pragma once\nstruct task { int a, b, c; };\n");
+  EXPECT_EQ(changed(path, "#pragma once\nstruct task { int a, n, b, c; };\n"),
             Names{path + ": arch/x86/kernel/asm-offsets.c (the source of a generated header)"});
   EXPECT_EQ(readings_.changed.at(0).values, Names{"TASK_c"});
   EXPECT_TRUE(readings_.same.empty());
-  EXPECT_EQ(changed(path, "struct task { int a, b, c, n; };\n"), Names{});
+  EXPECT_EQ(changed(path, "#pragma once\nstruct task { int a, b, c, n; };\n"), Names{});
   ASSERT_EQ(readings_.same.size(), 1U);
   EXPECT_EQ(readings_.same.front().reader.path, "arch/x86/kernel/asm-offsets.c");
 }
