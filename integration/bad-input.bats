@@ -514,6 +514,43 @@ works_after() {
   cmp "$out/1/livepatch-fix.ko" "$out/2/livepatch-fix.ko"
 }
 
+# Without make: by the commands that make recorded, and with what was kept of an earlier patch.
+@test "a second patch is finished without make, and has the bytes that make gives it" {
+  use_cache "$BATS_TEST_TMPDIR/cache"
+  change fs/proc/uptime.c 's/seq_printf(m, "%lu/seq_printf(m, "%5lu/' >"$BATS_TEST_TMPDIR/second.patch"
+  last_log() { find "$KPATCH_CACHE/logs" -name '*.log' -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d' ' -f2; }
+  build "$patch"
+  [ "$status" -eq 0 ]
+  grep -q '^\$ make .* M=' "$(last_log)"
+
+  build -n second -o "$out/recipe" "$patch" "$BATS_TEST_TMPDIR/second.patch"
+  [ "$status" -eq 0 ]
+  if grep '^\$ make .* M=' "$(last_log)"; then echo "make was run again"; return 1; fi
+  # Of meminfo.c only the patched object is compiled, of the template what belongs to the module.
+  [ "$(grep -c '^\$ .*gcc.*meminfo\.c$' "$(last_log)")" -eq 1 ]
+  [ "$(grep -c '^\$ .*gcc.*livepatch-main\.c' "$(last_log)")" -eq 0 ]
+
+  # What was kept is torn: found out, and made anew.
+  for file in "$KPATCH_CACHE"/base/*/objects/* "$KPATCH_CACHE"/base/*/module/kept/*; do
+    case $file in *.sum) ;; *) echo x >>"$file" ;; esac
+  done
+  build -n second -o "$out/torn" "$patch" "$BATS_TEST_TMPDIR/second.patch"
+  [ "$status" -eq 0 ]
+
+  rm -r "$KPATCH_CACHE"/base/*/module "$KPATCH_CACHE"/base/*/objects
+  build -n second -o "$out/make" "$patch" "$BATS_TEST_TMPDIR/second.patch"
+  [ "$status" -eq 0 ]
+  grep -q '^\$ make .* M=' "$(last_log)"
+  cmp "$out/make/second.ko" "$out/recipe/second.ko"
+  cmp "$out/make/second.ko" "$out/torn/second.ko"
+
+  # Commands that no longer fit: make has the last word.
+  sed -i 's/modpost/no-such-program/' "$KPATCH_CACHE"/base/*/module/recipe.json
+  build -n second -o "$out/broken" "$patch" "$BATS_TEST_TMPDIR/second.patch"
+  [ "$status" -eq 0 ]
+  cmp "$out/make/second.ko" "$out/broken/second.ko"
+}
+
 @test "after all of this the source is as it was" {
   [ "$(tree_digest "$source")" = "$(cat "$BATS_FILE_TMPDIR/source-digest")" ]
 }

@@ -1,7 +1,8 @@
 // The module around the differences
 //
 //     Kbuild:  obj-m := livepatch-fix.o
-//              livepatch-fix-y := parts/livepatch-begin.o parts/livepatch-main.o parts/diff-0.o … parts/livepatch-end.o
+//              livepatch-fix-y := parts/livepatch-begin.o parts/livepatch-main.o parts/livepatch-info.o parts/diff-0.o …
+//                                 parts/livepatch-end.o
 //
 // The kernel's own build makes the module: it links the parts, runs objtool over the result (which makes ORC, return
 // and call site tables anew, see doc/architecture.md), and modpost. What it must know:
@@ -17,6 +18,8 @@
 //    (kpatch-clear.h), with a function that such kernels have since 5.17.
 //  - objtool's exit status says nothing before 6.15, its messages do (objtool-messages.cc).
 //
+// What make did for the first module of a base is done without make for the next (module-recipe.cc).
+//
 // The parts lie in a folder of their own, so that no module name can clash with a part's.
 #include "kbuild/build-module.h"
 
@@ -26,13 +29,14 @@
 #include <string_view>
 
 #include "arch/arch.h"
-#include "kbuild/commands.h"
+#include "kbuild/module-recipe.h"
 #include "kbuild/objtool-messages.h"
 #include "kernel/kernel.h"
 #include "lookup/lookup.h"
 #include "support/data.h"
 #include "support/error.h"
 #include "support/files.h"
+#include "support/kept-files.h"
 #include "support/text.h"
 
 namespace kpatch {
@@ -73,7 +77,8 @@ bool must_clear_relocations(const Base& base) {
   return !by.empty() && vmlinux.named("clear_relocate_add").empty() && !vmlinux.named(by).empty();
 }
 
-void write_sources(const ModuleInput& input, const Base& base, const fs::path& directory) {
+// Gives the objects that are linked, in their order.
+std::vector<std::string> write_sources(const ModuleInput& input, const Base& base, const fs::path& directory) {
   const fs::path parts = directory / "parts";
   fs::create_directories(parts);
   const fs::path kmod_template = data_file("kmod-template");
@@ -81,23 +86,26 @@ void write_sources(const ModuleInput& input, const Base& base, const fs::path& d
     const fs::path extension = entry.path().extension();
     if (extension == ".c" || extension == ".h") fs::copy_file(entry.path(), parts / entry.path().filename());
   }
-  std::string info = fmt::format("#define KPATCH_REPLACE {}\n", input.replace ? 1 : 0);
-  if (must_clear_relocations(base)) info += "#define KPATCH_CLEAR_RELOCATIONS 1\n";
+  std::string config = fmt::format("#define KPATCH_REPLACE {}\n", input.replace ? 1 : 0);
+  if (must_clear_relocations(base)) config += "#define KPATCH_CLEAR_RELOCATIONS 1\n";
+  write_file(parts / "kpatch-config.h", config, Flush::no);
+  std::string info;
   for (const auto& [tag, value] : input.info) info += fmt::format("KPATCH_INFO({}, {})\n", tag, c_literal(value));
   write_file(parts / "kpatch-info.h", info, Flush::no);
 
-  std::string objects = "parts/livepatch-begin.o parts/livepatch-main.o";
+  std::vector<std::string> linked = {"parts/livepatch-begin.o", "parts/livepatch-main.o", "parts/livepatch-info.o"};
   std::string rules;
   for (size_t i = 0; i < input.diff_objects.size(); ++i) {
     const std::string name = fmt::format("diff-{}.o", i);
     fs::copy_file(input.diff_objects[i], parts / name);
     write_file(parts / fmt::format(".{}.cmd", name), "", Flush::no);
-    objects += " parts/" + name;
+    linked.push_back("parts/" + name);
     rules += fmt::format("$(obj)/parts/{}: ;\n", name);
   }
-  objects += " parts/livepatch-end.o";
-  write_file(directory / "Kbuild", fmt::format("obj-m := {0}.o\n{0}-y := {1}\n{2}", input.name, objects, rules),
+  linked.emplace_back("parts/livepatch-end.o");
+  write_file(directory / "Kbuild", fmt::format("obj-m := {0}.o\n{0}-y := {1}\n{2}", input.name, joined(linked, " "), rules),
              Flush::no);
+  return linked;
 }
 
 // kbuild's and modpost's own messages that a person must know.
@@ -115,29 +123,48 @@ std::vector<std::string> other_messages(string_view output) {
   return messages;
 }
 
+// By the commands that make used for an earlier module of this base; by make where there are none, or one fails.
+CommandResult make_module(const ModuleInput& input, const ModuleBuild& build, const Base& base, Executor& executor) {
+  std::vector<std::string> arguments = {"KBUILD_MODPOST_WARN=1", "KCFLAGS=-g0", "modules"};
+  const KernelConfig config = KernelConfig::read(base.config);
+  const bool whole_objects = config.enabled(base.arch->kbuild.whole_objects_option) || config.enabled("LTO_CLANG");
+  if (!whole_objects) arguments.insert(arguments.begin(), "delay-objtool=y");
+
+  const fs::path recipe_file = base.directory / "module" / "recipe.json";
+  const KeptFiles kept(base.directory / "module" / "kept", uint64_t{64} << 20);
+  const std::string key = fmt::format("{} {}", KPATCH_VERSION, joined(arguments, " "));
+  if (const auto recipe = ModuleRecipe::read(recipe_file, key)) {
+    CommandResult result = recipe->run(build, kept, input.jobs, executor);
+    if (result.ok()) return result;
+    remove_tree(build.folder);
+    write_sources(input, base, build.folder);
+  }
+  arguments.insert(arguments.begin(), "M=" + build.folder.string());
+  Base in_view = base;
+  in_view.kbuild = build.base;
+  CommandResult result = executor.run(kbuild_make(in_view, arguments));
+  if (!result.ok()) executor.fail("kbuild could not make the module", result);
+  if (const auto recipe = ModuleRecipe::learn(build)) {
+    recipe->keep(build, kept);
+    fs::create_directories(recipe_file.parent_path());
+    recipe->write(recipe_file, key);
+  }
+  return result;
+}
+
 }  // namespace
 
 Result<fs::path> build_module(const ModuleInput& input, const Base& base, const fs::path& directory,
                               Executor& executor) {
-  const fs::path view = directory / "base";
-  const fs::path sources = directory / "module";
-  make_base_view(base, view);
-  write_sources(input, base, sources);
-
-  Base in_view = base;
-  in_view.kbuild = view;
-  std::vector<std::string> arguments = {"M=" + sources.string(), "KBUILD_MODPOST_WARN=1", "KCFLAGS=-g0", "modules"};
-  const KernelConfig config = KernelConfig::read(base.config);
-  const bool whole_objects = config.enabled(base.arch->kbuild.whole_objects_option) || config.enabled("LTO_CLANG");
-  if (!whole_objects) arguments.insert(arguments.begin(), "delay-objtool=y");
-  const CommandResult result = executor.run(kbuild_make(in_view, arguments));
-  if (!result.ok()) executor.fail("kbuild could not make the module", result);
+  ModuleBuild build{directory / "module", directory / "base", input.name, {}};
+  make_base_view(base, build.base);
+  build.parts = write_sources(input, base, build.folder);
+  const CommandResult result = make_module(input, build, base, executor);
 
   Result<fs::path> built;
   for (std::string& message : other_messages(result.output))
     built.findings.push_back({"kbuild", Severity::warning, {}, std::move(message), {}});
-  const ObjtoolRun run{sources / fmt::format(".{}.o.cmd", input.name), view, input.patched_objects,
-                       directory / "objtool"};
+  const ObjtoolRun run{build.folder / (input.name + ".o"), build.base, input.patched_objects, directory / "objtool"};
   const Severity severity = input.accept_objtool ? Severity::warning : Severity::error;
   bool understood = true;
   for (const std::string& problem : objtool_problems(objtool_messages(result.output), run, executor)) {
@@ -149,7 +176,7 @@ Result<fs::path> build_module(const ModuleInput& input, const Base& base, const 
     understood = false;
   }
   if (!understood && !input.accept_objtool) return built;
-  const fs::path file = sources / (input.name + ".ko");
+  const fs::path file = build.folder / (input.name + ".ko");
   if (!fs::exists(file)) executor.fail("kbuild made no module", result);
   built.value = file;
   return built;

@@ -16,6 +16,7 @@ struct ModuleInput {
   std::vector<std::filesystem::path> diff_objects;
   std::vector<std::filesystem::path> patched_objects;  // as compiled, for what objtool must see in full
   std::string name;                                    // module name
+  unsigned jobs = 1;
   bool replace = true;
   bool accept_objtool = false;  // objtool's findings become warnings
   // modinfo fields: key and value, in this order.

@@ -26,6 +26,7 @@
 #include <set>
 
 #include "kbuild/make-output.h"
+#include "kbuild/record.h"
 #include "kernel/kernel.h"
 #include "support/error.h"
 #include "support/files.h"
@@ -54,14 +55,10 @@ string_view subject(string_view message) {
 }
 
 // objtool's argv in kbuild's record, its object replaced; empty when it isn't there.
-std::vector<std::string> objtool_command(const fs::path& record, const fs::path& object) {
-  std::error_code missing;
-  if (!fs::exists(record, missing)) return {};
-  const std::string text = read_file(record);
-  const size_t start = text.find(":= ");
-  if (start == std::string::npos) return {};
-  const string_view line = string_view(text).substr(start + 3, text.find('\n', start) - start - 3);
-  for (std::vector<std::string>& words : split_shell(line)) {
+std::vector<std::string> objtool_command(const fs::path& linked, const fs::path& object) {
+  const auto record = read_record(linked);
+  if (!record) return {};
+  for (std::vector<std::string>& words : split_shell(record->command)) {
     if (words.size() < 2 || !words.front().ends_with("objtool/objtool")) continue;
     words.back() = object.string();
     return words;
@@ -77,7 +74,7 @@ std::optional<std::set<std::string>> stumbles(const ObjtoolRun& run, Executor& e
     const fs::path copy = run.scratch / object.filename();
     fs::copy_file(object, copy, fs::copy_options::overwrite_existing);
     Command command;
-    command.argv = objtool_command(run.record, copy);
+    command.argv = objtool_command(run.linked, copy);
     command.directory = run.base;
     if (command.argv.empty()) return std::nullopt;
     for (const std::string& message : objtool_messages(executor.run(command).output)) {

@@ -15,7 +15,7 @@ namespace kpatch {
 std::vector<std::string> objtool_messages(std::string_view kbuild_output);
 
 struct ObjtoolRun {
-  std::filesystem::path record;                    // kbuild's .NAME.o.cmd, which holds objtool's command
+  std::filesystem::path linked;                    // the module's object; kbuild's record of it has objtool's command
   std::filesystem::path base;                      // where kbuild ran
   std::span<const std::filesystem::path> objects;  // the patched objects as the compiler wrote them
   std::filesystem::path scratch;                   // copies of these go here

@@ -20,7 +20,7 @@
  *
  * Kbuild:
  *	obj-m := livepatch-fix.o
- *	livepatch-fix-y := livepatch-begin.o livepatch-main.o DIFF.o... livepatch-end.o
+ *	livepatch-fix-y := livepatch-begin.o livepatch-main.o livepatch-info.o DIFF.o... livepatch-end.o
  *	$(obj)/DIFF.o: ;
  *
  *   with livepatch-begin.o first and livepatch-end.o last (kpatch-tables.h
@@ -28,13 +28,15 @@
  *   diff object. The order of the diff objects is the order of the entries in
  *   sysfs and nothing else.
  *
- * kpatch-info.h, included below; it may be empty:
+ * kpatch-config.h, included below; it may be empty:
  *	#define KPATCH_REPLACE 0		// with -R; the default is 1
  *	#define KPATCH_CLEAR_RELOCATIONS 1	// kpatch-clear.h is needed
- *	KPATCH_INFO(kpatch_version, "0.1.0")	// a modinfo field and its text
+ *
+ * kpatch-info.h, for livepatch-info.c.
+ *
+ * Nothing here may depend on the module's name: so one object serves all
+ * livepatches of a kernel.
  */
-#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
-
 #include <linux/init.h>
 #include <linux/kernel.h>
 #include <linux/livepatch.h>
@@ -44,8 +46,7 @@
 
 #include "kpatch-tables.h"
 
-#define KPATCH_INFO(tag, value) MODULE_INFO(tag, value);
-#include "kpatch-info.h"
+#include "kpatch-config.h"
 
 #ifndef KPATCH_REPLACE
 #define KPATCH_REPLACE 1
@@ -145,8 +146,8 @@ static struct klp_object *add_object(const char *object_name)
 		if (!obj) {						       \
 			err = -ENOMEM;					       \
 		} else if (obj->callbacks.kind) {			       \
-			pr_err("%s has more than one callback " #kind "\n",    \
-			       cb->object_name);			       \
+			pr_err("%s: %s has more than one callback " #kind "\n",\
+			       THIS_MODULE->name, cb->object_name);	       \
 			err = -EINVAL;					       \
 		} else {						       \
 			obj->callbacks.kind = cb->function;		       \
@@ -208,7 +209,7 @@ static int __init livepatch_init(void)
 	BUILD_BUG_ON(sizeof(struct kpatch_callback) != 16);
 
 	if (!entries) {
-		pr_err("nothing to patch\n");
+		pr_err("%s: nothing to patch\n", THIS_MODULE->name);
 		return -EINVAL;
 	}
 

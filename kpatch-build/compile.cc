@@ -14,8 +14,9 @@
 //         header has the same include guard and turns the constants into loads of the variables they come from.
 //
 // The dependency record proves that a patched compile read no original of a touched file; if it did, the view is made
-// complete and the unit compiled again. A unit that only includes a touched header is preprocessed first in both
-// trees: equal text is the same object, at a quarter of a compile's cost.
+// complete and the unit compiled again. A unit that only includes a touched header is preprocessed first in both trees:
+// equal text is the same object, at a quarter of a compile's cost. The original's objects are kept with the base, by
+// their command.
 #include "kpatch-build/compile.h"
 
 #include <fmt/core.h>
@@ -24,8 +25,10 @@
 
 #include "arch/arch.h"
 #include "kbuild/kbuild.h"
+#include "support/digest.h"
 #include "support/error.h"
 #include "support/files.h"
+#include "support/kept-files.h"
 #include "support/text.h"
 
 namespace kpatch {
@@ -65,6 +68,7 @@ class Compiler {
       : settings_(settings),
         executor_(executor),
         generated_(settings.base, executor),
+        kept_(settings.base.directory / "objects"),
         runtime_constants_(has_runtime_constants(settings.base)) {
     fs::create_directories(settings_.directory);
   }
@@ -80,11 +84,15 @@ class Compiler {
     return {unit, variant, output, dependencies};
   }
 
+  // Runs the jobs, but for what was kept of an earlier run.
   std::vector<CommandResult> run(std::span<const AffectedObject> objects, std::span<const Job> jobs,
                                  const std::function<void(size_t, size_t)>& progress) {
+    std::vector<CommandResult> results(jobs.size());
     std::vector<Command> commands;
-    commands.reserve(jobs.size());
-    for (const Job& job : jobs) {
+    std::vector<Job> todo;
+    std::vector<size_t> places;
+    for (size_t i = 0; i < jobs.size(); ++i) {
+      const Job& job = jobs[i];
       const AffectedObject& object = objects[job.unit];
       const bool ours = of_patched_tree(job.variant) || !object.original;
       Command command;
@@ -95,17 +103,16 @@ class Compiler {
         command.argv.insert(command.argv.begin(), settings_.launcher.begin(), settings_.launcher.end());
         command.outside = true;  // it has a network, or a cache of its own
       }
+      if (is_kept(job.variant) && kept_.fetch(kept_key(command, job), job.output)) continue;
       commands.push_back(std::move(command));
+      todo.push_back(job);
+      places.push_back(i);
     }
-    std::vector<CommandResult> results = executor_.run_all(commands, settings_.jobs, [&](size_t done) {
-      if (progress) progress(done, commands.size());
-    });
-    for (std::vector<size_t> mended = mend(objects, jobs, results); !mended.empty();
-         mended = mend(objects, jobs, results)) {
-      std::vector<Command> again;
-      for (const size_t i : mended) again.push_back(commands[i]);
-      std::vector<CommandResult> second = executor_.run_all(again, settings_.jobs);
-      for (size_t i = 0; i < mended.size(); ++i) results[mended[i]] = std::move(second[i]);
+    std::vector<CommandResult> ran = run_mended(objects, todo, commands, progress);
+    for (size_t i = 0; i < todo.size(); ++i) {
+      if (ran[i].ok() && is_kept(todo[i].variant) && read_base_only(commands[i], todo[i]))
+        kept_.keep(kept_key(commands[i], todo[i]), todo[i].output);
+      results[places[i]] = std::move(ran[i]);
     }
     return results;
   }
@@ -165,6 +172,50 @@ class Compiler {
   }
 
  private:
+  std::vector<CommandResult> run_mended(std::span<const AffectedObject> objects, std::span<const Job> jobs,
+                                        std::span<const Command> commands,
+                                        const std::function<void(size_t, size_t)>& progress) {
+    std::vector<CommandResult> results = executor_.run_all(commands, settings_.jobs, [&](size_t done) {
+      if (progress) progress(done, commands.size());
+    });
+    for (std::vector<size_t> mended = mend(objects, jobs, results); !mended.empty();
+         mended = mend(objects, jobs, results)) {
+      std::vector<Command> again;
+      for (const size_t i : mended) again.push_back(commands[i]);
+      std::vector<CommandResult> second = executor_.run_all(again, settings_.jobs);
+      for (size_t i = 0; i < mended.size(); ++i) results[mended[i]] = std::move(second[i]);
+    }
+    return results;
+  }
+
+  // Of the original nothing changes while the base is the same: what the command says is all that matters.
+  static bool is_kept(Variant variant) {
+    return variant == Variant::original || variant == Variant::as_shipped || variant == Variant::exports_before;
+  }
+
+  static std::string kept_key(const Command& command, const Job& job) {
+    std::string all;
+    for (const std::string& argument : command.argv) {
+      if (argument != job.output && argument != job.dependencies) all += argument;
+      all += '\0';
+    }
+    return digest_of(all);
+  }
+
+  // Nothing but the base's files, and the compiler's own (5.10 takes stdarg.h from it).
+  bool read_base_only(const Command& command, const Job& job) const {
+    std::vector<fs::path> folders = {settings_.base.source, settings_.base.kbuild};
+    for (size_t i = 0; i + 1 < command.argv.size(); ++i)
+      if (command.argv[i] == "-isystem") folders.emplace_back(command.argv[i + 1]);
+    const std::vector<std::string> files = read_dependencies(read_file_if_any(job.dependencies));
+    return !files.empty() && std::ranges::all_of(files, [&](const fs::path& file) {
+      const fs::path whole = (settings_.base.kbuild / file).lexically_normal();
+      return std::ranges::any_of(folders, [&](const fs::path& folder) {
+        return std::mismatch(folder.begin(), folder.end(), whole.begin(), whole.end()).first == folder.end();
+      });
+    });
+  }
+
   // The jobs to run again, now that files are there which kbuild generates and the base did not have.
   std::vector<size_t> mend(std::span<const AffectedObject> objects, std::span<const Job> jobs,
                            std::span<const CommandResult> results) {
@@ -195,6 +246,7 @@ class Compiler {
   const CompileSettings& settings_;
   Executor& executor_;
   GeneratedFiles generated_;
+  KeptFiles kept_;
   bool runtime_constants_;
 };
 

@@ -299,6 +299,7 @@ std::vector<std::pair<std::string, std::string>> module_info(const Build& build,
 Result<fs::path> make_module(const Build& build, const Base& base, const std::vector<PairReport>& reports) {
   ModuleInput input;
   input.name = build.module;
+  input.jobs = build.options.jobs;
   input.replace = build.options.replace;
   input.info = module_info(build, base, reports);
   const std::vector<std::string>& acknowledged = build.options.acknowledged;
