@@ -1,6 +1,6 @@
 // Two compiles an object, and one for the proof
 //
-// Kbuild's command for fs/proc/meminfo.o is run as it is, in kbuild's own directory, but for four things:
+// Kbuild's command for fs/proc/meminfo.o is run as it is, in kbuild's own directory, but for five things:
 //
 //     gcc … -I SRC/include … SRC/fs/proc/meminfo.c       the kernel's
 //     gcc … -I VIEW/include … VIEW/fs/proc/meminfo.c     the patched source; -fmacro-prefix-map=SRC/= becomes VIEW/=,
@@ -8,6 +8,7 @@
 //                                                        that __FILE__ stays "fs/proc/meminfo.c"
 //     -ffunction-sections -fdata-sections                one section a function, the unit of comparing
 //     -o, -MD -MF                                        our own files
+//     -I KMOD-TEMPLATE                                   the headers for patch authors
 //     -include asm-generic/runtime-const.h               (x86 since 6.11, vmlinux's objects only) a runtime constant is
 //     an
 //         instruction with a placeholder that the kernel fills in once, at boot. In a module nobody would. The generic
@@ -279,7 +280,9 @@ std::vector<std::string> compile_arguments(const CompileCommand& command, Varian
   if (variant != Variant::as_shipped) {
     if (plain_runtime_constants && !module && !of_exports(variant))
       ours.insert(ours.end(), {"-include", "asm-generic/runtime-const.h"});
-    ours.push_back("-I" + settings.author_headers.string());
+    // Before the kernel's folders: linux/livepatch_helpers.h.
+    const auto first = std::ranges::find_if(ours, [](const std::string& word) { return word.starts_with("-I"); });
+    ours.insert(first, "-I" + settings.author_headers.string());
   }
   if (sections) ours.insert(ours.end(), {"-ffunction-sections", "-fdata-sections"});
   if (variant == Variant::as_shipped) ours.push_back("-g0");  // code is compared, nothing else

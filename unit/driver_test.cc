@@ -118,10 +118,10 @@ TEST_F(Driver, CompilesWithTheKernelsOwnCommand) {
   };
   const std::string in_view = (root_ / "view").string();
   EXPECT_EQ(arguments(Variant::original, false),
-            (Words{"gcc", "-I" + source + "/include", "-O2", "-I/macros", "-ffunction-sections", "-fdata-sections",
+            (Words{"gcc", "-I/macros", "-I" + source + "/include", "-O2", "-ffunction-sections", "-fdata-sections",
                    "-MD", "-MF", "x.d", "-c", "-o", "x.o", source + "/fs/a.c"}));
   EXPECT_EQ(arguments(Variant::patched, true),
-            (Words{"gcc", "-I" + in_view + "/include", "-O2", "-include", "asm-generic/runtime-const.h", "-I/macros",
+            (Words{"gcc", "-I/macros", "-I" + in_view + "/include", "-O2", "-include", "asm-generic/runtime-const.h",
                    "-ffunction-sections", "-fdata-sections", "-MD", "-MF", "x.d", "-c", "-o", "x.o",
                    "-fdebug-prefix-map=" + in_view + "=" + source, in_view + "/fs/a.c"}));
   EXPECT_EQ(arguments(Variant::as_shipped, true), (Words{"gcc", "-I" + source + "/include", "-O2", "-g0", "-MD", "-MF",
