@@ -35,6 +35,7 @@ struct Groups {
   po::options_description result{"What comes out"};
   po::options_description closer{"Looking closer"};
   po::options_description cache{"The cache (KPATCH_CACHE, else ~/.cache/kpatch)"};
+  po::options_description scripts{"For scripts that were written for kpatch"};
 };
 
 Groups describe() {
@@ -83,6 +84,10 @@ Groups describe() {
   g.closer.add_options()("debug,d", "say more; repeat it for every command that runs")(
       "skip-cleanup", po::bool_switch(), "keep the scratch directory")("version", "print the version")(
       "help,h", "print this help");
+  g.scripts.add_options()("skip-gcc-check", po::bool_switch(), "the same as --skip-compiler-check")(
+      "oot-module,e", po::value<std::string>()->value_name("KO"),
+      "refused: put the module's source into the tree that -s names, and build it with the kernel")(
+      "oot-module-src", po::value<std::string>()->value_name("DIR"), "refused, as --oot-module is");
   return g;
 }
 
@@ -93,15 +98,10 @@ void print_help(const Groups& groups) {
             << groups.build << '\n'
             << groups.result << '\n'
             << groups.closer << '\n'
-            << groups.cache
+            << groups.cache << '\n'
+            << groups.scripts
             << "\nExit status: 0 built; 1 error; 2 the change can't be patched; 3 no functional change.\n"
                "Manual: kpatch-build(1)\n";
-}
-
-// What kpatch-build has elsewhere and scripts may pass: one that means the same here is taken, one that doesn't is told of.
-void add_foreign(po::options_description& all) {
-  all.add_options()("skip-gcc-check", po::bool_switch())("oot-module,e", po::value<std::string>())(
-      "oot-module-src", po::value<std::string>());
 }
 
 void refuse_foreign(const po::variables_map& values) {
@@ -116,7 +116,6 @@ void refuse_foreign(const po::variables_map& values) {
 po::parsed_options parse(int argc, const char* const* argv, const po::options_description& all) {
   po::options_description with_patches;
   with_patches.add(all).add_options()("patch", po::value<std::vector<std::string>>());
-  add_foreign(with_patches);
   po::positional_options_description positional;
   positional.add("patch", -1);
   namespace style = po::command_line_style;
@@ -230,7 +229,7 @@ void check(const Options& o) {
 std::optional<Options> parse_options(int argc, const char* const* argv) {
   const Groups groups = describe();
   po::options_description all;
-  all.add(groups.kernel).add(groups.build).add(groups.result).add(groups.closer).add(groups.cache);
+  all.add(groups.kernel).add(groups.build).add(groups.result).add(groups.closer).add(groups.cache).add(groups.scripts);
   try {
     po::parsed_options parsed = parse(argc, argv, all);
     const auto is = [](std::string_view key) {
@@ -249,7 +248,6 @@ std::optional<Options> parse_options(int argc, const char* const* argv) {
     }
     po::options_description with_patches;
     with_patches.add(all).add_options()("patch", po::value<std::vector<std::string>>());
-    add_foreign(with_patches);
     parsed.description = &with_patches;
     po::variables_map values;
     po::store(parsed, values);
@@ -286,6 +284,10 @@ std::string module_name(const std::string& given, const std::vector<std::filesys
   if (name.find_first_not_of('-') == std::string::npos) {
     throw Error(fmt::format("'{}' is no name for a module: no letter or digit is in it", given));
   }
+  // insmod and modprobe would take it for an option.
+  if (name.starts_with('-'))
+    throw Error(fmt::format("--name {}: a module's name begins with a letter or a digit; {} would do", given,
+                            name.substr(name.find_first_not_of('-'))));
   return name;
 }
 

@@ -92,6 +92,10 @@ void Reporter::try_report() {
   std::error_code ignored;
   if (std::filesystem::is_directory(options_.report, ignored))
     throw Error(fmt::format("--report {}: is a folder", options_.report.string()));
+  std::error_code problem;  // of the name: AtomicFile tries the folder
+  const bool known = exists(std::filesystem::symlink_status(options_.report, problem));
+  if (!known && problem && problem != std::errc::no_such_file_or_directory)
+    throw Error(fmt::format("--report {}: {}", options_.report.string(), problem.message()));
   try {
     AtomicFile tried(options_.report, Flush::no);
   } catch (const Error& error) {

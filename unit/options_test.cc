@@ -132,6 +132,9 @@ TEST(Options, NamesTheModule) {
   EXPECT_EQ(module_name("my_name", {"a.patch"}), "my_name");
   EXPECT_EQ(module_name(std::string(80, 'x'), {"a.patch"}).size(), 55U);
   EXPECT_THROW(module_name("!!!", {"a.patch"}), Error);
+  EXPECT_THROW(module_name("-x", {"a.patch"}), Error);
+  EXPECT_THROW(module_name("/x", {"a.patch"}), Error);
+  EXPECT_EQ(module_name("", {"-x.patch"}), "livepatch--x");
   EXPECT_THROW(module_name("vmlinux", {"a.patch"}), Error);
   EXPECT_EQ(module_name("", {"-"}), "livepatch-stdin");
 }

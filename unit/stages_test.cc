@@ -225,7 +225,8 @@ TEST(Report, ThatCannotBeWrittenIsSaidAtOnce) {
   TemporaryFolder folder;
   Console console(0);
   folder.write("file", "");
-  for (const fs::path& place : {folder.path() / "absent/r.json", folder.path() / "file/r.json", folder.path()}) {
+  for (const fs::path& place : {folder.path() / "absent/r.json", folder.path() / "file/r.json", folder.path(),
+                                folder.path() / (std::string(300, 'x') + ".json")}) {
     Options options;
     options.report = place;
     Reporter reporter(options, console);
