@@ -6,6 +6,9 @@ bats_require_minimum_version 1.5.0
 
 load bad-input.bash
 
+# shellcheck disable=SC2016,SC1003
+odd_name=$'my (linux) & source; <*?> $x \'y\' "z" %s:\\t ü\nend'
+
 setup() {
   kpatch_build=${KPATCH_BUILD_DIR:-$BATS_TEST_DIRNAME/../build}/kpatch-build/kpatch-build
   [ -x "$kpatch_build" ] || { echo "kpatch-build isn't built"; return 1; }
@@ -20,7 +23,7 @@ setup() {
 }
 
 teardown() {
-  for mounted in "$BATS_TEST_TMPDIR/small" "$BATS_TEST_TMPDIR/my linux source"; do
+  for mounted in "$BATS_TEST_TMPDIR/small" "$BATS_TEST_TMPDIR/$odd_name"; do
     ! mountpoint -q "$mounted" || umount -l "$mounted"
   done
 }
@@ -310,10 +313,10 @@ SH
   refused 1 '11\.3\.0' 'gcc-12' 'install'
 }
 
-@test "a source path with spaces" {
+@test "a source path that a shell or make would read otherwise" {
   # Not the shared cache's source: it is a copy of this one that is built from.
   rm "$KPATCH_CACHE/source"
-  tree="$BATS_TEST_TMPDIR/my linux source"
+  tree=$BATS_TEST_TMPDIR/$odd_name
   mkdir "$tree"
   mount -o bind,ro "$source" "$tree" 2>/dev/null || cp -a --reflink=auto "$source/." "$tree"
   use_source=$tree build "$patch"

@@ -25,6 +25,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <exception>
 
 #include "kernel/cache-root.h"
 #include "support/digest.h"
@@ -147,6 +148,14 @@ void Cache::wipe_leftovers() {
     remove_tree(directory);
     std::error_code error;
     if (directory.parent_path().filename() == "scratch") fs::remove(directory.string() + ".lock", error);
+  }
+}
+
+void Cache::tidy() noexcept {
+  try {
+    wipe_leftovers();
+  } catch (const std::exception& problem) {
+    console_.debug(problem.what());
   }
 }
 

@@ -109,6 +109,9 @@ class Cache {
   Pruned prune(const CacheLimits& limits);
   Pruned drop();  // everything that nobody holds
 
+  // Removes what killed runs left, as the constructor does: what their last children still held by then. Never throws.
+  void tidy() noexcept;
+
   // A new empty folder below the root (so that hard links to entries work): the first name that no other run has. A run
   // alone always has the same, so that compiles of the same patch have the same command lines: --launcher ccache.
   ScratchDirectory scratch();

@@ -74,6 +74,15 @@ std::string confine(const Options& options, Executor& executor, const Cache& cac
   return none ? none->why : std::string();
 }
 
+// Whoever was killed just before this run may have left children that went only meanwhile.
+struct TidyAtEnd {
+  explicit TidyAtEnd(Cache& of) : cache(of) {}
+  ~TidyAtEnd() { cache.tidy(); }
+  TidyAtEnd(const TidyAtEnd&) = delete;
+  TidyAtEnd& operator=(const TidyAtEnd&) = delete;
+  Cache& cache;
+};
+
 void build_patch(const Options& options, Console& console, Reporter& reporter) {
   Delivery delivery(options.output);
   const std::string module = module_name(options.name, options.patches);
@@ -85,6 +94,7 @@ void build_patch(const Options& options, Console& console, Reporter& reporter) {
   Cache cache(Cache::default_root(), console);
   Executor executor(new_log(cache.root() / "logs"), [&](std::string_view line) { console.command(line); });
   ScratchDirectory scratch = cache.scratch();
+  const TidyAtEnd tidy(cache);
   if (options.skip_cleanup) {
     scratch.keep();
     console.info(fmt::format("scratch directory: {}", scratch.path().string()));

@@ -162,6 +162,23 @@ TEST(Cache, WhatAKilledRunLeftGoesAtTheNextStart) {
   EXPECT_EQ(made, 1U);
 }
 
+TEST(Cache, WhatWasStillHeldAtTheStartGoesAtTheEnd) {
+  TemporaryFolder folder;
+  fs::path root = folder.path() / "c";
+  pid_t child = hang_in_entry(root, false);
+  ASSERT_GT(child, 0);
+  Console console(0);
+  Cache cache(root, console);
+  const ScratchDirectory own = cache.scratch();
+  cache.tidy();
+  EXPECT_TRUE(fs::exists(root / "base" / key_of("a").digest() / "half"));
+  kill(child, SIGKILL);
+  waitpid(child, nullptr, 0);
+  cache.tidy();
+  EXPECT_FALSE(fs::exists(root / "base" / key_of("a").digest()));
+  EXPECT_EQ(entries_of(root / "scratch").size(), 2U);  // our own, and its lock
+}
+
 TEST(Cache, ASecondRunWaitsAndShares) {
   TemporaryFolder folder;
   fs::path root = folder.path() / "c";
