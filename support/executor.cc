@@ -9,7 +9,7 @@
 // Each command therefore leads a process group, which is signalled as a whole. The signal handler only notes the
 // signal and makes a pipe readable; every wait for output watches that pipe too, so there is no window in which a
 // signal is seen late, and nothing unsafe runs inside the handler. Should we be killed outright (SIGKILL), the kernel
-// sends SIGTERM to each direct child, and make ends the rest.
+// sends SIGTERM to each direct child, and make ends the rest; what is confined ends with us by itself.
 //
 // stdin is /dev/null. The environment is ours without the variables that steer make, kbuild or the compiler: a stray
 // KCFLAGS or ARCH of the user's shell would give other code than the kernel's.
@@ -155,7 +155,8 @@ std::vector<char*> pointers(std::vector<std::string>& strings) {
 // A started command: its process group, its output so far.
 class Process {
  public:
-  Process(const Command& command, size_t number) : number_(number) {
+  // ends_itself: with our death, without a signal from the kernel.
+  Process(const Command& command, size_t number, bool ends_itself) : number_(number) {
     KPATCH_ASSERT(!command.argv.empty());
     int output[2], failure[2];
     if (pipe2(output, O_CLOEXEC) != 0) throw Error(fmt::format("can't make a pipe: {}", std::strerror(errno)));
@@ -167,7 +168,7 @@ class Process {
     std::vector<std::string> arguments = command.argv, environment = child_environment(command);
     std::vector<char*> argv = pointers(arguments), envp = pointers(environment);
     pid_ = fork();
-    if (pid_ == 0) start_child(command, argv, envp, output[1], failure[1]);
+    if (pid_ == 0) start_child(command, argv, envp, output[1], failure[1], ends_itself);
     int fork_error = errno;
     close(output[1]), close(failure[1]);
     out_ = output[0];
@@ -251,9 +252,9 @@ class Process {
 
  private:
   [[noreturn]] static void start_child(const Command& command, std::vector<char*>& argv, std::vector<char*>& envp,
-                                       int output, int failure) {
+                                       int output, int failure, bool ends_itself) {
     setpgid(0, 0);
-    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (!ends_itself) prctl(PR_SET_PDEATHSIG, SIGTERM);
     for (int signal : {SIGINT, SIGTERM, SIGHUP, SIGPIPE}) ::signal(signal, SIG_DFL);
     if (command.largest_file != 0) {
       const rlimit limit = {command.largest_file, command.largest_file};
@@ -349,7 +350,7 @@ void Executor::confine(std::vector<std::string> through, std::vector<std::pair<s
 
 Command Executor::confined(const Command& command) const {
   Command result = command;
-  if (through_.empty() || command.outside) return result;
+  if (!is_confined(command)) return result;
   // Else the message would be that of what stands in front of it.
   if (!find_program(command.argv.at(0))) throw Error(fmt::format("{}: command not found", command.argv[0]));
   result.argv.insert(result.argv.begin(), through_.begin(), through_.end());
@@ -376,7 +377,7 @@ CommandResult Executor::run(const Command& command, const std::function<void(std
   check_interrupted();
   announce(command);
   std::vector<std::unique_ptr<Process>> running;
-  running.push_back(std::make_unique<Process>(confined(command), 0));
+  running.push_back(std::make_unique<Process>(confined(command), 0, is_confined(command)));
   while (!running[0]->advance(wait_for_output(running)[0], on_line)) check_interrupted();
   record(command, running[0]->result);
   return std::move(running[0]->result);
@@ -391,7 +392,7 @@ std::vector<CommandResult> Executor::run_all(std::span<const Command> commands, 
     check_interrupted();
     while (next < commands.size() && running.size() < std::max(jobs, 1u)) {
       announce(commands[next]);
-      running.push_back(std::make_unique<Process>(confined(commands[next]), next));
+      running.push_back(std::make_unique<Process>(confined(commands[next]), next, is_confined(commands[next])));
       next++;
     }
     std::vector<bool> readable = wait_for_output(running);

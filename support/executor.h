@@ -44,7 +44,8 @@ class Executor {
                                      const std::function<void(size_t done)>& on_done = {});
 
   // From now on each command is started as `through… COMMAND`, with environment added to its own; but for those that say
-  // `outside`. The log has the commands as they were given.
+  // `outside`. The log has the commands as they were given. What stands in front must end with us: bwrap that gets a
+  // signal while it makes its namespaces leaves a child that waits for it for ever, with our locks.
   void confine(std::vector<std::string> through, std::vector<std::pair<std::string, std::string>> environment);
 
   // Throws Error with what failed, the last lines of output and the log's path.
@@ -56,6 +57,7 @@ class Executor {
   void announce(const Command& command) const;
   void record(const Command& command, const CommandResult& result) const;
   Command confined(const Command& command) const;
+  bool is_confined(const Command& command) const { return !through_.empty() && !command.outside; }
 
   std::filesystem::path log_;
   std::function<void(std::string_view)> on_start_;
