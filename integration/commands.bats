@@ -86,7 +86,7 @@ start_distccd() {
   [ "$status" -eq 0 ]
   as_undisturbed
   compiled=$(grep -c 'COMPILE_OK' "$served/log")
-  [ "$compiled" -ge 3 ] || { cat "$served/log"; return 1; }
+  [ "$compiled" -ge 1 ] || { cat "$served/log"; return 1; }
   rm -r "$served"
 }
 
@@ -241,7 +241,7 @@ works_again() {
 }
 
 @test "killed while objects are compiled, compared, linked, judged or delivered: the next run is as the first" {
-  for step in '\.orig\.o' '^create-diff-object|/create-diff-object ' ' modules$' '^module …' '^audit …'; do
+  for step in '\.patched\.o' '^create-diff-object|/create-diff-object ' '^proof: ' '^module …' '^audit …'; do
     for who in driver all; do
       echo "$who, at $step"
       kill_at "$step" $who
