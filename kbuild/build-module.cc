@@ -103,8 +103,8 @@ std::vector<std::string> write_sources(const ModuleInput& input, const Base& bas
     rules += fmt::format("$(obj)/parts/{}: ;\n", name);
   }
   linked.emplace_back("parts/livepatch-end.o");
-  write_file(directory / "Kbuild", fmt::format("obj-m := {0}.o\n{0}-y := {1}\n{2}", input.name, joined(linked, " "), rules),
-             Flush::no);
+  write_file(directory / "Kbuild",
+             fmt::format("obj-m := {0}.o\n{0}-y := {1}\n{2}", input.name, joined(linked, " "), rules), Flush::no);
   return linked;
 }
 

@@ -9,8 +9,8 @@
 namespace kpatch {
 
 struct BuildRecord {
-  std::string command;                    // the line of shell that made the file, as kbuild gave it to sh
-  std::string source{};                   // what was compiled; empty for what isn't compiled
+  std::string command;                      // the line of shell that made the file, as kbuild gave it to sh
+  std::string source{};                     // what was compiled; empty for what isn't compiled
   std::vector<std::string> dependencies{};  // all that was read
 };
 

@@ -222,13 +222,13 @@ TEST_F(Driver, JudgesObjtoolsMessages) {
   // Stands in for objtool: says what the object holds.
   const fs::path tool = write("objtool/objtool", "#!/bin/sh\ncat \"$2\"\n");
   fs::permissions(tool, fs::perms::owner_all);
-  const fs::path record =
-      write(".m.o.cmd", fmt::format("savedcmd_m.o := ld -r -o m.o @m.mod ; {} --orc m.o\n\nm.o: x\n", tool.string()));
+  write(".m.o.cmd", fmt::format("savedcmd_m.o := ld -r -o m.o @m.mod ; {} --orc m.o\n\nm.o: x\n", tool.string()));
+  const fs::path linked = root_ / "m.o";
   const std::vector<fs::path> clean = {write("clean.o", "\n")};
   const std::vector<fs::path> same = {write("same.o", "same.o: warning: " + end + "\n")};
-  EXPECT_EQ(objtool_problems(messages, {record, root_, clean, root_ / "t"}, executor),
+  EXPECT_EQ(objtool_problems(messages, {linked, root_, clean, root_ / "t"}, executor),
             std::vector<std::string>{messages[1]});
-  EXPECT_EQ(objtool_problems(messages, {record, root_, same, root_ / "t"}, executor),
+  EXPECT_EQ(objtool_problems(messages, {linked, root_, same, root_ / "t"}, executor),
             (std::vector<std::string>{messages[1], end}));
   EXPECT_EQ(objtool_problems(messages, {root_ / "none", root_, clean, root_ / "t"}, executor),
             (std::vector<std::string>{messages[1], end}));

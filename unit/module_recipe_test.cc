@@ -48,9 +48,11 @@ class Made {
     made(build.name + ".mod", "printf '%s\\n' " + parts + " > " + at + build.name + ".mod");
     made("modules.order", "echo " + at + build.name + ".o > " + at + "modules.order");
     made(build.name + ".o", "cat " + paths + " > " + at + build.name + ".o ; echo " + at + build.name + ".o: linked");
-    made("Module.symvers", "echo '$# \"" + modname + "\"' > " + at + build.name + ".mod.c; touch " + at + "Module.symvers");
+    made("Module.symvers",
+         "echo '$# \"" + modname + "\"' > " + at + build.name + ".mod.c; touch " + at + "Module.symvers");
     made(build.name + ".mod.o", "cp " + at + build.name + ".mod.c " + at + build.name + ".mod.o");
-    made(build.name + ".ko", "cat " + at + build.name + ".o " + at + build.name + ".mod.o > " + at + build.name + ".ko");
+    made(build.name + ".ko",
+         "cat " + at + build.name + ".o " + at + build.name + ".mod.o > " + at + build.name + ".ko");
   }
 
   std::string ko() const { return read_file(build.folder / (build.name + ".ko")); }
@@ -102,9 +104,8 @@ TEST_P(ModuleRecipeTest, AnotherModuleWithMoreObjectsIsMadeByIt) {
   EXPECT_TRUE(record->dependencies.front().ends_with("parts/kpatch-config.h"));
   EXPECT_EQ(record->command.find("first"), std::string::npos) << record->command;
 }
-INSTANTIATE_TEST_SUITE_P(, ModuleRecipeTest, testing::Values(false, true), [](const auto& test) {
-  return test.param ? "InTheModulesFolder" : "InTheBase";
-});
+INSTANTIATE_TEST_SUITE_P(, ModuleRecipeTest, testing::Values(false, true),
+                         [](const auto& test) { return test.param ? "InTheModulesFolder" : "InTheBase"; });
 
 TEST(ModuleRecipe, TheTemplateIsKeptUnlessItHoldsTheModule) {
   const Made first("livepatch-first");
