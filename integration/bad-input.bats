@@ -517,6 +517,19 @@ works_after() {
   cmp "$out/1/livepatch-fix.ko" "$out/2/livepatch-fix.ko"
 }
 
+# Hundreds of objects read it, a few of them show that it can't be.
+@test "a struct of a wide header changes: refused after a look at few objects" {
+  change include/linux/tcp.h 's/^struct tcp_sock {/&\n\tunsigned long livepatch_member;/' >"$BATS_TEST_TMPDIR/wide.patch"
+  build "$BATS_TEST_TMPDIR/wide.patch"
+  [ "$status" -eq 2 ]
+  grep -q 'struct tcp_sock: changes its layout.*\[data-layout\]' <<<"$stderr"
+  nothing_written
+  log=$(find "$KPATCH_CACHE/logs" -name '*.log' -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d' ' -f2)
+  compiles=$(grep -c '^\$ .*gcc.* -c ' "$log")
+  [ "$compiles" -gt 0 ]
+  [ "$compiles" -le 16 ] || { echo "$compiles compiles"; return 1; }
+}
+
 # Without make: by the commands that make recorded, and with what was kept of an earlier patch.
 @test "a second patch is finished without make, and has the bytes that make gives it" {
   use_cache "$BATS_TEST_TMPDIR/cache"

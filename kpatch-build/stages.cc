@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <span>
 
 #include "kbuild/kbuild.h"
@@ -41,6 +42,36 @@ CompileSettings settings_of(const Build& build, const Base& base, PatchedView& v
 
 void append(std::vector<Finding>& to, std::vector<Finding> findings) {
   to.insert(to.end(), std::make_move_iterator(findings.begin()), std::make_move_iterator(findings.end()));
+}
+
+// A type that thousands of objects read may change its layout; that can't be patched, and a few of them show it. Gives
+// the refusals and how many objects nobody looked at; nothing when it takes all of them to tell.
+std::vector<Finding> layouts_seen_early(const Build& build, const Base& base,
+                                        const std::vector<AffectedObject>& objects, const CompileSettings& settings) {
+  constexpr size_t many = 100, few = 4;
+  std::vector<AffectedObject> probed;
+  if (objects.size() < many) return {};
+  for (const AffectedObject& object : objects)
+    if (object.certain && object.original && probed.size() < few) probed.push_back(object);
+  for (size_t i = 0; i < objects.size() && probed.size() < few; i += objects.size() / few)
+    if (!objects[i].certain && objects[i].original) probed.push_back(objects[i]);
+  Console::Stage stage(build.console, "a look at few");
+  const std::vector<ObjectPair> pairs = compile_pairs(probed, false, settings, build.executor, {}).value.value();
+  std::vector<Finding> refusals;
+  for (PairReport& report : diff_pairs(pairs, base, build.module, build.scratch / "early", build.options.acknowledged,
+                                       build.options.jobs, build.executor, {}))
+    for (Finding& finding : report.findings)
+      if (finding.rule == "data-layout" && finding.severity == Severity::refusal)
+        refusals.push_back(std::move(finding));
+  stage.note(count(refusals.size(), "refusal"));
+  if (!refusals.empty())
+    refusals.push_back({"early",
+                        Severity::notice,
+                        {},
+                        fmt::format("{} of {} objects were compared: what they show can't be patched", probed.size(),
+                                    objects.size()),
+                        "--ack data-layout has all of them compared"});
+  return refusals;
 }
 
 }  // namespace
@@ -107,12 +138,18 @@ Result<std::vector<ObjectPair>> compile(const Build& build, const Base& base, co
   append(result.findings, std::move(affected.findings));
   result.no_change = affected.no_change;
   if (!affected.value) return result;
-  Console::Stage stage(build.console, "compile");
   const CompileSettings settings = settings_of(build, base, view);
-  const auto progress = [&](size_t done, size_t total) { stage.progress(done, total); };
   std::vector<AffectedObject> objects = *affected.value;
   Result<std::vector<ObjectPair>> pairs;
+  std::optional<Console::Stage> stage;
+  const auto progress = [&](size_t done, size_t total) { stage->progress(done, total); };
   try {
+    std::vector<Finding> early = layouts_seen_early(build, base, objects, settings);
+    if (!early.empty()) {
+      append(result.findings, std::move(early));
+      return result;
+    }
+    stage.emplace(build.console, "compile");
     Result<std::vector<AffectedObject>> kept = drop_equal_texts(objects, settings, build.executor, progress);
     append(result.findings, std::move(kept.findings));
     objects = std::move(kept.value.value());
@@ -126,7 +163,7 @@ Result<std::vector<ObjectPair>> compile(const Build& build, const Base& base, co
   }
   append(result.findings, std::move(pairs.findings));
   append(result.findings, find_export_changes(*pairs.value, settings, build.executor));
-  stage.note(fmt::format("{}, {} changed", count(objects.size(), "object"), pairs.value->size()));
+  stage->note(fmt::format("{}, {} changed", count(objects.size(), "object"), pairs.value->size()));
   result.no_change = "all objects are the same with the patch and without it";
   if (!pairs.value->empty()) result.value = std::move(pairs.value);
   return result;
