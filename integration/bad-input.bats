@@ -533,7 +533,7 @@ works_after() {
 # Without make: by the commands that make recorded, and with what was kept of an earlier patch.
 @test "a second patch is finished without make, and has the bytes that make gives it" {
   use_cache "$BATS_TEST_TMPDIR/cache"
-  change fs/proc/uptime.c 's/seq_printf(m, "%lu/seq_printf(m, "%5lu/' >"$BATS_TEST_TMPDIR/second.patch"
+  change fs/proc/uptime.c 's/"%lu\.%02lu /"%5lu.%02lu /' >"$BATS_TEST_TMPDIR/second.patch"
   last_log() { find "$KPATCH_CACHE/logs" -name '*.log' -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d' ' -f2; }
   build "$patch"
   [ "$status" -eq 0 ]
