@@ -519,7 +519,7 @@ works_after() {
 
 # Hundreds of objects read it, a few of them show that it can't be.
 @test "a struct of a wide header changes: refused after a look at few objects" {
-  change include/linux/tcp.h 's/^struct tcp_sock {/&\n\tunsigned long livepatch_member;/' >"$BATS_TEST_TMPDIR/wide.patch"
+  change include/linux/tcp.h 's/^struct tcp_sock \{/&\n\tunsigned long livepatch_member;/' >"$BATS_TEST_TMPDIR/wide.patch"
   build "$BATS_TEST_TMPDIR/wide.patch"
   [ "$status" -eq 2 ]
   grep -q 'struct tcp_sock: changes its layout.*\[data-layout\]' <<<"$stderr"

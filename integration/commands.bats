@@ -43,21 +43,21 @@ need_sandbox() {
 
 # --- --launcher ------------------------------------------------------------------------------------------------
 
+# What was kept of the original isn't compiled again: the patched object is.
 @test "ccache: every compile of a patch comes out of it the second time, and nothing else changes" {
   command -v ccache >/dev/null || skip_package "ccache isn't installed"
   export CCACHE_DIR=$BATS_TEST_TMPDIR/ccache
   build --launcher ccache "$patch"
   [ "$status" -eq 0 ]
   as_undisturbed
-  cold=$(ccache --print-stats)
-  grep -qE '^cache_miss[[:space:]]+[1-9]' <<<"$cold"
-  misses=$(awk '$1 == "cache_miss" { print $2 }' <<<"$cold")
+  ccache --print-stats | grep -qE '^cache_miss[[:space:]]+[1-9]'
   ccache -z >/dev/null
   build --launcher ccache "$patch"
   [ "$status" -eq 0 ]
   as_undisturbed
   hits=$(ccache --print-stats | awk '/^(direct|preprocessed)_cache_hit/ { n += $2 } END { print n }')
-  [ "$hits" -eq "$misses" ] || { ccache --print-stats; return 1; }
+  misses=$(ccache --print-stats | awk '$1 == "cache_miss" { print $2 }')
+  [ "$hits" -ge 1 ] && [ "$misses" -eq 0 ] || { ccache --print-stats; return 1; }
 }
 
 # distccd for this test alone; sets its port.

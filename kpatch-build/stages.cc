@@ -16,6 +16,7 @@
 #include "kernel/kernel.h"
 #include "klp/klp.h"
 #include "kpatch-build/compile.h"
+#include "kpatch-build/early-look.h"
 #include "kpatch-build/export-changes.h"
 #include "kpatch-build/shipped-binaries.h"
 #include "lookup/lookup.h"
@@ -42,36 +43,6 @@ CompileSettings settings_of(const Build& build, const Base& base, PatchedView& v
 
 void append(std::vector<Finding>& to, std::vector<Finding> findings) {
   to.insert(to.end(), std::make_move_iterator(findings.begin()), std::make_move_iterator(findings.end()));
-}
-
-// A type that thousands of objects read may change its layout; that can't be patched, and a few of them show it. Gives
-// the refusals and how many objects nobody looked at; nothing when it takes all of them to tell.
-std::vector<Finding> layouts_seen_early(const Build& build, const Base& base,
-                                        const std::vector<AffectedObject>& objects, const CompileSettings& settings) {
-  constexpr size_t many = 100, few = 4;
-  std::vector<AffectedObject> probed;
-  if (objects.size() < many) return {};
-  for (const AffectedObject& object : objects)
-    if (object.certain && object.original && probed.size() < few) probed.push_back(object);
-  for (size_t i = 0; i < objects.size() && probed.size() < few; i += objects.size() / few)
-    if (!objects[i].certain && objects[i].original) probed.push_back(objects[i]);
-  Console::Stage stage(build.console, "a look at few");
-  const std::vector<ObjectPair> pairs = compile_pairs(probed, false, settings, build.executor, {}).value.value();
-  std::vector<Finding> refusals;
-  for (PairReport& report : diff_pairs(pairs, base, build.module, build.scratch / "early", build.options.acknowledged,
-                                       build.options.jobs, build.executor, {}))
-    for (Finding& finding : report.findings)
-      if (finding.rule == "data-layout" && finding.severity == Severity::refusal)
-        refusals.push_back(std::move(finding));
-  stage.note(count(refusals.size(), "refusal"));
-  if (!refusals.empty())
-    refusals.push_back({"early",
-                        Severity::notice,
-                        {},
-                        fmt::format("{} of {} objects were compared: what they show can't be patched", probed.size(),
-                                    objects.size()),
-                        "--ack data-layout has all of them compared"});
-  return refusals;
 }
 
 }  // namespace
@@ -144,7 +115,7 @@ Result<std::vector<ObjectPair>> compile(const Build& build, const Base& base, co
   std::optional<Console::Stage> stage;
   const auto progress = [&](size_t done, size_t total) { stage->progress(done, total); };
   try {
-    std::vector<Finding> early = layouts_seen_early(build, base, objects, settings);
+    std::vector<Finding> early = layouts_seen_early(build, base, patches, objects, settings);
     if (!early.empty()) {
       append(result.findings, std::move(early));
       return result;
