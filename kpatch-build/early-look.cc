@@ -12,7 +12,6 @@
 
 namespace kpatch {
 
-namespace fs = std::filesystem;
 using std::string_view;
 
 namespace {
