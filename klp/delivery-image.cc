@@ -161,6 +161,17 @@ Atom Image::atom_at(KlpPlace place, uint32_t symbol) const {
   return gap;
 }
 
+std::optional<Atom> Image::atom_ending_at(KlpPlace place) const {
+  std::optional<Atom> found;
+  for (const uint32_t id : symbols_[place.section]) {
+    const GElf_Sym& s = elf.symbols[id].entry;
+    if (elf.symbols[id].type() != STT_OBJECT || s.st_value + s.st_size != place.offset) continue;
+    if (found) return std::nullopt;
+    found = Atom{place.section, s.st_value, place.offset, id};
+  }
+  return found;
+}
+
 std::vector<uint32_t> Image::symbols_at(KlpPlace place) const {
   std::vector<uint32_t> found;
   const auto& list = symbols_[place.section];

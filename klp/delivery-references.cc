@@ -105,7 +105,7 @@ void DeliveryCheck::compare_defined(uint32_t object, const Atom& home, const Ima
                                     const ImageRelocation& ours) {
   const Image& o = objects_[object];
   const KlpPlace to = *o.target(theirs);
-  const Atom atom = o.atom_at(to, theirs.symbol);
+  Atom atom = o.atom_at(to, theirs.symbol);
   const SectionKind kind = o.kind(home.section);
   const bool position = kind == SectionKind::table || kind == SectionKind::out_of_line_code;
   const bool pointer = !position && to.offset == atom.begin &&
@@ -120,6 +120,7 @@ void DeliveryCheck::compare_defined(uint32_t object, const Atom& home, const Ima
     uses_.push_back({at, object, atom, false, pointer});
     return;
   }
+  if (atom.symbol == 0) atom = o.atom_ending_at(to).value_or(atom);
   if (atom.symbol == 0)
     return find(at,
                 fmt::format("refers to {}, the compiler's to {}, which has no name", describe(ours), o.name_of(atom)));

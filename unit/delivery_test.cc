@@ -30,6 +30,7 @@ constexpr std::string_view kernel_c = R"(
 struct bug_entry { int at, file; unsigned short line, flags; } bug;
 __attribute__((used)) static int count = 3;
 __attribute__((used)) static int state_2 = 3;
+__attribute__((used)) static struct {} lock_key;
 __attribute__((used)) static int twin(void) { return 1; }
 __attribute__((used)) static int show(void) { return 2; }
 int printk(void) { return 3; }
@@ -70,6 +71,10 @@ twin_ref: .byte 0xe8
   movl table+4(%rip), %eax
 shared_ref: call SHARED
   klp shared_ref+1, SHARED, shared_n, 0
+end_ref: cmpq $COUNTS_SECTION+4, %rdi
+  klp end_ref+3, COUNT, count_n, COUNT_RANK
+key_ref: movq $LOCK_KEYS_SECTION, %rdi
+  klp key_ref+3, LOCK_KEYS_SECTION, lock_key_n, 0
 thunk: jmp __x86_return_thunk
   .size show, . - show
   .section .text.unlikely.show,"ax",@progbits
@@ -123,6 +128,10 @@ constexpr std::string_view object_head = R"(
   .type count, @object
 count: .long 3
   .size count, 4
+  .section .bss.lock_key,"aw",@nobits
+  .type lock_key, @object
+lock_key:
+  .size lock_key, 0
   .section .text.twin,"ax",@progbits
   .type twin, @function
 twin: ret
@@ -146,6 +155,7 @@ vmlinux_n: .asciz "vmlinux"
 show_n: .asciz "show"
 twin_n: .asciz "twin"
 count_n: .asciz "count"
+lock_key_n: .asciz "lock_key"
 shared_n: .asciz "shared"
   .section .kpatch.funcs,"a"
   .quad show, show_n, vmlinux_n, 0
@@ -177,6 +187,8 @@ std::string object_text() {
   std::string text(body);
   for (auto [from, to] : {std::pair{"COUNT_RANK", "0"},
                           {"TWIN_RANK", "0"},
+                          {"COUNTS_SECTION", ".data.count"},
+                          {"LOCK_KEYS_SECTION", ".bss.lock_key"},
                           {"COUNT", "count"},
                           {"TWIN", "twin"},
                           {"SHARED", "shared"},
@@ -190,6 +202,8 @@ std::string module_text(const std::string& count_rank, const std::string& twin_r
   std::string text(body);
   for (auto [from, to] : {std::pair<std::string, std::string>{"COUNT_RANK", count_rank},
                           {"TWIN_RANK", twin_rank},
+                          {"COUNTS_SECTION", "count.klp"},
+                          {"LOCK_KEYS_SECTION", "lock_key.klp"},
                           {"COUNT", "count.klp"},
                           {"TWIN", "twin.klp"},
                           {"SHARED", "shared"},
@@ -288,6 +302,8 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"good"},
         Case{"a_byte", "movl $3, %eax", "movl $4, %eax", "helper+0x1 has byte 04 where the compiler wrote 03"},
         Case{"another_export", "call printk", "call __fentry__", "refers to __fentry__ of vmlinux"},
+        Case{"another_end", "cmpq $count.klp+4", "cmpq $count.klp+8", "the compiler's to +4 of it"},
+        Case{"another_empty_one", "movq $lock_key.klp", "movq $lock_key.klp+1", "the compiler's to +0 of it"},
         Case{"another_place", "movl table+4(%rip)", "movl table+8(%rip)",
              "refers to .rodata.table+0x4, where table doesn't fit in"},
         Case{"another_string", "movq $text", "movq $file", "other contents than the compiler's"},
@@ -337,7 +353,8 @@ TEST_F(DeliveryTest, ATwinIsToldByItsFile) {
 
 TEST_F(DeliveryTest, StateIsNotThereTwice) {
   std::string text = replaced(good(), "klp count_ref+2, count.klp, count_n, " + rank("count"), "");
-  text = replaced(text, "count.klp(%rip)", "count(%rip)") +
+  text = replaced(text, "klp end_ref+3, count.klp, count_n, " + rank("count"), "");
+  text = replaced(replaced(text, "count.klp(%rip)", "count(%rip)"), "$count.klp+4", "$count+4") +
          ".section .data.count,\"aw\"\n.type count, @object\ncount: .long 3\n.size count, 4\n";
   const auto said = findings(link(text));
   ASSERT_EQ(said.size(), 1);
