@@ -517,6 +517,22 @@ works_after() {
   cmp "$out/1/livepatch-fix.ko" "$out/2/livepatch-fix.ko"
 }
 
+# What the first one made of the original must not stand for what the second one makes.
+@test "another compiler of the same version, after a patch of the same file" {
+  build "$patch"
+  [ "$status" -eq 0 ]
+  rm -r "$out"
+  version=$(sed -nE 's/^CONFIG_CC_VERSION_TEXT="\S*gcc-([0-9]+) .*/\1/p' "$config")
+  mkdir "$BATS_TEST_TMPDIR/bin"
+  for compiler in "gcc-$version" "$(uname -m)-linux-gnu-gcc-$version"; do
+    printf '#!/bin/sh\ncase "$*" in *" -c "*) set -- "$@" -fno-schedule-insns2;; esac\nexec %s "$@"\n' "$(command -v "$compiler")" \
+      >"$BATS_TEST_TMPDIR/bin/$compiler"
+    chmod +x "$BATS_TEST_TMPDIR/bin/$compiler"
+  done
+  PATH=$BATS_TEST_TMPDIR/bin:$PATH build "$patch"
+  refused 1 '\[proof\]'
+}
+
 # Hundreds of objects read it, a few of them show that it can't be.
 @test "a struct of a wide header changes: refused after a look at few objects" {
   change include/linux/tcp.h 's/^struct tcp_sock \{/&\n\tunsigned long livepatch_member;/' >"$BATS_TEST_TMPDIR/wide.patch"

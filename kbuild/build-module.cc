@@ -131,7 +131,7 @@ CommandResult make_module(const ModuleInput& input, const ModuleBuild& build, co
   if (!whole_objects) arguments.insert(arguments.begin(), "delay-objtool=y");
 
   const fs::path recipe_file = base.directory / "module" / "recipe.json";
-  const KeptFiles kept(base.directory / "module" / "kept", uint64_t{64} << 20);
+  const KeptFiles kept(base.directory / "module" / base.code_makers, uint64_t{64} << 20);
   const std::string key = fmt::format("{} {}", KPATCH_VERSION, joined(arguments, " "));
   if (const auto recipe = ModuleRecipe::read(recipe_file, key)) {
     CommandResult result = recipe->run(build, kept, input.jobs, executor);
@@ -146,7 +146,6 @@ CommandResult make_module(const ModuleInput& input, const ModuleBuild& build, co
   if (!result.ok()) executor.fail("kbuild could not make the module", result);
   if (const auto recipe = ModuleRecipe::learn(build)) {
     recipe->keep(build, kept);
-    fs::create_directories(recipe_file.parent_path());
     recipe->write(recipe_file, key);
   }
   return result;

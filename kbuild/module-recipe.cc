@@ -223,7 +223,12 @@ void ModuleRecipe::write(const fs::path& file, string_view key) const {
                        {"dependencies", step.record.dependencies}});
     stages.push_back(std::move(steps));
   }
-  write_file(file, nlohmann::json{{"key", key}, {"in_folder", in_folder_}, {"stages", stages}}.dump(1) + "\n");
+  try {
+    fs::create_directories(file.parent_path());
+    write_file(file, nlohmann::json{{"key", key}, {"in_folder", in_folder_}, {"stages", stages}}.dump(1) + "\n");
+  } catch (const Error&) {
+  } catch (const fs::filesystem_error&) {
+  }
 }
 
 // A part is made from its own source and the template's headers, but for that of livepatch-info.c.

@@ -28,7 +28,7 @@ class ModuleRecipe {
 
   // As write() left it, with the same key; nothing otherwise.
   static std::optional<ModuleRecipe> read(const std::filesystem::path& file, std::string_view key);
-  // Throws Error.
+  // What can't be written isn't: make remains.
   void write(const std::filesystem::path& file, std::string_view key) const;
 
   // Makes the module in build.folder, whose sources and diff objects are there. Its output is that of all commands,

@@ -27,8 +27,10 @@ struct Base {
   std::filesystem::path image;        // of this kernel, one that boots, where it is known, for tests in QEMU; or empty
   const Arch* arch = nullptr;         // of vmlinux; each base that was made has one
   std::vector<std::string> compiler;  // the compiler's command, "gcc-12"
-  bool built_here = false;            // an own kernel: objects and .cmd records are in kbuild
-  std::vector<Finding> findings;      // why this run had to make it ("base"), and what it isn't sure of ("compiler")
+  std::string
+      code_makers{};        // tells compilers apart that call themselves the same: a part of each key of what they made
+  bool built_here = false;  // an own kernel: objects and .cmd records are in kbuild
+  std::vector<Finding> findings;  // why this run had to make it ("base"), and what it isn't sure of ("compiler")
 };
 
 // How kbuild compiles one object of the base.

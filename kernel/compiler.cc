@@ -13,12 +13,16 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cstdlib>
 #include <optional>
 
 #include "kernel/distro/distro.h"
+#include "support/digest.h"
 #include "support/error.h"
 
 namespace kpatch {
+
+namespace fs = std::filesystem;
 namespace {
 
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
@@ -110,24 +114,60 @@ Compiler find_compiler(std::string_view version, bool skip_check, Executor& exec
   return found[0];
 }
 
-std::vector<std::pair<std::string, std::string>> toolchain(const Compiler& compiler, Executor& executor) {
-  const auto answer = [&](std::vector<std::string> argv) -> std::string {
-    try {
-      const CommandResult result = executor.run({std::move(argv), {}, {}});
-      return result.ok() ? first_line(result.output) : "none";
-    } catch (const Error&) {
-      return "none";
-    }
-  };
-  const std::string& program = compiler.command[0];
-  std::string linker = "ld", assembler = answer({program, "-print-prog-name=as"});
-  if (const size_t clang = program.rfind("clang"); clang != std::string::npos) {
-    linker = "ld.lld" + program.substr(clang + 5);  // what LLVM=-16 means to kbuild
-    assembler = program;                            // its own
+namespace {
+
+// The first line of what it says; empty when it can't be asked.
+std::string answer(std::vector<std::string> argv, Executor& executor) {
+  try {
+    const CommandResult result = executor.run({std::move(argv), {}, {}});
+    return result.ok() ? first_line(result.output) : "";
+  } catch (const Error&) {
+    return "";
   }
-  return {{"assembler", answer({assembler, "--version"})}, {"linker", answer({linker, "--version"})},
-          {"pahole", answer({"pahole", "--version"})},     {"rustc", answer({"rustc", "--version"})},
-          {"bindgen", answer({"bindgen", "--version"})},   {"host compiler", answer({"gcc", "--version"})}};
+}
+
+struct Programs {
+  std::string assembler, linker;
+};
+
+Programs programs_of(const std::string& compiler, Executor& executor) {
+  if (const size_t clang = compiler.rfind("clang"); clang != std::string::npos)
+    return {compiler, "ld.lld" + compiler.substr(clang + 5)};  // assembles itself; what LLVM=-16 means to kbuild
+  return {answer({compiler, "-print-prog-name=as"}, executor), "ld"};
+}
+
+}  // namespace
+
+std::vector<std::pair<std::string, std::string>> toolchain(const Compiler& compiler, Executor& executor) {
+  const Programs programs = programs_of(compiler.command[0], executor);
+  std::vector<std::pair<std::string, std::string>> tools = {{"assembler", programs.assembler},
+                                                            {"linker", programs.linker},
+                                                            {"pahole", "pahole"},
+                                                            {"rustc", "rustc"},
+                                                            {"bindgen", "bindgen"},
+                                                            {"host compiler", "gcc"}};
+  for (auto& [name, program] : tools) {
+    const std::string version = answer({program, "--version"}, executor);
+    program = version.empty() ? "none" : version;
+  }
+  return tools;
+}
+
+std::string code_makers(const Compiler& compiler, Executor& executor,
+                        const std::function<std::string(const fs::path&)>& digest_of_program) {
+  const std::string& driver = compiler.command[0];
+  const Programs programs = programs_of(driver, executor);
+  std::string all;
+  for (const std::string& program :
+       {driver, answer({driver, "-print-prog-name=cc1"}, executor), programs.assembler, programs.linker}) {
+    const auto file = find_program(program);
+    all += fmt::format("{} {}\n", program, file ? digest_of_program(*file) : "none");
+  }
+  // gcc(1), ENVIRONMENT; clang's lib/Driver/ToolChain.cpp
+  for (const char* name : {"CPATH", "C_INCLUDE_PATH", "COMPILER_PATH", "GCC_COMPARE_DEBUG", "GCC_EXEC_PREFIX",
+                           "CCC_OVERRIDE_OPTIONS", "SOURCE_DATE_EPOCH"})
+    if (const char* value = std::getenv(name)) all += fmt::format("{}={}\n", name, value);
+  return digest_of(all);
 }
 
 }  // namespace kpatch

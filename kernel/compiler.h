@@ -1,6 +1,8 @@
 // The compiler that a kernel was built with.
 #pragma once
 
+#include <filesystem>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -31,5 +33,10 @@ Compiler find_compiler(std::string_view version, bool skip_check, Executor& exec
 // The other programs whose version shapes what kbuild makes, and what they say of themselves: "assembler", "linker",
 // "pahole", "rustc", "bindgen", "host compiler". "none" where one isn't there: kconfig then switches things off.
 std::vector<std::pair<std::string, std::string>> toolchain(const Compiler& compiler, Executor& executor);
+
+// Tells apart what writes code, where versions don't: two builds of one version, a wrapper of that name, a variable of the
+// environment. digest_of_program: of a program's file.
+std::string code_makers(const Compiler& compiler, Executor& executor,
+                        const std::function<std::string(const std::filesystem::path&)>& digest_of_program);
 
 }  // namespace kpatch

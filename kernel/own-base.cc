@@ -87,6 +87,8 @@ Base make_own_base(const BaseOptions& options, Cache& cache, Executor& executor,
   Base base;
   base.source = source.path;
   base.compiler = compiler.command;
+  base.code_makers =
+      code_makers(compiler, executor, [&](const fs::path& program) { return cache.file_digest(program); });
   base.built_here = true;
   const CacheKey key = key_of({.kind = "own 2",
                                .source = source.identity,

@@ -86,6 +86,8 @@ Base make_stock_base(const BaseOptions& options, const KernelFiles& files, Cache
   base.release = release_of_banner(vmlinux.banner());
   Compiler compiler = find_compiler(compiler_of_banner(vmlinux.banner()), options.skip_compiler_check, executor);
   base.compiler = compiler.command;
+  base.code_makers =
+      code_makers(compiler, executor, [&](const fs::path& program) { return cache.file_digest(program); });
   if (!compiler.doubt.empty()) base.findings.push_back({"compiler", Severity::warning, {}, compiler.doubt, {}});
   base.source = files.source;
   base.vmlinux = files.vmlinux;

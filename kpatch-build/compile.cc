@@ -189,13 +189,14 @@ class Compiler {
     return results;
   }
 
-  // Of the original nothing changes while the base is the same: what the command says is all that matters.
+  // Of the original nothing changes while the base is the same: what the command says, and who obeys it, is all that
+  // matters. The proof relies on it.
   static bool is_kept(Variant variant) {
     return variant == Variant::original || variant == Variant::as_shipped || variant == Variant::exports_before;
   }
 
-  static std::string kept_key(const Command& command, const Job& job) {
-    std::string all;
+  std::string kept_key(const Command& command, const Job& job) const {
+    std::string all = settings_.base.code_makers + '\0';
     for (const std::string& argument : command.argv) {
       if (argument != job.output && argument != job.dependencies) all += argument;
       all += '\0';

@@ -9,6 +9,7 @@
 #include "kernel/base-parts.h"
 #include "kernel/cache.h"
 #include "kernel/source-tree.h"
+#include "support/digest.h"
 #include "support/error.h"
 #include "support/files.h"
 #include "unit/temporary_folder.h"
@@ -203,6 +204,36 @@ TEST(BaseKey, ToolsSayWhichTheyAre) {
   EXPECT_EQ(versions()["assembler"], "assembled");
   EXPECT_EQ(versions()["host compiler"], "native");
   setenv("PATH", path.c_str(), 1);
+}
+
+// Two compilers may say the same of themselves; what one of them made is not the other's.
+TEST(CodeMakers, AreToldApartByTheirFilesAndTheEnvironment) {
+  TemporaryFolder folder;
+  Executor executor(folder.path() / "log");
+  const auto program = [&](const std::string& name, const std::string& comment) {
+    return folder.write(name,
+                        "#!/bin/sh\n# " + comment + "\ncase $1 in -print-prog-name=*) echo " + folder.path().string() +
+                            "/${1#*=};; *) echo 'gcc 12';; esac\n",
+                        true);
+  };
+  for (const char* name : {"gcc", "cc1", "as"}) program(name, "one");
+  const Compiler compiler{{(folder.path() / "gcc").string()}, "gcc 12"};
+  const auto now = [&] { return code_makers(compiler, executor, digest_of_file); };
+  const std::string first = now();
+  EXPECT_EQ(now(), first);
+  for (const char* name : {"gcc", "cc1", "as"}) {
+    program(name, "another");
+    EXPECT_NE(now(), first) << name;
+    program(name, "one");
+    EXPECT_EQ(now(), first) << name;
+  }
+  ASSERT_EQ(std::getenv("CPATH"), nullptr);
+  setenv("CPATH", "/else", 1);
+  EXPECT_NE(now(), first);
+  unsetenv("CPATH");
+  EXPECT_EQ(now(), first);
+  std::filesystem::remove(folder.path() / "cc1");
+  EXPECT_NE(now(), first);
 }
 
 TEST(Config, TellsWhatAnOwnKernelLost) {
