@@ -249,6 +249,8 @@ class Accountant {
       : pair_(pair), comparison_(comparison), selection_(selection), diagnostics_(diagnostics) {
     for (const Finding& finding : diagnostics.all())
       if (finding.severity == Severity::refusal) refused_.insert(name_of(finding.location));
+    for (const Symbol& s : pair.patched.symbols())
+      if (s.function() && refused_.contains(std::string{s.name})) refused_places_.insert({s.section, s.value});
     std::sort(functions_.begin(), functions_.end());
   }
 
@@ -306,6 +308,8 @@ class Accountant {
           }
           entry.fate = Fate::refused;
           if (refused_.contains(std::string{s.name}) || refused_.contains(name)) break;
+          // init_module is another name of the function that module_init() was given.
+          if (s.function() && refused_places_.contains({s.section, s.value})) break;
           if (is_once_or_debug(s)) {
             entry.fate = Fate::idle;
             entry.reason = "state of messages, of which a copy comes with its function";
@@ -419,7 +423,8 @@ class Accountant {
   const Comparison& comparison_;
   const Selection& selection_;
   Diagnostics& diagnostics_;
-  std::set<std::string> refused_;  // what findings name
+  std::set<std::string> refused_;                            // what findings name
+  std::set<std::pair<SectionId, uint64_t>> refused_places_;  // where functions of these names lie
   std::vector<SymbolId> functions_{selection_.functions};
   std::vector<AccountEntry> entries_;
 };

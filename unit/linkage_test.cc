@@ -50,6 +50,18 @@ class Linkage : public ObjectFiles {
   static constexpr const char* traced = "-fno-pie -pg -mfentry -mrecord-mcount -mcmodel=kernel";
 };
 
+// module_init() gives a function a second name; what can't be patched is told of once.
+TEST_F(Linkage, AnAliasOfWhatIsRefusedIsNotRefusedAgain) {
+  const auto source = [](int result) {
+    return "static __attribute__((section(\".init.text\"))) int start(void) { return " + std::to_string(result) +
+           "; } int init_module(void) __attribute__((alias(\"start\"))); int f(int x) { return x + " +
+           std::to_string(result) + "; }";
+  };
+  compile(source(1), "orig.o", traced);
+  compile(source(2), "patched.o", traced);
+  EXPECT_EQ(facts_of(input(path("orig.o"), path("patched.o"))), (Facts{"refused init-code start", "exit 2"}));
+}
+
 TEST_F(Linkage, WhatAnotherFileNoLongerCallsStaticIsThatFilesLocal) {
   DifferInput pair = user_of_state("int h(void) { return 1; }");
   pair.made_global = {{"state", "a.c"}};
