@@ -131,7 +131,7 @@ CommandResult make_module(const ModuleInput& input, const ModuleBuild& build, co
   if (!whole_objects) arguments.insert(arguments.begin(), "delay-objtool=y");
 
   const fs::path recipe_file = base.directory / "module" / "recipe.json";
-  const KeptFiles kept(base.directory / "module" / base.code_makers, uint64_t{64} << 20);
+  const KeptFiles kept(base.directory / "module" / "kept", uint64_t{64} << 20);
   const std::string key = fmt::format("{} {}", KPATCH_VERSION, joined(arguments, " "));
   if (const auto recipe = ModuleRecipe::read(recipe_file, key)) {
     CommandResult result = recipe->run(build, kept, input.jobs, executor);
@@ -155,7 +155,7 @@ CommandResult make_module(const ModuleInput& input, const ModuleBuild& build, co
 
 Result<fs::path> build_module(const ModuleInput& input, const Base& base, const fs::path& directory,
                               Executor& executor) {
-  ModuleBuild build{directory / "module", directory / "base", input.name, {}};
+  ModuleBuild build{directory / "module", directory / "base", input.name, {}, base.code_makers};
   make_base_view(base, build.base);
   build.parts = write_sources(input, base, build.folder);
   const CommandResult result = make_module(input, build, base, executor);

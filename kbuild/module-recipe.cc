@@ -233,7 +233,7 @@ void ModuleRecipe::write(const fs::path& file, string_view key) const {
 
 // A part is made from its own source and the template's headers, but for that of livepatch-info.c.
 std::string ModuleRecipe::kept_key(const Step& step, const ModuleBuild& build) const {
-  std::string all = step.record.command + '\0';
+  std::string all = build.makers + '\0' + step.record.command + '\0';
   if (step.file.starts_with("parts/")) {
     all += read_file((build.folder / step.file).replace_extension(".c")) + '\0';
     for (const fs::directory_entry& entry : entries_of(build.folder / "parts"))

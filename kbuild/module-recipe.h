@@ -18,6 +18,7 @@ struct ModuleBuild {
   std::filesystem::path base;      // kbuild's folder, where make runs
   std::string name;                // of the module
   std::vector<std::string> parts;  // "parts/livepatch-begin.o", …, below folder, as they are linked
+  std::string makers;              // Base::code_makers: what was kept of another compiler isn't taken
 };
 
 class ModuleRecipe {

@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 class Made {
  public:
   explicit Made(std::string name, bool relative = false, size_t objects = 1) {
-    build = {folder.path() / "module", folder.path() / "base", std::move(name), {}};
+    build = {folder.path() / "module", folder.path() / "base", std::move(name), {}, "the compiler"};
     fs::create_directories(build.folder / "parts");
     fs::create_directories(build.base);
     for (const char* part : {"livepatch-begin", "livepatch-main", "livepatch-info"}) add(part);
@@ -127,6 +127,9 @@ TEST(ModuleRecipe, TheTemplateIsKeptUnlessItHoldsTheModule) {
   Made other("livepatch-fourth");
   other.folder.write("module/parts/kpatch-config.h", "another");
   EXPECT_EQ(compiled(other), " begin main info end");
+  Made by_another_compiler("livepatch-fifth");
+  by_another_compiler.build.makers = "another compiler of the same version";
+  EXPECT_EQ(compiled(by_another_compiler), " begin main info end");
 }
 
 TEST(ModuleRecipe, APartThatHoldsTheNameIsNotKept) {
