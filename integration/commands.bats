@@ -60,34 +60,124 @@ need_sandbox() {
   [ "$hits" -ge 1 ] && [ "$misses" -eq 0 ] || { ccache --print-stats; return 1; }
 }
 
-# distccd for this test alone; sets its port.
+# start_distccd ADDRESS CLIENT [COMMAND…]: distccd for this test alone, behind the command's words; sets its port. It
+# speaks to who has the client's address, and has the folder $served, of which bin is the first in its PATH.
 start_distccd() {
+  local address=$1 client=$2
+  shift 2
+  for program in distcc distccd; do command -v $program >/dev/null || skip_package "$program isn't installed"; done
   # Started by root it becomes a user who may not enter bats' own folders.
   served=$(TMPDIR=/tmp mktemp -d)
   chmod 777 "$served"
   port=$((20000 + $$ % 20000))
-  TMPDIR=/tmp "$1" --daemon --no-detach --listen 127.0.0.1 --port $port --allow 127.0.0.1 --enable-tcp-insecure \
-    --jobs 2 --log-file "$served/log" >/dev/null 2>&1 3>&- &
+  TMPDIR=/tmp PATH=$served/bin:$PATH "$@" distccd --daemon --no-detach --listen "$address" --port $port \
+    --allow "$client" --enable-tcp-insecure --jobs 2 --log-file "$served/log" >/dev/null 2>&1 3>&- &
   distccd=$!
+  export DISTCC_HOSTS=$address:$port DISTCC_FALLBACK=0 DISTCC_DIR=$BATS_TEST_TMPDIR/distcc
+  mkdir "$DISTCC_DIR"
+}
+
+# reached [COMMAND…]: waits until the server can be reached by who is started behind the command's words.
+reached() {
   for _ in $(seq 100); do
-    (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null && return
+    "$@" bash -c "(: <'/dev/tcp/${DISTCC_HOSTS%:*}/$port') 2>/dev/null" && return
     sleep 0.1
   done
+  echo "no distccd at $DISTCC_HOSTS"
   return 1
 }
 
+# Two network namespaces, near and far, with a wire between them and nothing else. From now on kpatch_build is started in
+# near, and distccd is in far.
+two_networks() {
+  local real=$kpatch_build
+  command -v ip >/dev/null || skip_package "iproute2 isn't installed"
+  [ "$(id -u)" -eq 0 ] || skip_machine "only root makes network namespaces"
+  near=kpatch-near-$$ far=kpatch-far-$$
+  { ip netns add "$near" && ip netns add "$far"; } || skip_machine "no network namespaces"
+  ip -n "$near" link add wire type veth peer name wire netns "$far" || skip_machine "no veth"
+  ip -n "$near" address add 192.0.2.1/24 dev wire
+  ip -n "$far" address add 192.0.2.2/24 dev wire
+  for network in "$near" "$far"; do
+    ip -n "$network" link set lo up
+    ip -n "$network" link set wire up
+  done
+  kpatch_build=$BATS_TEST_TMPDIR/kpatch-build
+  printf '#!/bin/sh\nexec ip netns exec %s %q "$@"\n' "$near" "$(realpath "$real")" >"$kpatch_build"
+  chmod +x "$kpatch_build"
+  start_distccd 192.0.2.2 192.0.2.1 ip netns exec "$far"
+  reached ip netns exec "$near"
+}
+
+# What a test started or made above, however it ends.
+teardown() {
+  local network process
+  kill ${distccd:+"$distccd"} ${cutter:+"$cutter"} 2>/dev/null || true
+  for network in ${near:+"$near"} ${far:+"$far"}; do
+    for process in $(ip netns pids "$network" 2>/dev/null); do kill -KILL "$process" 2>/dev/null || true; done
+    ip netns delete "$network" 2>/dev/null || true
+  done
+  wait ${distccd:+"$distccd"} ${cutter:+"$cutter"} || true
+  [ -z "${served-}" ] || rm -rf "$served"
+}
+
+# compiled_there CLIENT NUMBER: so many compiles, or more, were done by the server for it.
+compiled_there() {
+  [ "$(grep -c "client: $1:.*COMPILE_OK" "$served/log")" -ge "$2" ] || { cat "$served/log"; return 1; }
+}
+
 @test "distcc: compiled by a server, the bytes are the same" {
-  for program in distcc distccd; do command -v $program >/dev/null || skip_package "$program isn't installed"; done
-  start_distccd distccd
-  export DISTCC_HOSTS=127.0.0.1:$port DISTCC_FALLBACK=0 DISTCC_DIR=$BATS_TEST_TMPDIR/distcc
-  mkdir "$DISTCC_DIR"
+  start_distccd 127.0.0.1 127.0.0.1
+  reached
   build --launcher distcc "$patch"
-  kill "$distccd"
   [ "$status" -eq 0 ]
   as_undisturbed
-  compiled=$(grep -c 'COMPILE_OK' "$served/log")
-  [ "$compiled" -ge 1 ] || { cat "$served/log"; return 1; }
-  rm -r "$served"
+  compiled_there 127.0.0.1 1
+}
+
+# Of other words than above, nothing of the original is kept: it is compiled, too, with and without sections.
+@test "distcc over a network: every compile is done by the far host, the bytes are the same" {
+  two_networks
+  build --launcher 'env distcc' "$patch"
+  [ "$status" -eq 0 ]
+  as_undisturbed
+  compiled_there 192.0.2.1 3
+}
+
+# The far compiler says that it was started, and gives no answer until the wire is cut; nor then.
+@test "distcc over a network that breaks off in the middle of a compile: the bytes are the same" {
+  two_networks
+  mkdir "$served/bin"
+  mkfifo -m 666 "$served/started" "$served/never"
+  # distcc may ask for x86_64-linux-gnu-gcc-12 where it is given gcc-12.
+  compiler=$(sed -n 's/^compiler: \([^:]*\):.*/\1/p' "$KPATCH_CACHE"/base/*/key.txt)
+  for name in "$compiler" "$("$compiler" -dumpmachine)-$compiler"; do
+    printf '#!/bin/sh\necho started >%s\nread -r _ <%s\n' "$served/started" "$served/never" >"$served/bin/$name"
+    chmod +x "$served/bin/$name"
+  done
+  { read -r line <"$served/started" && ip -n "$far" link set wire down && echo "$line" >"$served/cut"; } >&2 3>&- &
+  cutter=$!
+  DISTCC_FALLBACK=1 DISTCC_IO_TIMEOUT=5 build --launcher distcc "$patch"
+  [ "$status" -eq 0 ]
+  as_undisturbed
+  [ "$(cat "$served/cut")" = started ]
+  [ "$(grep -c COMPILE_OK "$served/log")" -eq 0 ]
+}
+
+@test "distcc over a network that is cut, and may not compile here: the launcher is named, and its message shown" {
+  two_networks
+  ip -n "$far" link set wire down
+  build --launcher distcc "$patch"
+  refused 1 'fs/proc/meminfo\.c.* --launcher distcc' 'distcc.*failed to distribute'
+}
+
+@test "a patch that doesn't compile, by a launcher: the compiler's message is shown, and no launcher blamed" {
+  change fs/proc/meminfo.c 's|^\tsi_meminfo\(&i\);|\tno_such_thing = 1;\n&|' >"$BATS_TEST_TMPDIR/wrong.patch"
+  build --launcher env "$BATS_TEST_TMPDIR/wrong.patch"
+  [ "$status" -eq 1 ]
+  grep -qx 'error: the patched fs/proc/meminfo.c does not compile' <<<"$stderr"
+  grep -q "^fs/proc/meminfo.c:[0-9]*:[0-9]*: error: 'no_such_thing' undeclared" <<<"$stderr"
+  [[ $stderr != *launcher* ]]
 }
 
 @test "a launcher that isn't there" {

@@ -100,7 +100,7 @@ class Compiler {
       command.directory = settings_.base.kbuild;
       command.argv = compile_arguments(ours ? object.command : *object.original, job.variant, settings_, job.output,
                                        job.dependencies, runtime_constants_);
-      if (!settings_.launcher.empty() && !preprocessed(job.variant)) {
+      if (launched(job.variant)) {
         command.argv.insert(command.argv.begin(), settings_.launcher.begin(), settings_.launcher.end());
         command.outside = true;  // it has a network, or a cache of its own
       }
@@ -164,15 +164,19 @@ class Compiler {
       throw Error(fmt::format("{}: no space left on the device while compiling {}", settings_.directory.string(),
                               object.command.source));
     }
+    const std::string by =
+        launched(job.variant) ? fmt::format(" by --launcher {}", joined(settings_.launcher, " ")) : "";
     if (of_patched_tree(job.variant)) {
-      throw Error(fmt::format("the patched {} does not compile\n{}\n>>> the whole log is in {}", object.command.source,
-                              output, executor_.log().string()));
+      throw Error(fmt::format("the patched {} does not compile{}\n{}\n>>> the whole log is in {}",
+                              object.command.source, by, output, executor_.log().string()));
     }
-    throw Error(fmt::format("{}: the unpatched source does not compile\n{}\n>>> the whole log is in {}",
-                            object.command.source, output, executor_.log().string()));
+    throw Error(fmt::format("{}: the unpatched source does not compile{}\n{}\n>>> the whole log is in {}",
+                            object.command.source, by, output, executor_.log().string()));
   }
 
  private:
+  bool launched(Variant variant) const { return !settings_.launcher.empty() && !preprocessed(variant); }
+
   std::vector<CommandResult> run_mended(std::span<const AffectedObject> objects, std::span<const Job> jobs,
                                         std::span<const Command> commands,
                                         const std::function<void(size_t, size_t)>& progress) {

@@ -126,10 +126,12 @@ Result<std::vector<ObjectPair>> compile(const Build& build, const Base& base, co
     objects = std::move(kept.value.value());
     pairs = compile_pairs(objects, !build.options.skip_proof, settings, build.executor, progress);
   } catch (const Error&) {
-    // The compiler's message shall have the lines of the patched file.
+    // The compiler's message shall have the lines of the patched file. If it has nothing to say, the launcher had.
     drop_line_numbers(patches, view.root());
-    drop_equal_texts(objects, settings, build.executor, {});
-    compile_pairs(objects, false, settings, build.executor, {});
+    CompileSettings alone = settings;
+    alone.launcher.clear();
+    drop_equal_texts(objects, alone, build.executor, {});
+    compile_pairs(objects, false, alone, build.executor, {});
     throw;
   }
   append(result.findings, std::move(pairs.findings));
