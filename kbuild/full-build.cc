@@ -22,6 +22,9 @@
 // Objects are compiled without objtool (OBJECT_FILES_NON_STANDARD=y): diffing wants what the compiler wrote. Nothing is
 // linked: Makefile.build makes every object of the tree and stops before vmlinux, whose linker script knows no
 // function sections.
+//
+// A patched file has line marks (patch/line-marks.cc), so that what was only moved is the same. What doesn't compile is
+// compiled once more without them: the message has the lines that the patch's author knows.
 #include "kbuild/full-build.h"
 
 #include <fmt/format.h>
@@ -33,6 +36,7 @@
 
 #include "kbuild/commands.h"
 #include "kernel/kernel.h"
+#include "patch/patch.h"
 #include "support/error.h"
 #include "support/files.h"
 #include "support/lock.h"
@@ -67,7 +71,7 @@ class FullBuild {
       }
     } restore{*this};
     replace(view, changed);
-    build("building the patched kernel in full", before.size());
+    build_patched(changed, before.size());
     return pairs(before, scratch);
   }
 
@@ -130,18 +134,45 @@ class FullBuild {
     return command;
   }
 
+  void build_patched(const std::vector<std::string>& changed, size_t objects) {
+    try {
+      build("building the patched kernel in full", objects);
+    } catch (const Error&) {
+      if (drop_line_marks(changed)) build("building it without line marks, for the compiler's message", objects);
+      throw;
+    }
+  }
+
+  // False when there are none.
+  bool drop_line_marks(const std::vector<std::string>& changed) {
+    bool any = false;
+    for (const std::string& path : changed) {
+      const std::string marked = read_file_if_any(source() / path), plain = without_line_marks(marked);
+      if (plain == marked) continue;
+      write_file(source() / path, plain, Flush::no);
+      any = true;
+    }
+    return any;
+  }
+
+  // Messages speak of the patch's files, not of where they lie.
+  [[noreturn]] void fail(const std::string& what, CommandResult result) const {
+    replace_all(result.output, source().string() + "/", "");
+    fail_make(executor_, what, result);
+  }
+
   void build(const std::string& what, size_t objects) {
     Console::Stage stage(console_, what);
     Base base = here(directory_);
     for (const char* target : {"olddefconfig", "modules_prepare"}) {
       CommandResult result = executor_.run(with_flags(prepare_command(base, {target}, jobs_)));
-      if (!result.ok()) fail_make(executor_, fmt::format("make {} failed in the full build", target), result);
+      if (!result.ok()) fail(fmt::format("make {} failed in the full build", target), std::move(result));
     }
     size_t done = 0;
     CommandResult result = executor_.run(with_flags(build_command(base, jobs_)), [&](std::string_view line) {
       if (line.starts_with("  CC ")) stage.progress(std::min(++done, objects), objects);
     });
-    if (!result.ok()) fail_make(executor_, "the full build of the kernel failed", result);
+    if (!result.ok()) fail("the full build of the kernel failed", std::move(result));
     stage.note(fmt::format("{} compiled", done));
   }
 

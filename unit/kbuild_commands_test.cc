@@ -271,5 +271,27 @@ TEST_F(Kbuild, FullBuildsPairWhatDiffers) {
   EXPECT_NE(message_of<Error>([&] { full({}); }).find("RANDSTRUCT"), std::string::npos);
 }
 
+// The lines of what only moved are the original's in objects, and those of the patched file in messages.
+TEST_F(Kbuild, FullBuildsNameThePatchedFilesLines) {
+  const std::string original =
+      "int f(void)\n{\n\treturn 1;\n}\nint a_symbol(void)\n{\n\treturn 2;\n}\nint line = __LINE__;\n";
+  source("fs/a.c", original);
+  folder_.write("kbuild/.config", "CONFIG_X=y\n");
+  Console console(0);
+  Cache cache(folder_.path() / "cache", console);
+  const auto full = [&](const std::string& patched) {
+    folder_.write("view/fs/a.c", with_original_lines(original, patched));
+    return build_full(base_, folder_.path() / "view", {"fs/a.c"}, cache, executor_, console, 2, folder_.path() / "s");
+  };
+  std::string moved = original;
+  moved.insert(moved.find("\treturn 1;"), "\t/*\n\t *\n\t */\n");
+  EXPECT_EQ(full(moved).size(), 0U);
+  std::string wrong = moved;
+  wrong.replace(wrong.find("return 2"), 8, "return two");
+  const std::string message = message_of<Error>([&] { full(wrong); });
+  EXPECT_NE(message.find("\n>>> fs/a.c:10:16: error: "), std::string::npos) << message;
+  EXPECT_EQ(full(moved).size(), 0U);  // the marks are there again
+}
+
 }  // namespace
 }  // namespace kpatch
