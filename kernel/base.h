@@ -24,8 +24,10 @@ struct Base {
   std::filesystem::path symvers;        // Module.symvers, vmlinux and modules
   std::filesystem::path modules;        // shipped: modules / "net/netfilter/xt_comment.ko", or .ko.xz, .ko.gz, .ko.zst
   std::filesystem::path debug_modules;  // the same with DWARF, uncompressed; empty when there are none
-  std::filesystem::path image;        // of this kernel, one that boots, where it is known, for tests in QEMU; or empty
-  const Arch* arch = nullptr;         // of vmlinux; each base that was made has one
+  std::filesystem::path
+      debug_package;            // unpack_debug_modules() fills debug_modules from it; empty: it is full, or isn't there
+  std::filesystem::path image;  // of this kernel, one that boots, where it is known, for tests in QEMU; or empty
+  const Arch* arch = nullptr;   // of vmlinux; each base that was made has one
   std::vector<std::string> compiler;  // the compiler's command, "gcc-12"
   std::string
       code_makers{};        // tells compilers apart that call themselves the same: a part of each key of what they made

@@ -5,5 +5,6 @@
 #include "kernel/base.h"
 #include "kernel/cache.h"
 #include "kernel/config.h"
+#include "kernel/distro/debug-package.h"
 #include "kernel/distro/distro.h"
 #include "kernel/make.h"

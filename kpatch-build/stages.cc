@@ -176,6 +176,9 @@ Result<std::vector<ObjectPair>> compile_full(const Build& build, const Base& bas
 }
 
 std::vector<PairReport> compare(const Build& build, const Base& base, const std::vector<ObjectPair>& pairs) {
+  std::vector<std::string> modules;
+  for (const ObjectPair& pair : pairs) modules.push_back(pair.command.module);
+  unpack_debug_modules(base, modules, build.cache, build.executor, build.console);
   Console::Stage stage(build.console, "compare");
   std::vector<PairReport> reports =
       diff_pairs(pairs, base, build.module, build.scratch / "diff", build.options.acknowledged, build.options.jobs,

@@ -152,6 +152,8 @@ std::vector<char*> pointers(std::vector<std::string>& strings) {
   return result;
 }
 
+}  // namespace
+
 // A started command: its process group, its output so far.
 class Process {
  public:
@@ -282,6 +284,8 @@ class Process {
   bool ended_ = false;
 };
 
+namespace {
+
 // Waits until one of the commands wrote something, a signal arrived, or a little time passed (a command may have
 // ended while a grandchild holds its output).
 std::vector<bool> wait_for_output(std::span<const std::unique_ptr<Process>> running) {
@@ -374,13 +378,30 @@ std::optional<std::filesystem::path> find_program(const std::string& name) {
 }
 
 CommandResult Executor::run(const Command& command, const std::function<void(std::string_view)>& on_line) {
+  return start(command).wait(on_line);
+}
+
+StartedCommand Executor::start(const Command& command) {
   check_interrupted();
   announce(command);
-  std::vector<std::unique_ptr<Process>> running;
-  running.push_back(std::make_unique<Process>(confined(command), 0, is_confined(command)));
-  while (!running[0]->advance(wait_for_output(running)[0], on_line)) check_interrupted();
-  record(command, running[0]->result);
-  return std::move(running[0]->result);
+  return {*this, command, std::make_unique<Process>(confined(command), 0, is_confined(command))};
+}
+
+StartedCommand::StartedCommand(const Executor& executor, Command command, std::unique_ptr<Process> process)
+    : executor_(&executor), command_(std::move(command)) {
+  process_.push_back(std::move(process));
+}
+StartedCommand::StartedCommand(StartedCommand&&) noexcept = default;
+StartedCommand& StartedCommand::operator=(StartedCommand&&) noexcept = default;
+StartedCommand::~StartedCommand() = default;
+
+CommandResult StartedCommand::wait(const std::function<void(std::string_view)>& on_line) {
+  KPATCH_ASSERT(!process_.empty());
+  while (!process_[0]->advance(wait_for_output(process_)[0], on_line)) check_interrupted();
+  CommandResult result = std::move(process_[0]->result);
+  process_.clear();
+  executor_->record(command_, result);
+  return result;
 }
 
 std::vector<CommandResult> Executor::run_all(std::span<const Command> commands, unsigned jobs,

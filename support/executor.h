@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -28,6 +29,27 @@ struct CommandResult {
   bool ok() const { return status == 0; }
 };
 
+class Executor;
+class Process;
+
+// A command that runs while its caller does something else. Its output is kept for wait(); one that writes more than a
+// pipe holds (64 KB) stands still until then.
+class StartedCommand {
+ public:
+  StartedCommand(const Executor& executor, Command command, std::unique_ptr<Process> process);
+  StartedCommand(StartedCommand&&) noexcept;
+  StartedCommand& operator=(StartedCommand&&) noexcept;
+  ~StartedCommand();  // ends its whole process group when nobody has waited for it
+
+  // Once, to its end; as Executor::run().
+  CommandResult wait(const std::function<void(std::string_view)>& on_line = {});
+
+ private:
+  const Executor* executor_;
+  Command command_;
+  std::vector<std::unique_ptr<Process>> process_;
+};
+
 class Executor {
  public:
   // log: the file to which each command line and its output are appended when the command ends. on_start (may be empty)
@@ -38,6 +60,9 @@ class Executor {
   // Runs one command to its end. on_line (may be empty) gets each line of output as it comes, for progress.
   // Throws Error when the program can't be started, Interrupted when the run was stopped by a signal.
   CommandResult run(const Command& command, const std::function<void(std::string_view)>& on_line = {});
+
+  // Begins one, and doesn't wait. The executor must outlive it. Throws as run() does.
+  StartedCommand start(const Command& command);
 
   // Runs all of them, at most `jobs` at a time; results in the order of the commands. on_done: called after each.
   std::vector<CommandResult> run_all(std::span<const Command> commands, unsigned jobs,
@@ -54,6 +79,7 @@ class Executor {
   const std::filesystem::path& log() const { return log_; }
 
  private:
+  friend class StartedCommand;
   void announce(const Command& command) const;
   void record(const Command& command, const CommandResult& result) const;
   Command confined(const Command& command) const;

@@ -6,9 +6,11 @@
 #include <gtest/gtest.h>
 
 #include "kernel/distro/debian.h"
+#include "kernel/distro/debug-package.h"
 #include "kernel/distro/rpm.h"
 #include "support/error.h"
 #include "support/files.h"
+#include "support/text.h"
 #include "unit/packer.h"
 #include "unit/temporary_folder.h"
 
@@ -160,15 +162,22 @@ case "$*" in
 esac
 )sh";
 constexpr const char* dpkg_deb = R"sh(#!/bin/sh
-# dpkg-deb -x FILE DIR: the file holds NAME=VERSION
+# dpkg-deb -x FILE DIR, dpkg-deb --fsys-tarfile FILE: the file holds NAME=VERSION
+echo "dpkg-deb $*" >>"$FAKE/calls"
 read -r what <"$2"; name=${what%%=*}; r=${name#linux-image-}; r=${r#linux-headers-}; r=${r%-dbg}
+to=$3
+[ "$1" = -x ] || { to=$FAKE/tree.$$; mkdir "$to"; }
 case $name in
-*-dbg) mkdir -p "$3/usr/lib/debug/boot"; echo "$what" >"$3/usr/lib/debug/boot/vmlinux-$r" ;;
-linux-headers*) mkdir -p "$3/usr/src/linux-headers-$r"; echo s >"$3/usr/src/linux-headers-$r/Module.symvers" ;;
-linux-image*) mkdir -p "$3/boot" "$3$MODULES_BELOW/lib/modules/$r/kernel"; echo c >"$3/boot/config-$r"; echo k >"$3/boot/vmlinuz-$r" ;;
-linux-source*) mkdir -p "$3/usr/src/t/$name"; echo "$what" >"$3/usr/src/t/$name/Makefile"
-    tar -C "$3/usr/src/t" -cJf "$3/usr/src/$name.tar.xz" "$name" ;;
+*-dbg) mkdir -p "$to/usr/lib/debug/boot"; echo "$what" >"$to/usr/lib/debug/boot/vmlinux-$r"
+    modules=$to/usr/lib/debug$MODULES_BELOW/lib/modules/$r/kernel
+    mkdir -p "$modules/net"; for m in a b; do echo "symbols of $m" >"$modules/net/$m.ko"; done
+    ln -s /etc/passwd "$modules/net/link.ko" ;;
+linux-headers*) mkdir -p "$to/usr/src/linux-headers-$r"; echo s >"$to/usr/src/linux-headers-$r/Module.symvers" ;;
+linux-image*) mkdir -p "$to/boot" "$to$MODULES_BELOW/lib/modules/$r/kernel"; echo c >"$to/boot/config-$r"; echo k >"$to/boot/vmlinuz-$r" ;;
+linux-source*) mkdir -p "$to/usr/src/t/$name"; echo "$what" >"$to/usr/src/t/$name/Makefile"
+    tar -C "$to/usr/src/t" -cJf "$to/usr/src/$name.tar.xz" "$name" ;;
 esac
+[ "$1" = -x ] || { tar -C "$to" -cf - ./usr/lib/debug/boot ./usr; rm -r "$to"; }
 )sh";
 constexpr const char* dpkg = R"sh(#!/bin/sh
 case $1 in
@@ -214,7 +223,12 @@ class Debian : public testing::Test {
 TEST_F(Debian, ModulesMayLieBelowUsr) {
   setenv("MODULES_BELOW", "/usr", 1);
   const KernelFiles files = find("9.9.9+t-cloud-amd64");
+  Base base;
+  base.debug_modules = files.debug_modules;
+  base.debug_package = files.debug_package;
+  unpack_debug_modules(base, std::vector<std::string>{"net/a"}, cache_, executor_, console_);
   unsetenv("MODULES_BELOW");
+  EXPECT_EQ(read_file(files.debug_modules / "net/a.ko"), "symbols of a\n");
   EXPECT_TRUE(files.modules.string().ends_with("/usr/lib/modules/9.9.9+t-cloud-amd64/kernel")) << files.modules;
 }
 
@@ -228,6 +242,92 @@ TEST_F(Debian, AReleaseComesWithEverything) {
   EXPECT_TRUE(fs::is_directory(files.modules));
   EXPECT_EQ(read_file(files.image), "k\n");
   EXPECT_EQ(files.source_identity, "linux-source-9.9 9.9.9-1");
+}
+
+TEST_F(Debian, OfTheSymbolsThoseOfVmlinuxAreUnpacked) {
+  const KernelFiles files = find("9.9.9+t-cloud-amd64");
+  EXPECT_TRUE(fs::is_empty(files.debug_modules));
+  EXPECT_TRUE(files.debug_package.string().ends_with("/linux-image-9.9.9+t-cloud-amd64-dbg.deb"));
+  EXPECT_EQ(calls().find("dpkg-deb -x linux-image-9.9.9+t-cloud-amd64-dbg.deb"), std::string::npos);
+  EXPECT_EQ(find("9.9.9+t-cloud-amd64").debug_package, files.debug_package);  // of a second run, too
+}
+
+// The rest of what is needed comes while the source is unpacked; whatever fails then leaves neither.
+TEST_F(Debian, HalfOfItIsNothing) {
+  folder_.write("bin/dpkg-deb",
+                std::string(dpkg_deb).replace(0, 10, "#!/bin/sh\ncase $2 in *headers*) exit 2 ;; esac\n"), true);
+  EXPECT_EQ(error_of("9.9.9+t-cloud-amd64").find("can't unpack linux-headers-9.9.9+t-cloud-amd64.deb (exit status 2)"),
+            0U);
+  EXPECT_TRUE(cache_.entries("packages").empty());
+  EXPECT_TRUE(cache_.entries("source").empty());
+  folder_.write("bin/dpkg-deb", dpkg_deb, true);
+  folder_.write("bin/tar", "#!/bin/sh\ncase $* in *--strip*) exit 2 ;; esac\nexec /bin/tar \"$@\"\n", true);
+  EXPECT_EQ(error_of("9.9.9+t-cloud-amd64").find("can't unpack linux-source-9.9.tar.xz (exit status 2)"), 0U);
+  EXPECT_EQ(cache_.entries("packages").size(), 1U);  // it is whole
+  EXPECT_TRUE(cache_.entries("source").empty());
+  fs::remove(folder_.path() / "bin/tar");
+  EXPECT_EQ(error_of("9.9.9+t-cloud-amd64"), "");
+}
+
+class DebugModules : public Debian {
+ protected:
+  DebugModules() {
+    const KernelFiles files = find("9.9.9+t-cloud-amd64");
+    base_.debug_modules = files.debug_modules;
+    base_.debug_package = files.debug_package;
+    fs::remove(folder_.path() / "calls");
+  }
+  std::string problem(std::vector<std::string> modules) {
+    return message_of<Error>([&] { unpack_debug_modules(base_, modules, cache_, executor_, console_); });
+  }
+  std::string symbols(const std::string& module) { return read_file_if_any(base_.debug_modules / (module + ".ko")); }
+  Base base_;
+};
+
+TEST_F(DebugModules, AreUnpackedWhenTheyAreWanted) {
+  EXPECT_EQ(problem({"", "net/a"}), "");
+  EXPECT_EQ(symbols("net/a"), "symbols of a\n");
+  EXPECT_EQ(symbols("net/b"), "");
+  EXPECT_EQ(problem({"net/b", "net/a"}), "");
+  EXPECT_EQ(symbols("net/b"), "symbols of b\n");
+  const std::string two = calls();
+  EXPECT_EQ(lines_of(two).size(), 2U) << two;
+  EXPECT_FALSE(fs::exists(base_.debug_package.parent_path() / ".unpacked-symbols"));
+}
+
+TEST_F(DebugModules, ThatAreThereAreReadOnce) {
+  EXPECT_EQ(problem({"net/a"}), "");
+  fs::remove(folder_.path() / "calls");
+  EXPECT_EQ(problem({"net/a", ""}), "");
+  EXPECT_EQ(calls(), "");
+  base_.debug_package.clear();  // installed, or unpacked as a whole
+  EXPECT_EQ(problem({"net/b"}), "");
+  EXPECT_EQ(calls(), "");
+}
+
+TEST_F(DebugModules, OneThatThePackageDoesNotHoldStaysMissing) {
+  EXPECT_EQ(problem({"net/none", "net/a"}), "");
+  EXPECT_EQ(symbols("net/a"), "symbols of a\n");
+  EXPECT_EQ(symbols("net/none"), "");
+  EXPECT_EQ(problem({"net/*"}), "");
+  EXPECT_EQ(symbols("net/b"), "");
+}
+
+TEST_F(DebugModules, APackageThatIsDamagedIsNotTakenForOneWithoutThem) {
+  folder_.write("bin/dpkg-deb", "#!/bin/sh\necho damaged >&2\nexit 2\n", true);
+  EXPECT_EQ(problem({"net/a"}).find("can't unpack linux-image-9.9.9+t-cloud-amd64-dbg.deb (exit status 2)"), 0U);
+  EXPECT_EQ(symbols("net/a"), "");
+  EXPECT_FALSE(fs::exists(base_.debug_package.parent_path() / ".unpacked-symbols"));
+}
+
+TEST_F(DebugModules, LinksLeadNowhere) {
+  EXPECT_NE(problem({"net/link"}).find("a link out of it"), std::string::npos);
+  EXPECT_FALSE(fs::exists(fs::symlink_status(base_.debug_modules / "net/link.ko")));
+  // Another package of the release may have put one where the folder goes.
+  fs::create_directory(folder_.path() / "elsewhere");
+  fs::create_symlink(folder_.path() / "elsewhere", base_.debug_modules / "net");
+  EXPECT_NE(problem({"net/a"}).find("kernel/net, which is no folder"), std::string::npos);
+  EXPECT_TRUE(fs::is_empty(folder_.path() / "elsewhere"));
 }
 
 TEST_F(Debian, ASecondLookAsksNobody) {

@@ -1,10 +1,13 @@
 // Commands: output, status, order, environment, and that nothing survives its run.
 #include "support/executor.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <filesystem>
@@ -142,6 +145,37 @@ TEST(Executor, DoesNotWaitForWhoeverHoldsThePipe) {
   auto result = executor.run(shell("sleep 30 & echo done"));
   EXPECT_EQ(result.output, "done\n");
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20));
+}
+
+TEST(Executor, AStartedCommandRunsBesideOthers) {
+  TemporaryFolder folder;
+  Executor executor(folder.path() / "log");
+  const std::string pipe = (folder.path() / "pipe").string();
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  StartedCommand reader = executor.start(shell("cat " + pipe + "; exit 3"));  // ends when the other has written
+  EXPECT_TRUE(executor.run(shell("echo text >" + pipe)).ok());
+  const CommandResult result = reader.wait();
+  EXPECT_EQ(result.status, 3);
+  EXPECT_EQ(result.output, "text\n");
+  EXPECT_NE(read_file(executor.log()).find("; exit 3'\ntext\n[exit 3]"), std::string::npos);
+}
+
+TEST(Executor, AStartedCommandThatNobodyWaitsForIsEnded) {
+  TemporaryFolder folder;
+  Executor executor(folder.path() / "log");
+  const std::string pipe = (folder.path() / "pipe").string();
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  int reader = -1;
+  {
+    StartedCommand endless = executor.start(shell("(sleep 1000; true) >" + pipe));
+    reader = open(pipe.c_str(), O_RDONLY);  // waits for the writer
+  }
+  char byte = 0;
+  EXPECT_EQ(read(reader, &byte, 1), 0);  // nobody has it open for writing any more, the grandchild neither
+  close(reader);
+  StartedCommand moved = executor.start(shell("sleep 1000"));
+  moved = executor.start(shell("exit 4"));
+  EXPECT_EQ(moved.wait().status, 4);
 }
 
 TEST(Executor, ASignalEndsTheWholeGroup) {

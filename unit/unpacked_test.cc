@@ -48,6 +48,17 @@ class Unpacked : public testing::Test {
   std::string problem() {
     return message_of<Error>([&] { unpack_debs(to_, "x", executor_, console_); });
   }
+  // A few bytes that stand for a file of 17 GB, usr/big, most of it a hole. Empty where none can be made.
+  std::string huge_file() const {
+    const std::string command =
+        fmt::format("cd '{0}' && mkdir -p usr && truncate -s 17G usr/big && tar -S -cf data.tar ./usr && rm -r usr",
+                    elsewhere_.string());
+    if (std::system(command.c_str()) != 0) return "";
+    const std::string data = read_file(elsewhere_ / "data.tar");
+    fs::remove(elsewhere_ / "data.tar");
+    EXPECT_LT(data.size(), 100'000U);
+    return data;
+  }
   // Nothing is beside the entry, nor beside the folder that holds it, but what was there.
   void expect_nothing_outside() const {
     size_t outside = 0;
@@ -159,17 +170,85 @@ TEST_F(Unpacked, AnotherOwnerLosesIt) {
   }
 }
 
-// A few bytes that stand for a file of 17 GB, most of it a hole.
 TEST_F(Unpacked, AFileCantGrowWithoutEnd) {
-  const std::string command =
-      fmt::format("cd '{0}' && mkdir -p usr && truncate -s 17G usr/big && tar -S -cf data.tar ./usr && rm -r usr",
-                  elsewhere_.string());
-  if (std::system(command.c_str()) != 0) SKIP_MACHINE("no file of 17 GB, not even an empty one, can be made here");
-  const std::string data = read_file(elsewhere_ / "data.tar");
-  fs::remove(elsewhere_ / "data.tar");
-  ASSERT_LT(data.size(), 100'000U);
+  const std::string data = huge_file();
+  if (data.empty()) SKIP_MACHINE("no file of 17 GB, not even an empty one, can be made here");
   deb("a.deb", data);
   EXPECT_EQ(problem().find("can't unpack a.deb (exit status 2)"), 0U) << problem();
+}
+
+// --- single files of a package ---
+
+class UnpackedPart : public Unpacked {
+ protected:
+  std::string problem(const std::string& pattern = "./usr/lib/x") {
+    return message_of<Error>([&] { unpack_debs(to_, "x", executor_, console_, DebFiles{to_ / "a.deb", {pattern}}); });
+  }
+};
+
+TEST_F(UnpackedPart, IsUnpackedAloneAndThePackageStays) {
+  deb("a.deb", Packer(tar).file("./usr/lib/x", "1", 06777).file("./usr/lib/x", "2").file("./usr/y", "3").bytes());
+  deb("b.deb", Packer(tar).file("./boot/config", "4").bytes());
+  EXPECT_EQ(deb_in(to_), to_ / "a.deb");
+  EXPECT_EQ(problem(), "");
+  EXPECT_EQ(read_file(to_ / "usr/lib/x") + read_file(to_ / "boot/config"), "14");
+  EXPECT_EQ(fs::status(to_ / "usr/lib/x").permissions(), fs::perms(0755));
+  EXPECT_FALSE(fs::exists(to_ / "usr/y"));
+  EXPECT_EQ(deb_in(to_), to_ / "a.deb");
+  EXPECT_FALSE(fs::exists(to_ / "b.deb"));
+}
+
+TEST_F(UnpackedPart, MustBeThereAndWhole) {
+  deb("a.deb", Packer(tar).file("./usr/y", "1").bytes());
+  EXPECT_EQ(problem().find("can't unpack a.deb (exit status 2)"), 0U);
+  fs::remove_all(to_ / ".unpacked-0");
+  deb("a.deb", Packer(tar).file("./usr/lib/x", std::string(100'000, 'x')).bytes().substr(0, 50'000));
+  EXPECT_EQ(problem().find("can't unpack a.deb (exit status 2)"), 0U);
+  fs::remove_all(to_ / ".unpacked-0");
+  folder_.write("outer/entry/a.deb", "no package");
+  EXPECT_EQ(problem().find("can't unpack a.deb (exit status 2)"), 0U);
+}
+
+TEST_F(UnpackedPart, NothingGoesThroughALink) {
+  for (const std::string& target : {elsewhere_.string(), std::string("../../../../elsewhere")}) {
+    deb("a.deb", Packer(tar).symlink("./usr/lib", target).file("./usr/lib/x", "1").bytes());
+    problem();
+    expect_nothing_outside();
+    fs::remove_all(to_);
+    fs::create_directories(to_);
+  }
+  deb("a.deb", Packer(tar).file("./usr/lib/../../../../out", "x").file("./usr/lib/x", "1").bytes());
+  problem("*");
+  expect_nothing_outside();
+}
+
+TEST_F(UnpackedPart, OtherThingsByThatNameAreRefused) {
+  deb("a.deb", Packer(tar).special("./usr/lib/x", AE_IFIFO).bytes());
+  EXPECT_EQ(problem(), "can't unpack a.deb: it holds usr/lib/x, a device or a pipe");
+}
+
+TEST_F(UnpackedPart, OfAnotherPackageIsNotReplaced) {
+  deb("a.deb", Packer(tar).file("./usr/lib/x", "1").bytes());
+  deb("b.deb", Packer(tar).file("./usr/lib/x", "2").bytes());
+  EXPECT_EQ(problem(), "can't unpack b.deb: it holds usr/lib/x, which is there already");
+}
+
+TEST_F(UnpackedPart, CantGrowWithoutEnd) {
+  const std::string data = huge_file();
+  if (data.empty()) SKIP_MACHINE("no file of 17 GB, not even an empty one, can be made here");
+  deb("a.deb", data);
+  EXPECT_EQ(problem("./usr/big").find("can't unpack a.deb (killed by signal 25)"), 0U);
+}
+
+TEST_F(Unpacked, FoldersAreMadeBesideNoLink) {
+  fs::create_directories(to_ / "usr");
+  make_folders(to_, "usr/lib/debug", "a");
+  make_folders(to_, "usr/lib/debug/x", "a");
+  EXPECT_TRUE(fs::is_directory(to_ / "usr/lib/debug/x"));
+  fs::create_symlink(elsewhere_, to_ / "usr/lib/link");
+  EXPECT_EQ(message_of<Error>([&] { make_folders(to_, "usr/lib/link/x", "a"); }),
+            "can't unpack a: it holds usr/lib/link, which is no folder");
+  EXPECT_TRUE(fs::is_empty(elsewhere_));
 }
 
 // --- source ---

@@ -118,7 +118,26 @@ void AptArchive::update(const std::string& why) {
   if (!result.ok()) executor_.fail(why + ", and apt-get update failed", result);
 }
 
-void unpack_debs(const fs::path& directory, const std::string& what, Executor& executor, Console& console) {
+Command unpack_files_command(const DebFiles& files, const fs::path& folder) {
+  // dpkg-deb is ended by SIGPIPE as soon as tar has what it wants; the status is tar's.
+  Command command{.argv = {"sh", "-c", R"(package=$1; shift; dpkg-deb --fsys-tarfile "$package" | tar "$@")", "sh",
+                           files.package.string(), "-x", "--no-same-owner", "--no-same-permissions", "--occurrence=1",
+                           "--wildcards", "-C", folder.string(), "--"},
+                  .directory = {},
+                  .environment = {},
+                  .largest_file = largest_unpacked_file};
+  command.argv.insert(command.argv.end(), files.patterns.begin(), files.patterns.end());
+  return command;
+}
+
+fs::path deb_in(const fs::path& directory) {
+  for (const auto& item : entries_if_any(directory))
+    if (item.path().extension() == ".deb" && item.is_regular_file() && !item.is_symlink()) return item.path();
+  return {};
+}
+
+void unpack_debs(const fs::path& directory, const std::string& what, Executor& executor, Console& console,
+                 const std::optional<DebFiles>& part) {
   Console::Stage stage(console, "unpacking " + what);
   std::vector<fs::path> packages;
   for (auto& item : entries_of(directory))
@@ -128,6 +147,10 @@ void unpack_debs(const fs::path& directory, const std::string& what, Executor& e
   for (auto& package : packages) {
     folders.push_back(directory / fmt::format(".unpacked-{}", folders.size()));
     fs::create_directory(folders.back());
+    if (part && package == part->package) {
+      commands.push_back(unpack_files_command(*part, folders.back()));
+      continue;
+    }
     commands.push_back({.argv = {"dpkg-deb", "-x", package.string(), folders.back().string()},
                         .directory = {},
                         .environment = {},
@@ -136,7 +159,7 @@ void unpack_debs(const fs::path& directory, const std::string& what, Executor& e
   auto results = executor.run_all(commands, std::max(std::thread::hardware_concurrency(), 1U));
   for (size_t i = 0; i < packages.size(); i++) {
     if (!results[i].ok()) executor.fail("can't unpack " + packages[i].filename().string(), results[i]);
-    fs::remove(packages[i]);
+    if (!part || packages[i] != part->package) fs::remove(packages[i]);
     clean_unpacked(folders[i], packages[i].filename().string(), Links::anywhere);
     merge_unpacked(folders[i], directory, packages[i].filename().string());
     fs::remove_all(folders[i]);

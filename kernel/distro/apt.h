@@ -46,7 +46,22 @@ class AptArchive {
   std::optional<std::vector<std::string>> releases_;
 };
 
-// Unpacks all .deb files of the folder into it, several at a time, and removes them. what: for the console.
-void unpack_debs(const std::filesystem::path& directory, const std::string& what, Executor& executor, Console& console);
+// Files in a package that are wanted without the rest of it.
+struct DebFiles {
+  std::filesystem::path package;
+  std::vector<std::string> patterns;  // as tar takes them, "./usr/lib/debug/boot/vmlinux-R"; each the first that fits
+};
+
+// Unpacks all .deb files of the folder into it, several at a time, and removes them; but of `part` those files alone, and
+// that package stays. what: for the console.
+void unpack_debs(const std::filesystem::path& directory, const std::string& what, Executor& executor, Console& console,
+                 const std::optional<DebFiles>& part = {});
+
+// The command that unpacks the files into a folder that is there, and reads the package no further than to the last of
+// them. It fails, once it has read all of it, when there is none for a pattern.
+Command unpack_files_command(const DebFiles& files, const std::filesystem::path& folder);
+
+// The .deb file in a folder; empty when there is none.
+std::filesystem::path deb_in(const std::filesystem::path& directory);
 
 }  // namespace kpatch

@@ -3,7 +3,7 @@
 // A livepatch for `6.12.117+deb12-cloud-amd64` needs five things that Debian ships in four packages:
 //
 //     linux-image-R        boot/config-R, boot/vmlinuz-R, lib/modules/R/kernel/…/x.ko.xz
-//     linux-image-R-dbg    usr/lib/debug/boot/vmlinux-R (symbols, DWARF), usr/lib/debug/lib/modules/R
+//     linux-image-R-dbg    usr/lib/debug/boot/vmlinux-R (symbols, DWARF), usr/lib/debug/lib/modules/R: debug-package.cc
 //     linux-headers-R      usr/src/linux-headers-R/Module.symvers
 //     linux-source-6.12    usr/src/linux-source-6.12.tar.xz, Debian's patches applied
 //
@@ -19,6 +19,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <set>
 #include <utility>
 #include <vector>
@@ -153,6 +154,7 @@ std::optional<KernelFiles> fetched(const std::string& release, const DistroTools
     if (!version || (best && !archive.newer(*version, best->version))) continue;
     if (!tools.cache.hold(entry.directory)) continue;
     best = files_below(entry.directory, release);
+    best->debug_package = deb_in(entry.directory);
     best->version = *version;
   }
   return best;
@@ -169,75 +171,117 @@ std::string newest_version(const std::string& release, const DistroTools& tools)
   return versions.empty() ? "" : archive.newest(versions).version;
 }
 
-KernelFiles fetch(const std::string& release, const DistroTools& tools) {
-  AptArchive archive(tools.executor, tools.console);
+// What a release consists of in the archive, all of one version.
+struct Packages {
+  std::string version;
+  std::string debug;                                      // the name of the package with the symbols
+  std::vector<std::pair<std::string, AptPackage>> small;  // the others that aren't the source
+  AptPackage debug_package;
+};
+
+Packages packages_of(const std::string& release, AptArchive& archive) {
   auto releases = archive.releases();
-  std::string debug = debug_package(release), headers = "linux-headers-" + release;
-  auto versions = archive.versions(debug);
+  Packages result;
+  result.debug = debug_package(release);
+  auto versions = archive.versions(result.debug);
   if (versions.empty() || std::ranges::find(releases, release) == releases.end()) unknown_release(release, archive);
-  std::string version = archive.newest(versions).version;
-  CacheKey key;
-  key.add("packages", "1").add("release", release).add("version", version);
-  std::vector<std::pair<std::string, AptPackage>> wanted;
-  for (auto& name : {image_package(archive, release), headers, debug}) {
+  result.debug_package = archive.newest(versions);
+  result.version = result.debug_package.version;
+  for (auto& name : {image_package(archive, release), "linux-headers-" + release}) {
     auto candidates = archive.versions(name);
-    auto same = std::ranges::find(candidates, version, &AptPackage::version);
+    auto same = std::ranges::find(candidates, result.version, &AptPackage::version);
     if (same == candidates.end())
-      throw Error(fmt::format("the archive has {} {}, but not {} of that version", debug, version, name));
-    wanted.emplace_back(name, *same);
+      throw Error(fmt::format("the archive has {} {}, but not {} of that version", result.debug, result.version, name));
+    result.small.emplace_back(name, *same);
   }
-  fs::path directory = tools.cache.entry("packages", key, "the packages of " + release, [&](const fs::path& target) {
-    for (auto& [name, package] : wanted) archive.download(name, package, target);
-    unpack_debs(target, release, tools.executor, tools.console);
-    KernelFiles files = files_below(target, release);
-    for (auto& [file, name] : {std::pair(files.vmlinux, "vmlinux"), std::pair(files.config, "the config"),
-                               std::pair(files.symvers, "Module.symvers"), std::pair(files.modules, "the modules")})
-      if (file.empty()) throw Error(fmt::format("the packages of {} don't hold {}", release, name));
-    for (const fs::path* file :
-         {&files.vmlinux, &files.config, &files.symvers, &files.modules, &files.debug_modules, &files.image})
-      if (!file->empty()) require_inside(*file, target, "the packages of " + release);
-  });
-  KernelFiles files = files_below(directory, release);
-  files.version = version;
-  return files;
+  return result;
 }
 
-// linux-source-6.12 of exactly that version, unpacked.
-void fetch_source(KernelFiles& files, const DistroTools& tools) {
+// Of the debug package vmlinux alone; the symbols of modules are 80% of it, and wanted of few (debug-package.cc).
+void fill_packages(const fs::path& target, const std::string& release, const Packages& packages, AptArchive& archive,
+                   const DistroTools& tools) {
+  archive.download(packages.debug, packages.debug_package, target);
+  const DebFiles symbols{deb_in(target), {"./usr/lib/debug/boot/vmlinux-" + release}};
+  for (auto& [name, package] : packages.small) archive.download(name, package, target);
+  unpack_debs(target, release, tools.executor, tools.console, symbols);
+  const std::string what = "the packages of " + release;
+  make_folders(target, "usr/lib/debug/lib/modules/" + release + "/kernel", what);
+  KernelFiles files = files_below(target, release);
+  for (auto& [file, name] : {std::pair(files.vmlinux, "vmlinux"), std::pair(files.config, "the config"),
+                             std::pair(files.symvers, "Module.symvers"), std::pair(files.modules, "the modules")})
+    if (file.empty()) throw Error(fmt::format("{} don't hold {}", what, name));
+  for (const fs::path* file :
+       {&files.vmlinux, &files.config, &files.symvers, &files.modules, &files.debug_modules, &files.image})
+    if (!file->empty()) require_inside(*file, target, what);
+}
+
+// linux-source-6.12 of exactly that version, unpacked, in the cache. While that is done, `meanwhile` is called, if it is
+// done at all.
+void take_source(KernelFiles& files, AptArchive& archive, const DistroTools& tools,
+                 const std::function<void()>& meanwhile) {
   auto name = parse_release(files.release);
   if (!name || files.version.empty())
     throw Error(fmt::format("which source {} was built from is not known; name it with -s DIR", files.release));
   std::string package = "linux-source-" + name->series;
   CacheKey key;
   key.add("source package", package).add("version", files.version);
-  fs::path tree;
-  if (auto made = tools.cache.find("source", key)) {
-    tree = *made / "tree";
-  } else {
-    AptArchive archive(tools.executor, tools.console);
-    auto versions = archive.versions(package);
-    auto same = std::ranges::find(versions, files.version, &AptPackage::version);
-    if (same == versions.end()) {
-      std::vector<std::string> there;
-      for (auto& version : versions) there.push_back(version.version);
-      throw Error(fmt::format("the archive doesn't have the source of {}: {} {}{}", files.release, package,
-                              files.version, there.empty() ? "" : fmt::format(" (it has {})", joined(there, ", "))));
-    }
-    tree = tools.cache.entry("source", key, "the source of " + files.release, [&](const fs::path& directory) {
-      archive.download(package, *same, directory);
-      unpack_debs(directory, package, tools.executor, tools.console);
-      Console::Stage stage(tools.console, "unpacking the source");
-      fs::path archive_file = directory / "usr/src" / (package + ".tar.xz");
-      fs::create_directory(directory / "tree");
-      require_inside(archive_file, directory, package);
-      CommandResult result = tools.executor.run(unpack_tree_command(archive_file, directory / "tree"));
-      if (!result.ok()) tools.executor.fail("can't unpack " + archive_file.filename().string(), result);
-      clean_unpacked(directory / "tree", archive_file.filename().string(), Links::inside);
-      fs::remove_all(directory / "usr");
-    }) / "tree";
-  }
-  files.source = tree;
   files.source_identity = fmt::format("{} {}", package, files.version);
+  if (auto made = tools.cache.find("source", key)) {
+    files.source = *made / "tree";
+    return;
+  }
+  auto versions = archive.versions(package);
+  auto same = std::ranges::find(versions, files.version, &AptPackage::version);
+  if (same == versions.end()) {
+    std::vector<std::string> there;
+    for (auto& version : versions) there.push_back(version.version);
+    throw Error(fmt::format("the archive doesn't have the source of {}: {} {}{}", files.release, package, files.version,
+                            there.empty() ? "" : fmt::format(" (it has {})", joined(there, ", "))));
+  }
+  files.source = tools.cache.entry("source", key, "the source of " + files.release, [&](const fs::path& directory) {
+    archive.download(package, *same, directory);
+    unpack_debs(directory, package, tools.executor, tools.console);
+    const fs::path archive_file = directory / "usr/src" / (package + ".tar.xz"), tree = directory / "tree";
+    fs::create_directory(tree);
+    require_inside(archive_file, directory, package);
+    StartedCommand unpacking = tools.executor.start(unpack_tree_command(archive_file, tree));
+    meanwhile();
+    Console::Stage stage(tools.console, "unpacking the source");
+    CommandResult result = unpacking.wait();
+    if (!result.ok()) tools.executor.fail("can't unpack " + archive_file.filename().string(), result);
+    clean_unpacked(tree, archive_file.filename().string(), Links::inside);
+    fs::remove_all(directory / "usr");
+  }) / "tree";
+}
+
+KernelFiles fetch(const std::string& release, bool with_source, const DistroTools& tools) {
+  AptArchive archive(tools.executor, tools.console);
+  const Packages packages = packages_of(release, archive);
+  CacheKey key;
+  key.add("packages", "1").add("release", release).add("version", packages.version);
+  fs::path directory;
+  const auto take_packages = [&] {
+    if (!directory.empty()) return;
+    directory = tools.cache.entry("packages", key, "the packages of " + release, [&](const fs::path& target) {
+      fill_packages(target, release, packages, archive, tools);
+    });
+  };
+  KernelFiles source;
+  source.release = release;
+  source.version = packages.version;
+  if (with_source) take_source(source, archive, tools, take_packages);
+  take_packages();
+  KernelFiles files = files_below(directory, release);
+  files.debug_package = deb_in(directory);
+  files.version = packages.version;
+  files.source = source.source;
+  files.source_identity = source.source_identity;
+  return files;
+}
+
+void fetch_source(KernelFiles& files, const DistroTools& tools) {
+  AptArchive archive(tools.executor, tools.console);
+  take_source(files, archive, tools, [] {});
 }
 
 // dpkg-source applies the package's patches itself.

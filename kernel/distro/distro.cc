@@ -132,7 +132,7 @@ KernelFiles find_release(std::string_view wanted, const KernelFiles& given, cons
     if (distro->newest_version) files.version = distro->newest_version(release, tools);
   } else {
     if (!distro->fetch) not_fetched(*distro, release);
-    files = distro->fetch(release, tools);
+    files = distro->fetch(release, given.source.empty(), tools);
   }
   auto take = [](fs::path& field, const fs::path& value) {
     if (!value.empty()) field = value;
@@ -143,11 +143,12 @@ KernelFiles find_release(std::string_view wanted, const KernelFiles& given, cons
   if (!given.modules.empty()) {
     files.modules = given.modules;
     files.debug_modules.clear();
+    files.debug_package.clear();
   }
   if (!given.source.empty()) {
     files.source = given.source;
     files.source_identity = given.source_identity;
-  } else {
+  } else if (files.source.empty()) {
     if (!distro->fetch_source) not_fetched(*distro, release);
     distro->fetch_source(files, tools);
   }

@@ -26,6 +26,7 @@ struct KernelFiles {
   std::filesystem::path symvers;
   std::filesystem::path modules;        // modules / "net/ipv4/x.ko", or .ko.xz
   std::filesystem::path debug_modules;  // the same, uncompressed and with DWARF, where there are
+  std::filesystem::path debug_package;  // what debug_modules is filled from when one is wanted; empty: it is full
   std::filesystem::path image;          // bzImage, where it is known
 };
 
@@ -54,8 +55,8 @@ struct Distro {
   std::string (*newest_release)(const ReleaseName& series, std::string_view given, const DistroTools& tools);
   // The version of a release's packages, the newest there is; empty when it isn't known.
   std::string (*newest_version)(const std::string& release, const DistroTools& tools);
-  // The files of a release, all but the source.
-  KernelFiles (*fetch)(const std::string& release, const DistroTools& tools);
+  // The files of a release; with_source: its source, too, which is then unpacked at the same time.
+  KernelFiles (*fetch)(const std::string& release, bool with_source, const DistroTools& tools);
   // Adds the source of exactly files.release and files.version.
   void (*fetch_source)(KernelFiles& files, const DistroTools& tools);
   // What the user does where there is no fetch or fetch_source.

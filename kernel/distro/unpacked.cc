@@ -95,6 +95,20 @@ void require_inside(const fs::path& file, const fs::path& folder, const std::str
     refuse(package, fmt::format("{}, a link out of it", file.lexically_relative(folder).string()));
 }
 
+void make_folders(const fs::path& top, const fs::path& relative, const std::string& package) {
+  fs::path folder = top;
+  for (const fs::path& part : relative) {
+    KPATCH_ASSERT(part != ".." && !part.is_absolute());
+    folder /= part;
+    std::error_code error;
+    const fs::file_status there = fs::symlink_status(folder, error);
+    if (fs::exists(there) && !fs::is_directory(there))
+      refuse(package, fmt::format("{}, which is no folder", folder.lexically_relative(top).string()));
+    fs::create_directory(folder, error);
+    if (error) throw Error(fmt::format("can't make {}: {}", folder.string(), error.message()));
+  }
+}
+
 Command unpack_tree_command(const fs::path& archive, const fs::path& folder) {
   // For root, tar keeps owners and rights if it isn't told otherwise.
   return {.argv = {"tar", "-xf", archive.string(), "--strip-components=1", "--no-same-owner", "--no-same-permissions",

@@ -24,6 +24,10 @@ void merge_unpacked(const std::filesystem::path& from, const std::filesystem::pa
 // Throws Error when links lead from the file (of the package, below the folder) out of the folder.
 void require_inside(const std::filesystem::path& file, const std::filesystem::path& folder, const std::string& package);
 
+// Makes the folder `relative` below `top`, which is there. Throws Error when a part of it is there and is no folder: a link
+// in the package would lead elsewhere.
+void make_folders(const std::filesystem::path& top, const std::filesystem::path& relative, const std::string& package);
+
 // tar, of an archive that holds a tree in one folder, into a folder that is there.
 Command unpack_tree_command(const std::filesystem::path& archive, const std::filesystem::path& folder);
 
