@@ -95,6 +95,7 @@ CacheKey key_of(const BaseInputs& inputs) {
       .add("targets", inputs.targets)
       .add("compiler", inputs.compiler);
   for (const auto& [tool, version] : inputs.tools) key.add(tool, version);
+  if (!inputs.code_makers.empty()) key.add("compiler's files", inputs.code_makers);
   key.add("checks", inputs.skip_compiler_check ? "without the compiler's" : "all");
   return key;
 }

@@ -70,6 +70,18 @@ void build(Base& base, const BaseOptions& options, const fs::path& config, Execu
 
 }  // namespace
 
+BaseInputs own_inputs(const BaseOptions& options, const SourceTree& source, const fs::path& config,
+                      const Compiler& compiler, std::string code_makers, Executor& executor) {
+  return {.kind = "own 2",
+          .source = source.identity,
+          .source_path = source.path.string(),
+          .config = read_file(config),
+          .targets = joined(options.targets, " "),
+          .compiler = fmt::format("{}: {}", compiler.command[0], compiler.version),
+          .tools = toolchain(compiler, executor),
+          .code_makers = std::move(code_makers)};
+}
+
 Base make_own_base(const BaseOptions& options, Cache& cache, Executor& executor, Console& console) {
   require_parts(host_machine());
   fs::path config = config_of(options);
@@ -90,13 +102,7 @@ Base make_own_base(const BaseOptions& options, Cache& cache, Executor& executor,
   base.code_makers =
       code_makers(compiler, executor, [&](const fs::path& program) { return cache.file_digest(program); });
   base.built_here = true;
-  const CacheKey key = key_of({.kind = "own 2",
-                               .source = source.identity,
-                               .source_path = source.path.string(),
-                               .config = read_file(config),
-                               .targets = joined(options.targets, " "),
-                               .compiler = fmt::format("{}: {}", compiler.command[0], compiler.version),
-                               .tools = toolchain(compiler, executor)});
+  const CacheKey key = key_of(own_inputs(options, source, config, compiler, base.code_makers, executor));
   auto locate = [&](const fs::path& directory) {
     base.directory = directory;
     base.kbuild = directory / "kbuild";

@@ -75,6 +75,20 @@ void prepare(const Base& base, const KernelFiles& files, const BaseOptions& opti
 
 }  // namespace
 
+BaseInputs stock_inputs(const BaseOptions& options, const KernelFiles& files, std::string release,
+                        const Compiler& compiler, Cache& cache, Executor& executor) {
+  return {.kind = "stock 2",
+          .release = std::move(release),
+          .source = files.source_identity,
+          .source_path = files.source.string(),
+          .config = read_file(files.config),
+          .symvers = read_file(files.symvers),
+          .vmlinux = cache.file_digest(files.vmlinux),
+          .compiler = fmt::format("{}: {}", compiler.command[0], compiler.version),
+          .tools = toolchain(compiler, executor),
+          .skip_compiler_check = options.skip_compiler_check};
+}
+
 Base make_stock_base(const BaseOptions& options, const KernelFiles& files, Cache& cache, Executor& executor,
                      Console& console) {
   require_livepatch(KernelConfig::read(files.config), files.config.string());
@@ -99,16 +113,7 @@ Base make_stock_base(const BaseOptions& options, const KernelFiles& files, Cache
   base.debug_package = files.debug_package;
   base.image = files.image;
 
-  const CacheKey key = key_of({.kind = "stock 2",
-                               .release = base.release,
-                               .source = files.source_identity,
-                               .source_path = files.source.string(),
-                               .config = read_file(files.config),
-                               .symvers = read_file(files.symvers),
-                               .vmlinux = cache.file_digest(files.vmlinux),
-                               .compiler = fmt::format("{}: {}", compiler.command[0], compiler.version),
-                               .tools = toolchain(compiler, executor),
-                               .skip_compiler_check = options.skip_compiler_check});
+  const CacheKey key = key_of(stock_inputs(options, files, base.release, compiler, cache, executor));
   auto locate = [&](const fs::path& directory) {
     base.directory = directory;
     base.kbuild = directory / "kbuild";

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <map>
+#include <set>
 
 #include "kernel/base-parts.h"
 #include "kernel/cache.h"
@@ -12,6 +13,7 @@
 #include "support/digest.h"
 #include "support/error.h"
 #include "support/files.h"
+#include "support/text.h"
 #include "unit/temporary_folder.h"
 
 namespace kpatch {
@@ -152,7 +154,8 @@ TEST(BaseKey, HoldsEveryInput) {
                            .vmlinux = "digest",
                            .targets = "vmlinux",
                            .compiler = "gcc-12: 12.2.0",
-                           .tools = {{"assembler", "2.40"}, {"pahole", "v1.24"}}};
+                           .tools = {{"assembler", "2.40"}, {"pahole", "v1.24"}},
+                           .code_makers = "digest"};
   TemporaryFolder folder;
   Console console(0);
   Cache cache(folder.path() / "c", console);
@@ -175,7 +178,104 @@ TEST(BaseKey, HoldsEveryInput) {
   differs("compiler", [](BaseInputs& i) { i.compiler = "gcc-12: 12.2.1"; });
   differs("assembler", [](BaseInputs& i) { i.tools[0].second = "2.41"; });
   differs("pahole", [](BaseInputs& i) { i.tools[1].second = "none"; });
+  differs("compiler's files", [](BaseInputs& i) { i.code_makers = "other"; });
   differs("checks", [](BaseInputs& i) { i.skip_compiler_check = true; });
+}
+
+// The names of the lines in which two keys differ.
+std::set<std::string> differences(const CacheKey& a, const CacheKey& b) {
+  std::set<std::string> names;
+  for (const auto& [one, other] : {std::pair(a.text(), b.text()), std::pair(b.text(), a.text())})
+    for (const std::string_view line : lines_of(one))
+      if (const std::string name(line.substr(0, line.find(": ")));
+          CacheKey::field(one, name) != CacheKey::field(other, name))
+        names.insert(name);
+  return names;
+}
+
+using Fields = std::set<std::string>;
+
+// What a stock base is made from: each changed by itself, as a user would.
+class InputsOfABase : public testing::Test {
+ protected:
+  InputsOfABase() : console_(0), cache_(folder_.path() / "c", console_), executor_(folder_.path() / "log") {
+    files_.source = folder_.path() / "source";
+    files_.source_identity = "linux 6.12";
+    files_.config = folder_.write("config", "CONFIG_A=y\n");
+    files_.vmlinux = folder_.write("vmlinux", "kernel");
+    files_.symvers = folder_.write("Module.symvers", "0x1 f vmlinux EXPORT_SYMBOL\n");
+    for (const char* program : {"ld", "pahole", "rustc", "bindgen", "gcc"}) tool(program, "1");
+    tool("my-as", "1");
+    path_ = std::getenv("PATH");
+    setenv("PATH", (folder_.path().string() + "/bin:" + path_).c_str(), 1);
+  }
+  ~InputsOfABase() override { setenv("PATH", path_.c_str(), 1); }
+
+  void tool(const std::string& name, const std::string& version) {
+    folder_.write("bin/" + name,
+                  "#!/bin/sh\ncase $1 in -print-prog-name=as) echo my-as;; *) echo " + version + ";; esac\n", true);
+  }
+  CacheKey stock() { return key_of(stock_inputs(options_, files_, release_, compiler_, cache_, executor_)); }
+  CacheKey own() {
+    return key_of(
+        own_inputs(options_, {files_.source, files_.source_identity}, files_.config, compiler_, makers_, executor_));
+  }
+  TemporaryFolder folder_;
+  Console console_;
+  Cache cache_;
+  Executor executor_;
+  BaseOptions options_;
+  KernelFiles files_;
+  std::string release_ = "6.12", makers_ = "digest", path_;
+  Compiler compiler_{{"gcc"}, "gcc 12"};
+};
+
+TEST_F(InputsOfABase, OfAStockKernelAreInItsKey) {
+  const auto differs = [&](auto change) {
+    const CacheKey before = stock();
+    change();
+    return differences(before, stock());
+  };
+  EXPECT_EQ(differs([] {}), Fields{});
+  EXPECT_EQ(differs([&] { release_ = "6.13"; }), Fields{"release"});
+  EXPECT_EQ(differs([&] { files_.source_identity = "linux 6.13"; }), Fields{"source"});
+  EXPECT_EQ(differs([&] { files_.source = "/elsewhere"; }), Fields{"source path"});
+  EXPECT_EQ(differs([&] { folder_.write("config", "CONFIG_A=m\n"); }), Fields{"config"});
+  EXPECT_EQ(differs([&] { folder_.write("Module.symvers", "0x2 f\n"); }), Fields{"Module.symvers"});
+  EXPECT_EQ(differs([&] { folder_.write("vmlinux", "another"); }), Fields{"vmlinux"});
+  EXPECT_EQ(differs([&] { compiler_.version = "gcc 13"; }), Fields{"compiler"});
+  EXPECT_EQ(differs([&] { options_.skip_compiler_check = true; }), Fields{"checks"});
+  EXPECT_EQ(differs([&] { tool("my-as", "2"); }), Fields{"assembler"});
+  EXPECT_EQ(differs([&] { tool("ld", "2"); }), Fields{"linker"});
+  EXPECT_EQ(differs([&] { tool("pahole", "2"); }), Fields{"pahole"});
+  EXPECT_EQ(differs([&] { tool("rustc", "2"); }), Fields{"rustc"});
+  EXPECT_EQ(differs([&] { tool("bindgen", "2"); }), Fields{"bindgen"});
+  EXPECT_EQ(differs([&] { tool("gcc", "2"); }), Fields{"host compiler"});
+}
+
+TEST_F(InputsOfABase, OfAnOwnKernelAreInItsKey) {
+  const auto differs = [&](auto change) {
+    const CacheKey before = own();
+    change();
+    return differences(before, own());
+  };
+  EXPECT_EQ(differs([] {}), Fields{});
+  EXPECT_EQ(differs([&] { files_.source_identity = "linux 6.13"; }), Fields{"source"});
+  EXPECT_EQ(differs([&] { files_.source = "/elsewhere"; }), Fields{"source path"});
+  EXPECT_EQ(differs([&] { folder_.write("config", "CONFIG_A=m\n"); }), Fields{"config"});
+  EXPECT_EQ(differs([&] { options_.targets = {"vmlinux", "modules"}; }), Fields{"targets"});
+  EXPECT_EQ(differs([&] { compiler_.version = "gcc 13"; }), Fields{"compiler"});
+  EXPECT_EQ(differs([&] { makers_ = "other"; }), Fields{"compiler's files"});
+  EXPECT_EQ(differs([&] { tool("my-as", "2"); }), Fields{"assembler"});
+  EXPECT_EQ(differs([&] { tool("ld", "2"); }), Fields{"linker"});
+  EXPECT_EQ(differs([&] { tool("pahole", "2"); }), Fields{"pahole"});
+  EXPECT_EQ(differs([&] { tool("rustc", "2"); }), Fields{"rustc"});
+  EXPECT_EQ(differs([&] { tool("bindgen", "2"); }), Fields{"bindgen"});
+  EXPECT_EQ(differs([&] { tool("gcc", "2"); }), Fields{"host compiler"});
+}
+
+TEST_F(InputsOfABase, OfAStockAndAnOwnKernelAreNotTheSame) {
+  EXPECT_TRUE(differences(stock(), own()).contains("base"));
 }
 
 // A tool that is replaced, or taken away, gives another base.

@@ -356,24 +356,42 @@ TEST_F(CacheCare, WhatARunUsesStays) {
   EXPECT_FALSE(fs::exists(base));
 }
 
-// Two processes want the same cold base: one makes it, both have it.
+// Two processes want the same cold base: one makes it, both have it. The first one is done when the second has said that
+// it waits, or has ended.
 TEST_F(CacheCare, TwoProcessesOnOneColdBase) {
   { Cache cache(root(), console_); }
-  for (int i = 0; i < 2; ++i) {
-    if (fork() != 0) continue;
+  int begun[2], said[2];
+  ASSERT_EQ(pipe(begun), 0);
+  ASSERT_EQ(pipe(said), 0);
+  const auto want = [&](const auto& while_it_is_made) {
     Cache cache(root(), console_);
     const fs::path base = cache.entry("base", key_of("a"), "a", [&](const fs::path& made) {
       std::ofstream(folder_.path() / "made", std::ios::app) << "x";
-      usleep(200'000);
+      while_it_is_made();
       std::ofstream(made / "data") << "whole";
     });
     _exit(read_file(base / "data") == "whole" ? 0 : 1);
+  };
+  char byte = 0;
+  if (fork() == 0) {
+    close(said[1]);
+    want([&] {
+      if (write(begun[1], "!", 1) != 1 || read(said[0], &byte, 1) < 0) _exit(1);
+    });
   }
+  if (fork() == 0) {
+    if (read(begun[0], &byte, 1) != 1) _exit(1);
+    dup2(said[1], STDOUT_FILENO);
+    close(said[1]);
+    want([] {});
+  }
+  close(said[0]), close(said[1]);
   for (int i = 0; i < 2; ++i) {
     int status = 1;
     wait(&status);
     EXPECT_EQ(status, 0);
   }
+  close(begun[0]), close(begun[1]);
   EXPECT_EQ(read_file(folder_.path() / "made"), "x");
 }
 
