@@ -26,6 +26,7 @@
 #include "kbuild/commands.h"
 #include "kernel/kernel.h"
 #include "support/lock.h"
+#include "support/signals.h"
 #include "support/text.h"
 
 namespace kpatch {

@@ -24,8 +24,8 @@
 #include <unordered_map>
 #include <unordered_set>
 
-#include "support/executor.h"
 #include "support/files.h"
+#include "support/signals.h"
 #include "support/text.h"
 
 namespace kpatch {

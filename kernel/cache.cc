@@ -30,8 +30,8 @@
 #include "kernel/cache-root.h"
 #include "support/digest.h"
 #include "support/error.h"
-#include "support/executor.h"
 #include "support/files.h"
+#include "support/signals.h"
 #include "support/text.h"
 
 namespace kpatch {

@@ -37,6 +37,7 @@
 #include "support/digest.h"
 #include "support/error.h"
 #include "support/files.h"
+#include "support/signals.h"
 #include "support/text.h"
 
 namespace kpatch {

@@ -16,6 +16,7 @@
 #include "kpatch-build/sandbox.h"
 #include "kpatch-build/stages.h"
 #include "support/error.h"
+#include "support/signals.h"
 
 namespace {
 

@@ -15,8 +15,8 @@
 #include "patch/place.h"
 #include "patch/read.h"
 #include "support/error.h"
-#include "support/executor.h"
 #include "support/files.h"
+#include "support/signals.h"
 #include "support/text.h"
 
 namespace kpatch {

@@ -21,8 +21,8 @@
 #include <utility>
 #include <vector>
 
-#include "support/executor.h"
 #include "support/files.h"
+#include "support/signals.h"
 
 namespace kpatch {
 namespace {

@@ -14,7 +14,7 @@
 #include <string_view>
 
 #include "support/error.h"
-#include "support/executor.h"
+#include "support/signals.h"
 
 namespace kpatch {
 namespace {

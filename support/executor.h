@@ -2,32 +2,18 @@
 // programs have no other way to start one.
 #pragma once
 
-#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "support/command.h"
+
 namespace kpatch {
-
-struct Command {
-  std::vector<std::string> argv;                                 // argv[0] is looked up in PATH; no shell
-  std::filesystem::path directory;                               // where it runs; empty: here
-  std::vector<std::pair<std::string, std::string>> environment;  // added to ours (LC_ALL=C is always set)
-  bool outside = false;                                          // isn't confined: see Executor::confine
-  uint64_t largest_file = 0;                                     // that it may write, in bytes; 0: any
-};
-
-struct CommandResult {
-  int status = 0;      // exit status; 128 + signal when killed
-  std::string output;  // stdout and stderr as they came, in one
-  bool ok() const { return status == 0; }
-};
 
 class Executor;
 class Process;
@@ -90,19 +76,5 @@ class Executor {
   std::vector<std::string> through_;
   std::vector<std::pair<std::string, std::string>> environment_;
 };
-
-// Where PATH leads to; a name with a slash is taken as it is. Empty: there is no such program.
-std::optional<std::filesystem::path> find_program(const std::string& name);
-
-// Thrown when SIGINT, SIGTERM or SIGHUP arrived: children are ended (whole process groups), temporary files go away
-// by the destructors on the way out, main then ends with 128 + signal.
-struct Interrupted {
-  int signal;
-};
-
-// Installs the handlers; call once, first thing in main.
-void handle_signals();
-// Throws Interrupted when a signal has arrived; called in every long loop.
-void check_interrupted();
 
 }  // namespace kpatch

@@ -18,6 +18,7 @@
 #include "kernel/cache.h"
 #include "support/error.h"
 #include "support/files.h"
+#include "support/signals.h"
 #include "support/text.h"
 #include "unit/temporary_folder.h"
 
