@@ -252,6 +252,33 @@ hostile_patch() {
 
 # --- paths -----------------------------------------------------------------------------------------------------
 
+# commands PATCH: its exit status and what ran for it, sorted: the log has commands as they end.
+commands() {
+  local status=0
+  "$kpatch_build" -a "$release" --no-sandbox -d -o "$out" "$1" >"$BATS_TEST_TMPDIR/output" 2>&1 || status=$?
+  echo "exit $status"
+  sed -n 's/^log: //p' "$BATS_TEST_TMPDIR/output" | xargs grep '^\$ ' | LC_ALL=C sort
+}
+
+@test "a file under Documentation/ costs no command" {
+  local change='--- a/Documentation/process/howto.rst
++++ b/Documentation/process/howto.rst
+@@ -1,3 +1,4 @@
++.. a line
+ .. _process_howto:
+ 
+ HOWTO do Linux kernel development'
+  mkdir "$BATS_TEST_TMPDIR/both" "$BATS_TEST_TMPDIR/alone"
+  { cat "$patch"; echo "$change"; } >"$BATS_TEST_TMPDIR/both/fix.patch"
+  echo "$change" >"$BATS_TEST_TMPDIR/alone/fix.patch"
+  commands "$patch" >"$BATS_TEST_TMPDIR/commands"
+  grep -q '^\$ cd .* -c -o ' "$BATS_TEST_TMPDIR/commands"
+  commands "$BATS_TEST_TMPDIR/both/fix.patch" | diff "$BATS_TEST_TMPDIR/commands" -
+  commands "$BATS_TEST_TMPDIR/alone/fix.patch" >"$BATS_TEST_TMPDIR/alone/commands"
+  [ "$(head -n 1 "$BATS_TEST_TMPDIR/alone/commands")" = "exit 3" ]
+  run ! grep ' -c -o ' "$BATS_TEST_TMPDIR/alone/commands"
+}
+
 @test "paths that a shell, make or a compiler would read otherwise" {
   # shellcheck disable=SC2016,SC1003
   for name in 'a&b;c' '(d) <e>' '*f? $g `h`' "'i' \"j\"" '%k:l\m' $'n\no' 'ü' '-p' '#q,r=s' '[t]{u,v}~!|'; do
