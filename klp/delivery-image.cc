@@ -161,15 +161,18 @@ Atom Image::atom_at(KlpPlace place, uint32_t symbol) const {
   return gap;
 }
 
-std::optional<Atom> Image::atom_ending_at(KlpPlace place) const {
-  std::optional<Atom> found;
+std::optional<Atom> Image::atom_before(KlpPlace place) const {
+  std::vector<Atom> objects, ending;
   for (const uint32_t id : symbols_[place.section]) {
     const GElf_Sym& s = elf.symbols[id].entry;
-    if (elf.symbols[id].type() != STT_OBJECT || s.st_value + s.st_size != place.offset) continue;
-    if (found) return std::nullopt;
-    found = Atom{place.section, s.st_value, place.offset, id};
+    if (elf.symbols[id].type() != STT_OBJECT) continue;
+    objects.push_back({place.section, s.st_value, s.st_value + s.st_size, id});
+    if (objects.back().end == place.offset) ending.push_back(objects.back());
   }
-  return found;
+  if (!ending.empty()) return ending.size() == 1 ? std::optional(ending[0]) : std::nullopt;
+  // A loop over members counts to the end and a member's offset: in a section of its own there is nothing else to mean.
+  const bool behind = objects.size() == 1 && place.offset > objects[0].end && static_cast<int64_t>(place.offset) > 0;
+  return behind ? std::optional(objects[0]) : std::nullopt;
 }
 
 std::vector<uint32_t> Image::symbols_at(KlpPlace place) const {

@@ -64,8 +64,9 @@ class Image {
 
   // The atom that a relocation refers to, or that holds a place: `symbol` is the one that named it, or 0.
   Atom atom_at(KlpPlace place, uint32_t symbol = 0) const;
-  // The one variable that ends at a place which is in none: the end of an array, or a variable without a size.
-  std::optional<Atom> atom_ending_at(KlpPlace place) const;
+  // The one variable that ends at a place which is in none: the end of an array, or a variable without a size; or that of
+  // the section, where it is alone in it and the place lies further on.
+  std::optional<Atom> atom_before(KlpPlace place) const;
   // Symbols that begin at a place: functions, variables, labels with a name.
   std::vector<uint32_t> symbols_at(KlpPlace place) const;
 

@@ -120,7 +120,7 @@ void DeliveryCheck::compare_defined(uint32_t object, const Atom& home, const Ima
     uses_.push_back({at, object, atom, false, pointer});
     return;
   }
-  if (atom.symbol == 0) atom = o.atom_ending_at(to).value_or(atom);
+  if (atom.symbol == 0) atom = o.atom_before(to).value_or(atom);
   if (atom.symbol == 0)
     return find(at,
                 fmt::format("refers to {}, the compiler's to {}, which has no name", describe(ours), o.name_of(atom)));

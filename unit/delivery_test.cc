@@ -73,6 +73,8 @@ shared_ref: call SHARED
   klp shared_ref+1, SHARED, shared_n, 0
 end_ref: cmpq $COUNTS_SECTION+4, %rdi
   klp end_ref+3, COUNT, count_n, COUNT_RANK
+far_ref: cmpq $COUNTS_SECTION+12, %rdi
+  klp far_ref+3, COUNT, count_n, COUNT_RANK
 key_ref: movq $LOCK_KEYS_SECTION, %rdi
   klp key_ref+3, LOCK_KEYS_SECTION, lock_key_n, 0
 thunk: jmp __x86_return_thunk
@@ -303,6 +305,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"a_byte", "movl $3, %eax", "movl $4, %eax", "helper+0x1 has byte 04 where the compiler wrote 03"},
         Case{"another_export", "call printk", "call __fentry__", "refers to __fentry__ of vmlinux"},
         Case{"another_end", "cmpq $count.klp+4", "cmpq $count.klp+8", "the compiler's to +4 of it"},
+        Case{"another_place_behind", "cmpq $count.klp+12", "cmpq $count.klp+16", "the compiler's to +12 of it"},
         Case{"another_empty_one", "movq $lock_key.klp", "movq $lock_key.klp+1", "the compiler's to +0 of it"},
         Case{"another_place", "movl table+4(%rip)", "movl table+8(%rip)",
              "refers to .rodata.table+0x4, where table doesn't fit in"},
@@ -353,8 +356,10 @@ TEST_F(DeliveryTest, ATwinIsToldByItsFile) {
 
 TEST_F(DeliveryTest, StateIsNotThereTwice) {
   std::string text = replaced(good(), "klp count_ref+2, count.klp, count_n, " + rank("count"), "");
-  text = replaced(text, "klp end_ref+3, count.klp, count_n, " + rank("count"), "");
-  text = replaced(replaced(text, "count.klp(%rip)", "count(%rip)"), "$count.klp+4", "$count+4") +
+  for (const char* ref : {"end_ref", "far_ref"})
+    text = replaced(text, "klp " + std::string(ref) + "+3, count.klp, count_n, " + rank("count"), "");
+  text = replaced(replaced(text, "$count.klp+4", "$count+4"), "$count.klp+12", "$count+12");
+  text = replaced(text, "count.klp(%rip)", "count(%rip)") +
          ".section .data.count,\"aw\"\n.type count, @object\ncount: .long 3\n.size count, 4\n";
   const auto said = findings(link(text));
   ASSERT_EQ(said.size(), 1);
