@@ -413,7 +413,7 @@ class Comparer {
     const TableFacts* facts = patched_.arch().table(table.name);
     const Range a{x.table, x.begin, x.end}, b{y.table, y.begin, y.end};
     const auto left = bytes(orig_, a), right = bytes(patched_, b);
-    const size_t line_offset = facts == nullptr ? 0 : b.size() == 24 ? 16 : facts->line_offset;
+    const size_t line_offset = facts == nullptr ? 0 : b.size() == 24 ? 16 : b.size() == 16 ? 12 : facts->line_offset;
     for (size_t i = 0; i < right.size(); ++i) {
       const bool line = facts != nullptr && i >= line_offset && i < line_offset + facts->line_size;
       if (!line && left[i] != right[i]) return false;

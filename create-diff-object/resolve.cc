@@ -94,7 +94,8 @@ Reference Resolver::klp(uint32_t symbol) {
     // 6.1's objtool takes only a GLOBAL symbol for a trampoline or thunk (tools/objtool/check.c, classify_symbols)
     reference.real_name = reference.global_placeholder = true;
   } else if (parent_name_ == "vmlinux" && s.type == SymbolType::function && s.binding != SymbolBinding::local &&
-             reference.sympos == 0) {
+             reference.sympos == 0 && symvers_.find(s.name) == nullptr) {
+    // … but not one that modpost would take for an import (exported()).
     reference.real_name = reference.global_placeholder = true;
   }
   return reference;
@@ -105,8 +106,10 @@ std::optional<Reference> Resolver::exported(std::string_view name) const {
   if (found == nullptr) return std::nullopt;
   Reference reference;
   reference.name = name;
-  reference.name_space = found->name_space;
-  if (found->owner == "vmlinux") return reference;
+  // Exports for modules of given names (since 6.17) can't be imported by a livepatch; the kernel finds them all the same.
+  const bool for_named_modules = found->name_space.starts_with("module:");
+  if (!for_named_modules) reference.name_space = found->name_space;
+  if (found->owner == "vmlinux" && !for_named_modules) return reference;
   reference.kind = Reference::Kind::klp;
   reference.owner = module_name_of(found->owner);
   return reference;
@@ -248,6 +251,7 @@ std::optional<Reference> Resolver::undefined(std::string_view name) {
   const bool defined_in_parent = found && parent_.symbols()[*found].defined();
   if (parent_name_ != "vmlinux" && defined_in_parent) return klp(*found);
   if (auto reference = exported(name)) {
+    if (defined_in_parent && reference->kind == Reference::Kind::klp) return klp(*found);
     if (defined_in_parent) reference->symbol = &parent_.symbols()[*found];
     return reference;
   }

@@ -376,6 +376,10 @@ class Selector {
         // jump tables and unnamed initialisers: with -fdata-sections a section of the function's own
         add(Chunk{target.section, 0, home.size, no_symbol, reason});
         return;
+      case SectionKind::data:
+        // .data..Lubsan_data7, a place in the source and whether it was complained about
+        if (is_special_section(home.name)) add(Chunk{target.section, 0, home.size, no_symbol, reason});
+        return;
       case SectionKind::text:
       case SectionKind::shared_text:
         if (covered(target.section, offset)) return;

@@ -213,6 +213,17 @@ const Case cases[] = {
      "func f\njmp f.cold\nend f\nlocal f.cold,.text.unlikely.f\nmov $1,%eax\nend f.cold\n",
      "func f\njmp f.cold\nend f\nlocal f.cold,.text.unlikely.f\nmov $2,%eax\nend f.cold\n",
      {"changed f", "exit 0"}},
+    // gcc's descriptors of watched places have no symbol; their file's name may be another, their line not.
+    {"DescriptorsOfUbsanAreCopied",
+     "func f\nlea .Lubsan_data7(%rip),%rax\nmov $1,%ecx\nend f\n.section .data..Lubsan_data7,\"aw\"\n.Lubsan_data7:\n"
+     ".quad 7\n",
+     "func f\nlea .Lubsan_data8(%rip),%rax\nmov $2,%ecx\nend f\n.section .data..Lubsan_data8,\"aw\"\n.Lubsan_data8:\n"
+     ".quad 8\n",
+     {"changed f", "exit 0"}},
+    {"OtherUnnamedDataStaysInTheKernel",
+     "func f\nlea .Ldata(%rip),%rax\nmov $1,%ecx\nend f\n.section .data..Ldata,\"aw\"\n.Ldata:\n.quad 7\n",
+     "func f\nlea .Ldata(%rip),%rax\nmov $2,%ecx\nend f\n.section .data..Ldata,\"aw\"\n.Ldata:\n.quad 7\n",
+     {"changed f", "refused unnamed-data f", "exit 2"}},
     {"ColdPartOfAnUnchangedFunctionStaysAway",
      "func f\njmp f.cold\nend f\nlocal f.cold,.text.unlikely.f\nud2\nend f.cold\nfunc g\nmov $1,%eax\nend g\n",
      "func f\njmp f.cold\nend f\nlocal f.cold,.text.unlikely.f\nud2\nend f.cold\nfunc g\nmov $2,%eax\nend g\n",

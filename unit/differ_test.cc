@@ -144,6 +144,7 @@ class Differ : public testing::TestWithParam<std::tuple<Toolchain, Case>> {
         << "0x12345678\t__fentry__\tvmlinux\tEXPORT_SYMBOL\t\n0x1\towned\tdrivers/some-module\tEXPORT_SYMBOL\t\n"
         << "0x1\t__tracepoint_owned\tdrivers/some-module\tEXPORT_SYMBOL\t\n"
         << "0x1\t__SCT__tp_func_owned\tdrivers/some-module\tEXPORT_SYMBOL\t\n"
+        << "0x1\tnamed_only\tvmlinux\tEXPORT_SYMBOL\tmodule:kvm,kvm-amd\n"
         << "0x1\towned_key\tdrivers/some-module\tEXPORT_SYMBOL\t\n";
     DifferInput input{
         directory_ / "orig.o",         directory_ / "patched.o", "vmlinux", directory_ / "vmlinux.o",
@@ -199,6 +200,10 @@ const Case cases[] = {
      "int f(int x) { return x; }",
      "int f(int x) { return exported(x) + 1; }",
      {"changed f", "f -> exported (export)", "exit 0"}},
+    {"ExportForNamedModules",
+     "int f(int x) { return x; }",
+     "extern int named_only(int); int f(int x) { return named_only(x) + 1; }",
+     {"changed f", "f -> vmlinux:named_only,0", "exit 0"}},
     {"ModuleExport",
      "int f(int x) { return x; }",
      "extern int owned(int); int f(int x) { return owned(x) + 1; }",
