@@ -65,8 +65,13 @@ void make_base_view(const Base& base, const fs::path& view) {
   fs::create_directories(view);
   for (const auto& entry : entries_of(base.kbuild)) {
     const fs::path name = entry.path().filename();
-    if (name != "Module.symvers") fs::create_symlink(entry.path(), view / name);
+    if (name != "Module.symvers" && name != "Makefile") fs::create_symlink(entry.path(), view / name);
   }
+  // Since 6.13 it names the folder, which would lead past the view.
+  std::string makefile = read_file(base.kbuild / "Makefile");
+  if (const size_t at = makefile.find(base.kbuild.string() + "\n"); at != std::string::npos)
+    makefile.replace(at, base.kbuild.string().size(), view.string());
+  write_file(view / "Makefile", makefile, Flush::no);
   write_file(view / "Module.symvers", symvers_lines_of(base.symvers, "vmlinux"), Flush::no);
 }
 

@@ -39,7 +39,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::string_view list_header = "kpatch commands 3";
+constexpr std::string_view list_header = "kpatch commands 4";
 constexpr std::string_view list_end = "end";  // of a list that is whole
 
 std::string format_list(const std::vector<CompileCommand>& commands) {
@@ -120,8 +120,10 @@ std::string folder_to_ask(const fs::path& source, const std::string& folder) {
 Command query_command(const Base& base) {
   Command command;
   command.directory = base.kbuild;
+  // What the top Makefile sets, or exports, only while sub_make_done isn't there: objtree and srcroot since 6.13.
   command.environment = {
-      {"sub_make_done", "1"}, {"abs_srctree", base.source.string()}, {"abs_objtree", base.kbuild.string()}};
+      {"sub_make_done", "1"}, {"abs_srctree", base.source.string()}, {"abs_objtree", base.kbuild.string()},
+      {"objtree", "."},       {"srcroot", base.source.string()},     {"KBUILD_CHECKSRC", "0"}};
   command.argv = {"make",
                   "-rR",
                   "--no-print-directory",

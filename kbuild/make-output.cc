@@ -135,7 +135,7 @@ bool is_whole(std::string_view printed, std::string_view messages) {
   if (!printed.ends_with("\nkq-end\n") && printed != "kq-end\n") return false;
   for (std::string_view line : lines_of(messages)) {
     for (std::string_view trouble : {"write error", "memory exhausted", "Cannot allocate", "No space left", "fork",
-                                     "Killed", "Terminated", "cannot execute"})
+                                     "Killed", "Terminated", "cannot execute", "Failed to remake makefile"})
       if (line.find(trouble) != std::string_view::npos) return false;
     const bool stopped = line.find("*** ") != std::string_view::npos;
     if (stopped && line.find("No rule to make target") == std::string_view::npos && !line.ends_with("] Error 2"))

@@ -74,7 +74,8 @@ TEST(Commands, AListIsWholeWhenEachMakeGotToItsEnd) {
   EXPECT_FALSE(is_whole("gcc -c a.c\n", ""));
   EXPECT_FALSE(is_whole("gcc -c a.ckq-end\n", ""));
   for (const char* trouble : {"make: *** [net] Killed", "make: *** [net] Error 1", "make: write error: stdout",
-                              "make: *** virtual memory exhausted.  Stop.", "make: *** fork: Cannot allocate memory"})
+                              "make: *** virtual memory exhausted.  Stop.", "make: *** fork: Cannot allocate memory",
+                              "Makefile.build:38: Failed to remake makefile '/fs/Makefile'."})
     EXPECT_FALSE(is_whole("kq-end\n", trouble)) << trouble;
 }
 
