@@ -95,6 +95,8 @@ CacheKey key_of(const BaseInputs& inputs) {
       .add("targets", inputs.targets)
       .add("compiler", inputs.compiler);
   for (const auto& [tool, version] : inputs.tools) key.add(tool, version);
+  // Its host programs run there alone.
+  if (!inputs.root.empty()) key.add("toolchain", inputs.root);
   if (!inputs.code_makers.empty()) key.add("compiler's files", inputs.code_makers);
   key.add("checks", inputs.skip_compiler_check ? "without the compiler's" : "all");
   return key;
@@ -244,7 +246,7 @@ Base make_base(const BaseOptions& given, Cache& cache, Executor& executor, Conso
   KernelFiles files = given_files(options, release, cache, executor, console);
   bool complete = !files.vmlinux.empty() && !files.config.empty() && !files.symvers.empty() && !files.modules.empty() &&
                   !files.source.empty();
-  if (!complete) files = find_release(release, files, {cache, executor, console});
+  if (!complete) files = find_release(release, files, {cache, executor, console, options.archive, options.archive_key});
   if (!options.source.empty()) {
     const Binary vmlinux = Binary::open(vmlinux_index(files.vmlinux, cache, console));
     check_vmlinux(vmlinux, files.vmlinux, kernel_version(options.source));

@@ -13,6 +13,14 @@
 
 namespace kpatch {
 
+// Where the kernel's compiler is taken from.
+struct ToolchainOptions {
+  std::filesystem::path given;  // --toolchain: a root that somebody made
+  bool skip_compiler_check = false;
+  // From now on commands run in that root; throws Error where they can't.
+  std::function<void(const std::filesystem::path& root)> enter{};
+};
+
 // The options of the command line that decide about the base. Empty: not given.
 struct BaseOptions {
   std::filesystem::path source;          // --sourcedir
@@ -24,7 +32,9 @@ struct BaseOptions {
   std::string release;                   // --archversion: a release, or a series ("6.12-cloud")
   std::vector<std::string> targets;      // --target; empty: all
   unsigned jobs = 1;
-  bool skip_compiler_check = false;
+  ToolchainOptions toolchain{};       // --toolchain, --skip-compiler-check
+  std::string archive{};              // --archive
+  std::filesystem::path archive_key;  // --archive-key
   // How many objects a full build of a prepared base compiles, for its progress; may be empty.
   std::function<size_t(const Base& base)> count_objects{};
 };

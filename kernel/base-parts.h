@@ -14,6 +14,7 @@
 #include "kernel/config.h"
 #include "kernel/distro/distro.h"
 #include "kernel/source-tree.h"
+#include "kernel/toolchain.h"
 #include "lookup/lookup.h"
 
 namespace kpatch {
@@ -56,16 +57,17 @@ struct BaseInputs {
   std::string targets{};
   std::string compiler{};
   std::vector<std::pair<std::string, std::string>> tools{};  // toolchain()
+  std::string root{};                                        // in which those are; empty: this machine's
   std::string code_makers{};                                 // of what is compiled for the base; empty: nothing is
   bool skip_compiler_check = false;                          // differences that are accepted with it aren't without
 };
 CacheKey key_of(const BaseInputs& inputs);
-// What they are of a stock kernel of that release. Tools are asked for their versions, files are read.
+// What they are of a stock kernel of that release. Files are read.
 BaseInputs stock_inputs(const BaseOptions& options, const KernelFiles& files, std::string release,
-                        const Compiler& compiler, Cache& cache, Executor& executor);
-// Of an own kernel. code_makers: Base's.
+                        const Toolchain& toolchain, Cache& cache);
+// Of an own kernel.
 BaseInputs own_inputs(const BaseOptions& options, const SourceTree& source, const std::filesystem::path& config,
-                      const Compiler& compiler, std::string code_makers, Executor& executor);
+                      const Toolchain& toolchain);
 
 // A notice, of a base that is about to be made.
 Finding why_base_is_made(const Cache& cache, const CacheKey& key, std::string_view kernel);

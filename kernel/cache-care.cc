@@ -67,7 +67,8 @@ system_clock::time_point last_use(const fs::path& directory) {
 
 // What of a key says something to a person; digests don't.
 std::string what_it_is(std::string_view key) {
-  for (std::string_view name : {"release", "source package", "source path", "source tree", "base", "vmlinux"})
+  for (std::string_view name :
+       {"release", "source package", "source path", "source tree", "base", "suites", "toolchain of", "vmlinux"})
     if (const auto value = CacheKey::field(key, name)) {
       const auto version = CacheKey::field(key, "version");
       return fmt::format("{} {}{}", name, *value, version ? " " + *version : "");
@@ -124,7 +125,7 @@ uint64_t Cache::size() const {
   return sizes.bytes;
 }
 
-bool Cache::remove_entry(const fs::path& directory) {
+bool Cache::discard(const fs::path& directory) {
   if (held_.contains(directory)) return false;
   const fs::path lock = directory.string() + ".lock", users_lock = directory.string() + ".users.lock";
   const auto making = FileLock::try_lock(lock);
@@ -149,7 +150,7 @@ Cache::Pruned Cache::prune(const CacheLimits& limits) {
     const bool old = limits.age && now - item->used >= *limits.age;
     const bool too_much = limits.size && left > *limits.size;
     if (!old && !too_much) continue;
-    if (!remove_entry(item->directory)) {
+    if (!discard(item->directory)) {
       ++pruned.held;
       continue;
     }

@@ -35,7 +35,8 @@ constexpr string_view tag = "CACHEDIR.TAG";  // https://bford.info/cachedir/: ba
 constexpr string_view elsewhere = "KPATCH_CACHE names another place";
 constexpr size_t longest_path = 1024;  // some of the kernel's host programs have buffers of 4096 for what lies below
 
-constexpr std::array<string_view, 5> entry_kinds = {"base", "full", "packages", "source", "vmlinux"};
+constexpr std::array<string_view, 7> entry_kinds = {"archive", "base",      "full",   "packages",
+                                                    "source",  "toolchain", "vmlinux"};
 
 bool all_of(string_view text, string_view allowed) {
   return !text.empty() && text.find_first_not_of(allowed) == string_view::npos;

@@ -7,7 +7,7 @@
 namespace kpatch {
 
 // Folders of a cache whose entries are made once and found by digest.
-bool is_entry_kind(std::string_view name);  // "base", "full", "packages", "source", "vmlinux"
+bool is_entry_kind(std::string_view name);  // "base", "packages", "toolchain", …
 // The names that are ours within a folder of the cache; nothing else is ever removed from it.
 bool is_entry_name(std::string_view name);    // a digest
 bool is_scratch_name(std::string_view name);  // in scratch/

@@ -108,6 +108,8 @@ class Cache {
   // Removes what is older than the limit, then what was used longest ago until the rest fits. Never waits.
   Pruned prune(const CacheLimits& limits);
   Pruned drop();  // everything that nobody holds
+  // Removes an entry that entries() gave. False when somebody holds it.
+  bool discard(const std::filesystem::path& directory);
 
   // Removes what killed runs left, as the constructor does: what their last children still held by then. Never throws.
   void tidy() noexcept;
@@ -126,7 +128,6 @@ class Cache {
 
  private:
   void wipe_leftovers();
-  bool remove_entry(const std::filesystem::path& directory);
 
   std::filesystem::path root_;
   Console& console_;

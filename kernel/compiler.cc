@@ -22,7 +22,6 @@
 
 namespace kpatch {
 
-namespace fs = std::filesystem;
 namespace {
 
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
@@ -154,15 +153,13 @@ std::vector<std::pair<std::string, std::string>> toolchain(const Compiler& compi
 }
 
 std::string code_makers(const Compiler& compiler, Executor& executor,
-                        const std::function<std::string(const fs::path&)>& digest_of_program) {
+                        const std::function<std::string(const std::string&)>& digest_of_program) {
   const std::string& driver = compiler.command[0];
   const Programs programs = programs_of(driver, executor);
   std::string all;
   for (const std::string& program :
-       {driver, answer({driver, "-print-prog-name=cc1"}, executor), programs.assembler, programs.linker}) {
-    const auto file = find_program(program);
-    all += fmt::format("{} {}\n", program, file ? digest_of_program(*file) : "none");
-  }
+       {driver, answer({driver, "-print-prog-name=cc1"}, executor), programs.assembler, programs.linker})
+    all += fmt::format("{} {}\n", program, digest_of_program(program));
   // gcc(1), ENVIRONMENT; clang's lib/Driver/ToolChain.cpp
   for (const char* name : {"CPATH", "C_INCLUDE_PATH", "COMPILER_PATH", "GCC_COMPARE_DEBUG", "GCC_EXEC_PREFIX",
                            "CCC_OVERRIDE_OPTIONS", "SOURCE_DATE_EPOCH"})

@@ -35,8 +35,8 @@ Compiler find_compiler(std::string_view version, bool skip_check, Executor& exec
 std::vector<std::pair<std::string, std::string>> toolchain(const Compiler& compiler, Executor& executor);
 
 // Tells apart what writes code, where versions don't: two builds of one version, a wrapper of that name, a variable of the
-// environment. digest_of_program: of a program's file.
+// environment. digest_of_program: of the file that a program's name leads to; anything where it leads to none.
 std::string code_makers(const Compiler& compiler, Executor& executor,
-                        const std::function<std::string(const std::filesystem::path&)>& digest_of_program);
+                        const std::function<std::string(const std::string&)>& digest_of_program);
 
 }  // namespace kpatch

@@ -13,6 +13,7 @@
 #include "kernel/base-parts.h"
 #include "kernel/make.h"
 #include "kernel/source-tree.h"
+#include "kernel/toolchain.h"
 #include "support/error.h"
 #include "support/files.h"
 #include "support/text.h"
@@ -71,15 +72,16 @@ void build(Base& base, const BaseOptions& options, const fs::path& config, Execu
 }  // namespace
 
 BaseInputs own_inputs(const BaseOptions& options, const SourceTree& source, const fs::path& config,
-                      const Compiler& compiler, std::string code_makers, Executor& executor) {
+                      const Toolchain& toolchain) {
   return {.kind = "own 2",
           .source = source.identity,
           .source_path = source.path.string(),
           .config = read_file(config),
           .targets = joined(options.targets, " "),
-          .compiler = fmt::format("{}: {}", compiler.command[0], compiler.version),
-          .tools = toolchain(compiler, executor),
-          .code_makers = std::move(code_makers)};
+          .compiler = fmt::format("{}: {}", toolchain.compiler.command[0], toolchain.compiler.version),
+          .tools = toolchain.tools,
+          .root = toolchain.root.string(),
+          .code_makers = toolchain.code_makers};
 }
 
 Base make_own_base(const BaseOptions& options, Cache& cache, Executor& executor, Console& console) {
@@ -88,21 +90,21 @@ Base make_own_base(const BaseOptions& options, Cache& cache, Executor& executor,
   KernelConfig settings = KernelConfig::read(config);
   require_livepatch(settings, config.string());
   require_no_random_code(settings, config.string(), true);
-  Compiler compiler;
-  try {
-    compiler = find_compiler(configured_compiler(settings), false, executor);
-  } catch (const Error&) {
-    compiler = find_compiler("", true, executor);  // the config's was another machine's: ours builds the kernel
-  }
   SourceTree source = private_copy(options.source, cache, executor, console);
+  const DistroTools tools{cache, executor, console};
+  Toolchain toolchain;
+  if (options.toolchain.given.empty()) {
+    toolchain = our_toolchain(configured_compiler(settings), tools);
+  } else {
+    toolchain = find_toolchain({.compiler = configured_compiler(settings)}, {}, options.toolchain, tools);
+  }
 
   Base base;
   base.source = source.path;
-  base.compiler = compiler.command;
-  base.code_makers =
-      code_makers(compiler, executor, [&](const fs::path& program) { return cache.file_digest(program); });
+  base.compiler = toolchain.compiler.command;
+  base.code_makers = toolchain.code_makers;
   base.built_here = true;
-  const CacheKey key = key_of(own_inputs(options, source, config, compiler, base.code_makers, executor));
+  const CacheKey key = key_of(own_inputs(options, source, config, toolchain));
   auto locate = [&](const fs::path& directory) {
     base.directory = directory;
     base.kbuild = directory / "kbuild";

@@ -99,7 +99,10 @@ std::vector<std::string> list_git(const fs::path& tree, Executor& executor) {
       "--exclude-standard 2>/dev/null";
   CommandResult result;
   try {
-    result = executor.run({{"sh", "-c", script, "sh", tree.string()}, {}, {{"GIT_OPTIONAL_LOCKS", "0"}}});
+    result = executor.run({.argv = {"sh", "-c", script, "sh", tree.string()},
+                           .directory = {},
+                           .environment = {{"GIT_OPTIONAL_LOCKS", "0"}},
+                           .ours = true});
   } catch (const Error&) {
     return {};
   }

@@ -17,6 +17,7 @@
 #include "kernel/base-parts.h"
 #include "kernel/make.h"
 #include "kernel/source-tree.h"
+#include "kernel/toolchain.h"
 #include "lookup/lookup.h"
 #include "support/error.h"
 #include "support/files.h"
@@ -56,7 +57,7 @@ void prepare(const Base& base, const KernelFiles& files, const BaseOptions& opti
   CommandResult result = executor.run(prepare_command(base, {"olddefconfig"}, options.jobs));
   if (!result.ok())
     fail_make(executor, fmt::format("the kernel's config can't be read by its source ({})", base.release), result);
-  compare_configs(files.config, base.kbuild / ".config", options.skip_compiler_check);
+  compare_configs(files.config, base.kbuild / ".config", options.toolchain.skip_compiler_check);
   size_t steps = 0;
   // resolve_btfids, with the libbpf that it builds, is a third of the time, and is run on a vmlinux alone, and on modules that
   // have one beside them. A variable that make is given leaves .config and its headers as they are.
@@ -76,7 +77,7 @@ void prepare(const Base& base, const KernelFiles& files, const BaseOptions& opti
 }  // namespace
 
 BaseInputs stock_inputs(const BaseOptions& options, const KernelFiles& files, std::string release,
-                        const Compiler& compiler, Cache& cache, Executor& executor) {
+                        const Toolchain& toolchain, Cache& cache) {
   return {.kind = "stock 2",
           .release = std::move(release),
           .source = files.source_identity,
@@ -84,9 +85,10 @@ BaseInputs stock_inputs(const BaseOptions& options, const KernelFiles& files, st
           .config = read_file(files.config),
           .symvers = read_file(files.symvers),
           .vmlinux = cache.file_digest(files.vmlinux),
-          .compiler = fmt::format("{}: {}", compiler.command[0], compiler.version),
-          .tools = toolchain(compiler, executor),
-          .skip_compiler_check = options.skip_compiler_check};
+          .compiler = fmt::format("{}: {}", toolchain.compiler.command[0], toolchain.compiler.version),
+          .tools = toolchain.tools,
+          .root = toolchain.root.string(),
+          .skip_compiler_check = options.toolchain.skip_compiler_check};
 }
 
 Base make_stock_base(const BaseOptions& options, const KernelFiles& files, Cache& cache, Executor& executor,
@@ -101,10 +103,12 @@ Base make_stock_base(const BaseOptions& options, const KernelFiles& files, Cache
   check_signature(KernelConfig::read(files.config), kernel_version(files.source));
   base.arch = find_arch(vmlinux.machine());
   base.release = release_of_banner(vmlinux.banner());
-  Compiler compiler = find_compiler(compiler_of_banner(vmlinux.banner()), options.skip_compiler_check, executor);
+  const Toolchain toolchain =
+      find_toolchain(toolchain_needs(KernelConfig::read(files.config), compiler_of_banner(vmlinux.banner())),
+                     base.release, options.toolchain, {cache, executor, console, options.archive, options.archive_key});
+  const Compiler& compiler = toolchain.compiler;
   base.compiler = compiler.command;
-  base.code_makers =
-      code_makers(compiler, executor, [&](const fs::path& program) { return cache.file_digest(program); });
+  base.code_makers = toolchain.code_makers;
   if (!compiler.doubt.empty()) base.findings.push_back({"compiler", Severity::warning, {}, compiler.doubt, {}});
   base.source = files.source;
   base.vmlinux = files.vmlinux;
@@ -113,7 +117,7 @@ Base make_stock_base(const BaseOptions& options, const KernelFiles& files, Cache
   base.debug_package = files.debug_package;
   base.image = files.image;
 
-  const CacheKey key = key_of(stock_inputs(options, files, base.release, compiler, cache, executor));
+  const CacheKey key = key_of(stock_inputs(options, files, base.release, toolchain, cache));
   auto locate = [&](const fs::path& directory) {
     base.directory = directory;
     base.kbuild = directory / "kbuild";

@@ -12,10 +12,12 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <string>
 #include <utility>
 
+#include "kpatch-build/source-paths.h"
 #include "support/error.h"
 #include "support/files.h"
 #include "support/text.h"
@@ -68,8 +70,12 @@ std::vector<CommandResult> CompileJobs::run(std::span<const AffectedObject> obje
     places.push_back(i);
   }
   std::vector<CommandResult> ran = run_mended(objects, todo, commands, progress);
+  const std::array trees = {settings_.base.source, settings_.view.root()};
   for (size_t i = 0; i < todo.size(); ++i) {
-    if (ran[i].ok()) kept_.keep(commands[i], todo[i]);
+    if (ran[i].ok()) {
+      shorten_source_paths(todo[i].output, trees);
+      kept_.keep(commands[i], todo[i]);
+    }
     results[places[i]] = std::move(ran[i]);
   }
   return results;

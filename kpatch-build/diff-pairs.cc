@@ -193,6 +193,7 @@ std::vector<PairReport> diff_pairs(std::span<const ObjectPair> pairs, const Base
     report.object = object_name(pair.command.module);
     report.output = directory / fmt::format("{}.diff.o", reports.size());
     Command command;
+    command.ours = true;
     command.argv = {program, "--report=" + (directory / fmt::format("{}.json", reports.size())).string()};
     command.argv.insert(command.argv.end(), common.begin(), common.end());
     if (!pair.command.module.empty())

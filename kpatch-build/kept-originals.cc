@@ -39,7 +39,7 @@ void KeptOriginals::keep(const Command& command, const CompileJob& job) const {
 }
 
 std::string KeptOriginals::key(const Command& command, const CompileJob& job) const {
-  std::string all = base_.code_makers + '\0';
+  std::string all = "2 " + base_.code_makers + '\0';
   for (const std::string& argument : command.argv) {
     if (argument != job.output && argument != job.dependencies) all += argument;
     all += '\0';

@@ -12,6 +12,7 @@
 
 #include "kpatch-build/build-report.h"
 #include "kpatch-build/cache-command.h"
+#include "kpatch-build/list-kernels.h"
 #include "kpatch-build/reporter.h"
 #include "kpatch-build/sandbox.h"
 #include "kpatch-build/stages.h"
@@ -132,6 +133,7 @@ int main(int argc, char** argv) {
     handle_signals();
     const std::optional<Options> options = parse_options(argc, argv);
     if (!options) return exit_ok;
+    if (options->list_kernels) return list_kernels(*options, plain);
     if (options->cache == CacheAction::none) return build_and_report(*options);
     tend_cache(*options, plain);
     return exit_ok;

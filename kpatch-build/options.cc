@@ -51,7 +51,15 @@ Groups describe() {
       "kernel release, or a stock series such as 6.12-cloud: the newest in the archive (default: what vmlinux says, "
       "or the running kernel)")("sourcerpm,r", po::value<std::string>()->value_name("FILE"),
                                 fmt::format("source package ({})", source_package_kinds()).c_str())(
-      "modules,m", po::value<std::string>()->value_name("DIR"), "the shipped modules (default: beside vmlinux)")(
+      "list-kernels", po::value<std::string>()->value_name("SUITE")->implicit_value(""),
+      "print the stock kernels of the archive's suites, or of one, instead of a build")(
+      "toolchain", po::value<std::string>()->value_name("DIR"),
+      "a root in which the kernel's compiler is installed (default: this machine, if it has that compiler, else one "
+      "that is made and kept)")("archive", po::value<std::string>()->value_name("URL"),
+                                "fetch the kernel and its compiler from there (default: the archive that apt uses)")(
+      "archive-key", po::value<std::string>()->value_name("FILE"),
+      "who signs that archive (default: the distribution)")("modules,m", po::value<std::string>()->value_name("DIR"),
+                                                            "the shipped modules (default: beside vmlinux)")(
       "symvers", po::value<std::string>()->value_name("FILE"),
       "the kernel's Module.symvers (default: from the headers package)");
   g.build.add_options()("jobs,j", po::value<int>()->value_name("N"), "parallel jobs (default: all processors)")(
@@ -197,6 +205,11 @@ Options fill(const po::variables_map& values) {
     if (rule != "objtool" && rule != "data-layout")
       throw Error(fmt::format("--ack {}: objtool and data-layout are what can be acknowledged", rule));
   o.skip_compiler_check = values["skip-compiler-check"].as<bool>() || values["skip-gcc-check"].as<bool>();
+  if (const auto suite = values.find("list-kernels"); suite != values.end())
+    o.list_kernels = suite->second.as<std::string>();
+  take<std::string>(values, "toolchain", o.toolchain);
+  take<std::string>(values, "archive", o.archive);
+  take<std::string>(values, "archive-key", o.archive_key);
   take<bool>(values, "skip-proof", o.skip_proof);
   take<std::string>(values, "name", o.name);
   take<std::string>(values, "output", o.output);
@@ -216,6 +229,11 @@ Options fill(const po::variables_map& values) {
 void check(const Options& o) {
   if (o.cache != CacheAction::none) {
     if (!o.patches.empty()) throw Error("--cache does not build: no patch can be named with it");
+    return;
+  }
+  if (o.list_kernels) {
+    if (!o.patches.empty())
+      throw Error("--list-kernels does not build: no patch can be named with it (--list-kernels=SUITE)");
     return;
   }
   if (o.patches.empty()) throw Error("no patch file is named; usage: kpatch-build [options] PATCH... (see --help)");

@@ -33,6 +33,9 @@ struct Options {
   bool ignore_whitespace = false;
   std::vector<std::string> acknowledged;  // names of findings that the caller accepts
   bool skip_compiler_check = false;
+  std::filesystem::path toolchain;    // a root with the kernel's compiler; empty: found or made
+  std::string archive;                // where a distribution's packages are fetched from; empty: as apt does
+  std::filesystem::path archive_key;  // who signs it; empty: the distribution
   bool skip_proof = false;
   // The result.
   std::string name;  // as given; empty: made from the patches
@@ -43,6 +46,7 @@ struct Options {
   // Looking closer.
   unsigned debug = 0;
   bool skip_cleanup = false;
+  std::optional<std::string> list_kernels;  // instead of a build: of this suite, or (empty) of all
   // The cache.
   CacheAction cache = CacheAction::none;  // instead of a build
   CacheLimits limits;                     // --cache-max-age, --cache-max-size, or KPATCH_CACHE_MAX_AGE, _SIZE

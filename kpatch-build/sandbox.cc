@@ -14,11 +14,14 @@
 // Thus a session of its own (against input faked into the caller's terminal) costs nothing: the group that Executor
 // signals is bwrap's.
 //
+// A toolchain root (kernel/toolchain.cc) is entered in the same way, its own folders in place of this machine's.
+//
 // Outside are those that need a network: apt, and compiles by --launcher. What isn't kept in: what a command reads, and
 // sockets in the file system that it may connect to. Measured: 4 ms of processor time a
 // command, 8 ms until it runs where all processors are busy.
 #include "kpatch-build/sandbox.h"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <initializer_list>
@@ -26,6 +29,7 @@
 #include <utility>
 
 #include "kernel/kernel.h"
+#include "support/error.h"
 #include "support/files.h"
 #include "support/text.h"
 
@@ -33,17 +37,66 @@ namespace kpatch {
 
 namespace fs = std::filesystem;
 
+namespace {
+
+void add(std::vector<std::string>& words, std::initializer_list<std::string> more) { words.insert(words.end(), more); }
+
+// What is the same in each.
+void add_confinement(std::vector<std::string>& words, const std::vector<fs::path>& writable) {
+  add(words, {"--proc", "/proc", "--ro-bind-try", "/proc/sys", "/proc/sys"});
+  add(words, {"--unshare-net", "--unshare-pid", "--unshare-ipc", "--new-session", "--die-with-parent"});
+  if (geteuid() == 0) {
+    add(words, {"--cap-drop", "ALL"});
+    for (const char* kept : {"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID"})
+      add(words, {"--cap-add", kept});
+  }
+  for (const fs::path& folder : writable) add(words, {"--bind", folder.string(), folder.string()});
+}
+
+// What bwrap says of a first command; empty: it runs.
+std::optional<std::string> refusal(Executor& executor, std::vector<std::string> words) {
+  words.emplace_back("true");
+  const CommandResult result =
+      executor.run({.argv = std::move(words), .directory = {}, .environment = {}, .outside = true});
+  if (result.ok()) return std::nullopt;
+  const std::vector<std::string_view> lines = lines_of(result.output);
+  return lines.empty() ? std::string() : std::string(lines.front());
+}
+
+fs::path temporary_folder(const fs::path& scratch) {
+  fs::path temporary = scratch / "tmp";
+  fs::create_directories(temporary);
+  return temporary;
+}
+
+}  // namespace
+
 std::vector<std::string> sandbox_words(const std::vector<fs::path>& writable) {
   std::vector<std::string> words = {"bwrap", "--ro-bind", "/", "/", "--dev", "/dev"};
-  const auto add = [&](std::initializer_list<std::string> more) { words.insert(words.end(), more); };
-  add({"--ro-bind-try", "/dev/shm", "/dev/shm", "--proc", "/proc", "--ro-bind-try", "/proc/sys", "/proc/sys"});
-  add({"--unshare-net", "--unshare-pid", "--unshare-ipc", "--new-session", "--die-with-parent"});
-  if (geteuid() == 0) {
-    add({"--cap-drop", "ALL"});
-    for (const char* kept : {"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID"})
-      add({"--cap-add", kept});
+  add(words, {"--ro-bind-try", "/dev/shm", "/dev/shm"});
+  add_confinement(words, writable);
+  words.emplace_back("--");
+  return words;
+}
+
+std::vector<std::string> root_words(const fs::path& root, const std::vector<fs::path>& writable,
+                                    const std::vector<fs::path>& readable) {
+  std::vector<std::string> words = {"bwrap"};
+  // Each by itself: a root that is bound as a whole has no place where the cache could be mounted.
+  for (const char* name : {"bin", "sbin", "lib", "lib32", "lib64", "libx32", "usr", "etc", "opt"}) {
+    const fs::path folder = root / name, there = fs::path("/") / name;
+    std::error_code absent;
+    if (fs::is_symlink(fs::symlink_status(folder, absent)))
+      add(words, {"--symlink", fs::read_symlink(folder).string(), there.string()});
+    else if (fs::is_directory(folder, absent))
+      add(words, {"--ro-bind", folder.string(), there.string()});
   }
-  for (const fs::path& folder : writable) add({"--bind", folder.string(), folder.string()});
+  add(words, {"--dev", "/dev", "--tmpfs", "/tmp"});
+  add_confinement(words, writable);
+  for (const fs::path& folder : readable) add(words, {"--ro-bind", folder.string(), folder.string()});
+  add(words, {"--setenv", "PATH", "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"});
+  for (const char* name : {"LD_LIBRARY_PATH", "LD_PRELOAD", "PERL5LIB", "PYTHONHOME", "PYTHONPATH"})
+    add(words, {"--unsetenv", name});
   words.emplace_back("--");
   return words;
 }
@@ -62,17 +115,20 @@ std::optional<NoSandbox> enter_sandbox(Executor& executor, const std::vector<fs:
                                        const fs::path& scratch) {
   if (!find_program("bwrap")) return NoSandbox{"bwrap isn't installed", "install it" + package_hint({"bwrap"})};
   const std::vector<std::string> words = sandbox_words(writable);
-  std::vector<std::string> trial = words;
-  trial.emplace_back("true");
-  const CommandResult result = executor.run({std::move(trial), {}, {}});
-  if (!result.ok()) {
-    const std::vector<std::string_view> lines = lines_of(result.output);
-    return NoSandbox{"bwrap can't make namespaces here", lines.empty() ? std::string() : std::string(lines.front())};
-  }
-  const fs::path temporary = scratch / "tmp";
-  fs::create_directories(temporary);
-  executor.confine(words, {{"TMPDIR", temporary.string()}});
+  if (auto why = refusal(executor, words)) return NoSandbox{"bwrap can't make namespaces here", std::move(*why)};
+  executor.confine(words, {{"TMPDIR", temporary_folder(scratch).string()}});
   return std::nullopt;
+}
+
+void enter_root(Executor& executor, const fs::path& root, const std::vector<fs::path>& writable,
+                const std::vector<fs::path>& readable, const fs::path& scratch) {
+  if (!find_program("bwrap"))
+    throw Error("bwrap isn't installed, with which it would be entered" + package_hint({"bwrap"}));
+  const std::vector<std::string> words = root_words(root, writable, readable);
+  executor.enter_root({}, {});
+  if (const auto why = refusal(executor, words))
+    throw Error(fmt::format("{} can't be entered with bwrap: {}", root.string(), *why));
+  executor.enter_root(words, {{"TMPDIR", temporary_folder(scratch).string()}});
 }
 
 }  // namespace kpatch

@@ -18,6 +18,7 @@
 #include "kpatch-build/compile.h"
 #include "kpatch-build/early-look.h"
 #include "kpatch-build/export-changes.h"
+#include "kpatch-build/sandbox.h"
 #include "kpatch-build/shipped-binaries.h"
 #include "lookup/lookup.h"
 #include "patch/patch.h"
@@ -42,6 +43,15 @@ CompileSettings settings_of(const Build& build, const Base& base, PatchedView& v
       base, view, build.scratch / "objects", data_file("kmod-template"), build.options.jobs, build.options.launcher};
 }
 
+fs::path given_root(const Options& options) {
+  if (options.toolchain.empty()) return {};
+  std::error_code absent;
+  fs::path root = fs::canonical(options.toolchain, absent);
+  if (absent || !fs::is_directory(root / "usr/bin", absent))
+    throw Error(fmt::format("--toolchain {}: no root of a system, it has no usr/bin", options.toolchain.string()));
+  return root;
+}
+
 void append(std::vector<Finding>& to, std::vector<Finding> findings) {
   to.insert(to.end(), std::make_move_iterator(findings.begin()), std::make_move_iterator(findings.end()));
 }
@@ -58,10 +68,28 @@ void try_patches(const Build& build) {
 
 Result<Base> prepare_base(const Build& build) {
   const Options& o = build.options;
-  Base base = make_base(
-      {o.source, o.config, o.vmlinux, o.symvers, o.modules, o.source_package, o.archversion, o.targets, o.jobs,
-       o.skip_compiler_check, [&](const Base& prepared) { return all_commands(prepared, build.executor).size(); }},
-      build.cache, build.executor, build.console);
+  const auto enter = [&](const fs::path& root) {
+    if (!o.launcher.empty())
+      throw Error(
+          fmt::format("--launcher runs the compiler of this machine, and the kernel's is in {}", root.string()));
+    enter_root(build.executor, root, writable_folders(build.cache.root()),
+               {data_file("kmod-template"), data_file("kbuild/query.mk")}, build.scratch);
+  };
+  Base base =
+      make_base({.source = o.source,
+                 .config = o.config,
+                 .vmlinux = o.vmlinux,
+                 .symvers = o.symvers,
+                 .modules = o.modules,
+                 .source_package = o.source_package,
+                 .release = o.archversion,
+                 .targets = o.targets,
+                 .jobs = o.jobs,
+                 .toolchain = {given_root(o), o.skip_compiler_check, enter},
+                 .archive = o.archive,
+                 .archive_key = o.archive_key,
+                 .count_objects = [&](const Base& prepared) { return all_commands(prepared, build.executor).size(); }},
+                build.cache, build.executor, build.console);
   Result<Base> result;
   result.findings = base.findings;
   result.value = std::move(base);

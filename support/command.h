@@ -15,6 +15,7 @@ struct Command {
   std::filesystem::path directory;                               // where it runs; empty: here
   std::vector<std::pair<std::string, std::string>> environment;  // added to ours (LC_ALL=C is always set)
   bool outside = false;                                          // isn't confined: see Executor::confine
+  bool ours = false;                                             // a program of this machine: see Executor::enter_root
   uint64_t largest_file = 0;                                     // that it may write, in bytes; 0: any
 };
 

@@ -57,17 +57,28 @@ void Executor::record(const Command& command, const CommandResult& result) const
 }
 
 void Executor::confine(std::vector<std::string> through, std::vector<std::pair<std::string, std::string>> environment) {
-  through_ = std::move(through);
-  environment_ = std::move(environment);
+  ours_ = {std::move(through), std::move(environment)};
+}
+
+void Executor::enter_root(std::vector<std::string> through,
+                          std::vector<std::pair<std::string, std::string>> environment) {
+  root_ = {std::move(through), std::move(environment)};
+}
+
+const Executor::Front& Executor::front_of(const Command& command) const {
+  if (command.outside) return none_;
+  return command.ours || root_.through.empty() ? ours_ : root_;
 }
 
 Command Executor::confined(const Command& command) const {
   Command result = command;
   if (!is_confined(command)) return result;
   // Else the message would be that of what stands in front of it.
-  if (!find_program(command.argv.at(0))) throw Error(fmt::format("{}: command not found", command.argv[0]));
-  result.argv.insert(result.argv.begin(), through_.begin(), through_.end());
-  result.environment.insert(result.environment.begin(), environment_.begin(), environment_.end());
+  const bool here = command.ours || root_.through.empty();
+  if (here && !find_program(command.argv.at(0))) throw Error(fmt::format("{}: command not found", command.argv[0]));
+  const Front& front = front_of(command);
+  result.argv.insert(result.argv.begin(), front.through.begin(), front.through.end());
+  result.environment.insert(result.environment.begin(), front.environment.begin(), front.environment.end());
   return result;
 }
 

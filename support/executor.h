@@ -59,22 +59,31 @@ class Executor {
   // signal while it makes its namespaces leaves a child that waits for it for ever, with our locks.
   void confine(std::vector<std::string> through, std::vector<std::pair<std::string, std::string>> environment);
 
+  // From now on what isn't `ours` or `outside` is started so instead: in the root of another system.
+  void enter_root(std::vector<std::string> through, std::vector<std::pair<std::string, std::string>> environment);
+
   // Throws Error with what failed, the last lines of output and the log's path.
   [[noreturn]] void fail(const std::string& what, const CommandResult& result) const;
 
   const std::filesystem::path& log() const { return log_; }
 
  private:
+  // What a command is started by.
+  struct Front {
+    std::vector<std::string> through;
+    std::vector<std::pair<std::string, std::string>> environment;
+  };
+  const Front& front_of(const Command& command) const;
+
   friend class StartedCommand;
   void announce(const Command& command) const;
   void record(const Command& command, const CommandResult& result) const;
   Command confined(const Command& command) const;
-  bool is_confined(const Command& command) const { return !through_.empty() && !command.outside; }
+  bool is_confined(const Command& command) const { return !front_of(command).through.empty(); }
 
   std::filesystem::path log_;
   std::function<void(std::string_view)> on_start_;
-  std::vector<std::string> through_;
-  std::vector<std::pair<std::string, std::string>> environment_;
+  Front ours_, root_, none_;
 };
 
 }  // namespace kpatch

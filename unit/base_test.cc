@@ -215,10 +215,13 @@ class InputsOfABase : public testing::Test {
     folder_.write("bin/" + name,
                   "#!/bin/sh\ncase $1 in -print-prog-name=as) echo my-as;; *) echo " + version + ";; esac\n", true);
   }
-  CacheKey stock() { return key_of(stock_inputs(options_, files_, release_, compiler_, cache_, executor_)); }
+  const Toolchain& tools() {
+    toolchain_.tools = toolchain(toolchain_.compiler, executor_);
+    return toolchain_;
+  }
+  CacheKey stock() { return key_of(stock_inputs(options_, files_, release_, tools(), cache_)); }
   CacheKey own() {
-    return key_of(
-        own_inputs(options_, {files_.source, files_.source_identity}, files_.config, compiler_, makers_, executor_));
+    return key_of(own_inputs(options_, {files_.source, files_.source_identity}, files_.config, tools()));
   }
   TemporaryFolder folder_;
   Console console_;
@@ -226,8 +229,8 @@ class InputsOfABase : public testing::Test {
   Executor executor_;
   BaseOptions options_;
   KernelFiles files_;
-  std::string release_ = "6.12", makers_ = "digest", path_;
-  Compiler compiler_{{"gcc"}, "gcc 12"};
+  std::string release_ = "6.12", path_;
+  Toolchain toolchain_{{{"gcc"}, "gcc 12"}, {}, {}, "digest"};
 };
 
 TEST_F(InputsOfABase, OfAStockKernelAreInItsKey) {
@@ -243,8 +246,9 @@ TEST_F(InputsOfABase, OfAStockKernelAreInItsKey) {
   EXPECT_EQ(differs([&] { folder_.write("config", "CONFIG_A=m\n"); }), Fields{"config"});
   EXPECT_EQ(differs([&] { folder_.write("Module.symvers", "0x2 f\n"); }), Fields{"Module.symvers"});
   EXPECT_EQ(differs([&] { folder_.write("vmlinux", "another"); }), Fields{"vmlinux"});
-  EXPECT_EQ(differs([&] { compiler_.version = "gcc 13"; }), Fields{"compiler"});
-  EXPECT_EQ(differs([&] { options_.skip_compiler_check = true; }), Fields{"checks"});
+  EXPECT_EQ(differs([&] { toolchain_.compiler.version = "gcc 13"; }), Fields{"compiler"});
+  EXPECT_EQ(differs([&] { options_.toolchain.skip_compiler_check = true; }), Fields{"checks"});
+  EXPECT_EQ(differs([&] { toolchain_.root = "/root"; }), Fields{"toolchain"});
   EXPECT_EQ(differs([&] { tool("my-as", "2"); }), Fields{"assembler"});
   EXPECT_EQ(differs([&] { tool("ld", "2"); }), Fields{"linker"});
   EXPECT_EQ(differs([&] { tool("pahole", "2"); }), Fields{"pahole"});
@@ -264,8 +268,9 @@ TEST_F(InputsOfABase, OfAnOwnKernelAreInItsKey) {
   EXPECT_EQ(differs([&] { files_.source = "/elsewhere"; }), Fields{"source path"});
   EXPECT_EQ(differs([&] { folder_.write("config", "CONFIG_A=m\n"); }), Fields{"config"});
   EXPECT_EQ(differs([&] { options_.targets = {"vmlinux", "modules"}; }), Fields{"targets"});
-  EXPECT_EQ(differs([&] { compiler_.version = "gcc 13"; }), Fields{"compiler"});
-  EXPECT_EQ(differs([&] { makers_ = "other"; }), Fields{"compiler's files"});
+  EXPECT_EQ(differs([&] { toolchain_.compiler.version = "gcc 13"; }), Fields{"compiler"});
+  EXPECT_EQ(differs([&] { toolchain_.code_makers = "other"; }), Fields{"compiler's files"});
+  EXPECT_EQ(differs([&] { toolchain_.root = "/root"; }), Fields{"toolchain"});
   EXPECT_EQ(differs([&] { tool("my-as", "2"); }), Fields{"assembler"});
   EXPECT_EQ(differs([&] { tool("ld", "2"); }), Fields{"linker"});
   EXPECT_EQ(differs([&] { tool("pahole", "2"); }), Fields{"pahole"});
@@ -317,8 +322,12 @@ TEST(CodeMakers, AreToldApartByTheirFilesAndTheEnvironment) {
                         true);
   };
   for (const char* name : {"gcc", "cc1", "as"}) program(name, "one");
+  const auto digest_of_program = [](const std::string& name) {
+    const auto file = find_program(name);
+    return file ? digest_of_file(*file) : "none";
+  };
   const Compiler compiler{{(folder.path() / "gcc").string()}, "gcc 12"};
-  const auto now = [&] { return code_makers(compiler, executor, digest_of_file); };
+  const auto now = [&] { return code_makers(compiler, executor, digest_of_program); };
   const std::string first = now();
   EXPECT_EQ(now(), first);
   for (const char* name : {"gcc", "cc1", "as"}) {

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "support/error.h"
 #include "support/files.h"
 #include "unit/skip.h"
 #include "unit/temporary_folder.h"
@@ -74,6 +75,39 @@ TEST_F(Sandbox, ACommandIsAsItWasOutside) {
   EXPECT_EQ(shell("exit 7").status, 7);
   EXPECT_EQ(shell("kill -9 $$").status, 128 + 9);
   EXPECT_EQ(shell("pwd").output, (fs::canonical(folder_.path()) / "home").string() + "\n");
+}
+
+// In a root a command sees that system, the cache and what is given to it, and nothing else of this machine.
+TEST_F(Sandbox, ARootIsAnotherSystem) {
+  const auto busybox = find_program("busybox");
+  if (!busybox) SKIP_PACKAGE("busybox is missing");
+  const fs::path root = folder_.path() / "elsewhere/root";
+  fs::create_directories(root / "usr/bin");
+  fs::create_directory_symlink("usr/bin", root / "bin");
+  fs::copy_file(*busybox, root / "usr/bin/busybox");
+  for (const char* name : {"sh", "ls", "true", "cat"}) fs::create_symlink("busybox", root / "usr/bin" / name);
+  folder_.write("home/secret", "");
+  const fs::path given = folder_.write("given/file", "given\n");
+  setenv("LD_PRELOAD", "", 1);
+  enter_root(executor_, root, writable_folders(cache()), {given.parent_path()}, cache());
+  const auto in_root = [&](const std::string& script) { return executor_.run({{"sh", "-c", script}, cache(), {}}); };
+  EXPECT_EQ(in_root("echo /usr/bin/*").output, "/usr/bin/busybox /usr/bin/cat /usr/bin/ls /usr/bin/sh /usr/bin/true\n");
+  EXPECT_EQ(in_root("cat " + given.string()).output, "given\n");
+  EXPECT_FALSE(in_root("echo x >" + given.string()).ok());
+  EXPECT_FALSE(in_root("ls " + (folder_.path() / "home").string()).ok());
+  EXPECT_FALSE(in_root("echo x >/usr/bin/gcc").ok());
+  EXPECT_TRUE(in_root("echo x >made; echo x >base/also; echo x >$TMPDIR/y").ok());
+  EXPECT_EQ(read_file(cache() / "made"), "x\n");
+  EXPECT_NE(in_root("echo ${LD_PRELOAD-unset}").output.find("unset"), std::string::npos);
+  unsetenv("LD_PRELOAD");
+  // A program of ours is run here, confined as before.
+  Command ours{{"sh", "-c", "ls " + (folder_.path() / "home").string()}, {}, {}};
+  ours.ours = true;
+  EXPECT_EQ(executor_.run(ours).output, "secret\n");
+  EXPECT_FALSE(shell("echo x >../home/pwned").ok());
+  const fs::path empty = folder_.path() / "given";
+  EXPECT_NE(message_of<Error>([&] { enter_root(executor_, empty, {cache()}, {}, cache()); }).find("can't be entered"),
+            std::string::npos);
 }
 
 TEST(NoSandbox, IsToldWithItsReason) {

@@ -30,7 +30,7 @@ const std::string& AptArchive::architecture() {
 std::vector<std::string> AptArchive::releases() {
   if (releases_) return *releases_;
   auto found = read_releases();
-  if (found.empty()) {
+  if (found.empty() && config_.empty()) {
     update("apt knows no kernel packages");
     found = read_releases();
   }
@@ -53,14 +53,27 @@ std::vector<AptPackage> AptArchive::versions(const std::string& name) {
   return packages;
 }
 
+std::map<std::string, std::vector<std::string>> AptArchive::versions_of(std::vector<std::string> names) {
+  std::map<std::string, std::vector<std::string>> versions;
+  if (names.empty()) return versions;
+  names.insert(names.begin(), {"apt-cache", "show"});
+  const CommandResult result = run(std::move(names));  // not ok where one of them isn't known
+  std::vector<std::string>* of = nullptr;
+  for (const auto line : lines_of(result.output)) {
+    if (line.starts_with("Package: ")) of = &versions[std::string(line.substr(9))];
+    if (line.starts_with("Version: ") && of) of->emplace_back(line.substr(9));
+  }
+  return versions;
+}
+
 bool AptArchive::newer(const std::string& a, const std::string& b) {
   return run({"dpkg", "--compare-versions", a, "gt", b}).ok();
 }
 
 AptPackage AptArchive::newest(const std::vector<AptPackage>& packages) {
   AptPackage best = packages[0];
-  for (auto& package : packages)
-    if (newer(package.version, best.version)) best = package;
+  for (const AptPackage& package : packages)
+    if (package.version != best.version && newer(package.version, best.version)) best = package;
   return best;
 }
 
@@ -69,7 +82,7 @@ void AptArchive::download(const std::string& name, const AptPackage& package, co
   Command command{{"apt-get", "-q", "-o", "APT::Status-Fd=1", "-o", "Acquire::Retries=3", "download",
                    fmt::format("{}={}", name, package.version)},
                   directory,
-                  {},
+                  environment(),
                   true};
   auto progress = [&](std::string_view line) {
     // "dlstatus:1:42.5:Retrieving file 1 of 1"
@@ -79,16 +92,21 @@ void AptArchive::download(const std::string& name, const AptPackage& package, co
       stage.progress(size_t(std::strtod(std::string(line.substr(at + 1)).c_str(), nullptr)), 100);
   };
   CommandResult result = executor_.run(command, progress);
-  if (!result.ok() && result.output.find("No space left") == std::string::npos && geteuid() == 0) {
+  if (!result.ok() && result.output.find("No space left") == std::string::npos && config_.empty() && geteuid() == 0) {
     update(fmt::format("{} {} could not be fetched", name, package.version));
     result = executor_.run(command, progress);
   }
   if (!result.ok()) executor_.fail(fmt::format("can't fetch {} {}", name, package.version), result);
 }
 
+std::vector<std::pair<std::string, std::string>> AptArchive::environment() const {
+  if (config_.empty()) return {};
+  return {{"APT_CONFIG", config_.string()}};
+}
+
 CommandResult AptArchive::run(std::vector<std::string> argv) {
   try {
-    return executor_.run({std::move(argv), {}, {}, true});  // apt writes to its own caches
+    return executor_.run({std::move(argv), {}, environment(), true});  // apt writes to its own caches
   } catch (const Error& error) {
     throw Error(
         fmt::format("{}; packages are fetched with apt. Name the kernel's files with -s, -c, -v, --symvers "
@@ -125,6 +143,7 @@ Command unpack_files_command(const DebFiles& files, const fs::path& folder) {
                            "--wildcards", "-C", folder.string(), "--"},
                   .directory = {},
                   .environment = {},
+                  .ours = true,
                   .largest_file = largest_unpacked_file};
   command.argv.insert(command.argv.end(), files.patterns.begin(), files.patterns.end());
   return command;
@@ -154,6 +173,7 @@ void unpack_debs(const fs::path& directory, const std::string& what, Executor& e
     commands.push_back({.argv = {"dpkg-deb", "-x", package.string(), folders.back().string()},
                         .directory = {},
                         .environment = {},
+                        .ours = true,
                         .largest_file = largest_unpacked_file});
   }
   auto results = executor.run_all(commands, std::max(std::thread::hardware_concurrency(), 1U));

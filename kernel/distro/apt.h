@@ -3,8 +3,10 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "support/console.h"
@@ -21,7 +23,9 @@ struct AptPackage {
 // Answers are kept where they are asked for more than once. All functions throw Error when apt or dpkg isn't there.
 class AptArchive {
  public:
-  AptArchive(Executor& executor, Console& console) : executor_(executor), console_(console) {}
+  // config: of an apt that isn't this machine's (apt.conf); empty: this machine's.
+  AptArchive(Executor& executor, Console& console, std::filesystem::path config = {})
+      : executor_(executor), console_(console), config_(std::move(config)) {}
 
   // dpkg's name of this machine, "amd64".
   const std::string& architecture();
@@ -29,6 +33,8 @@ class AptArchive {
   std::vector<std::string> releases();
   // All versions of a package; empty when apt doesn't know it.
   std::vector<AptPackage> versions(const std::string& name);
+  // The versions of many packages, in one look; those that apt doesn't know aren't there.
+  std::map<std::string, std::vector<std::string>> versions_of(std::vector<std::string> names);
   bool newer(const std::string& a, const std::string& b);
   // The newest version; packages must not be empty.
   AptPackage newest(const std::vector<AptPackage>& packages);
@@ -36,12 +42,14 @@ class AptArchive {
   void download(const std::string& name, const AptPackage& package, const std::filesystem::path& directory);
 
  private:
+  std::vector<std::pair<std::string, std::string>> environment() const;
   CommandResult run(std::vector<std::string> argv);
   std::vector<std::string> read_releases();
   void update(const std::string& why);
 
   Executor& executor_;
   Console& console_;
+  std::filesystem::path config_;
   std::string architecture_;
   std::optional<std::vector<std::string>> releases_;
 };

@@ -3,6 +3,7 @@
 // A livepatch for `6.12.117+deb12-cloud-amd64` needs five things that Debian ships in four packages:
 //
 //     linux-image-R        boot/config-R, boot/vmlinuz-R, lib/modules/R/kernel/…/x.ko.xz
+//                          since 7.2 in linux-binary-R, linux-modules-R, linux-base-R: usr/lib/modules/R/{vmlinuz,config}
 //     linux-image-R-dbg    usr/lib/debug/boot/vmlinux-R (symbols, DWARF), usr/lib/debug/lib/modules/R: debug-package.cc
 //     linux-headers-R      usr/src/linux-headers-R/Module.symvers
 //     linux-source-6.12    usr/src/linux-source-6.12.tar.xz, Debian's patches applied
@@ -16,16 +17,21 @@
 #include "kernel/distro/debian.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
 #include <functional>
+#include <map>
+#include <optional>
 #include <set>
 #include <utility>
 #include <vector>
 
 #include "arch/arch.h"
 #include "kernel/distro/apt.h"
+#include "kernel/distro/debian-suites.h"
+#include "kernel/distro/debian-toolchain.h"
 #include "kernel/distro/unpacked.h"
 #include "support/error.h"
 #include "support/text.h"
@@ -56,14 +62,49 @@ std::string version_of(std::string_view banner) {
   return std::string(banner.substr(0, banner.find_first_not_of("0123456789.")));
 }
 
+// Calls what with this machine's apt, unless --archive names another archive, then with the groups' one by one, until it
+// says that it is content. Groups that can't be had are left out; the last one's error is thrown when none could.
+void try_archives(std::vector<SuiteGroup> groups, const DistroTools& tools,
+                  const std::function<bool(AptArchive&)>& what) {
+  bool any = false;
+  if (!tools.suite.empty()) groups = groups_of_suite(tools.suite);
+  if (tools.archive.empty() && tools.suite.empty()) {
+    AptArchive here(tools.executor, tools.console);
+    any = true;
+    if (what(here)) return;
+  }
+  std::optional<Error> failure;
+  for (const SuiteGroup& group : groups) {
+    try {
+      AptArchive archive(tools.executor, tools.console, open_suites(group, tools).config);
+      any = true;
+      if (what(archive)) return;
+    } catch (const Error& error) {
+      failure = error;
+      tools.console.debug(error.what());
+    }
+  }
+  if (failure && !any) throw Error(*failure);
+}
+
+// That which has the release's debug package; this machine's where none has.
+AptArchive archive_with(const std::string& release, const DistroTools& tools) {
+  std::optional<AptArchive> found;
+  try_archives(groups_of_release(release), tools, [&](AptArchive& archive) {
+    if (archive.versions(debug_package(release)).empty()) return false;
+    found.emplace(archive);
+    return true;
+  });
+  return found ? *found : AptArchive(tools.executor, tools.console);
+}
+
 std::string image_package(AptArchive& archive, const std::string& release) {
   std::string signed_one = "linux-image-" + release, unsigned_one = signed_one + "-unsigned";
   return archive.versions(signed_one).empty() && !archive.versions(unsigned_one).empty() ? unsigned_one : signed_one;
 }
 
-// The newest release of a series that the archive has, by the version of its debug package.
-std::string newest_release(const ReleaseName& series, std::string_view given, const DistroTools& tools) {
-  AptArchive archive(tools.executor, tools.console);
+// The newest release of a series that an archive has, by the version of its debug package; empty when it has none.
+std::string newest_in(AptArchive& archive, const ReleaseName& series) {
   std::string best, best_version;
   for (auto& release : archive.releases()) {
     if (!in_series(series, release, archive.architecture())) continue;
@@ -74,14 +115,35 @@ std::string newest_release(const ReleaseName& series, std::string_view given, co
     best = release;
     best_version = version;
   }
-  if (!best.empty()) return best;
-  throw Error(fmt::format("the archive has no kernel of the series {}; it has {}", given,
-                          archive.releases().empty() ? "none at all" : joined(archive.releases(), ", ")));
+  return best;
 }
 
-[[noreturn]] void unknown_release(const std::string& release, AptArchive& archive) {
+// This machine's, where it has one of that series; else that of the newest suite.
+std::string newest_release(const ReleaseName& series, std::string_view given, const DistroTools& tools) {
+  std::vector<SuiteGroup> groups = all_groups();
+  std::ranges::reverse(groups);
+  std::string best;
+  std::set<std::string> all;
+  try_archives(groups, tools, [&](AptArchive& archive) {
+    best = newest_in(archive, series);
+    for (const std::string& release : archive.releases()) all.insert(release);
+    return !best.empty();
+  });
+  if (!best.empty()) return best;
+  throw Error(fmt::format("the archive has no kernel of the series {}; it has {}", given,
+                          all.empty() ? "none at all" : fmt::format("{}", fmt::join(all, ", "))));
+}
+
+[[noreturn]] void unknown_release(const std::string& release, const DistroTools& tools) {
+  std::set<std::string> known;
+  std::string suffix;
+  try_archives(groups_of_release(release), tools, [&](AptArchive& archive) {
+    for (const std::string& other : archive.releases()) known.insert(other);
+    suffix = "-" + archive.architecture();
+    return false;
+  });
   auto name = parse_release(release);
-  std::vector<std::string> near, all = archive.releases();
+  std::vector<std::string> near, all(known.begin(), known.end());
   if (name)
     for (auto& other : all)
       if (auto it = parse_release(other); it && it->series == name->series && it->flavour == name->flavour)
@@ -91,7 +153,6 @@ std::string newest_release(const ReleaseName& series, std::string_view given, co
       if (auto it = parse_release(other); it && (it->series == name->series || it->flavour == name->flavour))
         near.push_back(other);
   std::string message = fmt::format("the archive doesn't have the kernel {} (any more)", release);
-  std::string suffix = "-" + archive.architecture();
   if (name && !near.empty()) {
     std::string flavour =
         name->flavour.ends_with(suffix) ? name->flavour.substr(0, name->flavour.size() - suffix.size()) : name->flavour;
@@ -105,14 +166,63 @@ std::string newest_release(const ReleaseName& series, std::string_view given, co
   throw Error(message);
 }
 
+// Which package a release can't do without, and isn't there in its version; empty: all are.
+std::string missing_package(const std::map<std::string, std::vector<std::string>>& there, const std::string& release,
+                            const std::string& version) {
+  const auto name = parse_release(release);
+  const auto has = [&](const std::string& package) {
+    const auto it = there.find(package);
+    return it != there.end() && std::ranges::find(it->second, version) != it->second.end();
+  };
+  if (!has("linux-image-" + release) && !has("linux-image-" + release + "-unsigned")) return "linux-image-" + release;
+  for (const std::string& package : {"linux-headers-" + release, "linux-source-" + name->series})
+    if (!has(package)) return package;
+  return {};
+}
+
+void list(const DistroTools& tools,
+          const std::function<void(std::vector<StockKernel> kernels, const std::string& problem)>& on_suite) {
+  std::set<std::pair<std::string, std::string>> seen;  // a suite with backports has those without, too
+  for (const SuiteGroup& group : tools.suite.empty() ? all_groups() : groups_of_suite(tools.suite)) {
+    try {
+      AptArchive archive(tools.executor, tools.console, open_suites(group, tools).config);
+      std::vector<std::string> names;
+      std::vector<StockKernel> kernels;
+      for (const std::string& release : archive.releases())
+        for (const std::string& name :
+             {debug_package(release), "linux-image-" + release, "linux-image-" + release + "-unsigned",
+              "linux-headers-" + release, "linux-source-" + parse_release(release)->series})
+          names.push_back(name);
+      const auto there = archive.versions_of(names);
+      for (const std::string& release : archive.releases()) {
+        const auto versions = there.find(debug_package(release));
+        if (versions == there.end()) continue;
+        for (const std::string& version : versions->second)
+          if (seen.emplace(release, version).second)
+            kernels.push_back({group.name, release, version, missing_package(there, release, version)});
+      }
+      on_suite(std::move(kernels), {});
+    } catch (const Error& error) {
+      // Those of old suites leave the archive first.
+      if (group.name.ends_with("-backports"))
+        tools.console.debug(error.what());
+      else
+        on_suite({}, fmt::format("{}: {}", group.name, error.what()));
+    }
+  }
+}
+
 KernelFiles files_below(const fs::path& root, const std::string& release) {
   KernelFiles files;
   std::error_code ignored;
   auto existing = [&](fs::path path) { return fs::exists(path, ignored) ? path : fs::path(); };
   files.release = release;
   files.vmlinux = existing(root / ("usr/lib/debug/boot/vmlinux-" + release));
-  if (files.vmlinux.empty()) files.vmlinux = existing(root / "usr/lib/debug/lib/modules" / release / "vmlinux");
-  files.config = existing(root / ("boot/config-" + release));
+  for (const char* lib : {"lib/modules", "usr/lib/modules"})
+    if (files.vmlinux.empty()) files.vmlinux = existing(root / "usr/lib/debug" / lib / release / "vmlinux");
+  // Beside the modules since Debian's 7.2.
+  for (const fs::path& config : {root / ("boot/config-" + release), root / "usr/lib/modules" / release / "config"})
+    if (files.config.empty()) files.config = existing(config);
   fs::path headers = root / ("usr/src/linux-headers-" + release);
   if (files.config.empty()) files.config = existing(headers / ".config");
   files.symvers = existing(headers / "Module.symvers");
@@ -121,7 +231,8 @@ KernelFiles files_below(const fs::path& root, const std::string& release) {
     if (files.modules.empty()) files.modules = existing(root / lib / release / "kernel");
     if (files.debug_modules.empty()) files.debug_modules = existing(root / "usr/lib/debug" / lib / release / "kernel");
   }
-  files.image = existing(root / ("boot/vmlinuz-" + release));
+  for (const fs::path& image : {root / ("boot/vmlinuz-" + release), root / "usr/lib/modules" / release / "vmlinuz"})
+    if (files.image.empty()) files.image = existing(image);
   return files;
 }
 
@@ -166,7 +277,7 @@ std::optional<KernelFiles> locate(const std::string& release, const DistroTools&
 }
 
 std::string newest_version(const std::string& release, const DistroTools& tools) {
-  AptArchive archive(tools.executor, tools.console);
+  AptArchive archive = archive_with(release, tools);
   auto versions = archive.versions(debug_package(release));
   return versions.empty() ? "" : archive.newest(versions).version;
 }
@@ -179,15 +290,19 @@ struct Packages {
   AptPackage debug_package;
 };
 
-Packages packages_of(const std::string& release, AptArchive& archive) {
+Packages packages_of(const std::string& release, AptArchive& archive, const DistroTools& tools) {
   auto releases = archive.releases();
   Packages result;
   result.debug = debug_package(release);
   auto versions = archive.versions(result.debug);
-  if (versions.empty() || std::ranges::find(releases, release) == releases.end()) unknown_release(release, archive);
+  if (versions.empty() || std::ranges::find(releases, release) == releases.end()) unknown_release(release, tools);
   result.debug_package = archive.newest(versions);
   result.version = result.debug_package.version;
-  for (auto& name : {image_package(archive, release), "linux-headers-" + release}) {
+  std::vector<std::string> names = {image_package(archive, release), "linux-headers-" + release};
+  // The image's own package is empty since 7.2.
+  for (const char* part : {"linux-binary-", "linux-modules-", "linux-base-"})
+    if (!archive.versions(part + release).empty()) names.push_back(part + release);
+  for (auto& name : names) {
     auto candidates = archive.versions(name);
     auto same = std::ranges::find(candidates, result.version, &AptPackage::version);
     if (same == candidates.end())
@@ -216,8 +331,8 @@ void fill_packages(const fs::path& target, const std::string& release, const Pac
 }
 
 // linux-source-6.12 of exactly that version, unpacked, in the cache. While that is done, `meanwhile` is called, if it is
-// done at all.
-void take_source(KernelFiles& files, AptArchive& archive, const DistroTools& tools,
+// done at all. archive_of: is called where the cache doesn't have it.
+void take_source(KernelFiles& files, const std::function<AptArchive()>& archive_of, const DistroTools& tools,
                  const std::function<void()>& meanwhile) {
   auto name = parse_release(files.release);
   if (!name || files.version.empty())
@@ -230,6 +345,7 @@ void take_source(KernelFiles& files, AptArchive& archive, const DistroTools& too
     files.source = *made / "tree";
     return;
   }
+  AptArchive archive = archive_of();
   auto versions = archive.versions(package);
   auto same = std::ranges::find(versions, files.version, &AptPackage::version);
   if (same == versions.end()) {
@@ -255,8 +371,8 @@ void take_source(KernelFiles& files, AptArchive& archive, const DistroTools& too
 }
 
 KernelFiles fetch(const std::string& release, bool with_source, const DistroTools& tools) {
-  AptArchive archive(tools.executor, tools.console);
-  const Packages packages = packages_of(release, archive);
+  AptArchive archive = archive_with(release, tools);
+  const Packages packages = packages_of(release, archive, tools);
   CacheKey key;
   key.add("packages", "1").add("release", release).add("version", packages.version);
   fs::path directory;
@@ -269,7 +385,9 @@ KernelFiles fetch(const std::string& release, bool with_source, const DistroTool
   KernelFiles source;
   source.release = release;
   source.version = packages.version;
-  if (with_source) take_source(source, archive, tools, take_packages);
+  if (with_source)
+    take_source(
+        source, [&] { return archive; }, tools, take_packages);
   take_packages();
   KernelFiles files = files_below(directory, release);
   files.debug_package = deb_in(directory);
@@ -280,8 +398,8 @@ KernelFiles fetch(const std::string& release, bool with_source, const DistroTool
 }
 
 void fetch_source(KernelFiles& files, const DistroTools& tools) {
-  AptArchive archive(tools.executor, tools.console);
-  take_source(files, archive, tools, [] {});
+  take_source(
+      files, [&] { return archive_with(files.release, tools); }, tools, [] {});
 }
 
 // dpkg-source applies the package's patches itself.
@@ -289,6 +407,7 @@ void unpack_source(const fs::path& package, const fs::path& directory, const Dis
   run_unpacker({.argv = {"dpkg-source", "--no-check", "-x", package.string(), (directory / "tree").string()},
                 .directory = directory,
                 .environment = {},
+                .ours = true,
                 .largest_file = largest_unpacked_file},
                {"dpkg-source"}, package, tools.executor);
   clean_unpacked(directory / "tree", package.filename().string(), Links::inside);
@@ -326,9 +445,11 @@ constinit const Distro debian = {
     .version_of = version_of,
     .locate = locate,
     .newest_release = newest_release,
+    .list = list,
     .newest_version = newest_version,
     .fetch = fetch,
     .fetch_source = fetch_source,
+    .make_toolchain = make_debian_toolchain,
     .without_fetch = "",
     .source_package = ".dsc",
     .unpack_source = unpack_source,

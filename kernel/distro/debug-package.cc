@@ -50,7 +50,10 @@ std::vector<std::string> missing(const Base& base, std::span<const std::string> 
 // Of a package that ended without giving all that was asked for: is it whole?
 void require_whole(const fs::path& package, const CommandResult& result, Executor& executor) {
   const CommandResult whole =
-      executor.run({{"sh", "-c", R"(dpkg-deb --fsys-tarfile "$1" >/dev/null)", "sh", package.string()}, {}, {}});
+      executor.run({.argv = {"sh", "-c", R"(dpkg-deb --fsys-tarfile "$1" >/dev/null)", "sh", package.string()},
+                    .directory = {},
+                    .environment = {},
+                    .ours = true});
   if (!whole.ok()) executor.fail("can't unpack " + package.filename().string(), result);
 }
 

@@ -106,13 +106,16 @@ std::string source_package_kinds() {
   return joined(kinds, ", ");
 }
 
-KernelFiles find_release(std::string_view wanted, const KernelFiles& given, const DistroTools& tools,
+KernelFiles find_release(std::string_view wanted, const KernelFiles& given, const DistroTools& all_tools,
                          const Distro* system) {
-  std::string release(wanted);
-  auto name = parse_release(wanted);
+  DistroTools tools = all_tools;
+  const size_t colon = wanted.find(':');
+  if (colon != std::string_view::npos) tools.suite = wanted.substr(0, colon);
+  std::string release(colon == std::string_view::npos ? wanted : wanted.substr(colon + 1));
+  auto name = parse_release(release);
   if (!name)
     throw Error(fmt::format("'{}' is no kernel release (as uname -r prints it) and no series (6.1-cloud)", wanted));
-  const Distro* distro = distro_of_release(wanted);
+  const Distro* distro = distro_of_release(release);
   if (!distro) distro = system;
   if (!distro)
     throw Error(fmt::format("{} is no kernel of a distribution that is known, nor is this system one of them; {}",

@@ -3,11 +3,13 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <initializer_list>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "kernel/cache.h"
 #include "kernel/distro/release-name.h"
@@ -30,11 +32,31 @@ struct KernelFiles {
   std::filesystem::path image;          // bzImage, where it is known
 };
 
+// The programs that a kernel was built with, as its config and its banner say; empty where they don't.
+struct ToolchainNeeds {
+  std::string compiler{};    // CC_VERSION_TEXT, "gcc-14 (Debian 14.2.0-19) 14.2.0"
+  std::string assembler{};   // AS_VERSION, "24400"
+  std::string linker{};      // LD_VERSION; before 5.12 "244000000"
+  std::string pahole{};      // PAHOLE_VERSION, "130"; since 5.19
+  std::string rustc{};       // RUSTC_VERSION_TEXT, "rustc 1.85.1 (4eb161250 2025-03-15)"; with CONFIG_RUST alone
+  std::string bindgen{};     // BINDGEN_VERSION_TEXT, "bindgen 0.71.1"
+  bool gcc_plugins = false;  // CONFIG_GCC_PLUGINS
+};
+
+// A kernel that an archive has.
+struct StockKernel {
+  std::string suite, release, version;
+  std::string missing{};  // a package without which nothing can be built for it; empty: all are there
+};
+
 // What a record's functions work with.
 struct DistroTools {
   Cache& cache;
   Executor& executor;
   Console& console;
+  std::string archive{};                // --archive: where packages are fetched from; empty: as this machine does
+  std::filesystem::path archive_key{};  // who signs it; empty: the distribution
+  std::string suite{};                  // "trixie": of that alone, and those with more to their names; empty: any
 };
 
 // A function that is null is something that the distribution's kernels don't have, or that nobody has written yet. All
@@ -53,12 +75,20 @@ struct Distro {
   std::optional<KernelFiles> (*locate)(const std::string& release, const DistroTools& tools);
   // The newest release of a series (given: as the user wrote it) that can be fetched.
   std::string (*newest_release)(const ReleaseName& series, std::string_view given, const DistroTools& tools);
+  // All kernels of its archive, by suite (where tools names one, of that), the oldest suite first. on_suite gets those of each
+  // as soon as they are known, and why they aren't where a suite can't be looked into.
+  void (*list)(const DistroTools& tools,
+               const std::function<void(std::vector<StockKernel> kernels, const std::string& problem)>& on_suite);
   // The version of a release's packages, the newest there is; empty when it isn't known.
   std::string (*newest_version)(const std::string& release, const DistroTools& tools);
   // The files of a release; with_source: its source, too, which is then unpacked at the same time.
   KernelFiles (*fetch)(const std::string& release, bool with_source, const DistroTools& tools);
   // Adds the source of exactly files.release and files.version.
   void (*fetch_source)(KernelFiles& files, const DistroTools& tools);
+  // Makes, in the folder, a root in which the needs' compiler and what else a kernel is built with is installed; gives a
+  // name of it for people. Throws Error, naming what isn't to be had.
+  std::string (*make_toolchain)(const ToolchainNeeds& needs, std::string_view release,
+                                const std::filesystem::path& root, const DistroTools& tools);
   // What the user does where there is no fetch or fetch_source.
   std::string_view without_fetch;
 
@@ -96,7 +126,7 @@ bool is_packaging(std::string_view path);
 // ".dsc, .src.rpm"
 std::string source_package_kinds();
 
-// The files of a release, or of the newest release of a series. Fields of `given` that aren't empty are taken as they
+// The files of a release, or of the newest release of a series, "trixie:6.12-cloud" being that of one suite. Fields of `given` that aren't empty are taken as they
 // are and not looked for. The release's name says which distribution it is of, else it is taken for one of `system`.
 // Progress is shown. Throws Error: unknown release (with the ones there are), a package missing, a distribution that
 // isn't known or not fetched from.

@@ -115,6 +115,7 @@ Command unpack_tree_command(const fs::path& archive, const fs::path& folder) {
                    "-C", folder.string()},
           .directory = {},
           .environment = {{"XZ_OPT", "-T0"}},  // on all processors
+          .ours = true,
           .largest_file = largest_unpacked_file};
 }
 
