@@ -3,9 +3,10 @@
 #   6.12, 6.1              stock cloud kernels: packages in kpatch-build's own cache, or unpacked below
 #                          KPATCH_TEST_STOCK_6_12 and KPATCH_TEST_STOCK_6_1, with the unpacked source beside them
 #   6.12-generic, 6.1-generic   those for all machines: packages four times the size
+#   SUITE:SERIES           trixie:6.12, trixie-backports:7.3, forky:7.2: cloud kernels of other suites, compiled in roots of theirs
 #   own-ibt, own-noibt     built from the 6.12 source with a small config (own-config)
 # shellcheck disable=SC2034 # for the scripts that source this
-kernel_names='6.12|6.1|6.12-generic|6.1-generic|own-ibt|own-noibt'
+kernel_names='6.12|6.1|6.12-generic|6.1-generic|SUITE:SERIES|own-ibt|own-noibt'
 
 # shellcheck source=integration/qemu.bash
 . "$(dirname "${BASH_SOURCE[0]}")/qemu.bash"
@@ -36,8 +37,28 @@ stock_kernel() {
     find_stock "$cache" "$release"
     build_options=(-a "$release")
   fi
-  kernel=$packages/boot/vmlinuz-$release
+  stock_files
+}
+
+# The image and the modules in $packages: /lib is in /usr since Debian 13, and the image beside the modules since 7.2.
+stock_files() {
   modules=$packages/lib/modules/$release
+  [ -d "$modules" ] || modules=$packages/usr/lib/modules/$release
+  kernel=$packages/boot/vmlinuz-$release
+  [ -e "$kernel" ] || kernel=$modules/vmlinuz
+}
+
+# suite_kernel SUITE SERIES: of the newest cloud kernel of a series that a suite has, what stock_kernel sets.
+# shellcheck disable=SC2034 # its results are for the scripts that source this
+suite_kernel() {
+  local cache=${KPATCH_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kpatch}
+  release=$("$(kpatch_build_program)" --list-kernels="$1" | grep -v ': no ' | awk '{ print $1 }' |
+    grep "^${2//./\\.}\..*-cloud-amd64\$" | sort -V | tail -n 1)
+  [ -n "$release" ] || { echo "$1 has no complete cloud kernel $2" >&2; return 1; }
+  fetch_stock "$(kpatch_build_program)" "$cache" "$release" >&2 || return 1
+  find_stock "$cache" "$release"
+  build_options=(-a "$release")
+  stock_files
 }
 
 # use_kernel NAME: sets series (which patches fit), build_options (for kpatch-build), and for a stock kernel what
@@ -54,6 +75,10 @@ use_kernel() {
       [ -e "$config" ] || "$here/own-config" "${1#own-}" "$source" "$config" || return 1
       build_options=(-s "$source" -c "$config")
       release='' kernel='' modules=''
+      ;;
+    *:*)
+      series=${1#*:}
+      suite_kernel "${1%%:*}" "$series" || return 1
       ;;
     *)
       series=${1%-generic}

@@ -14,7 +14,7 @@ find_stock() {
   local entry version
   packages='' source=''
   for entry in "$1"/packages/*/; do
-    [ ! -e "$entry/complete" ] || [ ! -e "$entry/boot/vmlinuz-$2" ] || packages=${entry%/}
+    [ ! -e "$entry/complete" ] || ! grep -qxF "release: $2" "$entry/key.txt" || packages=${entry%/}
   done
   [ -n "$packages" ] || return 1
   version=$(grep '^version' "$packages/key.txt")
