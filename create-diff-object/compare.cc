@@ -347,11 +347,33 @@ class Comparer {
       return p.size() == q.size() && same_bytes(p, q) &&
              guarded(p, q, [&] { return same_relocations(p, q, nullptr) && same_entries(p, q, nullptr); });
     }
+    if (x.kind == SectionKind::table) return x.name == y.name && same_own_entry(a, b);
     const bool special = is_special_section(x.name) && is_special_section(y.name);
     if ((!special && symbol_stem(x.name) != symbol_stem(y.name)) || a.offset != b.offset) return false;
     const Range p{a.section, 0, x.size}, q{b.section, 0, y.size};
     return x.size == y.size && (holds_line_number(y.name) || same_bytes(p, q)) &&
            guarded(p, q, [&] { return same_relocations(p, q, nullptr); });
+  }
+
+  // Code that refers to an entry which tells of its own function, at the same place in both. What the entry holds is
+  // compared with the function's others.
+  bool same_own_entry(const Target& a, const Target& b) const {
+    if (a.offset < 0 || b.offset < 0) return false;
+    const auto at = [](const Target& t) { return static_cast<uint64_t>(t.offset); };
+    const TableEntry* x = pair_.orig_layout.entry_at(a.section, at(a));
+    const TableEntry* y = pair_.patched_layout.entry_at(b.section, at(b));
+    if (x == nullptr || y == nullptr || at(a) - x->begin != at(b) - y->begin) return false;
+    const SymbolId f = function_at(orig_, *x), g = function_at(patched_, *y);
+    return f != no_symbol && g != no_symbol && pair_.twins.orig(g) == f &&
+           x->code_offset - orig_.symbol(f).value == y->code_offset - patched_.symbol(g).value;
+  }
+
+  static SymbolId function_at(const Object& object, const TableEntry& entry) {
+    for (const SymbolId id : object.section(entry.code_section).symbols) {
+      const Symbol& s = object.symbol(id);
+      if (s.function() && entry.code_offset >= s.value && entry.code_offset < s.value + s.size) return id;
+    }
+    return no_symbol;
   }
 
   static Range piece(const Layout& layout, const Target& target) {

@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numeric>
 
 #include "arch/arch.h"
 
@@ -63,6 +64,11 @@ Layout::Layout(const Object& object, const StructSizes& sizes, Diagnostics& diag
   }
   std::stable_sort(entries_.begin(), entries_.end(),
                    [](const TableEntry& a, const TableEntry& b) { return place(a) < place(b); });
+  by_table_.resize(entries_.size());
+  std::iota(by_table_.begin(), by_table_.end(), 0U);
+  std::sort(by_table_.begin(), by_table_.end(), [this](uint32_t a, uint32_t b) {
+    return std::pair(entries_[a].table, entries_[a].begin) < std::pair(entries_[b].table, entries_[b].begin);
+  });
   find_pieces(object);
 }
 
@@ -136,6 +142,16 @@ std::span<const TableEntry> Layout::entries(SectionId code_section, uint64_t beg
   const auto first = std::lower_bound(entries_.begin(), entries_.end(), Place{code_section, begin}, below);
   const auto last = std::lower_bound(first, entries_.end(), Place{code_section, end}, below);
   return {first, last};
+}
+
+const TableEntry* Layout::entry_at(SectionId table, uint64_t offset) const {
+  const auto behind =
+      std::upper_bound(by_table_.begin(), by_table_.end(), Place{table, offset}, [this](Place at, uint32_t i) {
+        return at < Place{entries_[i].table, entries_[i].begin};
+      });
+  if (behind == by_table_.begin()) return nullptr;
+  const TableEntry& entry = entries_[*std::prev(behind)];
+  return entry.table == table && offset < entry.end ? &entry : nullptr;
 }
 
 Object::Extent Layout::piece(SectionId section, uint64_t offset) const {

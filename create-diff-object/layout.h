@@ -39,6 +39,9 @@ class Layout {
   // Entries that refer to code in [begin, end) of the section, by table, then place in the code.
   std::span<const TableEntry> entries(SectionId code_section, uint64_t begin, uint64_t end) const;
 
+  // The entry of a table that covers the offset; null when none that refers to code of this object does.
+  const TableEntry* entry_at(SectionId table, uint64_t offset) const;
+
   // Whether the reference at that place of a table leads to code of no length (TableFacts::length_offset).
   bool leads_nowhere(SectionId table, uint64_t offset) const { return nowhere_.contains({table, offset}); }
 
@@ -52,6 +55,7 @@ class Layout {
 
   const Object& object_;
   std::vector<TableEntry> entries_;                        // by code section, code offset
+  std::vector<uint32_t> by_table_;                         // their indices, by table and begin
   std::map<SectionId, std::vector<uint64_t>> boundaries_;  // of sections that are split
   std::set<std::pair<SectionId, uint64_t>> nowhere_;
 };

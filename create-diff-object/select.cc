@@ -124,7 +124,9 @@ class Selector {
                                        ? "which isn't traced, so that it can't be redirected"
                                        : "which has already run or is gone when a livepatch is loaded";
       diagnostics_.refuse("init-code", place_of(patched_, id),
-                          fmt::format("lies in {}, {}: {}", home.name, why, reason));
+                          fmt::format("lies in {}, {}: {}", home.name, why, reason),
+                          "leave it out of the patch; what it would do now can be done in a callback (pre_patch, "
+                          "post_unpatch)");
       return;
     }
     const SymbolId twin = pair_.twins.orig(id);
@@ -270,7 +272,9 @@ class Selector {
     if (target.is_string) {
       const auto begin = static_cast<uint64_t>(target.offset);
       // A label of its own may be used with any index: keep all behind it.
-      const bool labelled = patched_.symbol(r.symbol).type != SymbolType::section;
+      // Not by a table: a place relative to itself is written with the label that the compiler gave (bug_entry::file).
+      const bool labelled = patched_.symbol(r.symbol).type != SymbolType::section &&
+                            patched_.section(chunk.section).kind != SectionKind::table;
       // The last string of a section may lack its NUL.
       const uint64_t end = labelled ? home.size : std::min(begin + target.string.size() + 1, home.size);
       add(Chunk{target.section, begin, end, no_symbol, reason});
@@ -380,6 +384,13 @@ class Selector {
         // .data..Lubsan_data7, a place in the source and whether it was complained about
         if (is_special_section(home.name)) add(Chunk{target.section, 0, home.size, no_symbol, reason});
         return;
+      case SectionKind::table:
+        // WARN with a format hands the code its own entry of __bug_table (x86, since 6.19).
+        if (const TableEntry* entry = pair_.patched_layout.entry_at(target.section, offset);
+            entry != nullptr && entry->code_section == chunk.section && entry->code_offset >= chunk.begin &&
+            entry->code_offset < chunk.end)
+          add(Chunk{target.section, entry->begin, entry->end, no_symbol, reason});
+        return;
       case SectionKind::text:
       case SectionKind::shared_text:
         if (covered(target.section, offset)) return;
@@ -403,11 +414,14 @@ class Selector {
                           fmt::format("lies in {}: {}; its address is stored or passed on, so that something may hold "
                                       "the kernel's own, or a copy's when the livepatch is gone",
                                       home.name, comparison_.reason(id)),
-                          "read another constant, new in the patch, in place of it");
+                          "let patched code read another constant, new in the patch; where the address is kept (an "
+                          "operations table, an attribute), write the member in a pre_patch callback, and take it back "
+                          "in post_unpatch");
     else
       diagnostics_.refuse("data-init", place_of(patched_, id),
                           fmt::format("lies in {} and is in use already: {}", home.name, comparison_.reason(id)),
-                          "use a callback or a shadow variable");
+                          "write it in a pre_patch callback, and take it back in post_unpatch; what is new for each "
+                          "object of a kind goes into a shadow variable");
   }
 
   void add_callback(const Markers::Entry& entry) {

@@ -104,6 +104,7 @@ void Image::read_entries(const Binary& vmlinux) {
       const auto own = relocations(i, at, at + size);
       const auto code = own.empty() ? std::nullopt : target(own.front());
       if (code) entries_.push_back({*code, i, at, std::min(at + size, this->size(i))});
+      boundaries_[i].push_back(at);
     }
   }
   std::stable_sort(entries_.begin(), entries_.end(), [](const auto& a, const auto& b) { return a.code < b.code; });
@@ -142,7 +143,8 @@ Atom Image::atom_at(KlpPlace place, uint32_t symbol) const {
     const uint64_t step = std::max<uint64_t>(elf.sections[section].header.sh_entsize, 1);
     return {section, at / step * step, std::min(at / step * step + step, size)};
   }
-  if (kinds_[section] == SectionKind::out_of_line_code) {
+  if (kinds_[section] == SectionKind::out_of_line_code ||
+      (kinds_[section] == SectionKind::table && !boundaries_[section].empty())) {
     const auto& list = boundaries_[section];
     const auto next = std::upper_bound(list.begin(), list.end(), at);
     return {section, next == list.begin() ? 0 : *(next - 1), next == list.end() ? size : *next};

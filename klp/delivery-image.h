@@ -88,7 +88,7 @@ class Image {
   std::vector<SectionKind> kinds_;
   std::vector<std::vector<ImageRelocation>> relocations_;
   std::vector<std::vector<uint32_t>> symbols_;     // of a section, by value
-  std::vector<std::vector<uint64_t>> boundaries_;  // where pieces of out-of-line code begin
+  std::vector<std::vector<uint64_t>> boundaries_;  // where pieces of out-of-line code, and entries, begin
   std::vector<uint32_t> files_;                    // by symbol
   std::vector<ImageEntry> entries_;                // by place, then order in the table
 };

@@ -84,6 +84,8 @@ thunk: jmp __x86_return_thunk
 show.cold:
 bug: ud2
   jmp show+10
+  leaq entry_2(%rip), %rdi
+bug_2: ud2
   .size show.cold, . - show.cold
   .section .text.helper,"ax",@progbits
   .type helper, @function
@@ -119,6 +121,8 @@ fresh: .long 5
   .section __bug_table,"aw"
   .long bug - ., file - .
   .short 12, 1
+entry_2: .long bug_2 - ., file - .
+  .short 14, 1
 )";
 
 constexpr std::string_view object_head = R"(
@@ -314,7 +318,11 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"pointer_to_the_copy", "pointer: .quad show.klp\n  klp pointer, show.klp, show_n, 0",
              "pointer: .quad show", "takes the address of the new show: pointers to it would compare unequal"},
         Case{"lost_bug", ".long bug - ., file - .\n  .short 12, 1", "",
-             "__bug_table has 0 entries for show.cold, the compiler wrote 1"},
+             "__bug_table has 1 entries for show.cold, the compiler wrote 2"},
+        Case{"entries_in_another_order",
+             ".long bug - ., file - .\n  .short 12, 1\nentry_2: .long bug_2 - ., file - .\n  .short 14, 1",
+             "entry_2: .long bug_2 - ., file - .\n  .short 14, 1\n  .long bug - ., file - .\n  .short 12, 1", ""},
+        Case{"another_entry", "leaq entry_2(%rip)", "leaq entry_2-12(%rip)", "__bug_table"},
         Case{"line_of_a_bug", ".short 12, 1", ".short 13, 1", "has byte 0d where the compiler wrote 0c"},
         Case{"lost_site", ".section __mcount_loc,\"a\"\n  .quad fentry", "", "__mcount_loc has 0 entries for show"},
         Case{"lost_return", "helper_thunk - .", "thunk - .", ".return_sites doesn't list it"},
