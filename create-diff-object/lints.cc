@@ -91,18 +91,17 @@ class Linter {
       if (!s.function() || s.section == no_section) continue;
       const Section& home = patched_.section(s.section);
       const Object::Extent extent = patched_.extent(SymbolId{i});
-      std::set<SymbolId> handed;
-      bool starts = false;
+      // Arguments are set up right before the call: the last function whose address is taken is the thread's. Another
+      // one may be handed to a timer or a work queue by the same function.
+      SymbolId handed = no_symbol;
       for (const Relocation& r : patched_.relocations(s.section, extent.begin, extent.end)) {
         const Target target = patched_.meaning(r);
         if (target.symbol == no_symbol) continue;
         const Symbol& other = patched_.symbol(target.symbol);
         if (asks_for_the_end(other.name) && replaced.contains(SymbolId{i})) loops.insert(SymbolId{i});
-        starts = starts || starts_threads(other.name);
-        if (replaced.contains(target.symbol) && patched_.arch().code.use_of(home.code(), r) == Use::address)
-          handed.insert(target.symbol);
+        if (other.function() && patched_.arch().code.use_of(home.code(), r) == Use::address) handed = target.symbol;
+        if (starts_threads(other.name) && replaced.contains(handed)) loops.insert(handed);
       }
-      if (starts) loops.insert(handed.begin(), handed.end());
     }
     for (SymbolId function : loops)
       diagnostics_.warn("stall", place_of(patched_, function),

@@ -473,6 +473,12 @@ const Case cases[] = {
      "void kthread_create_on_node(int (*)(int)); int f(int x) { return x + 1; } "
      "void g(void) { kthread_create_on_node(f); }",
      {"changed f", "warning stall f", "exit 0"}},
+    {"WorkBesideAThread",
+     "void kthread_create_on_node(int (*)(int)); void queue(int (*)(int)); int f(int x) { return x; } "
+     "int loop(int x) { return x; } void g(void) { queue(f); kthread_create_on_node(loop); }",
+     "void kthread_create_on_node(int (*)(int)); void queue(int (*)(int)); int f(int x) { return x + 1; } "
+     "int loop(int x) { return x; } void g(void) { queue(f); kthread_create_on_node(loop); }",
+     {"changed f", "exit 0"}},
     // mov $imm64, %reg: the longest number that an instruction holds.
     {"NumberOf64Bits",
      "unsigned long f(unsigned long x) { return x * 0x123456789abcdef1UL; }",
