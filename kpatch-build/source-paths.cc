@@ -13,7 +13,7 @@
 #include <string_view>
 #include <vector>
 
-#include "elf/elf-file.h"
+#include "elf/elf.h"
 #include "support/files.h"
 
 namespace kpatch {

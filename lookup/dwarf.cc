@@ -76,6 +76,7 @@ bool may_name(const BinaryData& data, std::string_view name) {
   for (const BinarySection& section : data.sections) {
     if (section.name != ".debug_str") continue;
     if ((section.flags & SHF_COMPRESSED) != 0) return true;
+    if (section.bytes.empty()) return false;
     return memmem(section.bytes.data(), section.bytes.size(), terminated.data(), terminated.size()) != nullptr;
   }
   return true;

@@ -499,6 +499,12 @@ TEST_F(LookupTest, TakesFactsFromDwarf) {
   }
 }
 
+TEST_F(LookupTest, AnEmptyListOfNamesHasNone) {
+  const std::string source =
+      ".section .debug_info,\"\",@progbits\n.byte 0\n.section .debug_str,\"MS\",@progbits,1\n.text\nnop\n";
+  EXPECT_EQ(Binary::open(link(source)).struct_size("bug_entry"), std::nullopt);
+}
+
 TEST_F(LookupTest, TakesStructSizesFromBtf) {
   // int; enum64 (1); array; struct bug_entry { 2 members } of 12 bytes; union bug_union; struct jump_entry.
   std::string source = R"(
