@@ -296,7 +296,9 @@ without_option() {
   ! grep -q '^the source: copied' <<<"$output$stderr"
 }
 
-@test "another compiler than the kernel's: which one to install" {
+# A compiler that calls itself another one, in front of this machine's.
+other_compiler() {
+  local name
   mkdir "$BATS_TEST_TMPDIR/bin"
   for name in gcc gcc-12 x86_64-linux-gnu-gcc x86_64-linux-gnu-gcc-12; do
     cat >"$BATS_TEST_TMPDIR/bin/$name" <<'SH'
@@ -309,8 +311,28 @@ esac
 SH
     chmod +x "$BATS_TEST_TMPDIR/bin/$name"
   done
+}
+
+@test "another compiler than the kernel's, and none to be had: which one to install" {
+  other_compiler
+  printf '#!/bin/sh\necho "E: no such archive" >&2\nexit 1\n' >"$BATS_TEST_TMPDIR/bin/mmdebstrap"
+  chmod +x "$BATS_TEST_TMPDIR/bin/mmdebstrap"
+  use_cache "$BATS_TEST_TMPDIR/cache" # which may hold a root already
   PATH=$BATS_TEST_TMPDIR/bin:$PATH build "$patch"
-  refused 1 '11\.3\.0' 'gcc-12' 'install'
+  refused 1 '11\.3\.0' 'gcc-12' 'install' 'no such archive'
+}
+
+@test "another compiler than the kernel's: its own comes in a root, and gives the same module" {
+  build "$patch"
+  [ "$status" -eq 0 ]
+  other_compiler
+  PATH=$BATS_TEST_TMPDIR/bin:$PATH build -o "$out/root" "$patch"
+  [ "$status" -eq 0 ]
+  cmp "$out/livepatch-fix.ko" "$out/root/livepatch-fix.ko"
+  # --launcher would run this machine's.
+  rm -r "$out"
+  PATH=$BATS_TEST_TMPDIR/bin:$PATH build --launcher env "$patch"
+  refused 1 "runs the compiler of this machine"
 }
 
 @test "a source path that a shell or make would read otherwise" {
