@@ -147,7 +147,10 @@ show) case $2 in
     linux-source-9.1) v=9.1.49-1 ;;
     *) exit 100 ;;
     esac
-    case $2 in *-unsigned) exit 100 ;; esac
+    case $2 in
+    *-unsigned) exit 100 ;;
+    linux-binary-* | linux-modules-* | linux-base-*) [ -e "$FAKE/split" ] || exit 100 ;;
+    esac
     echo "Package: $2"; echo "Version: $v"; echo "Size: 2000000" ;;
 esac
 )sh";
@@ -165,15 +168,22 @@ constexpr const char* dpkg_deb = R"sh(#!/bin/sh
 # dpkg-deb -x FILE DIR, dpkg-deb --fsys-tarfile FILE: the file holds NAME=VERSION
 echo "dpkg-deb $*" >>"$FAKE/calls"
 read -r what <"$2"; name=${what%%=*}; r=${name#linux-image-}; r=${r#linux-headers-}; r=${r%-dbg}
+r=${r#linux-binary-}; r=${r#linux-modules-}; r=${r#linux-base-}
 to=$3
+if [ -e "$FAKE/split" ]; then lib=usr/lib/modules/$r vmlinux=usr/lib/debug/lib/modules/$r/vmlinux; else vmlinux=usr/lib/debug/boot/vmlinux-$r; fi
 [ "$1" = -x ] || { to=$FAKE/tree.$$; mkdir "$to"; }
 case $name in
-*-dbg) mkdir -p "$to/usr/lib/debug/boot"; echo "$what" >"$to/usr/lib/debug/boot/vmlinux-$r"
+*-dbg) mkdir -p "$to/usr/lib/debug/boot" "$to/${vmlinux%/*}"; echo "$what" >"$to/$vmlinux"
+    [ -e "$to/usr/lib/debug/boot/vmlinux-$r" ] || ln -s "../lib/modules/$r/vmlinux" "$to/usr/lib/debug/boot/vmlinux-$r"
     modules=$to/usr/lib/debug$MODULES_BELOW/lib/modules/$r/kernel
     mkdir -p "$modules/net"; for m in a b; do echo "symbols of $m" >"$modules/net/$m.ko"; done
     ln -s /etc/passwd "$modules/net/link.ko" ;;
 linux-headers*) mkdir -p "$to/usr/src/linux-headers-$r"; echo s >"$to/usr/src/linux-headers-$r/Module.symvers" ;;
-linux-image*) mkdir -p "$to/boot" "$to$MODULES_BELOW/lib/modules/$r/kernel"; echo c >"$to/boot/config-$r"; echo k >"$to/boot/vmlinuz-$r" ;;
+linux-binary*) mkdir -p "$to/$lib"; echo k >"$to/$lib/vmlinuz" ;;
+linux-modules*) mkdir -p "$to/$lib/kernel" ;;
+linux-base*) mkdir -p "$to/$lib"; echo c >"$to/$lib/config" ;;
+linux-image*) [ ! -e "$FAKE/split" ] || { mkdir "$to/usr"; exit 0; }
+    mkdir -p "$to/boot" "$to$MODULES_BELOW/lib/modules/$r/kernel"; echo c >"$to/boot/config-$r"; echo k >"$to/boot/vmlinuz-$r" ;;
 linux-source*) mkdir -p "$to/usr/src/t/$name"; echo "$what" >"$to/usr/src/t/$name/Makefile"
     tar -C "$to/usr/src/t" -cJf "$to/usr/src/$name.tar.xz" "$name" ;;
 esac
@@ -229,6 +239,16 @@ TEST_F(Debian, ModulesMayLieBelowUsr) {
   unpack_debug_modules(base, std::vector<std::string>{"net/a"}, cache_, executor_, console_);
   unsetenv("MODULES_BELOW");
   EXPECT_EQ(read_file(files.debug_modules / "net/a.ko"), "symbols of a\n");
+  EXPECT_TRUE(files.modules.string().ends_with("/usr/lib/modules/9.9.9+t-cloud-amd64/kernel")) << files.modules;
+}
+
+// Since 7.2: the image, the modules and the config are packages of their own, and vmlinux lies beside the modules' symbols.
+TEST_F(Debian, AnImageMayBeSeveralPackages) {
+  folder_.write("split", "");
+  const KernelFiles files = find("9.9.9+t-cloud-amd64");
+  EXPECT_EQ(read_file(files.vmlinux), "linux-image-9.9.9+t-cloud-amd64-dbg=9.9.9-1\n");
+  EXPECT_EQ(read_file(files.config), "c\n");
+  EXPECT_EQ(read_file(files.image), "k\n");
   EXPECT_TRUE(files.modules.string().ends_with("/usr/lib/modules/9.9.9+t-cloud-amd64/kernel")) << files.modules;
 }
 

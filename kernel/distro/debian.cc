@@ -288,6 +288,7 @@ struct Packages {
   std::string debug;                                      // the name of the package with the symbols
   std::vector<std::pair<std::string, AptPackage>> small;  // the others that aren't the source
   AptPackage debug_package;
+  bool split = false;  // as since 7.2: the image's own package is empty, and vmlinux lies with the modules' symbols
 };
 
 Packages packages_of(const std::string& release, AptArchive& archive, const DistroTools& tools) {
@@ -299,9 +300,11 @@ Packages packages_of(const std::string& release, AptArchive& archive, const Dist
   result.debug_package = archive.newest(versions);
   result.version = result.debug_package.version;
   std::vector<std::string> names = {image_package(archive, release), "linux-headers-" + release};
-  // The image's own package is empty since 7.2.
-  for (const char* part : {"linux-binary-", "linux-modules-", "linux-base-"})
-    if (!archive.versions(part + release).empty()) names.push_back(part + release);
+  for (const char* part : {"linux-binary-", "linux-modules-", "linux-base-"}) {
+    if (archive.versions(part + release).empty()) continue;
+    names.push_back(part + release);
+    result.split = true;
+  }
   for (auto& name : names) {
     auto candidates = archive.versions(name);
     auto same = std::ranges::find(candidates, result.version, &AptPackage::version);
@@ -316,7 +319,9 @@ Packages packages_of(const std::string& release, AptArchive& archive, const Dist
 void fill_packages(const fs::path& target, const std::string& release, const Packages& packages, AptArchive& archive,
                    const DistroTools& tools) {
   archive.download(packages.debug, packages.debug_package, target);
-  const DebFiles symbols{deb_in(target), {"./usr/lib/debug/boot/vmlinux-" + release}};
+  const DebFiles symbols{deb_in(target),
+                         {packages.split ? fmt::format("./usr/lib/debug/lib/modules/{}/vmlinux", release)
+                                         : "./usr/lib/debug/boot/vmlinux-" + release}};
   for (auto& [name, package] : packages.small) archive.download(name, package, target);
   unpack_debs(target, release, tools.executor, tools.console, symbols);
   const std::string what = "the packages of " + release;
