@@ -186,6 +186,17 @@ TEST_F(FindToolchain, ARootIsMadeOfTheReleasesSuite) {
   EXPECT_FALSE(fs::exists(found.root / "usr/share/doc"));
 }
 
+TEST_F(FindToolchain, ListsMayBeOutOfDateWhereThisMachineSaysSo) {
+  folder_.write("bin/apt-config", "#!/bin/sh\necho 'Acquire::Check-Valid-Until \"true\";'\n", true);
+  find();
+  EXPECT_EQ(calls().find("--aptopt"), std::string::npos);
+  folder_.write("bin/apt-config", "#!/bin/sh\necho 'Acquire::Check-Valid-Until \"false\";'\n", true);
+  executor_.enter_root({}, {});
+  needs_.pahole = "130";
+  error();
+  EXPECT_NE(calls().find("--aptopt=Acquire::Check-Valid-Until \"false\""), std::string::npos);
+}
+
 TEST_F(FindToolchain, KernelsWithTheSameNeedsShareIt) {
   find();
   fs::remove(folder_.path() / "calls");

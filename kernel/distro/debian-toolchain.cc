@@ -86,6 +86,12 @@ void link_unless_there(const fs::path& root, const char* name, std::initializer_
       }
 }
 
+// Was this machine's apt told to take lists that are out of date (an archive that stands still)?
+bool takes_expired(Executor& executor) {
+  const CommandResult result = executor.run({{"apt-config", "dump", "Acquire::Check-Valid-Until"}, {}, {}, true});
+  return result.output.find("\"false\"") != std::string::npos;
+}
+
 // What nothing of a build reads: half of the files, a third of the size.
 void slim(const fs::path& root) {
   for (const char* folder :
@@ -136,7 +142,9 @@ std::string make_debian_toolchain(const ToolchainNeeds& needs, std::string_view 
   argv.insert(argv.end(),
               {"mmdebstrap", "--variant=extract", geteuid() == 0 ? "--mode=root" : "--mode=chrootless",
                "--format=directory", "--include=" + joined(packages, ","), found->group.suites[0], root.string()});
-  if (!tools.archive.empty()) argv.emplace_back("--aptopt=Acquire::Check-Valid-Until \"false\"");
+  // mmdebstrap doesn't read this machine's apt.conf.
+  if (!tools.archive.empty() || takes_expired(tools.executor))
+    argv.emplace_back("--aptopt=Acquire::Check-Valid-Until \"false\"");
   argv.insert(argv.end(), found->archive.sources.begin(), found->archive.sources.end());
   const CommandResult result = tools.executor.run({argv, {}, {}, true}, [&](std::string_view line) {
     if (line.starts_with("I: ")) stage.note(first_line(std::string(line.substr(3))));
