@@ -121,6 +121,10 @@ kind_patch() {
   local folder patch
   folder=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/kinds/$1
   patch=$(patch_for "$folder/patch-")
+  # Sources of 7.x are near to each other.
+  case $series in
+    7.*) [ -n "$patch" ] || [ ! -e "$folder/patch-7.3.patch" ] || patch=$folder/patch-7.3.patch ;;
+  esac
   echo "${patch:-$folder/any.patch}"
 }
 
