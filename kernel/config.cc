@@ -175,6 +175,15 @@ std::vector<std::string> lost_options(const KernelConfig& given, const KernelCon
   return result;
 }
 
+void require_whole_objtool(const KernelConfig& config, const std::filesystem::path& source) {
+  if (!config.enabled("OBJTOOL") && !config.enabled("STACK_VALIDATION")) return;  // since 5.18; before
+  if (read_file_if_any(source / "scripts/Makefile.lib").find("delay-objtool") != std::string::npos) return;
+  throw Error(
+      "this kernel's build runs objtool over single files only, not over a whole module (since 5.18): a livepatch "
+      "would "
+      "lack the tables by which the kernel unwinds its stack, so that kernels like this one can't be patched yet");
+}
+
 void require_no_random_code(const KernelConfig& config, const std::string& what, bool own_seed) {
   if (config.enabled("GCC_PLUGIN_LATENT_ENTROPY"))
     throw Error(fmt::format(

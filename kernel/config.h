@@ -41,6 +41,9 @@ std::vector<std::string> config_differences(const KernelConfig& shipped, const K
 // and what another option forbids. For a kernel of one's own, where this is no error.
 std::vector<std::string> lost_options(const KernelConfig& given, const KernelConfig& made);
 
+// Throws Error when the kernel has objtool, and its build can't run it over what a module is linked from.
+void require_whole_objtool(const KernelConfig& config, const std::filesystem::path& source);
+
 // Throws Error when a compiler plugin makes other code of the same source with each seed: latent entropy always (its seed is drawn
 // by each compilation), the random layout of structs where the seed isn't the one of the kernel that runs. own_seed: it is,
 // since the kernel was built here.

@@ -90,6 +90,7 @@ Base make_own_base(const BaseOptions& options, Cache& cache, Executor& executor,
   KernelConfig settings = KernelConfig::read(config);
   require_livepatch(settings, config.string());
   require_no_random_code(settings, config.string(), true);
+  require_whole_objtool(settings, options.source);
   SourceTree source = private_copy(options.source, cache, executor, console);
   const DistroTools tools{cache, executor, console};
   Toolchain toolchain;

@@ -95,6 +95,7 @@ Base make_stock_base(const BaseOptions& options, const KernelFiles& files, Cache
                      Console& console) {
   require_livepatch(KernelConfig::read(files.config), files.config.string());
   require_no_random_code(KernelConfig::read(files.config), files.config.string(), false);
+  require_whole_objtool(KernelConfig::read(files.config), files.source);
   check_symvers(files.symvers);
   Base base;
   base.vmlinux_index = vmlinux_index(files.vmlinux, cache, console);

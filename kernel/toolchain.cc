@@ -50,11 +50,20 @@ std::optional<unsigned> version_number(std::string_view text, std::initializer_l
   return sum;
 }
 
-std::string_view last_word(std::string_view text) { return text.substr(text.rfind(' ') + 1); }
+// "GNU ld (GNU Binutils for Debian) 2.40", "Debian clang version 14.0.6", "clang version 16.0.6 (URL HASH)", "Debian LLD
+// 14.0.6 (compatible with GNU linkers)", "v1.24"
+std::string_view version_in(std::string_view text) {
+  for (const std::string_view before : {std::string_view("clang version "), std::string_view("LLD ")})
+    if (const size_t at = text.find(before); at != std::string_view::npos) {
+      text.remove_prefix(at + before.size());
+      return text.substr(0, text.find(' '));
+    }
+  return text.substr(text.rfind(' ') + 1);
+}
 
 bool fits(std::string_view tool, std::string_view wanted, std::string_view says) {
   if (tool == "rustc" || tool == "bindgen") return says == wanted;
-  std::string_view version = last_word(says);
+  std::string_view version = version_in(says);
   if (tool == "pahole") {
     if (version.starts_with('v')) version.remove_prefix(1);
     const auto number = version_number(version, {100, 1});
@@ -103,8 +112,7 @@ fs::path made_root(const ToolchainNeeds& needs, const std::string& release, cons
                    const DistroTools& tools) {
   const CacheKey key = key_of(needs);
   const fs::path entry = tools.cache.entry("toolchain", key, "the toolchain of " + release, [&](const fs::path& made) {
-    const std::string name = distro.make_toolchain(needs, release, made / "root", tools);
-    write_file(made / "name", name + "\n");
+    distro.make_toolchain(needs, release, made / "root", tools);
     write_file(made / sum_file, sum_of(made / "root"));
   });
   if (sum_of(entry / "root") != read_file(entry / sum_file))
@@ -209,8 +217,14 @@ Toolchain find_toolchain(const ToolchainNeeds& needs, const std::string& release
     options.enter(root);
     take(found, needs, options.skip_compiler_check, tools);
   };
+  const auto require_fit = [&](std::string_view what) {
+    const auto differences = misfits(needs, found.tools);
+    if (!differences.empty() && !options.skip_compiler_check)
+      throw Error(fmt::format("{}: {}", what, fmt::join(differences, "; ")));
+  };
   if (!options.given.empty()) {
     enter(options.given);
+    require_fit(fmt::format("the toolchain in {} isn't the kernel's", options.given.string()));
     return found;
   }
   const std::string why = take_ours(found, needs, options.skip_compiler_check, tools);
@@ -223,9 +237,7 @@ Toolchain find_toolchain(const ToolchainNeeds& needs, const std::string& release
   } catch (const Error& error) {
     throw Error(fmt::format("{}\n>>> a root with the kernel's own toolchain can't be made: {}", why, error.what()));
   }
-  if (const auto differences = misfits(needs, found.tools); !differences.empty() && !options.skip_compiler_check)
-    throw Error(
-        fmt::format("the suite of the kernel's compiler has other tools now: {}", fmt::join(differences, "; ")));
+  require_fit("the suite of the kernel's compiler has other tools now");
   return found;
 }
 

@@ -24,6 +24,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <initializer_list>
 #include <string_view>
 #include <utility>
@@ -51,6 +52,29 @@ void add_confinement(std::vector<std::string>& words, const std::vector<fs::path
       add(words, {"--cap-add", kept});
   }
   for (const fs::path& folder : writable) add(words, {"--bind", folder.string(), folder.string()});
+}
+
+bool lies_in(const fs::path& path, const fs::path& folder) {
+  return std::mismatch(folder.begin(), folder.end(), path.begin(), path.end()).first == folder.end();
+}
+
+// Binds ROOT/PATH to /PATH. What is bound can't be added to, so that a folder below which others are mounted (a cache in
+// /opt, our own files in /usr/share) is made anew, and what it holds bound one by one.
+void bind_of_root(std::vector<std::string>& words, const fs::path& root, const fs::path& path,
+                  const std::vector<fs::path>& mounted) {
+  const fs::path here = root / path, there = "/" / path;
+  std::error_code absent;
+  const fs::file_status status = fs::symlink_status(here, absent);
+  if (!fs::exists(status) || std::ranges::find(mounted, there) != mounted.end()) return;
+  if (fs::is_symlink(status)) {
+    add(words, {"--symlink", fs::read_symlink(here).string(), there.string()});
+  } else if (fs::is_directory(status) &&
+             std::ranges::any_of(mounted, [&](const fs::path& other) { return lies_in(other, there); })) {
+    add(words, {"--dir", there.string()});
+    for (const auto& entry : entries_of(here)) bind_of_root(words, root, path / entry.path().filename(), mounted);
+  } else {
+    add(words, {"--ro-bind", here.string(), there.string()});
+  }
 }
 
 // What bwrap says of a first command; empty: it runs.
@@ -82,15 +106,10 @@ std::vector<std::string> sandbox_words(const std::vector<fs::path>& writable) {
 std::vector<std::string> root_words(const fs::path& root, const std::vector<fs::path>& writable,
                                     const std::vector<fs::path>& readable) {
   std::vector<std::string> words = {"bwrap"};
-  // Each by itself: a root that is bound as a whole has no place where the cache could be mounted.
-  for (const char* name : {"bin", "sbin", "lib", "lib32", "lib64", "libx32", "usr", "etc", "opt"}) {
-    const fs::path folder = root / name, there = fs::path("/") / name;
-    std::error_code absent;
-    if (fs::is_symlink(fs::symlink_status(folder, absent)))
-      add(words, {"--symlink", fs::read_symlink(folder).string(), there.string()});
-    else if (fs::is_directory(folder, absent))
-      add(words, {"--ro-bind", folder.string(), there.string()});
-  }
+  std::vector<fs::path> extra = writable;
+  extra.insert(extra.end(), readable.begin(), readable.end());
+  for (const char* name : {"bin", "sbin", "lib", "lib32", "lib64", "libx32", "usr", "etc", "opt"})
+    bind_of_root(words, root, name, extra);
   add(words, {"--dev", "/dev", "--tmpfs", "/tmp"});
   add_confinement(words, writable);
   for (const fs::path& folder : readable) add(words, {"--ro-bind", folder.string(), folder.string()});

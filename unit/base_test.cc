@@ -95,6 +95,22 @@ constexpr const char* banner_61 =
     "(GNU Binutils for Debian) 2.40) #1 SMP PREEMPT_DYNAMIC Debian 6.1.27-1 (2023-05-08)";
 constexpr const char* banner_own = "Linux version 6.13.0-rc2+ (me@here) (clang version 16.0.6, LLD 16.0.6) #3 SMP";
 
+// 5.10: its modules would have no ORC data.
+TEST(Config, AKernelWhoseObjtoolSeesSingleFilesIsRefused) {
+  TemporaryFolder folder;
+  const auto says = [&](const char* config) {
+    return message_of<Error>([&] { require_whole_objtool(KernelConfig::parse(config), folder.path()); });
+  };
+  for (const char* config : {"CONFIG_STACK_VALIDATION=y\n", "CONFIG_OBJTOOL=y\n"}) {
+    folder.write("scripts/Makefile.lib", "objtool-args = $(if $(part-of-module), --module)\n");
+    EXPECT_NE(says(config).find("runs objtool over single files only"), std::string::npos) << config;
+    folder.write("scripts/Makefile.lib", "delay-objtool := $(or $(CONFIG_LTO_CLANG),$(CONFIG_X86_KERNEL_IBT))\n");
+    EXPECT_EQ(says(config), "") << config;
+  }
+  folder.write("scripts/Makefile.lib", "");
+  EXPECT_EQ(says("CONFIG_HAVE_STACK_VALIDATION=y\n"), "");
+}
+
 TEST(Banner, SaysReleaseVersionAndCompiler) {
   EXPECT_EQ(release_of_banner(banner_61), "6.1.0-9-cloud-amd64");
   EXPECT_EQ(version_of_banner(banner_61), "6.1.27");
@@ -223,6 +239,11 @@ class InputsOfABase : public testing::Test {
   CacheKey own() {
     return key_of(own_inputs(options_, {files_.source, files_.source_identity}, files_.config, tools()));
   }
+  // What asks each for its version, and the field that has the answer.
+  static constexpr std::pair<const char*, const char*> programs[] = {{"my-as", "assembler"}, {"ld", "linker"},
+                                                                     {"pahole", "pahole"},   {"rustc", "rustc"},
+                                                                     {"bindgen", "bindgen"}, {"gcc", "host compiler"}};
+
   TemporaryFolder folder_;
   Console console_;
   Cache cache_;
@@ -249,12 +270,7 @@ TEST_F(InputsOfABase, OfAStockKernelAreInItsKey) {
   EXPECT_EQ(differs([&] { toolchain_.compiler.version = "gcc 13"; }), Fields{"compiler"});
   EXPECT_EQ(differs([&] { options_.toolchain.skip_compiler_check = true; }), Fields{"checks"});
   EXPECT_EQ(differs([&] { toolchain_.root = "/root"; }), Fields{"toolchain"});
-  EXPECT_EQ(differs([&] { tool("my-as", "2"); }), Fields{"assembler"});
-  EXPECT_EQ(differs([&] { tool("ld", "2"); }), Fields{"linker"});
-  EXPECT_EQ(differs([&] { tool("pahole", "2"); }), Fields{"pahole"});
-  EXPECT_EQ(differs([&] { tool("rustc", "2"); }), Fields{"rustc"});
-  EXPECT_EQ(differs([&] { tool("bindgen", "2"); }), Fields{"bindgen"});
-  EXPECT_EQ(differs([&] { tool("gcc", "2"); }), Fields{"host compiler"});
+  for (const auto& [program, field] : programs) EXPECT_EQ(differs([&] { tool(program, "2"); }), Fields{field});
 }
 
 TEST_F(InputsOfABase, OfAnOwnKernelAreInItsKey) {
@@ -271,12 +287,7 @@ TEST_F(InputsOfABase, OfAnOwnKernelAreInItsKey) {
   EXPECT_EQ(differs([&] { toolchain_.compiler.version = "gcc 13"; }), Fields{"compiler"});
   EXPECT_EQ(differs([&] { toolchain_.code_makers = "other"; }), Fields{"compiler's files"});
   EXPECT_EQ(differs([&] { toolchain_.root = "/root"; }), Fields{"toolchain"});
-  EXPECT_EQ(differs([&] { tool("my-as", "2"); }), Fields{"assembler"});
-  EXPECT_EQ(differs([&] { tool("ld", "2"); }), Fields{"linker"});
-  EXPECT_EQ(differs([&] { tool("pahole", "2"); }), Fields{"pahole"});
-  EXPECT_EQ(differs([&] { tool("rustc", "2"); }), Fields{"rustc"});
-  EXPECT_EQ(differs([&] { tool("bindgen", "2"); }), Fields{"bindgen"});
-  EXPECT_EQ(differs([&] { tool("gcc", "2"); }), Fields{"host compiler"});
+  for (const auto& [program, field] : programs) EXPECT_EQ(differs([&] { tool(program, "2"); }), Fields{field});
 }
 
 TEST_F(InputsOfABase, OfAStockAndAnOwnKernelAreNotTheSame) {

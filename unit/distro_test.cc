@@ -11,6 +11,7 @@
 #include "support/error.h"
 #include "support/files.h"
 #include "support/text.h"
+#include "unit/fake-programs.h"
 #include "unit/packer.h"
 #include "unit/temporary_folder.h"
 
@@ -135,12 +136,13 @@ constexpr const char* apt_cache = R"sh(#!/bin/sh
 echo "$@" >>"$FAKE/calls"
 [ -e "$FAKE/lists" ] || exit 0
 case $1 in
-pkgnames) for r in 9.9.9+t-cloud-amd64 9.9.10+t-cloud-amd64 9.9.11+t-cloud-amd64 9.1.0-5-cloud-amd64 9.9.10+t-amd64; do
+pkgnames) for r in 9.9.9+t-cloud-amd64 9.9.10+t-cloud-amd64 9.9.11+t-cloud-amd64 9.1.0-5-cloud-amd64 9.9.10+t-amd64 \
+        $(cat "$FAKE/more" 2>/dev/null); do
     echo linux-image-$r; echo linux-image-$r-dbg; done
     echo linux-image-9.9-cloud-amd64; echo linux-image-9.9-cloud-amd64-dbg ;;
 show) case $2 in
     *9.9.11*) echo "E: No packages found" >&2; exit 100 ;;
-    *9.9.9*) v=9.9.9-1 ;;
+    *9.9.9* | *6.12.9*) v=9.9.9-1 ;;
     *9.9.10*) v=9.9.10-1 ;;
     *9.1.0-5*) v=9.1.50-2 ;;
     linux-source-9.9) echo "Package: x"; echo "Version: 9.9.10-1"; echo "Size: 1"; echo; v=9.9.9-1 ;;
@@ -160,6 +162,7 @@ case "$*" in
 *update*) : >"$FAKE/lists" ;;
 *download*)
     for last; do :; done
+    [ ! -e "$FAKE/gone" ] || { echo "Err:1 https://archive main ${last%%=*}"; echo "  404  Not Found [IP: ::1]"; exit 100; }
     echo "dlstatus:1:50.0:Retrieving"
     echo "$last" >"${last%%=*}.deb" ;;
 esac
@@ -196,36 +199,21 @@ case $1 in
 esac
 )sh";
 
-class Debian : public testing::Test {
+class Debian : public FakePrograms {
  protected:
-  Debian()
-      : path_(std::getenv("PATH")),
-        console_(0),
-        executor_(folder_.path() / "log"),
-        cache_(folder_.path() / "c", console_) {
-    folder_.write("bin/apt-cache", apt_cache, true);
-    folder_.write("bin/apt-get", apt_get, true);
-    folder_.write("bin/dpkg-deb", dpkg_deb, true);
-    folder_.write("bin/dpkg", dpkg, true);
+  Debian() {
+    program("apt-cache", apt_cache);
+    program("apt-get", apt_get);
+    program("dpkg-deb", dpkg_deb);
+    program("dpkg", dpkg);
     folder_.write("lists", "");
-    setenv("PATH", ((folder_.path() / "bin").string() + ":" + path_).c_str(), 1);
-    setenv("FAKE", folder_.path().c_str(), 1);
   }
-  ~Debian() override { setenv("PATH", path_.c_str(), 1); }
   KernelFiles find(const char* release, const KernelFiles& given = {}) {
     return find_release(release, given, tools_, system_);
   }
   std::string error_of(const char* release) {
     return message_of<Error>([&] { find(release); });
   }
-  std::string calls() { return fs::exists(folder_.path() / "calls") ? read_file(folder_.path() / "calls") : ""; }
-
-  std::string path_;
-  TemporaryFolder folder_;
-  Console console_;
-  Executor executor_;
-  Cache cache_;
-  DistroTools tools_{cache_, executor_, console_};
   const Distro* system_ = &debian;
 };
 
@@ -250,6 +238,22 @@ TEST_F(Debian, AnImageMayBeSeveralPackages) {
   EXPECT_EQ(read_file(files.config), "c\n");
   EXPECT_EQ(read_file(files.image), "k\n");
   EXPECT_TRUE(files.modules.string().ends_with("/usr/lib/modules/9.9.9+t-cloud-amd64/kernel")) << files.modules;
+}
+
+TEST_F(Debian, WhatTheArchiveListsAndDoesNotHoldIsNamed) {
+  folder_.write("gone", "");
+  EXPECT_EQ(error_of("9.9.9+t-cloud-amd64"),
+            "the archive lists linux-source-9.9 9.9.9-1, but doesn't hold it (any more); take another "
+            "release (--list-kernels)");
+}
+
+TEST_F(Debian, TheSourceOfAnRtKernelIsNotInAPackage) {
+  folder_.write("more", "6.12.9+t-rt-amd64");
+  EXPECT_EQ(
+      error_of("6.12.9+t-rt-amd64"),
+      "6.12.9+t-rt-amd64 was built with Debian's rt patches, which linux-source-6.12 doesn't hold; name a tree that "
+      "has them with -s DIR (debian/patches-rt of the source package)");
+  EXPECT_EQ(calls().find("download"), std::string::npos);  // nothing in vain
 }
 
 TEST_F(Debian, AReleaseComesWithEverything) {

@@ -89,11 +89,16 @@ TEST_F(Sandbox, ARootIsAnotherSystem) {
   folder_.write("home/secret", "");
   const fs::path given = folder_.write("given/file", "given\n");
   setenv("LD_PRELOAD", "", 1);
-  enter_root(executor_, root, writable_folders(cache()), {given.parent_path()}, cache());
+  // Also below the root's own folders: where this program is installed.
+  fs::create_directories(root / "usr/share/doc");
+  ASSERT_TRUE(fs::is_directory("/usr/include/linux"));
+  enter_root(executor_, root, writable_folders(cache()), {given.parent_path(), "/usr/include/linux"}, cache());
   const auto in_root = [&](const std::string& script) { return executor_.run({{"sh", "-c", script}, cache(), {}}); };
   EXPECT_EQ(in_root("echo /usr/bin/*").output, "/usr/bin/busybox /usr/bin/cat /usr/bin/ls /usr/bin/sh /usr/bin/true\n");
   EXPECT_EQ(in_root("cat " + given.string()).output, "given\n");
   EXPECT_FALSE(in_root("echo x >" + given.string()).ok());
+  EXPECT_EQ(in_root("ls /usr; ls /usr/include").output, "bin\ninclude\nshare\nlinux\n");
+  EXPECT_TRUE(in_root("cat /usr/include/linux/types.h").ok());
   EXPECT_FALSE(in_root("ls " + (folder_.path() / "home").string()).ok());
   EXPECT_FALSE(in_root("echo x >/usr/bin/gcc").ok());
   EXPECT_TRUE(in_root("echo x >made; echo x >base/also; echo x >$TMPDIR/y").ok());

@@ -11,7 +11,7 @@
 #include "kernel/distro/debian-toolchain.h"
 #include "support/error.h"
 #include "support/files.h"
-#include "unit/temporary_folder.h"
+#include "unit/fake-programs.h"
 
 namespace kpatch {
 namespace {
@@ -33,6 +33,8 @@ TEST(Suites, AreThoseThatTheReleaseNames) {
   EXPECT_EQ(names_of(groups_of_release("6.1.0-56-cloud-amd64")), (Names{"bookworm", "bookworm-backports"}));
   EXPECT_EQ(names_of(groups_of_release("6.12.1+deb130-amd64")), names_of(all_groups()));
   EXPECT_EQ(names_of(groups_of_release("6.9.1-mine")), names_of(all_groups()));
+  EXPECT_EQ(names_of(groups_of_release("6.12.118+deb13")), (Names{"trixie", "trixie-backports"}));
+  EXPECT_EQ(names_of(groups_of_release("deb")), names_of(all_groups()));
   EXPECT_EQ(names_of(groups_of_suite("trixie")), (Names{"trixie", "trixie-backports"}));
   EXPECT_EQ(names_of(groups_of_suite("trixie-backports")), Names{"trixie-backports"});
   for (const char* none : {"", "tri", "trixie-", "buster"})
@@ -82,6 +84,11 @@ TEST(Misfits, AreToolsOfAnotherVersion) {
   EXPECT_EQ(differences({.linker = "23501"}), 1U);
   EXPECT_EQ(differences({.linker = "235010000"}), 1U);
   EXPECT_EQ(differences({.pahole = "125"}), 1U);
+  const std::vector<std::pair<std::string, std::string>> llvm = {
+      {"assembler", "clang version 16.0.6 (https://github.com/llvm/llvm-project 7cbf1a2)"},
+      {"linker", "Debian LLD 14.0.6 (compatible with GNU linkers)"}};
+  EXPECT_EQ(misfits({.assembler = "160006", .linker = "140006"}, llvm), Names{});
+  EXPECT_EQ(misfits({.assembler = "160005", .linker = "140005"}, llvm).size(), 2U);
   EXPECT_EQ(misfits({.rustc = "rustc 1.85.1"}, here), Names{"rustc isn't installed, the kernel's is rustc 1.85.1"});
 }
 
@@ -105,7 +112,8 @@ echo "apt-get $*" >>"$FAKE/calls"
 case "$*" in
 *LABEL*) echo "Packages Debian https://archive/debian/"; echo "Packages Debian-Security https://archive/security/" ;;
 *RELEASE*) for suite in $(cat "$FAKE/suites"); do echo "Packages $suite"; done ;;
-*update*) [ ! -e "$FAKE/trouble" ] || { cat "$FAKE/trouble"; exit 100; } ;;
+*update*) [ ! -e "$FAKE/trouble" ] || { cat "$FAKE/trouble"; exit 100; }
+    echo "E: The repository 'https://archive/debian/ trixie-updates Release' does not have a Release file." ;;
 esac
 )sh";
 constexpr const char* apt_cache = R"sh(#!/bin/sh
@@ -123,27 +131,20 @@ for program in gcc-99 as ld dash mawk; do
 done
 )sh";
 
-class FindToolchain : public testing::Test {
+class FindToolchain : public FakePrograms {
  protected:
-  FindToolchain()
-      : path_(std::getenv("PATH")),
-        console_(0),
-        executor_(folder_.path() / "log"),
-        cache_(folder_.path() / "cache", console_) {
-    folder_.write("bin/apt-get", apt_get, true);
-    folder_.write("bin/apt-cache", apt_cache, true);
-    folder_.write("bin/mmdebstrap", mmdebstrap, true);
+  FindToolchain() {
+    program("apt-get", apt_get);
+    program("apt-cache", apt_cache);
+    program("mmdebstrap", mmdebstrap);
     folder_.write("suites", "trixie trixie-security");
     folder_.write("version", "99.1.0-2");
     tools_.archive_key = folder_.write("key", "");
-    setenv("PATH", ((folder_.path() / "bin").string() + ":" + path_).c_str(), 1);
-    setenv("FAKE", folder_.path().c_str(), 1);
     options_.enter = [this](const fs::path& root) {
       entered_.push_back(root);
       executor_.enter_root({"env", "PATH=" + (root / "usr/bin").string() + ":/usr/bin:/bin"}, {});
     };
   }
-  ~FindToolchain() override { setenv("PATH", path_.c_str(), 1); }
 
   Toolchain find(const char* release = "9.9.1+deb13-amd64") {
     return find_toolchain(needs_, release, options_, tools_);
@@ -151,18 +152,11 @@ class FindToolchain : public testing::Test {
   std::string error() {
     return message_of<Error>([&] { find(); });
   }
-  std::string calls() { return read_file_if_any(folder_.path() / "calls"); }
   fs::path entry() {
     const auto entries = cache_.entries("toolchain");
     return entries.size() == 1 ? entries[0].directory : fs::path();
   }
 
-  std::string path_;
-  TemporaryFolder folder_;
-  Console console_;
-  Executor executor_;
-  Cache cache_;
-  DistroTools tools_{cache_, executor_, console_};
   ToolchainNeeds needs_{.compiler = "x86_64-linux-gnu-gcc-99 (Debian 99.1.0-2) 99.1.0", .linker = "990100"};
   ToolchainOptions options_;
   std::vector<fs::path> entered_;
@@ -187,10 +181,10 @@ TEST_F(FindToolchain, ARootIsMadeOfTheReleasesSuite) {
 }
 
 TEST_F(FindToolchain, ListsMayBeOutOfDateWhereThisMachineSaysSo) {
-  folder_.write("bin/apt-config", "#!/bin/sh\necho 'Acquire::Check-Valid-Until \"true\";'\n", true);
+  program("apt-config", "#!/bin/sh\necho 'Acquire::Check-Valid-Until \"true\";'\n");
   find();
   EXPECT_EQ(calls().find("--aptopt"), std::string::npos);
-  folder_.write("bin/apt-config", "#!/bin/sh\necho 'Acquire::Check-Valid-Until \"false\";'\n", true);
+  program("apt-config", "#!/bin/sh\necho 'Acquire::Check-Valid-Until \"false\";'\n");
   executor_.enter_root({}, {});
   needs_.pahole = "130";
   error();
@@ -225,8 +219,14 @@ TEST_F(FindToolchain, WhatFitsHereIsTaken) {
 
 TEST_F(FindToolchain, AGivenRootIsTakenAsItIs) {
   options_.given = folder_.path() / "mine";
+  needs_.linker.clear();
   folder_.write("mine/usr/bin/gcc-99", "#!/bin/sh\necho 'gcc-99 (Debian 99.1.0-2) 99.1.0'\n", true);
   EXPECT_EQ(find().root, options_.given);
+  needs_.linker = "1";
+  EXPECT_NE(error().find("the toolchain in " + options_.given.string() + " isn't the kernel's: the linker here is "),
+            std::string::npos)
+      << error();
+  needs_.linker.clear();
   folder_.write("mine/usr/bin/gcc-99", "#!/bin/sh\necho 'gcc-99 (Debian 98-1) 98'\n", true);
   EXPECT_NE(error().find("this kernel was compiled by x86_64-linux-gnu-gcc-99 (Debian 99.1.0-2) 99.1.0, here is gcc-99 "
                          "(Debian 98-1) 98"),
@@ -259,6 +259,13 @@ TEST_F(FindToolchain, AnArchiveThatCannotBeReadIsNamedWithAptsWords) {
                 "The repository is not signed."),
             std::string::npos)
       << error();
+  EXPECT_TRUE(cache_.entries("archive").empty());
+}
+
+// What couldn't be fetched would be taken for what isn't there, for a day.
+TEST_F(FindToolchain, ASuiteThatCouldNotBeFetchedIsNotTakenForAbsent) {
+  folder_.write("suites", "trixie");
+  EXPECT_NE(error().find("the archive doesn't give the suite trixie-security"), std::string::npos) << error();
   EXPECT_TRUE(cache_.entries("archive").empty());
 }
 

@@ -96,6 +96,11 @@ void AptArchive::download(const std::string& name, const AptPackage& package, co
     update(fmt::format("{} {} could not be fetched", name, package.version));
     result = executor_.run(command, progress);
   }
+  if (!result.ok() && result.output.find("404  Not Found") != std::string::npos)
+    throw Error(
+        fmt::format("the archive lists {} {}, but doesn't hold it (any more); take another release "
+                    "(--list-kernels)",
+                    name, package.version));
   if (!result.ok()) executor_.fail(fmt::format("can't fetch {} {}", name, package.version), result);
 }
 

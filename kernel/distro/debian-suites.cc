@@ -95,7 +95,7 @@ Archive archive_of(const DistroTools& tools) {
   } else {
     archive = {tools.archive, security_beside(tools.archive), {}};
   }
-  archive.key = tools.archive_key.empty() ? keyring : tools.archive_key.string();
+  archive.key = tools.archive_key.empty() ? keyring : fs::absolute(tools.archive_key).string();
   if (std::error_code ignored; !fs::exists(archive.key, ignored))
     throw Error(fmt::format("{} is missing, with which signatures of the archive are verified{}", archive.key,
                             tools.archive_key.empty() ? " (install debian-archive-keyring)" : ""));
@@ -145,7 +145,12 @@ std::set<std::string> fetched_suites(const fs::path& config, Executor& executor)
   return suites;
 }
 
-// apt's own words on what went wrong, "E: …" and "W: …" alone.
+// "E: The repository 'URL SUITE Release' does not have a Release file."
+bool is_absent(const std::string& suite, std::string_view output) {
+  return output.find(" " + suite + " Release' does not have a Release file") != std::string_view::npos;
+}
+
+// apt's own words on what went wrong.
 std::string complaints(std::string_view output) {
   std::string all;
   for (const std::string_view line : lines_of(output))
@@ -181,7 +186,8 @@ std::vector<SuiteGroup> groups_of_release(std::string_view release) {
   for (const Debian& debian : debians) {
     const std::string mark = fmt::format("deb{}", debian.number);
     const size_t at = release.find(mark);
-    const bool named = at != std::string_view::npos && at > 0 && !std::isdigit(release[at + mark.size()]);
+    const std::string_view behind = at == std::string_view::npos ? "" : release.substr(at + mark.size());
+    const bool named = at != std::string_view::npos && at > 0 && behind.find_first_of("0123456789") != 0;
     const bool first_series = release.find("deb") == std::string_view::npos && !debian.kernel.empty() &&
                               release.starts_with(std::string(debian.kernel) + ".0-");
     if (!named && !first_series) continue;
@@ -210,9 +216,10 @@ SuiteArchive open_suites(const SuiteGroup& group, const DistroTools& tools) {
         if (!tools.archive.empty()) update.insert(update.end(), {"-o", "Acquire::Check-Valid-Until=false"});
         const CommandResult result = tools.executor.run({update, {}, {{"APT_CONFIG", config.string()}}, true});
         const std::set<std::string> there = fetched_suites(config, tools.executor);
-        if (!there.contains(group.suites[0]))
-          throw Error(
-              fmt::format("the archive doesn't give the suite {}{}", group.suites[0], complaints(result.output)));
+        // A suite may not be there (backports of old ones); one that could not be fetched would be missing for a day.
+        for (const std::string& suite : group.suites)
+          if (!there.contains(suite) && (suite == group.suites[0] || !is_absent(suite, result.output)))
+            throw Error(fmt::format("the archive doesn't give the suite {}{}", suite, complaints(result.output)));
         std::string sources;
         for (const std::string& suite : group.suites)
           if (there.contains(suite)) sources += source_line(archive, suite) + '\n';

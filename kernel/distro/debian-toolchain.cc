@@ -71,9 +71,6 @@ std::optional<Found> group_with(const PackagedCompiler& compiler, std::string_vi
   return std::nullopt;
 }
 
-// For messages, one line.
-std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
-
 void link_unless_there(const fs::path& root, const char* name, std::initializer_list<const char*> targets) {
   std::error_code ignored;
   for (const char* folder : {"usr/bin", "bin"})
@@ -118,8 +115,8 @@ PackagedCompiler packaged_compiler(std::string_view text) {
   return {};
 }
 
-std::string make_debian_toolchain(const ToolchainNeeds& needs, std::string_view release, const fs::path& root,
-                                  const DistroTools& tools) {
+void make_debian_toolchain(const ToolchainNeeds& needs, std::string_view release, const fs::path& root,
+                           const DistroTools& tools) {
   const PackagedCompiler compiler = packaged_compiler(needs.compiler);
   if (compiler.package.empty()) throw Error("it isn't one of Debian's");
   if (!find_program("mmdebstrap")) throw Error("mmdebstrap isn't installed" + package_hint({"mmdebstrap"}));
@@ -147,14 +144,13 @@ std::string make_debian_toolchain(const ToolchainNeeds& needs, std::string_view 
     argv.emplace_back("--aptopt=Acquire::Check-Valid-Until \"false\"");
   argv.insert(argv.end(), found->archive.sources.begin(), found->archive.sources.end());
   const CommandResult result = tools.executor.run({argv, {}, {}, true}, [&](std::string_view line) {
-    if (line.starts_with("I: ")) stage.note(first_line(std::string(line.substr(3))));
+    if (line.starts_with("I: ")) stage.note(std::string(line.substr(3)));
   });
   if (!result.ok()) tools.executor.fail("mmdebstrap can't make the root", result);
   slim(root);
   link_unless_there(root, "sh", {"dash", "bash"});
   link_unless_there(root, "awk", {"gawk", "mawk"});
   clean_unpacked(root, "the toolchain of " + found->group.name, Links::anywhere);
-  return fmt::format("{} {} of {}", compiler.package, compiler.version, found->group.suites[0]);
 }
 
 }  // namespace kpatch

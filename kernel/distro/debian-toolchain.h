@@ -9,9 +9,9 @@
 
 namespace kpatch {
 
-// Distro::make_toolchain, by mmdebstrap. Answers "gcc-14 14.2.0-19 of trixie".
-std::string make_debian_toolchain(const ToolchainNeeds& needs, std::string_view release,
-                                  const std::filesystem::path& root, const DistroTools& tools);
+// Distro::make_toolchain, by mmdebstrap.
+void make_debian_toolchain(const ToolchainNeeds& needs, std::string_view release, const std::filesystem::path& root,
+                           const DistroTools& tools);
 
 // "gcc-14", "14.2.0-19" of "x86_64-linux-gnu-gcc-14 (Debian 14.2.0-19) 14.2.0"; empty when Debian didn't build it.
 struct PackagedCompiler {

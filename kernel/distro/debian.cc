@@ -63,28 +63,34 @@ std::string version_of(std::string_view banner) {
 }
 
 // Calls what with this machine's apt, unless --archive names another archive, then with the groups' one by one, until it
-// says that it is content. Groups that can't be had are left out; the last one's error is thrown when none could.
-void try_archives(std::vector<SuiteGroup> groups, const DistroTools& tools,
-                  const std::function<bool(AptArchive&)>& what) {
+// says that it is content. Groups that can't be had are left out; why is the result, and an Error when none could.
+std::vector<std::string> try_archives(std::vector<SuiteGroup> groups, const DistroTools& tools,
+                                      const std::function<bool(AptArchive&)>& what) {
+  std::vector<std::string> problems;
   bool any = false;
   if (!tools.suite.empty()) groups = groups_of_suite(tools.suite);
   if (tools.archive.empty() && tools.suite.empty()) {
     AptArchive here(tools.executor, tools.console);
     any = true;
-    if (what(here)) return;
+    if (what(here)) return problems;
   }
-  std::optional<Error> failure;
   for (const SuiteGroup& group : groups) {
     try {
       AptArchive archive(tools.executor, tools.console, open_suites(group, tools).config);
       any = true;
-      if (what(archive)) return;
+      if (what(archive)) return problems;
     } catch (const Error& error) {
-      failure = error;
+      problems.emplace_back(error.what());
       tools.console.debug(error.what());
     }
   }
-  if (failure && !any) throw Error(*failure);
+  if (!any && !problems.empty()) throw Error(problems.back());
+  return problems;
+}
+
+// For the end of a message.
+std::string not_looked_into(const std::vector<std::string>& problems) {
+  return problems.empty() ? "" : fmt::format("\n>>> not looked into: {}", fmt::join(problems, "\n>>> "));
 }
 
 // That which has the release's debug package; this machine's where none has.
@@ -124,20 +130,21 @@ std::string newest_release(const ReleaseName& series, std::string_view given, co
   std::ranges::reverse(groups);
   std::string best;
   std::set<std::string> all;
-  try_archives(groups, tools, [&](AptArchive& archive) {
+  const auto problems = try_archives(groups, tools, [&](AptArchive& archive) {
     best = newest_in(archive, series);
     for (const std::string& release : archive.releases()) all.insert(release);
     return !best.empty();
   });
   if (!best.empty()) return best;
-  throw Error(fmt::format("the archive has no kernel of the series {}; it has {}", given,
-                          all.empty() ? "none at all" : fmt::format("{}", fmt::join(all, ", "))));
+  throw Error(fmt::format("the archive has no kernel of the series {}; it has {}{}", given,
+                          all.empty() ? "none at all" : fmt::format("{}", fmt::join(all, ", ")),
+                          not_looked_into(problems)));
 }
 
 [[noreturn]] void unknown_release(const std::string& release, const DistroTools& tools) {
   std::set<std::string> known;
   std::string suffix;
-  try_archives(groups_of_release(release), tools, [&](AptArchive& archive) {
+  const auto problems = try_archives(groups_of_release(release), tools, [&](AptArchive& archive) {
     for (const std::string& other : archive.releases()) known.insert(other);
     suffix = "-" + archive.architecture();
     return false;
@@ -158,12 +165,22 @@ std::string newest_release(const ReleaseName& series, std::string_view given, co
         name->flavour.ends_with(suffix) ? name->flavour.substr(0, name->flavour.size() - suffix.size()) : name->flavour;
     message += fmt::format("\n>>> it has {}", joined(near, ", "));
     if (near[0].starts_with(name->series + "."))
-      message += fmt::format("\n>>> -a {}-{} takes the newest of its series", name->series, flavour);
+      message += fmt::format("\n>>> -a {}{}{} takes the newest of its series", name->series, flavour.empty() ? "" : "-",
+                             flavour);
   } else {
     message +=
         fmt::format("\n>>> it has {}", all.empty() ? "no kernels with debug packages at all" : joined(all, ", "));
   }
-  throw Error(message);
+  throw Error(message + not_looked_into(problems));
+}
+
+// Debian's rt kernels have patches that are in no package but the .dsc, and that dpkg-source doesn't apply; since 6.13
+// the kernel needs none.
+bool has_rt_patches(const ReleaseName& name) {
+  if (!name.flavour.starts_with("rt-")) return false;
+  const auto parts = fields_of(name.series, '.');
+  const auto number = [&](size_t i) { return i < parts.size() ? std::atoi(std::string(parts[i]).c_str()) : 0; };
+  return std::pair(number(0), number(1)) < std::pair(6, 13);
 }
 
 // Which package a release can't do without, and isn't there in its version; empty: all are.
@@ -177,6 +194,7 @@ std::string missing_package(const std::map<std::string, std::vector<std::string>
   if (!has("linux-image-" + release) && !has("linux-image-" + release + "-unsigned")) return "linux-image-" + release;
   for (const std::string& package : {"linux-headers-" + release, "linux-source-" + name->series})
     if (!has(package)) return package;
+  if (has_rt_patches(*name)) return "source with the rt patches";
   return {};
 }
 
@@ -343,6 +361,11 @@ void take_source(KernelFiles& files, const std::function<AptArchive()>& archive_
   if (!name || files.version.empty())
     throw Error(fmt::format("which source {} was built from is not known; name it with -s DIR", files.release));
   std::string package = "linux-source-" + name->series;
+  if (has_rt_patches(*name))
+    throw Error(
+        fmt::format("{} was built with Debian's rt patches, which {} doesn't hold; name a tree that has them "
+                    "with -s DIR (debian/patches-rt of the source package)",
+                    files.release, package));
   CacheKey key;
   key.add("source package", package).add("version", files.version);
   files.source_identity = fmt::format("{} {}", package, files.version);

@@ -85,10 +85,10 @@ struct Distro {
   KernelFiles (*fetch)(const std::string& release, bool with_source, const DistroTools& tools);
   // Adds the source of exactly files.release and files.version.
   void (*fetch_source)(KernelFiles& files, const DistroTools& tools);
-  // Makes, in the folder, a root in which the needs' compiler and what else a kernel is built with is installed; gives a
-  // name of it for people. Throws Error, naming what isn't to be had.
-  std::string (*make_toolchain)(const ToolchainNeeds& needs, std::string_view release,
-                                const std::filesystem::path& root, const DistroTools& tools);
+  // Makes, in the folder, a root in which the needs' compiler and what else a kernel is built with is installed.
+  // Throws Error, naming what isn't to be had.
+  void (*make_toolchain)(const ToolchainNeeds& needs, std::string_view release, const std::filesystem::path& root,
+                         const DistroTools& tools);
   // What the user does where there is no fetch or fetch_source.
   std::string_view without_fetch;
 
