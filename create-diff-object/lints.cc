@@ -12,6 +12,7 @@
 #include "create-diff-object/lints.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>

@@ -49,6 +49,7 @@ rooms() {
 @test "includes: downward, and of another folder its public header" {
   rooms
   printf '%s\n' '#include "elf/elf.h"' '#include "klp/inner.h"' '#include "support/text.h"' | file klp/klp.cc
+  printf '%s\n' '#include <fmt/format.h>' '#include <fmt/ranges.h>' 'auto a = fmt::join(b, " ");' | file unit/a_test.cc
   passes includes
 }
 
@@ -56,7 +57,8 @@ rooms() {
   rooms
   printf '%s\n' '#include <vector>' '#include "klp/klp.h"' | file elf/image.cc
   printf '%s\n' '#include "elf/inner.h"' '#include "elf/elf.h"' '#include "inner.h"' | file klp/klp.cc
-  finds includes elf/image.cc:2 klp/klp.cc:1 klp/klp.cc:3
+  printf '%s\n' '#include <fmt/format.h>' 'auto a = fmt::join(b, " ");' 'auto c = fmt::join(d, " ");' | file unit/a_test.cc
+  finds includes unit/a_test.cc:2 elf/image.cc:2 klp/klp.cc:1 klp/klp.cc:3
 }
 
 @test "pipes: readers that read to the end, scripts without pipefail, comments" {
