@@ -129,9 +129,10 @@ struct KlpFacts {
   // Whether the relocation is a branch to another function that does not come back, where a livepatch must not have
   // one (ppc64: the caller's TOC pointer would not be restored). nullptr: it may have any.
   bool (*is_sibling_call)(const CodeSection& section, const Relocation& relocation) = nullptr;
-  // The kernel's function by which a livepatch takes back late relocations of a module that goes, where the kernel
-  // itself does not and would refuse them the next time; empty: no kernel of this architecture refuses them.
-  std::string_view takes_back_by{};
+  // The kernel's functions by which a livepatch takes back late relocations of a module that goes, where the kernel
+  // itself does not and would refuse them the next time: the first that it has. kpatch-clear.h knows each. Empty: no
+  // kernel of this architecture refuses them.
+  std::span<const std::string_view> takes_back_by{};
   std::string_view lost_by_sibling_call{};  // what the caller then doesn't get back
 };
 

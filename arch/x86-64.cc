@@ -53,6 +53,9 @@ constexpr auto ftrace_tables = std::to_array<std::string_view>({"__mcount_loc"})
 // At the start, or behind ENDBR64.
 constexpr auto ftrace_sites = std::to_array<SiteRange>({{0, 0}, {4, 4}});
 
+// Writing code that is read-only: since 5.17; before.
+constexpr auto pokes_text = std::to_array<std::string_view>({"text_poke_copy", "text_poke"});
+
 // Calls and branches that objtool makes others of, or lists (tools/objtool: retpolines, return thunks, ftrace sites).
 constexpr auto objtool_symbols = std::to_array<std::string_view>({"__x86_indirect_", "__x86_return_", "__fentry__"});
 
@@ -408,8 +411,8 @@ const Arch arch_x86_64{
     .ftrace = {.calls = ftrace_calls, .tables = ftrace_tables, .sites = ftrace_sites},
     .tables = tables,
     // A field that isn't zero is refused (arch/x86/kernel/module.c, __write_relocate_add). Since 6.3 the kernel takes
-    // them back; text_poke_copy is there since 5.17.
-    .klp = {.field_size = field_size, .takes_back_by = "text_poke_copy"},
+    // them back.
+    .klp = {.field_size = field_size, .takes_back_by = pokes_text},
     .kbuild = {.folder = "x86",
                .image = "arch/x86/boot/bzImage",
                .whole_objects_option = "X86_KERNEL_IBT",

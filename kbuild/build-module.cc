@@ -13,9 +13,10 @@
 //  - modpost may not fail on undefined symbols (KBUILD_MODPOST_WARN): those are the placeholders that post-link turns
 //    into klp relocations. What is undefined and no placeholder is found by the audit.
 //  - objtool runs once, over the linked object. Kernels that run it per object otherwise (no IBT, no LTO) are told
-//    so with delay-objtool=y.
+//    so with delay-objtool=y. Before 5.18 nothing can be told: there the parts are named as none of its concern, and
+//    kbuild's own command, with all of its options, is put behind that of the link.
 //  - whether the kernel takes back the relocations of a module that goes. Where it doesn't, the template does it
-//    (kpatch-clear.h), with a function that such kernels have since 5.17.
+//    (kpatch-clear.h).
 //  - objtool's exit status says nothing before 6.15, its messages do (objtool-messages.cc).
 //
 // What make did for the first module of a base is done without make for the next (module-recipe.cc).
@@ -75,11 +76,14 @@ void make_base_view(const Base& base, const fs::path& view) {
   write_file(view / "Module.symvers", symvers_lines_of(base.symvers, "vmlinux"), Flush::no);
 }
 
-bool must_clear_relocations(const Base& base) {
+// The function by which the template takes back late relocations; empty: the kernel does, or none has to.
+string_view clears_relocations_by(const Base& base) {
   const Binary vmlinux = Binary::open(base.vmlinux_index);
-  const std::string_view by = base.arch->klp.takes_back_by;
   // kernel/livepatch/core.c, klp_clear_object_relocs, since 6.3
-  return !by.empty() && vmlinux.named("clear_relocate_add").empty() && !vmlinux.named(by).empty();
+  if (!vmlinux.named("clear_relocate_add").empty()) return {};
+  for (const string_view name : base.arch->klp.takes_back_by)
+    if (!vmlinux.named(name).empty()) return name;
+  return {};
 }
 
 // Gives the objects that are linked, in their order.
@@ -92,7 +96,8 @@ std::vector<std::string> write_sources(const ModuleInput& input, const Base& bas
     if (extension == ".c" || extension == ".h") fs::copy_file(entry.path(), parts / entry.path().filename());
   }
   std::string config = fmt::format("#define KPATCH_REPLACE {}\n", input.replace ? 1 : 0);
-  if (must_clear_relocations(base)) config += "#define KPATCH_CLEAR_RELOCATIONS 1\n";
+  if (const string_view by = clears_relocations_by(base); !by.empty())
+    config += fmt::format("#define KPATCH_CLEAR_RELOCATIONS 1\n#define KPATCH_CLEAR_BY_{} 1\n", by);
   write_file(parts / "kpatch-config.h", config, Flush::no);
   std::string info;
   for (const auto& [tag, value] : input.info) info += fmt::format("KPATCH_INFO({}, {})\n", tag, c_literal(value));
@@ -108,6 +113,7 @@ std::vector<std::string> write_sources(const ModuleInput& input, const Base& bas
     rules += fmt::format("$(obj)/parts/{}: ;\n", name);
   }
   linked.emplace_back("parts/livepatch-end.o");
+  if (objtool_sees_single_files(KernelConfig::read(base.config), base.source)) rules += objtool_behind_link(input.name);
   write_file(directory / "Kbuild",
              fmt::format("obj-m := {0}.o\n{0}-y := {1}\n{2}", input.name, joined(linked, " "), rules), Flush::no);
   return linked;
@@ -132,7 +138,8 @@ std::vector<std::string> other_messages(string_view output) {
 CommandResult make_module(const ModuleInput& input, const ModuleBuild& build, const Base& base, Executor& executor) {
   std::vector<std::string> arguments = {"KBUILD_MODPOST_WARN=1", "KCFLAGS=-g0", "modules"};
   const KernelConfig config = KernelConfig::read(base.config);
-  const bool whole_objects = config.enabled(base.arch->kbuild.whole_objects_option) || config.enabled("LTO_CLANG");
+  const bool whole_objects = config.enabled(base.arch->kbuild.whole_objects_option) || config.enabled("LTO_CLANG") ||
+                             objtool_sees_single_files(config, base.source);
   if (!whole_objects) arguments.insert(arguments.begin(), "delay-objtool=y");
 
   const fs::path recipe_file = base.directory / "module" / "recipe.json";
@@ -157,6 +164,19 @@ CommandResult make_module(const ModuleInput& input, const ModuleBuild& build, co
 }
 
 }  // namespace
+
+// Deferred until after kbuild has read its own rules, which define these variables. Such an objtool takes the trap behind a
+// call that doesn't return (CodeFacts::trap_behind) for code that nobody reaches, since no function holds it; whether all
+// code was reached that the unwinder must know is for the audit to say.
+std::string objtool_behind_link(string_view module) {
+  return fmt::format(
+      "OBJECT_FILES_NON_STANDARD := y\n"
+      "OBJECT_FILES_NON_STANDARD_{0}.o := n\n"
+      "$(obj)/{0}.o: private part-of-module := y\n"
+      "$(obj)/{0}.o: private objtool_args += --no-unreachable\n"
+      "$(obj)/{0}.o: private cmd_link_multi-m += ; $(cmd_objtool)\n",
+      module);
+}
 
 Result<fs::path> build_module(const ModuleInput& input, const Base& base, const fs::path& directory,
                               Executor& executor) {

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "kernel/kernel.h"
@@ -28,5 +29,8 @@ struct ModuleInput {
 // that is accepted. Throws Error when kbuild fails.
 Result<std::filesystem::path> build_module(const ModuleInput& input, const Base& base,
                                            const std::filesystem::path& directory, Executor& executor);
+
+// For the module's Kbuild where objtool_sees_single_files(): kbuild's objtool runs over what is linked, and not over its parts.
+std::string objtool_behind_link(std::string_view module);
 
 }  // namespace kpatch

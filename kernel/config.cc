@@ -175,13 +175,20 @@ std::vector<std::string> lost_options(const KernelConfig& given, const KernelCon
   return result;
 }
 
+bool objtool_sees_single_files(const KernelConfig& config, const std::filesystem::path& source) {
+  if (!config.enabled("OBJTOOL") && !config.enabled("STACK_VALIDATION")) return false;  // since 5.18; before
+  return read_file_if_any(source / "scripts/Makefile.lib").find("delay-objtool") == std::string::npos;
+}
+
 void require_whole_objtool(const KernelConfig& config, const std::filesystem::path& source) {
-  if (!config.enabled("OBJTOOL") && !config.enabled("STACK_VALIDATION")) return;  // since 5.18; before
-  if (read_file_if_any(source / "scripts/Makefile.lib").find("delay-objtool") != std::string::npos) return;
+  if (!objtool_sees_single_files(config, source)) return;
+  const std::string rules = read_file_if_any(source / "scripts/Makefile.build");
+  const auto has = [&](const char* text) { return rules.find(text) != std::string::npos; };
+  if (has("$(call cmd,objtool)") && has("cmd_link_multi-m") && !config.enabled("LTO_CLANG")) return;
   throw Error(
-      "this kernel's build runs objtool over single files only, not over a whole module (since 5.18): a livepatch "
-      "would "
-      "lack the tables by which the kernel unwinds its stack, so that kernels like this one can't be patched yet");
+      "this kernel's build runs objtool over single files only, and not by a command that could be used for a whole "
+      "module, as it is up to 5.15 and from 5.18 on: a livepatch would lack the tables by which the kernel unwinds its "
+      "stack, so that kernels like this one can't be patched yet");
 }
 
 void require_no_random_code(const KernelConfig& config, const std::string& what, bool own_seed) {

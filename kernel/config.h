@@ -41,7 +41,10 @@ std::vector<std::string> config_differences(const KernelConfig& shipped, const K
 // and what another option forbids. For a kernel of one's own, where this is no error.
 std::vector<std::string> lost_options(const KernelConfig& given, const KernelConfig& made);
 
-// Throws Error when the kernel has objtool, and its build can't run it over what a module is linked from.
+// Whether the kernel's build runs objtool over what was compiled alone, never over what a module is linked from: before
+// 5.18, where the module's Kbuild has to add that run.
+bool objtool_sees_single_files(const KernelConfig& config, const std::filesystem::path& source);
+// Throws Error when that is so, and its command isn't one that can be added.
 void require_whole_objtool(const KernelConfig& config, const std::filesystem::path& source);
 
 // Throws Error when a compiler plugin makes other code of the same source with each seed: latent entropy always (its seed is drawn

@@ -244,15 +244,35 @@ class CodeAudit {
     const UnwindTable& table = *facts_.unwind_table;
     std::vector<UnwindEntry> entries = read_unwind_table(table);
     if (entries.empty()) return;
+    const auto known_at = [&](KlpPlace place) {
+      auto next = std::upper_bound(entries.begin(), entries.end(), place,
+                                   [](const KlpPlace& p, const UnwindEntry& e) { return p < e.place; });
+      return next != entries.begin() && (next - 1)->place.section == place.section && !(next - 1)->undefined;
+    };
     for (uint32_t section = 1; section < elf_.sections.size(); ++section) {
       if (!is_code(section)) continue;
       for (const KlpSymbol* function : c_.functions(section)) {
-        KlpPlace start{section, function->entry.st_value};
-        auto next = std::upper_bound(entries.begin(), entries.end(), start,
-                                     [](const KlpPlace& p, const UnwindEntry& e) { return p < e.place; });
-        bool covered = next != entries.begin() && (next - 1)->place.section == section && !(next - 1)->undefined;
-        if (!covered) c_.find_at("unwind", start, fmt::format("no {} entry tells how to unwind it", table.name));
+        const KlpPlace start{section, function->entry.st_value};
+        if (!known_at(start))
+          c_.find_at("unwind", start, fmt::format("no {} entry tells how to unwind it", table.name));
+        else
+          check_calls_unwind(section, *function, known_at);
       }
+    }
+  }
+
+  // What objtool did not reach has entries that know nothing. Where such code calls, the stack ends there for the
+  // unwinder.
+  template <typename KnownAt>
+  void check_calls_unwind(uint32_t section, const KlpSymbol& function, KnownAt known_at) {
+    if (facts_.is_direct_call == nullptr) return;
+    const uint64_t begin = function.entry.st_value, end = begin + function.entry.st_size;
+    for (const AuditedRelocation& relocation : c_.relocations(section)) {
+      const KlpPlace field = relocation.place;
+      if (field.offset <= begin || field.offset >= end || !is_branch(relocation)) continue;
+      const KlpPlace call{section, field.offset - 1};
+      if (facts_.is_direct_call(elf_.sections[section].bytes, call.offset) && !known_at(call))
+        c_.find_at("unwind", call, fmt::format("no {} entry tells how to unwind this call", facts_.unwind_table->name));
     }
   }
 

@@ -21,8 +21,10 @@
  * be in its functions.
  *
  * text_poke_copy() writes to read-only text and takes text_mutex, inside of
- * klp_mutex as the core's own writing does. The next apply_relocate_add() on
- * these bytes brings all processors in line before anybody runs them.
+ * klp_mutex as the core's own writing does. Before 5.17 there is text_poke(),
+ * whose callers take text_mutex: the core does just that there. The builder
+ * says which one vmlinux has. The next apply_relocate_add() on these bytes
+ * brings all processors in line before anybody runs them.
  */
 #ifndef _KPATCH_CLEAR_H
 #define _KPATCH_CLEAR_H
@@ -32,17 +34,36 @@
 #include <asm/text-patching.h>
 
 /*
- * text_poke_copy() isn't exported. An entry in the side table without a place
- * makes klp relocations of all references to it (doc/formats.md).
+ * What the kernel has for that isn't exported. An entry in the side table
+ * without a place makes klp relocations of all references to a symbol
+ * (doc/formats.md).
  */
-asm(".pushsection .kpatch.strings, \"a\", @progbits\n"
-    "771: .asciz \"vmlinux\"\n"
-    "772: .asciz \"text_poke_copy\"\n"
-    ".popsection\n"
-    ".pushsection .comment.kpatch.relocs, \"\", @progbits\n"
-    ".balign 8\n"
-    ".quad 0, text_poke_copy, 771b, 771b, 772b, 0\n"
-    ".popsection\n");
+#define KPATCH_NOT_EXPORTED(name)					\
+	asm(".pushsection .kpatch.strings, \"a\", @progbits\n"		\
+	    "771: .asciz \"vmlinux\"\n"				\
+	    "772: .asciz \"" name "\"\n"				\
+	    ".popsection\n"						\
+	    ".pushsection .comment.kpatch.relocs, \"\", @progbits\n"	\
+	    ".balign 8\n"						\
+	    ".quad 0, " name ", 771b, 771b, 772b, 0\n"			\
+	    ".popsection\n")
+
+#ifdef KPATCH_CLEAR_BY_text_poke_copy
+KPATCH_NOT_EXPORTED("text_poke_copy");
+static void write_text(void *to, const void *from, size_t size)
+{
+	text_poke_copy(to, from, size);
+}
+#else
+KPATCH_NOT_EXPORTED("text_poke");
+KPATCH_NOT_EXPORTED("text_mutex");
+static void write_text(void *to, const void *from, size_t size)
+{
+	mutex_lock(&text_mutex);
+	text_poke(to, from, size);
+	mutex_unlock(&text_mutex);
+}
+#endif
 
 struct kpatch_module_callbacks {
 	int (*pre_patch)(struct klp_object *obj);
@@ -74,7 +95,7 @@ static void clear_section(const struct klp_modinfo *info, const Elf_Shdr *sec)
 		size_t size = relocated_bytes(ELF64_R_TYPE(rela->r_info));
 
 		if (size)
-			text_poke_copy(target + rela->r_offset, zeros, size);
+			write_text(target + rela->r_offset, zeros, size);
 	}
 }
 

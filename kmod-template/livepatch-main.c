@@ -31,6 +31,7 @@
  * kpatch-config.h, included below; it may be empty:
  *	#define KPATCH_REPLACE 0		// with -R; the default is 1
  *	#define KPATCH_CLEAR_RELOCATIONS 1	// kpatch-clear.h is needed
+ *	#define KPATCH_CLEAR_BY_text_poke 1	// or text_poke_copy: it writes so
  *
  * kpatch-info.h, for livepatch-info.c.
  *

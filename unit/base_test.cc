@@ -95,20 +95,33 @@ constexpr const char* banner_61 =
     "(GNU Binutils for Debian) 2.40) #1 SMP PREEMPT_DYNAMIC Debian 6.1.27-1 (2023-05-08)";
 constexpr const char* banner_own = "Linux version 6.13.0-rc2+ (me@here) (clang version 16.0.6, LLD 16.0.6) #3 SMP";
 
-// 5.10: its modules would have no ORC data.
-TEST(Config, AKernelWhoseObjtoolSeesSingleFilesIsRefused) {
+// Up to 5.15 as a command of its own, then as the end of others, since 5.18 also over whole modules.
+TEST(Config, AKernelWhoseObjtoolCannotSeeAWholeModuleIsRefused) {
   TemporaryFolder folder;
-  const auto says = [&](const char* config) {
-    return message_of<Error>([&] { require_whole_objtool(KernelConfig::parse(config), folder.path()); });
+  constexpr const char* command = "define rule_cc_o_c\n\t$(call cmd,objtool)\nendef\ncmd_link_multi-m = $(LD) -r\n";
+  constexpr const char* end_of_another = "cmd_cc_o_c = $(CC) -c $< $(cmd_objtool)\ncmd_link_multi-m = $(LD) -r\n";
+  constexpr const char* delayed = "delay-objtool := $(or $(CONFIG_LTO_CLANG),$(CONFIG_X86_KERNEL_IBT))\n";
+  struct Case {
+    const char* config;
+    const char* args;
+    const char* rules;
+    bool single_files, accepted;
   };
-  for (const char* config : {"CONFIG_STACK_VALIDATION=y\n", "CONFIG_OBJTOOL=y\n"}) {
-    folder.write("scripts/Makefile.lib", "objtool-args = $(if $(part-of-module), --module)\n");
-    EXPECT_NE(says(config).find("runs objtool over single files only"), std::string::npos) << config;
-    folder.write("scripts/Makefile.lib", "delay-objtool := $(or $(CONFIG_LTO_CLANG),$(CONFIG_X86_KERNEL_IBT))\n");
-    EXPECT_EQ(says(config), "") << config;
+  for (const Case& c : {Case{"CONFIG_STACK_VALIDATION=y\n", "", command, true, true},
+                        Case{"CONFIG_STACK_VALIDATION=y\nCONFIG_LTO_CLANG=y\n", "", command, true, false},
+                        Case{"CONFIG_STACK_VALIDATION=y\n", "", end_of_another, true, false},
+                        Case{"CONFIG_STACK_VALIDATION=y\n", "", "$(call cmd,objtool)\n", true, false},
+                        Case{"CONFIG_OBJTOOL=y\n", "objtool-args = --module\n", "", true, false},
+                        Case{"CONFIG_OBJTOOL=y\n", delayed, end_of_another, false, true},
+                        Case{"CONFIG_HAVE_STACK_VALIDATION=y\n", "", "", false, true}}) {
+    folder.write("scripts/Makefile.lib", c.args);
+    folder.write("scripts/Makefile.build", c.rules);
+    const auto config = KernelConfig::parse(c.config);
+    EXPECT_EQ(objtool_sees_single_files(config, folder.path()), c.single_files) << c.config << c.rules;
+    const std::string message = message_of<Error>([&] { require_whole_objtool(config, folder.path()); });
+    EXPECT_EQ(message.empty(), c.accepted) << c.config << c.rules << message;
+    EXPECT_EQ(message.find("runs objtool over single files only") != std::string::npos, !c.accepted) << message;
   }
-  folder.write("scripts/Makefile.lib", "");
-  EXPECT_EQ(says("CONFIG_HAVE_STACK_VALIDATION=y\n"), "");
 }
 
 TEST(Banner, SaysReleaseVersionAndCompiler) {

@@ -8,6 +8,7 @@
 #include <iterator>
 
 #include "kbuild/affected.h"
+#include "kbuild/build-module.h"
 #include "kbuild/objtool-messages.h"
 #include "kbuild/why-not-built.h"
 #include "kpatch-build/build-report.h"
@@ -212,6 +213,28 @@ TEST(Objtool, ReadsMessagesOnce) {
       "  LD [M]  x.o\nx.o: warning: objtool: a: unexpected end of section\n"
       "x.o: warning: objtool: a: unexpected end of section\nWARNING: modpost: y\n");
   EXPECT_EQ(messages, std::vector<std::string>{"objtool: a: unexpected end of section"});
+}
+
+// kbuild reads the Kbuild first, and sets these variables after it: as in scripts/Makefile.build of 5.10.
+TEST_F(Driver, PutsObjtoolBehindTheLinkAlone) {
+  write("Kbuild", objtool_behind_link("livepatch-fix"));
+  write("Makefile",
+        "obj := .\n"
+        "include Kbuild\n"
+        "basetarget = $(basename $(notdir $@))\n"
+        "objtool_args = orc generate $(if $(part-of-module),--module,) --no-fp\n"
+        "cmd_objtool = $(if $(patsubst y%,, \\\n"
+        "\t$(OBJECT_FILES_NON_STANDARD_$(basetarget).o)$(OBJECT_FILES_NON_STANDARD)n), \\\n"
+        "\tobjtool $(objtool_args) $@)\n"
+        "cmd_link_multi-m = ld -r -o $@ $^\n"
+        "$(obj)/livepatch-fix.o: parts/main.o ; @echo '$(strip $(cmd_link_multi-m))'\n"
+        "parts/main.o: ; @echo 'cc -o $@ $(strip $(part-of-module) $(cmd_objtool))'\n");
+  Executor executor(root_ / "log");
+  const CommandResult made = executor.run({{"make", "-s", "./livepatch-fix.o"}, root_, {}});
+  EXPECT_EQ(made.output,
+            "cc -o parts/main.o \n"
+            "ld -r -o livepatch-fix.o parts/main.o ; objtool orc generate --module --no-fp --no-unreachable "
+            "livepatch-fix.o\n");
 }
 
 TEST_F(Driver, JudgesObjtoolsMessages) {
