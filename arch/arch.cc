@@ -117,4 +117,24 @@ bool escapes_in_words(std::span<const std::byte> code, uint64_t begin, uint64_t 
   return false;
 }
 
+std::vector<uint64_t> from_entries(std::span<const uint64_t> offsets,
+                                   const std::function<Landmark(size_t, uint64_t)>& landmark) {
+  std::vector<uint64_t> distances(offsets.size());
+  bool older = false;
+  uint64_t entry = 0;
+  for (size_t i = 0; i < offsets.size(); ++i) {
+    const Landmark here = landmark(i, 0);
+    if (here == Landmark::code) {
+      entry = offsets[i];
+      continue;
+    }
+    const uint64_t distance = offsets[i] - entry;
+    const bool before = landmark(i, distance) == Landmark::string_start;
+    if (here == Landmark::string_start && !before) return std::vector<uint64_t>(offsets.size());
+    older = older || (here == Landmark::string_middle && before);
+    if (before) distances[i] = distance;
+  }
+  return older ? distances : std::vector<uint64_t>(offsets.size());
+}
+
 }  // namespace kpatch

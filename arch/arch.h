@@ -31,13 +31,28 @@ struct TableFacts {
   // Bytes of an entry that hold a line number, which no comparison looks at: behind two relative pointers (4 bytes
   // each), or, in entries of 24 bytes, two absolute ones.
   uint32_t line_offset = 0, line_size = 0;
-  uint32_t max_references = 0;  // places of an entry that may refer to something; 0: any number
-  bool compared = true;         // false: tables that the tool chain rebuilds (rule: never count as change)
+  uint32_t max_references = 0;   // places of an entry that may refer to something; 0: any number
+  bool compared = true;          // false: tables that the tool chain rebuilds (rule: never count as change)
+  bool once_from_entry = false;  // whether older kernels may have the form that from_entries() tells
   // Where an entry of a given size holds the length, in one byte, of the code that its second reference leads to; 0 for
   // sizes without one. With length 0 it leads nowhere (x86: ALTERNATIVE with nothing instead): where it points to,
   // some other entry's code begins.
   uint32_t (*length_offset)(uint64_t entry_size) = nullptr;
 };
+
+// What a reference leads to, as far as it tells the form of a table.
+enum class Landmark : uint8_t { code, string_start, string_middle, other };
+
+// Before 5.18 the relative pointers of a bug_entry count from the entry, and not each from its own place:
+//
+//     2: .long 1b - 2b        R_X86_64_PC32 .text.show + 8f
+//        .long .LC0 - 2b      R_X86_64_PC32 .LC0 + 4           the string .LC0, not the fifth character of it
+//
+// Which form it is shows in where strings would begin. For each reference of the table the bytes between its entry and
+// its field, which its addend has too many; all zero in the newer form. offsets: of the references, sorted.
+// landmark(i, back): what stands so many bytes before that to which the i-th one leads.
+std::vector<uint64_t> from_entries(std::span<const uint64_t> offsets,
+                                   const std::function<Landmark(size_t, uint64_t)>& landmark);
 
 // An instruction that loads a number, another one in each object, and is otherwise the same.
 struct NumberChange {

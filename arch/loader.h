@@ -65,6 +65,7 @@ struct LoaderSection {
   // Of tables. An entry's size is that of the struct as vmlinux has it, else that of the series; 0: it is no table.
   std::string_view struct_name{};
   std::array<SizeSince, 2> sizes{};
+  uint16_t last = 0;                   // bytes that the last entry has at least, where it may lack its padding
   std::array<EntryField, 5> fields{};  // those of width 0 are none
   bool zero = false;                   // entries of zeros are passed over
   std::string_view harm{};             // what the reader would do with an entry that refers to nothing

@@ -36,6 +36,7 @@ constexpr auto sections = std::to_array<LoaderSection>({
      .stage = LoaderStage::post,
      .struct_name = "paravirt_patch_site",
      .sizes = {{{{}, 16}}},
+     .last = 12,  // _paravirt_alt of asm/paravirt_types.h pads before an entry; it is read up to the table's end
      .fields = {EntryField{0, 8, Pointee::code}},
      .harm = "would write through a null pointer"},
     {.name = ".smp_locks",

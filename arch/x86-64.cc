@@ -37,8 +37,14 @@ uint32_t length_offset(uint64_t entry_size) {
 }
 
 constexpr auto tables = std::to_array<TableFacts>({
-    {.section = "__bug_table", .struct_name = "bug_entry", .line_offset = 8, .line_size = 2, .max_references = 3},
-    {.section = "__ex_table", .struct_name = "exception_table_entry", .max_references = 2},
+    {.section = "__bug_table",
+     .struct_name = "bug_entry",
+     .line_offset = 8,
+     .line_size = 2,
+     .max_references = 3,
+     .once_from_entry = true},
+    // The handler is a third reference before 5.16.
+    {.section = "__ex_table", .struct_name = "exception_table_entry", .max_references = 3},
     {.section = "__jump_table", .struct_name = "jump_entry", .max_references = 3},
     {.section = ".altinstructions", .struct_name = "alt_instr", .max_references = 2, .length_offset = length_offset},
     {.section = ".parainstructions", .struct_name = "paravirt_patch_site"},

@@ -51,6 +51,7 @@ class ObjectReader {
     read_symbols();
     find_owners();
     read_relocations();
+    find_entry_relative();
     find_prefixes();
     object_.file_ = std::move(keep);
     return std::move(object_);
@@ -227,6 +228,30 @@ class ObjectReader {
     if (!std::is_sorted(own.begin(), own.end(), by_offset)) std::stable_sort(own.begin(), own.end(), by_offset);
     object_.arch_->code.find_targets(section.code(), own);
     section.relocations = own;
+  }
+
+  void find_entry_relative() {
+    for (Section& table : object_.sections_) {
+      const TableFacts* facts = object_.arch_->table(table.name);
+      if (facts == nullptr || !facts->once_from_entry || table.relocations.empty()) continue;
+      const size_t first = static_cast<size_t>(table.relocations.data() - object_.relocations_.data());
+      const std::span<Relocation> own = std::span{object_.relocations_}.subspan(first, table.relocations.size());
+      std::vector<uint64_t> offsets;
+      for (const Relocation& r : own) offsets.push_back(r.offset);
+      const std::vector<uint64_t> distances =
+          from_entries(offsets, [&](size_t i, uint64_t back) { return landmark(own[i], back); });
+      for (size_t i = 0; i < own.size(); ++i) own[i].target_offset -= static_cast<int64_t>(distances[i]);
+    }
+  }
+
+  Landmark landmark(const Relocation& r, uint64_t back) const {
+    const Symbol& symbol = object_.symbol(r.symbol);
+    if (symbol.section == no_section) return Landmark::other;
+    const Section& section = object_.section(symbol.section);
+    if (section.code().executable) return Landmark::code;
+    const uint64_t at = symbol.value + static_cast<uint64_t>(r.addend) - back;
+    if (section.kind != SectionKind::strings || at >= section.contents.size()) return Landmark::other;
+    return at == 0 || section.contents[at - 1] == std::byte{0} ? Landmark::string_start : Landmark::string_middle;
   }
 
   // A patchable entry that refers to a place before a function names the first of the NOPs that belong to it.

@@ -78,6 +78,8 @@ void Image::read_relocations() {
       arch.code.find_targets({elf.sections[i].bytes, true}, raw);
       for (size_t k = 0; k < raw.size(); ++k) list[k].behind = raw[k].target_offset - raw[k].addend;
     }
+    if (const TableFacts* facts = arch.table(elf.sections[i].name); facts != nullptr && facts->once_from_entry)
+      count_from_entries(list);
     for (const ImageRelocation& r : list) {
       const auto to = target(r);
       if (to && kinds_[to->section] == SectionKind::out_of_line_code) boundaries_[to->section].push_back(to->offset);
@@ -87,6 +89,20 @@ void Image::read_relocations() {
     std::sort(list.begin(), list.end());
     list.erase(std::unique(list.begin(), list.end()), list.end());
   }
+}
+
+void Image::count_from_entries(std::vector<ImageRelocation>& list) const {
+  std::vector<uint64_t> offsets;
+  for (const ImageRelocation& r : list) offsets.push_back(r.offset);
+  const std::vector<uint64_t> distances = from_entries(offsets, [&](size_t i, uint64_t back) {
+    const auto to = elf.place_of(list[i].symbol, list[i].addend - static_cast<int64_t>(back));
+    if (!to || to->section >= elf.sections.size()) return Landmark::other;
+    if (code(to->section)) return Landmark::code;
+    const std::span<const std::byte> bytes = elf.sections[to->section].bytes;
+    if (kinds_[to->section] != SectionKind::strings || to->offset >= bytes.size()) return Landmark::other;
+    return to->offset == 0 || bytes[to->offset - 1] == std::byte{0} ? Landmark::string_start : Landmark::string_middle;
+  });
+  for (size_t i = 0; i < list.size(); ++i) list[i].behind -= static_cast<int64_t>(distances[i]);
 }
 
 void Image::read_entries(const Binary& vmlinux) {

@@ -82,6 +82,7 @@ class Image {
 
  private:
   void read_relocations();
+  void count_from_entries(std::vector<ImageRelocation>& list) const;
   void read_symbols();
   void read_entries(const Binary& vmlinux);
 

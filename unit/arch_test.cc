@@ -185,5 +185,32 @@ TEST(Sections, TablesOfNoArchitectureAreUnknown) {
   EXPECT_EQ(classify_section({"__ftr_fixup", SHT_PROGBITS, SHF_ALLOC, 0}, false), SectionKind::unknown);
 }
 
+TEST(Tables, PointersOfOlderEntriesCountFromTheEntry) {
+  using enum Landmark;
+  struct Case {
+    std::vector<std::pair<Landmark, Landmark>> leads;  // to what; and so far before that as the field is in its entry
+    std::vector<uint64_t> distances;
+  };
+  for (const Case& c : {
+           Case{{{code, code}, {string_middle, string_start}, {code, code}, {string_middle, string_start}},
+                {0, 4, 0, 4}},
+           Case{{{code, code}, {string_start, string_middle}, {code, code}, {string_start, other}}, {0, 0, 0, 0}},
+           // A short string, behind which another begins, is told by the others.
+           Case{{{code, code}, {string_start, string_start}, {code, code}, {string_middle, string_start}},
+                {0, 4, 0, 4}},
+           Case{{{code, code}, {string_start, string_start}, {code, code}, {string_start, string_middle}},
+                {0, 0, 0, 0}},
+           Case{{{code, code}, {string_start, string_start}}, {0, 0}},
+           Case{{{code, code}, {other, other}, {code, code}, {string_middle, string_middle}}, {0, 0, 0, 0}},
+       }) {
+    const std::vector<uint64_t> all = {0, 4, 12, 16};
+    const std::span<const uint64_t> offsets = std::span{all}.first(c.leads.size());
+    EXPECT_EQ(from_entries(offsets,
+                           [&](size_t i, uint64_t back) { return back == 0 ? c.leads[i].first : c.leads[i].second; }),
+              c.distances);
+  }
+  EXPECT_TRUE(from_entries({}, {}).empty());
+}
+
 }  // namespace
 }  // namespace kpatch

@@ -245,6 +245,20 @@ const Case cases[] = {
      "func f\n1: mov $2,%ecx\n.pushsection __bug_table,\"aw\"\n.long 1b - .\n.long .LC0 - .\n.popsection\nend f\n"
      ".section .rodata.str1.1,\"aMS\",@progbits,1\n.LC0: .string \"a.c\"\n.string \"b.h\"\n",
      {"changed f", "kept .rodata.str1.1 4", "kept __bug_table 8", "exit 0"}},
+    // Before 5.18 the pointers count from the entry.
+    {"AnOlderEntrysWholeStringComesAlone",
+     "func f\n1: mov $1,%ecx\n.pushsection __bug_table,\"aw\"\n2: .long 1b - 2b\n.long .LC0 - 2b\n.popsection\nend f\n"
+     ".section .rodata.str1.1,\"aMS\",@progbits,1\n.LC0: .string \"fs/a.c\"\n.string \"b.h\"\n",
+     "func f\n1: mov $2,%ecx\n.pushsection __bug_table,\"aw\"\n2: .long 1b - 2b\n.long .LC0 - 2b\n.popsection\nend f\n"
+     ".section .rodata.str1.1,\"aMS\",@progbits,1\n.LC0: .string \"fs/a.c\"\n.string \"b.h\"\n",
+     {"changed f", "kept .rodata.str1.1 7", "kept __bug_table 8", "exit 0"}},
+    // Before 5.16 the handler is a third reference.
+    {"ExceptionTableWithHandlers",
+     "func f\n1: mov $1,%eax\n.pushsection __ex_table,\"a\"\n.long 1b - ., 1b - ., stop - ., 1b - ., 1b - ., stop - .\n"
+     ".popsection\nend f\nlocal stop, .text.stop\njmp stop\n.size stop, .-stop\n",
+     "func f\n1: mov $2,%eax\n.pushsection __ex_table,\"a\"\n.long 1b - ., 1b - ., stop - ., 1b - ., 1b - ., stop - .\n"
+     ".popsection\nend f\nlocal stop, .text.stop\njmp stop\n.size stop, .-stop\n",
+     {"changed f", "__ex_table -> vmlinux:stop,0", "kept __ex_table 24", "exit 0"}},
     {"OtherUnnamedDataStaysInTheKernel",
      "func f\nlea .Ldata(%rip),%rax\nmov $1,%ecx\nend f\n.section .data..Ldata,\"aw\"\n.Ldata:\n.quad 7\n",
      "func f\nlea .Ldata(%rip),%rax\nmov $2,%ecx\nend f\n.section .data..Ldata,\"aw\"\n.Ldata:\n.quad 7\n",
