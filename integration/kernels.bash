@@ -3,7 +3,7 @@
 #   6.12, 6.1              stock cloud kernels: packages in kpatch-build's own cache, or unpacked below
 #                          KPATCH_TEST_STOCK_6_12 and KPATCH_TEST_STOCK_6_1, with the unpacked source beside them
 #   6.12-generic, 6.1-generic   those for all machines: packages four times the size
-#   SUITE:SERIES           trixie:6.12, trixie-backports:7.3, forky:7.2: cloud kernels of other suites, compiled in roots of theirs
+#   SUITE:SERIES           bullseye:5.10, trixie:6.12, trixie-backports:7.3, forky:7.2: cloud kernels of other suites, compiled in roots of theirs
 #   own-ibt, own-noibt     built from the 6.12 source with a small config (own-config)
 # shellcheck disable=SC2034 # for the scripts that source this
 kernel_names='6.12|6.1|6.12-generic|6.1-generic|SUITE:SERIES|own-ibt|own-noibt'
@@ -48,17 +48,28 @@ stock_files() {
   [ -e "$kernel" ] || kernel=$modules/vmlinuz
 }
 
-# suite_kernel SUITE SERIES: of the newest cloud kernel of a series that a suite has, what stock_kernel sets.
+# suite_kernel SUITE SERIES: of the newest cloud kernel of a series that a suite has, what stock_kernel sets. The archive
+# may list what it doesn't hold any more: then the one before it. What is gone is remembered.
 # shellcheck disable=SC2034 # its results are for the scripts that source this
 suite_kernel() {
-  local cache=${KPATCH_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kpatch}
-  release=$("$(kpatch_build_program)" --list-kernels="$1" | grep -v ': no ' | awk '{ print $1 }' |
-    grep "^${2//./\\.}\..*-cloud-amd64\$" | sort -V | tail -n 1)
-  [ -n "$release" ] || { echo "$1 has no complete cloud kernel $2" >&2; return 1; }
-  fetch_stock "$(kpatch_build_program)" "$cache" "$release" >&2 || return 1
-  find_stock "$cache" "$release"
-  build_options=(-a "$release")
-  stock_files
+  local cache=${KPATCH_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kpatch} gone releases problem
+  mapfile -t releases < <("$(kpatch_build_program)" --list-kernels="$1" | grep -v ': no ' | awk '{ print $1 }' |
+    grep "^${2//./\\.}\..*-cloud-amd64\$" | sort -rV)
+  problem="$1 has no complete cloud kernel $2"
+  for release in "${releases[@]}"; do
+    gone=$(test_cache)/gone-$release
+    [ ! -e "$gone" ] || { problem=$(cat "$gone"); continue; }
+    problem=$(fetch_stock "$(kpatch_build_program)" "$cache" "$release") || {
+      [[ $problem != *"doesn't hold it"* ]] || echo "$problem" >"$gone"
+      continue
+    }
+    find_stock "$cache" "$release"
+    build_options=(-a "$release")
+    stock_files
+    return
+  done
+  echo "$problem" >&2
+  return 1
 }
 
 # use_kernel NAME: sets series (which patches fit), build_options (for kpatch-build), and for a stock kernel what
@@ -121,8 +132,9 @@ kind_patch() {
   local folder patch
   folder=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/kinds/$1
   patch=$(patch_for "$folder/patch-")
-  # Sources of 7.x are near to each other.
+  # Sources of 7.x are near to each other, and what 6.1 has of an old form 5.10 often has too.
   case $series in
+    5.*) [ -n "$patch" ] || [ ! -e "$folder/patch-6.1.patch" ] || patch=$folder/patch-6.1.patch ;;
     7.*) [ -n "$patch" ] || [ ! -e "$folder/patch-7.3.patch" ] || patch=$folder/patch-7.3.patch ;;
   esac
   echo "${patch:-$folder/any.patch}"

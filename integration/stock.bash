@@ -28,11 +28,12 @@ find_stock() {
 # fetch_stock PROGRAM CACHE RELEASE: find_stock, after a run of kpatch-build where the files aren't there yet. Prints
 # its error and fails when they can't be had.
 fetch_stock() {
-  local scratch
+  local scratch error
   find_stock "$2" "$3" && return
   scratch=$(mktemp -d)
   KPATCH_CACHE=$2 "$1" -a "$3" -o "$scratch" "$(dirname "${BASH_SOURCE[0]}")/patches/patch1.patch" \
     >"$scratch/log" 2>&1 || true
-  find_stock "$2" "$3" || { echo "the packages of $3 can't be fetched: $(grep -m 1 'error: ' "$scratch/log")"; return 1; }
+  error=$(grep -m 1 'error: ' "$scratch/log")
   rm -rf "$scratch"
+  find_stock "$2" "$3" || { echo "the packages of $3 can't be fetched: $error"; return 1; }
 }
