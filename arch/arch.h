@@ -168,6 +168,8 @@ struct KbuildFacts {
 struct DistroFacts {
   std::string_view debian{};  // "6.1.0-56-amd64"
   std::string_view rpm{};     // as uname -m has it: "5.14.0-503.el9.x86_64"
+  // The compressed vmlinux in the image that boots; empty when it is none, or isn't known to be one.
+  std::span<const std::byte> (*payload)(std::span<const std::byte> image) = nullptr;
 };
 
 // The field that a relocation fills.

@@ -27,6 +27,7 @@
 
 #include "arch/arch.h"
 #include "arch/x86-64-loader.h"
+#include "support/bytes.h"
 
 namespace kpatch {
 namespace {
@@ -400,6 +401,19 @@ constexpr AuditFacts audit{.calls = listed_calls,
                            .is_direct_call = is_direct_call,
                            .call_table = ".call_sites"};
 
+// Documentation/arch/x86/boot.rst: the setup header at 0x1f1, since protocol 2.08 with the place of the payload behind the
+// setup sectors. Behind what isn't gzip its size stands, in 4 bytes (scripts/Makefile.lib, size_append).
+std::span<const std::byte> payload(std::span<const std::byte> image) {
+  constexpr size_t header_end = 0x250, sector = 512, size_bytes = 4;
+  const auto field = [&](size_t at, size_t size) { return number_of(image.subspan(at, size), false); };
+  if (image.size() < header_end || field(0x202, 4) != 0x53726448 /* HdrS */ || field(0x206, 2) < 0x208) return {};
+  const uint64_t sectors = field(0x1f1, 1);
+  const uint64_t start = ((sectors == 0 ? 4 : sectors) + 1) * sector + field(0x248, 4), size = field(0x24c, 4);
+  if (start > image.size() || size > image.size() - start || size <= size_bytes) return {};
+  const bool gzip = image[start] == std::byte{0x1f} && image[start + 1] == std::byte{0x8b};
+  return image.subspan(start, gzip ? size : size - size_bytes);
+}
+
 }  // namespace
 
 const Arch arch_x86_64{
@@ -423,7 +437,7 @@ const Arch arch_x86_64{
                .image = "arch/x86/boot/bzImage",
                .whole_objects_option = "X86_KERNEL_IBT",
                .objtool_symbols = objtool_symbols},
-    .distro = {.debian = "amd64", .rpm = "x86_64"},
+    .distro = {.debian = "amd64", .rpm = "x86_64", .payload = payload},
     .proof = &proof,
     .audit = &audit,
 };

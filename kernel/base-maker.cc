@@ -3,6 +3,7 @@
 //     -a 6.1.0-9-cloud-amd64          stock, everything from packages
 //     -s src -v vmlinux [-c …]        stock, with the user's files
 //     -s src -c config                own: built here, once
+//     --packages DIR [-a R]           stock, everything from packages that somebody fetched
 //     (nothing)                       stock, the release that runs
 //
 // A stock kernel was built elsewhere; all we need is a prepared O= folder that compiles as its build did. Its vmlinux
@@ -209,7 +210,7 @@ std::string prepared_release(const fs::path& kbuild) {
 Base make_base(const BaseOptions& given, Cache& cache, Executor& executor, Console& console) {
   BaseOptions options = given;
   for (auto* path : {&options.source, &options.config, &options.vmlinux, &options.symvers, &options.modules,
-                     &options.source_package})
+                     &options.source_package, &options.packages})
     if (!path->empty()) *path = fs::absolute(*path).lexically_normal();
   if (options.source.has_relative_path() && !options.source.has_filename())
     options.source = options.source.parent_path();
@@ -220,7 +221,7 @@ Base make_base(const BaseOptions& given, Cache& cache, Executor& executor, Conso
   require_file(options.modules, "--modules", true);
   require_file(options.source_package, "--sourcerpm");
   require_build_tools();
-  if (options.vmlinux.empty() && options.release.empty() && !options.source.empty())
+  if (options.vmlinux.empty() && options.release.empty() && !options.source.empty() && options.packages.empty())
     return make_own_base(options, cache, executor, console);
 
   std::string release = options.release;
@@ -234,7 +235,7 @@ Base make_base(const BaseOptions& given, Cache& cache, Executor& executor, Conso
       throw Error(fmt::format("{} is of release {}, not of {}", options.vmlinux.string(), says, release));
     release = says;
   }
-  if (release.empty()) {
+  if (release.empty() && options.packages.empty()) {
     utsname running;
     uname(&running);
     release = running.release;
@@ -246,7 +247,9 @@ Base make_base(const BaseOptions& given, Cache& cache, Executor& executor, Conso
   KernelFiles files = given_files(options, release, cache, executor, console);
   bool complete = !files.vmlinux.empty() && !files.config.empty() && !files.symvers.empty() && !files.modules.empty() &&
                   !files.source.empty();
-  if (!complete) files = find_release(release, files, {cache, executor, console, options.archive, options.archive_key});
+  if (!complete)
+    files = find_release(release, files,
+                         {cache, executor, console, options.archive, options.archive_key, {}, options.packages});
   if (!options.source.empty()) {
     const Binary vmlinux = Binary::open(vmlinux_index(files.vmlinux, cache, console));
     check_vmlinux(vmlinux, files.vmlinux, kernel_version(options.source));

@@ -35,6 +35,7 @@ struct BaseOptions {
   ToolchainOptions toolchain{};       // --toolchain, --skip-compiler-check
   std::string archive{};              // --archive
   std::filesystem::path archive_key;  // --archive-key
+  std::filesystem::path packages{};   // --packages: a folder of them
   // How many objects a full build of a prepared base compiles, for its progress; may be empty.
   std::function<size_t(const Base& base)> count_objects{};
 };

@@ -58,8 +58,11 @@ Groups describe() {
       "that is made and kept)")("archive", po::value<std::string>()->value_name("URL"),
                                 "fetch the kernel and its compiler from there (default: the archive that apt uses)")(
       "archive-key", po::value<std::string>()->value_name("FILE"),
-      "who signs that archive (default: the distribution)")("modules,m", po::value<std::string>()->value_name("DIR"),
-                                                            "the shipped modules (default: beside vmlinux)")(
+      "who signs that archive (default: the distribution)")(
+      "packages", po::value<std::string>()->value_name("DIR"),
+      "take the kernel from the packages in this folder (.deb, .ddeb, .rpm, .src.rpm, .dsc), of Debian, Ubuntu, RHEL, "
+      "Fedora or SUSE")("modules,m", po::value<std::string>()->value_name("DIR"),
+                        "the shipped modules (default: beside vmlinux)")(
       "symvers", po::value<std::string>()->value_name("FILE"),
       "the kernel's Module.symvers (default: from the headers package)");
   g.build.add_options()("jobs,j", po::value<int>()->value_name("N"), "parallel jobs (default: all processors)")(
@@ -210,6 +213,7 @@ Options fill(const po::variables_map& values) {
   take<std::string>(values, "toolchain", o.toolchain);
   take<std::string>(values, "archive", o.archive);
   take<std::string>(values, "archive-key", o.archive_key);
+  take<std::string>(values, "packages", o.packages);
   take<bool>(values, "skip-proof", o.skip_proof);
   take<std::string>(values, "name", o.name);
   take<std::string>(values, "output", o.output);

@@ -88,6 +88,7 @@ Result<Base> prepare_base(const Build& build) {
                  .toolchain = {given_root(o), o.skip_compiler_check, enter},
                  .archive = o.archive,
                  .archive_key = o.archive_key,
+                 .packages = o.packages,
                  .count_objects = [&](const Base& prepared) { return all_commands(prepared, build.executor).size(); }},
                 build.cache, build.executor, build.console);
   Result<Base> result;

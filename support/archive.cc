@@ -61,7 +61,7 @@ class Extraction {
                                    ARCHIVE_EXTRACT_TIME | ARCHIVE_EXTRACT_PERM | ARCHIVE_EXTRACT_SECURE_SYMLINKS);
   }
 
-  void run() {
+  void run(const std::function<bool(std::string_view)>& wanted) {
     ArchiveHandle reader(archive_read_new());
     support_compression(reader.get());
     archive_read_support_filter_rpm(reader.get());
@@ -69,7 +69,8 @@ class Extraction {
     constexpr size_t block = 1 << 20;
     if (archive_read_open_filename(reader.get(), name_.c_str(), block) != ARCHIVE_OK) fail(reader.get(), name_);
     archive_entry* entry = nullptr;
-    while (next(reader.get(), &entry)) write(reader.get(), entry);
+    while (next(reader.get(), &entry))
+      if (!wanted || wanted(archive_entry_pathname(entry))) write(reader.get(), entry);
     // Time stamps and modes of folders come last.
     if (archive_write_close(writer_.get()) != ARCHIVE_OK) fail(writer_.get(), name_);
   }
@@ -158,8 +159,9 @@ std::vector<std::byte> decompressed(std::span<const std::byte> bytes, const std:
   return result;
 }
 
-void extract(const fs::path& archive, const fs::path& folder, uint64_t most) {
-  Extraction(archive, folder, most).run();
+void extract(const fs::path& archive, const fs::path& folder, const std::function<bool(std::string_view)>& wanted,
+             uint64_t most) {
+  Extraction(archive, folder, most).run(wanted);
 }
 
 }  // namespace kpatch

@@ -5,8 +5,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace kpatch {
@@ -28,7 +30,8 @@ std::vector<std::byte> decompressed(std::span<const std::byte> bytes, const std:
 // modes the archive's, but for setuid and the like. Throws Error when it is damaged or cut off, is no archive, wants to
 // write outside of the folder, holds other things than files, folders and symbolic links, or when its files are larger
 // together than unpacked_limit().
+// wanted (may be empty: all): which of its files, by their paths as they stand in the archive.
 void extract(const std::filesystem::path& archive, const std::filesystem::path& folder,
-             uint64_t most = uint64_t{16} << 30);
+             const std::function<bool(std::string_view path)>& wanted = {}, uint64_t most = uint64_t{16} << 30);
 
 }  // namespace kpatch

@@ -142,7 +142,7 @@ TEST_F(Extract, RefusesDevicesAndPipes) {
 TEST_F(Extract, RefusesBombs) {
   const fs::path file = folder_.write("bomb.src.rpm", Packer(cpio_gz).file("a", std::string(3 << 20, '\0')).bytes());
   extract(file, to_);
-  EXPECT_NE(message_of<Error>([&] { extract(file, to_, 2 << 20); }).find(" bytes stand for more than 2 MB (taken"),
+  EXPECT_NE(message_of<Error>([&] { extract(file, to_, {}, 2 << 20); }).find(" bytes stand for more than 2 MB (taken"),
             std::string::npos);
 }
 

@@ -5,9 +5,13 @@
 #include <archive.h>
 #include <gtest/gtest.h>
 
+#include "arch/arch.h"
 #include "kernel/distro/debian.h"
 #include "kernel/distro/debug-package.h"
+#include "kernel/distro/layout.h"
 #include "kernel/distro/rpm.h"
+#include "kernel/distro/suse.h"
+#include "kernel/distro/ubuntu.h"
 #include "support/error.h"
 #include "support/files.h"
 #include "support/text.h"
@@ -65,9 +69,13 @@ TEST(Distro, IsKnownByTheReleasesName) {
   for (const char* release : {"5.14.0-503.el9.x86_64", "6.11.4-301.fc41.aarch64", "5.14.0-503.el9.x86_64+debug",
                               "4.18.0-553.el8.ppc64le", "4.18.0-553.el8.s390x"})
     EXPECT_EQ(distro_of_release(release), &rpm) << release;
-  // A series, a kernel of one's own, Ubuntu's, SUSE's.
+  for (const char* release : {"6.8.0-45-generic", "6.8.0-1017-azure", "5.15.0-91-lowlatency"})
+    EXPECT_EQ(distro_of_release(release), &ubuntu) << release;
+  for (const char* release : {"6.4.0-150600.21-default", "6.11.3-1-default", "6.4.0-150600.8.5-azure"})
+    EXPECT_EQ(distro_of_release(release), &suse) << release;
+  // A series, a kernel of one's own.
   for (const char* release :
-       {"6.12-cloud", "6.12-amd64-mine", "6.13.0-rc2+", "6.12.8", "6.8.0-45-generic", "6.4.0-150600.21-default", ""})
+       {"6.12-cloud", "6.12-amd64-mine", "6.13.0-rc2+", "6.12.8", "6.12.8-mine-2", "6.12.8-1", ""})
     EXPECT_EQ(distro_of_release(release), nullptr) << release;
 }
 
@@ -77,6 +85,7 @@ TEST(Distro, IsKnownByOsRelease) {
   EXPECT_EQ(distro_of_system("ID=fedora"), &rpm);
   EXPECT_EQ(distro_of_system("ID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\n"), &rpm);
   EXPECT_EQ(distro_of_system("ID='rhel'"), &rpm);
+  EXPECT_EQ(distro_of_system("ID=\"opensuse-leap\"\nID_LIKE=\"suse opensuse\"\n"), &suse);
   for (const char* text : {"", "ID=arch\n", "NAME=debian\nVARIANT_ID=debian\nID=other", "ID_LIKE=\"debianish\""})
     EXPECT_EQ(distro_of_system(text), nullptr) << text;
 }
@@ -88,6 +97,7 @@ TEST(Distro, NamesThePackageOfWhatIsMissing) {
   EXPECT_EQ(hint(&debian, {"gcc-99"}), " (apt-get install gcc-99)");
   EXPECT_EQ(hint(&debian, {"pahole"}), " (apt-get install dwarves)");
   EXPECT_EQ(hint(&rpm, {"gcc-11"}), " (dnf install gcc)");
+  EXPECT_EQ(hint(&suse, {"openssl/opensslv.h", "flex"}), " (zypper install libopenssl-devel flex)");
   EXPECT_EQ(hint(&rpm, {"openssl/opensslv.h", "ld", "bc"}), " (dnf install openssl-devel binutils bc)");
   // Nobody knows which package holds any header; a system that isn't known has none.
   EXPECT_EQ(hint(&debian, {"other.h"}), "");
@@ -108,27 +118,63 @@ TEST(Distro, KnowsItsPackaging) {
   for (const char* path : {"kernel/fork.c", "fs/debian/x.c", "debian", ""}) EXPECT_FALSE(is_packaging(path)) << path;
 }
 
-TEST(Rpm, FilesLieWhereItsPackagesPutThem) {
-  const std::string release = "5.14.0-503.el9.x86_64";
-  TemporaryFolder folder;
-  const fs::path root = folder.path();
-  EXPECT_EQ(files_of_rpms(root, release).vmlinux, "");
-  EXPECT_EQ(files_of_rpms(root, release).modules, "");
-  folder.write("usr/lib/debug/lib/modules/" + release + "/vmlinux", "");
-  folder.write("usr/src/kernels/" + release + "/Module.symvers", "");
-  folder.write("lib/modules/" + release + "/kernel/fs/x.ko.xz", "");
-  folder.write("lib/modules/" + release + "/config", "");
-  folder.write("lib/modules/" + release + "/vmlinuz", "");
-  KernelFiles files = files_of_rpms(root, release);
-  EXPECT_EQ(files.release, release);
-  EXPECT_EQ(files.vmlinux, root / "usr/lib/debug/lib/modules" / release / "vmlinux");
-  EXPECT_EQ(files.symvers, root / "usr/src/kernels" / release / "Module.symvers");
-  EXPECT_EQ(files.modules, root / "lib/modules" / release / "kernel");
-  EXPECT_EQ(files.config, root / "lib/modules" / release / "config");
-  EXPECT_EQ(files.image, root / "lib/modules" / release / "vmlinuz");
-  folder.write("boot/config-" + release, "");
-  EXPECT_EQ(files_of_rpms(root, release).config, root / ("boot/config-" + release));
-  EXPECT_EQ(files_of_rpms(root, "5.14.0-427.el9.x86_64").config, "");
+TEST(Layout, FilesLieWhereTheirPackagesPutThem) {
+  struct Case {
+    const Layout& layout;
+    const char* release;
+    std::initializer_list<const char*> places;  // vmlinux, config, symvers, a module, the image
+  };
+  for (const Case& c : {
+           Case{rpm_layout,
+                "5.14.0-503.el9.x86_64",
+                {"usr/lib/debug/lib/modules/5.14.0-503.el9.x86_64/vmlinux", "lib/modules/5.14.0-503.el9.x86_64/config",
+                 "usr/src/kernels/5.14.0-503.el9.x86_64/Module.symvers",
+                 "lib/modules/5.14.0-503.el9.x86_64/kernel/fs/x.ko.xz", "lib/modules/5.14.0-503.el9.x86_64/vmlinuz"}},
+           Case{rpm_layout,
+                "6.11.4-301.fc41.x86_64",
+                {"usr/lib/debug/usr/lib/modules/6.11.4-301.fc41.x86_64/vmlinux",
+                 "usr/lib/modules/6.11.4-301.fc41.x86_64/config", "usr/lib/modules/6.11.4-301.fc41.x86_64/symvers.xz",
+                 "usr/lib/modules/6.11.4-301.fc41.x86_64/kernel/fs/x.ko.xz", "boot/vmlinuz-6.11.4-301.fc41.x86_64"}},
+           Case{ubuntu_layout,
+                "6.8.0-45-generic",
+                {"usr/lib/debug/boot/vmlinux-6.8.0-45-generic", "boot/config-6.8.0-45-generic",
+                 "usr/src/linux-headers-6.8.0-45-generic/Module.symvers",
+                 "lib/modules/6.8.0-45-generic/kernel/fs/x.ko.zst", "boot/vmlinuz-6.8.0-45-generic"}},
+           Case{suse_layout,
+                "6.4.0-150600.21-default",
+                {"usr/lib/debug/boot/vmlinux-6.4.0-150600.21-default.debug", "boot/config-6.4.0-150600.21-default",
+                 "usr/src/linux-6.4.0-150600.21-obj/MACHINE/default/Module.symvers",
+                 "usr/lib/modules/6.4.0-150600.21-default/kernel/fs/x.ko.zst", "boot/vmlinuz-6.4.0-150600.21-default"}},
+           Case{debian_layout,
+                "7.2.12+deb14-cloud-amd64",
+                {"usr/lib/debug/lib/modules/7.2.12+deb14-cloud-amd64/vmlinux",
+                 "usr/lib/modules/7.2.12+deb14-cloud-amd64/config",
+                 "usr/src/linux-headers-7.2.12+deb14-cloud-amd64/Module.symvers",
+                 "usr/lib/modules/7.2.12+deb14-cloud-amd64/kernel/fs/x.ko.xz",
+                 "usr/lib/modules/7.2.12+deb14-cloud-amd64/vmlinuz"}},
+           Case{arch_layout,
+                "6.12.1-arch1-1",
+                {"usr/lib/modules/6.12.1-arch1-1/build/vmlinux", "usr/lib/modules/6.12.1-arch1-1/build/.config",
+                 "usr/lib/modules/6.12.1-arch1-1/build/Module.symvers",
+                 "usr/lib/modules/6.12.1-arch1-1/kernel/fs/x.ko.zst", "usr/lib/modules/6.12.1-arch1-1/vmlinuz"}},
+       }) {
+    TemporaryFolder folder;
+    EXPECT_EQ(files_below(c.layout, folder.path(), c.release).vmlinux, "") << c.release;
+    std::vector<fs::path> at;
+    for (std::string place : c.places) {
+      if (const size_t machine = place.find("MACHINE"); machine != std::string::npos)
+        place.replace(machine, 7, find_arch(host_machine())->distro.rpm);
+      at.push_back(folder.write(place, ""));
+    }
+    const KernelFiles files = files_below(c.layout, folder.path(), c.release);
+    EXPECT_EQ(files.vmlinux, at[0]);
+    EXPECT_EQ(files.config, at[1]);
+    EXPECT_EQ(files.symvers, at[2]);
+    EXPECT_EQ(files.modules, at[3].parent_path().parent_path());
+    EXPECT_EQ(files.image, at[4]);
+    EXPECT_EQ(files_below(folder.path(), c.release).symvers, at[2]);  // whoever's it is
+    EXPECT_EQ(files_below(c.layout, folder.path(), "9" + std::string(c.release)).config, "");
+  }
 }
 
 // apt with three releases of 9.9 (9.9.10 is newer than 9.9.9), one of 9.1; 9.9.11 is only mentioned by others.
@@ -391,7 +437,7 @@ TEST_F(Debian, AReleaseThatLeftNamesTheOthers) {
 TEST_F(Debian, NonsenseAndUnknownSeries) {
   EXPECT_NE(error_of("nonsense").find("'nonsense' is no kernel release"), std::string::npos);
   EXPECT_NE(error_of("5.10-cloud").find("no kernel of the series 5.10-cloud"), std::string::npos);
-  EXPECT_NE(error_of("4.4.0-1-generic").find("it has 9.1.0-5-cloud-amd64"), std::string::npos);
+  EXPECT_NE(error_of("4.4.0-1-own-amd64").find("it has 9.1.0-5-cloud-amd64"), std::string::npos);
 }
 
 TEST_F(Debian, TheSourceMustBeOfExactlyThatVersion) {
@@ -427,7 +473,7 @@ TEST_F(Debian, IsNotTakenForAnother) {
       0U);
   system_ = &rpm;
   EXPECT_EQ(error_of("9.9-cloud").find("9.9-cloud is a kernel of Fedora or RHEL"), 0U);
-  EXPECT_NE(error_of("9.9.8").find("give its source with --sourcerpm, or name the kernel's files with -s"),
+  EXPECT_NE(error_of("9.9.8").find("name their folder with --packages, or name the kernel's files with -s"),
             std::string::npos);
   system_ = nullptr;
   EXPECT_EQ(error_of("9.9-cloud").find("9.9-cloud is no kernel of a distribution that is known"), 0U);
@@ -442,16 +488,62 @@ TEST_F(Debian, UnpacksASourcePackage) {
   EXPECT_NE(files.source_identity.find("linux_9.9.9-1.dsc"), std::string::npos);
 }
 
-using RpmPackage = Debian;
+class RpmPackage : public Debian {
+ protected:
+  // What rpm says of the sources and patches of a package.
+  void says(const std::string& lines) { program("rpm", "#!/bin/sh\nprintf '" + lines + "'\n"); }
+  std::string problem(const fs::path& package) {
+    return message_of<Error>([&] { unpack_source_package(package, tools_); });
+  }
+};
 
 void cpio(archive* a) { archive_write_set_format_cpio_newc(a); }
 
-TEST_F(RpmPackage, UnpacksASourcePackage) {
-  const auto tar = [](archive* a) { archive_write_set_format_gnutar(a); };
-  const std::string tarball = Packer(tar).file("linux-5.14/Makefile", "m").bytes();
-  fs::path package = folder_.write("kernel-5.14.src.rpm",
-                                   Packer(cpio).file("kernel.spec", "s").file("linux-5.14.tar", tarball).bytes());
-  EXPECT_EQ(read_file(unpack_source_package(package, tools_).source / "Makefile"), "m");
+const std::string& kernel_tarball() {
+  static const std::string bytes =
+      Packer([](archive* a) { archive_write_set_format_gnutar(a); }).file("linux-5.14/Makefile", "m\n").bytes();
+  return bytes;
+}
+std::string added(const std::string& before, const std::string& after) {
+  return "--- a/Makefile\n+++ b/Makefile\n@@ -1 +1 @@\n-" + before + "\n+" + after + "\n";
+}
+
+TEST_F(RpmPackage, ItsPatchesAreAppliedInTheSpecsOrder) {
+  const std::string bytes = Packer(cpio)
+                                .file("kernel.spec", "s")
+                                .file("linux-5.14.tar", kernel_tarball())
+                                .file("b.patch", added("m", "n"))
+                                .file("a.patch", added("n", "o"))
+                                .file("linux-kernel-test.patch", "")
+                                .bytes();
+  const fs::path package = folder_.write("kernel-5.14.src.rpm", bytes);
+  // As rpm 4.18 writes it, and as one that writes what the spec lists from the first on.
+  says("other\\nlinux-5.14.tar\\n\\nlinux-kernel-test.patch\\na.patch\\nb.patch\\n");
+  const fs::path tree = unpack_source_package(package, tools_).source;
+  EXPECT_EQ(read_file(tree / "Makefile"), "o\n");
+  EXPECT_FALSE(fs::exists(tree.parent_path() / "parts"));
+  says("linux-5.14.tar\\nother\\n\\nb.patch\\na.patch\\nlinux-kernel-test.patch\\n");
+  const fs::path other = folder_.write("kernel-5.15.src.rpm", bytes);
+  EXPECT_EQ(read_file(unpack_source_package(other, tools_).source / "Makefile"), "o\n");
+}
+
+TEST_F(RpmPackage, APatchThatIsMissingOrDoesNotApplyIsNamed) {
+  const fs::path package =
+      folder_.write("kernel-5.14.src.rpm",
+                    Packer(cpio).file("linux-5.14.tar", kernel_tarball()).file("a.patch", added("x", "y")).bytes());
+  says("linux-5.14.tar\\n\\na.patch\\n");
+  EXPECT_NE(problem(package).find("the patch a.patch of kernel-5.14.src.rpm doesn't apply"), std::string::npos);
+  says("linux-5.14.tar\\n\\nb.patch\\n");
+  EXPECT_NE(problem(package).find("lacks the patch b.patch, which its spec applies"), std::string::npos);
+  says("linux-5.14.tar\\n\\n");
+  EXPECT_EQ(read_file(unpack_source_package(package, tools_).source / "Makefile"), "m\n");
+}
+
+TEST_F(RpmPackage, PatchesInArchivesOfTheirOwnAreNotLeftOut) {
+  const fs::path package =
+      folder_.write("kernel-source-6.4.src.rpm",
+                    Packer(cpio).file("linux-6.4.tar", kernel_tarball()).file("series.conf", "patches.suse/a").bytes());
+  EXPECT_NE(problem(package).find("take kernel-source and kernel-devel (noarch)"), std::string::npos);
 }
 
 TEST_F(RpmPackage, ASourcePackageOfSomethingElseIsRefused) {

@@ -189,12 +189,12 @@ class UnpackedPart : public Unpacked {
 TEST_F(UnpackedPart, IsUnpackedAloneAndThePackageStays) {
   deb("a.deb", Packer(tar).file("./usr/lib/x", "1", 06777).file("./usr/lib/x", "2").file("./usr/y", "3").bytes());
   deb("b.deb", Packer(tar).file("./boot/config", "4").bytes());
-  EXPECT_EQ(deb_in(to_), to_ / "a.deb");
+  EXPECT_EQ(package_in(to_), to_ / "a.deb");
   EXPECT_EQ(problem(), "");
   EXPECT_EQ(read_file(to_ / "usr/lib/x") + read_file(to_ / "boot/config"), "14");
   EXPECT_EQ(fs::status(to_ / "usr/lib/x").permissions(), fs::perms(0755));
   EXPECT_FALSE(fs::exists(to_ / "usr/y"));
-  EXPECT_EQ(deb_in(to_), to_ / "a.deb");
+  EXPECT_EQ(package_in(to_), to_ / "a.deb");
   EXPECT_FALSE(fs::exists(to_ / "b.deb"));
 }
 
@@ -255,6 +255,14 @@ TEST_F(Unpacked, FoldersAreMadeBesideNoLink) {
 
 class UnpackedSource : public Unpacked {
  protected:
+  // rpm, which says that there are no patches, stands in front of this machine's.
+  UnpackedSource() {
+    folder_.write("bin/rpm", "#!/bin/sh\necho linux-5.14.tar\necho\n", true);
+    setenv("PATH", ((folder_.path() / "bin").string() + ":" + path_).c_str(), 1);
+  }
+  ~UnpackedSource() override { setenv("PATH", path_.c_str(), 1); }
+  std::string path_ = std::getenv("PATH");
+
   std::string problem(const std::string& tarball) {
     Cache cache(folder_.path() / "c", console_);
     const fs::path package = folder_.write("kernel.src.rpm", Packer(cpio).file("linux-5.14.tar", tarball).bytes());

@@ -154,9 +154,11 @@ Command unpack_files_command(const DebFiles& files, const fs::path& folder) {
   return command;
 }
 
-fs::path deb_in(const fs::path& directory) {
+fs::path package_in(const fs::path& directory) {
   for (const auto& item : entries_if_any(directory))
-    if (item.path().extension() == ".deb" && item.is_regular_file() && !item.is_symlink()) return item.path();
+    if ((item.path().extension() == ".deb" || item.path().extension() == ".rpm") && item.is_regular_file() &&
+        !item.is_symlink())
+      return item.path();
   return {};
 }
 

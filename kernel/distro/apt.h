@@ -69,7 +69,7 @@ void unpack_debs(const std::filesystem::path& directory, const std::string& what
 // them. It fails, once it has read all of it, when there is none for a pattern.
 Command unpack_files_command(const DebFiles& files, const std::filesystem::path& folder);
 
-// The .deb file in a folder; empty when there is none.
-std::filesystem::path deb_in(const std::filesystem::path& directory);
+// The package (.deb or .rpm) that was kept in a folder; empty when there is none.
+std::filesystem::path package_in(const std::filesystem::path& directory);
 
 }  // namespace kpatch

@@ -32,6 +32,7 @@
 #include "kernel/distro/apt.h"
 #include "kernel/distro/debian-suites.h"
 #include "kernel/distro/debian-toolchain.h"
+#include "kernel/distro/layout.h"
 #include "kernel/distro/unpacked.h"
 #include "support/error.h"
 #include "support/text.h"
@@ -159,7 +160,10 @@ std::string newest_release(const ReleaseName& series, std::string_view given, co
     for (auto& other : all)
       if (auto it = parse_release(other); it && (it->series == name->series || it->flavour == name->flavour))
         near.push_back(other);
-  std::string message = fmt::format("the archive doesn't have the kernel {} (any more)", release);
+  std::string message = fmt::format(
+      "the archive doesn't have the kernel {} (any more); a snapshot of it may (--archive URL), or packages "
+      "that were kept (--packages DIR)",
+      release);
   if (name && !near.empty()) {
     std::string flavour =
         name->flavour.ends_with(suffix) ? name->flavour.substr(0, name->flavour.size() - suffix.size()) : name->flavour;
@@ -230,38 +234,14 @@ void list(const DistroTools& tools,
   }
 }
 
-KernelFiles files_below(const fs::path& root, const std::string& release) {
-  KernelFiles files;
-  std::error_code ignored;
-  auto existing = [&](fs::path path) { return fs::exists(path, ignored) ? path : fs::path(); };
-  files.release = release;
-  files.vmlinux = existing(root / ("usr/lib/debug/boot/vmlinux-" + release));
-  for (const char* lib : {"lib/modules", "usr/lib/modules"})
-    if (files.vmlinux.empty()) files.vmlinux = existing(root / "usr/lib/debug" / lib / release / "vmlinux");
-  // Beside the modules since Debian's 7.2.
-  for (const fs::path& config : {root / ("boot/config-" + release), root / "usr/lib/modules" / release / "config"})
-    if (files.config.empty()) files.config = existing(config);
-  fs::path headers = root / ("usr/src/linux-headers-" + release);
-  if (files.config.empty()) files.config = existing(headers / ".config");
-  files.symvers = existing(headers / "Module.symvers");
-  // /lib is in /usr since Debian 13: on a system it is the same folder, in packages another one.
-  for (const char* lib : {"lib/modules", "usr/lib/modules"}) {
-    if (files.modules.empty()) files.modules = existing(root / lib / release / "kernel");
-    if (files.debug_modules.empty()) files.debug_modules = existing(root / "usr/lib/debug" / lib / release / "kernel");
-  }
-  for (const fs::path& image : {root / ("boot/vmlinuz-" + release), root / "usr/lib/modules" / release / "vmlinuz"})
-    if (files.image.empty()) files.image = existing(image);
-  return files;
-}
-
-// A release that is installed as a whole, from packages of one version.
-std::optional<KernelFiles> installed(const std::string& release, Executor& executor) {
-  KernelFiles files = files_below("/", release);
+// From packages of one version.
+std::optional<KernelFiles> locate(const std::string& release, const DistroTools& tools) {
+  KernelFiles files = files_below(debian_layout, "/", release);
   if (files.vmlinux.empty() || files.config.empty() || files.symvers.empty() || files.modules.empty())
     return std::nullopt;
   std::set<std::string> versions;
   try {
-    CommandResult result = executor.run(
+    CommandResult result = tools.executor.run(
         {{"dpkg-query", "-W", "-f", "${Version}\n", debug_package(release), "linux-headers-" + release}, {}, {}});
     if (result.ok())
       for (const auto line : lines_of(result.output)) versions.emplace(line);
@@ -271,27 +251,6 @@ std::optional<KernelFiles> installed(const std::string& release, Executor& execu
   if (versions.size() > 1) return std::nullopt;  // parts of two builds
   if (!versions.empty()) files.version = *versions.begin();
   return files;
-}
-
-// A release that the cache holds; the newest where there are builds of several versions.
-std::optional<KernelFiles> fetched(const std::string& release, const DistroTools& tools) {
-  AptArchive archive(tools.executor, tools.console);
-  std::optional<KernelFiles> best;
-  for (auto& entry : tools.cache.entries("packages")) {
-    if (CacheKey::field(entry.key, "release") != release) continue;
-    auto version = CacheKey::field(entry.key, "version");
-    if (!version || (best && !archive.newer(*version, best->version))) continue;
-    if (!tools.cache.hold(entry.directory)) continue;
-    best = files_below(entry.directory, release);
-    best->debug_package = deb_in(entry.directory);
-    best->version = *version;
-  }
-  return best;
-}
-
-std::optional<KernelFiles> locate(const std::string& release, const DistroTools& tools) {
-  auto files = installed(release, tools.executor);
-  return files ? files : fetched(release, tools);
 }
 
 std::string newest_version(const std::string& release, const DistroTools& tools) {
@@ -337,14 +296,14 @@ Packages packages_of(const std::string& release, AptArchive& archive, const Dist
 void fill_packages(const fs::path& target, const std::string& release, const Packages& packages, AptArchive& archive,
                    const DistroTools& tools) {
   archive.download(packages.debug, packages.debug_package, target);
-  const DebFiles symbols{deb_in(target),
+  const DebFiles symbols{package_in(target),
                          {packages.split ? fmt::format("./usr/lib/debug/lib/modules/{}/vmlinux", release)
                                          : "./usr/lib/debug/boot/vmlinux-" + release}};
   for (auto& [name, package] : packages.small) archive.download(name, package, target);
   unpack_debs(target, release, tools.executor, tools.console, symbols);
   const std::string what = "the packages of " + release;
   make_folders(target, "usr/lib/debug/lib/modules/" + release + "/kernel", what);
-  KernelFiles files = files_below(target, release);
+  KernelFiles files = files_below(debian_layout, target, release);
   for (auto& [file, name] : {std::pair(files.vmlinux, "vmlinux"), std::pair(files.config, "the config"),
                              std::pair(files.symvers, "Module.symvers"), std::pair(files.modules, "the modules")})
     if (file.empty()) throw Error(fmt::format("{} don't hold {}", what, name));
@@ -417,8 +376,8 @@ KernelFiles fetch(const std::string& release, bool with_source, const DistroTool
     take_source(
         source, [&] { return archive; }, tools, take_packages);
   take_packages();
-  KernelFiles files = files_below(directory, release);
-  files.debug_package = deb_in(directory);
+  KernelFiles files = files_below(debian_layout, directory, release);
+  files.debug_package = package_in(directory);
   files.version = packages.version;
   files.source = source.source;
   files.source_identity = source.source_identity;
@@ -447,7 +406,9 @@ std::string package_for(std::string_view need) {
   };
   static constexpr std::array table = {
       Entry{"bwrap", "bubblewrap"},
+      Entry{"debuginfod-find", "debuginfod"},
       Entry{"dpkg-source", "dpkg-dev"},
+      Entry{"eu-unstrip", "elfutils"},
       Entry{"gcc-plugin.h", "gcc-12-plugin-dev"},
       Entry{"gelf.h", "libelf-dev"},
       Entry{"ld", "binutils"},

@@ -7,6 +7,8 @@
 //     packages/7933…/linux-image-R-dbg_….deb
 //     packages/7933…/usr/lib/debug/lib/modules/R/kernel/net/netfilter/xt_comment.ko
 //
+// In an .rpm it is xt_comment.ko.debug, symbols alone, and is joined with the shipped module (unstrip.h).
+//
 // xz can only be read from the start, so one pass takes all modules of a patch. It is made under the entry's lock, in a
 // folder of its own that is looked through like any package's (unpacked.cc); a file comes to its place by a rename.
 #include "kernel/distro/debug-package.h"
@@ -14,10 +16,13 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <set>
 #include <vector>
 
 #include "kernel/distro/apt.h"
 #include "kernel/distro/unpacked.h"
+#include "kernel/distro/unstrip.h"
+#include "support/archive.h"
 #include "support/error.h"
 #include "support/files.h"
 
@@ -57,6 +62,52 @@ void require_whole(const fs::path& package, const CommandResult& result, Executo
   if (!whole.ok()) executor.fail("can't unpack " + package.filename().string(), result);
 }
 
+// Where a module's symbols may lie in a debug package: /lib is in /usr since Debian 13.
+std::vector<std::string> places_of(const std::string& module, const std::string& release) {
+  std::vector<std::string> places;
+  for (const char* lib : {"lib", "usr/lib"})
+    for (const char* end : {".ko", ".ko.debug"})
+      places.push_back(fmt::format("usr/lib/debug/{}/modules/{}/kernel/{}{}", lib, release, module, end));
+  return places;
+}
+
+void unpack_from_deb(const fs::path& package, const std::string& release, std::span<const std::string> modules,
+                     const fs::path& folder, Executor& executor) {
+  DebFiles files{package, {}};
+  for (const std::string& module : modules)
+    files.patterns.push_back(fmt::format("./usr/lib/debug/*lib/modules/{}/kernel/{}.ko", release, module));
+  const CommandResult result = executor.run(unpack_files_command(files, folder));
+  if (!result.ok()) require_whole(package, result, executor);
+}
+
+void unpack_from_rpm(const fs::path& package, const std::string& release, std::span<const std::string> modules,
+                     const fs::path& folder) {
+  std::set<std::string> wanted;
+  for (const std::string& module : modules)
+    for (std::string& place : places_of(module, release)) wanted.insert(std::move(place));
+  extract(package, folder, [&](std::string_view path) {
+    while (path.starts_with("./") || path.starts_with('/')) path.remove_prefix(path.find('/') + 1);
+    return wanted.contains(std::string(path));
+  });
+}
+
+// The shipped module alone will do where that fails: it has all symbols, if not their lines.
+bool join_with_shipped(const Base& base, const std::string& module, const fs::path& debug, const fs::path& to,
+                       Executor& executor, Console& console) {
+  std::error_code ignored;
+  for (const char* end : {".ko", ".ko.xz", ".ko.zst", ".ko.gz"}) {
+    const fs::path shipped = base.modules / (module + end);
+    if (!fs::exists(shipped, ignored)) continue;
+    try {
+      unstrip(shipped, debug, to, executor);
+      return true;
+    } catch (const Error& error) {
+      console.debug(error.what());
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
 void unpack_debug_modules(const Base& base, std::span<const std::string> modules, Cache& cache, Executor& executor,
@@ -72,20 +123,23 @@ void unpack_debug_modules(const Base& base, std::span<const std::string> modules
   const RemovedAtEnd unpacked(entry / ".unpacked-symbols");
   remove_tree(unpacked.path);
   fs::create_directory(unpacked.path);
-  DebFiles files{base.debug_package, {}};
-  // /lib is in /usr since Debian 13.
-  for (const std::string& module : wanted)
-    files.patterns.push_back(fmt::format("./usr/lib/debug/*lib/modules/{}/kernel/{}.ko", release, module));
-  const CommandResult result = executor.run(unpack_files_command(files, unpacked.path));
-  if (!result.ok()) require_whole(base.debug_package, result, executor);
+  if (base.debug_package.extension() == ".rpm")
+    unpack_from_rpm(base.debug_package, release, wanted, unpacked.path);
+  else
+    unpack_from_deb(base.debug_package, release, wanted, unpacked.path, executor);
   clean_unpacked(unpacked.path, name, Links::anywhere);
   for (const std::string& module : wanted)
-    for (const char* lib : {"lib", "usr/lib"}) {
-      const fs::path file = unpacked.path / "usr/lib/debug" / lib / "modules" / release / "kernel" / (module + ".ko");
+    for (const std::string& place : places_of(module, release)) {
+      fs::path file = unpacked.path / place;
       std::error_code error;
       if (!fs::exists(file, error)) continue;
       require_inside(file, unpacked.path, name);
       if (!fs::is_regular_file(fs::symlink_status(file, error))) continue;
+      if (file.extension() == ".debug") {
+        const fs::path joined = unpacked.path / "joined";
+        if (!join_with_shipped(base, module, file, joined, executor, console)) continue;
+        file = joined;
+      }
       const fs::path to = base.debug_modules / (module + ".ko");
       make_folders(entry, to.parent_path().lexically_relative(entry), name);
       fs::rename(file, to, error);

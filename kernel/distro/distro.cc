@@ -17,7 +17,13 @@
 #include <vector>
 
 #include "kernel/distro/debian.h"
+#include "kernel/distro/debuginfod.h"
+#include "kernel/distro/kept-packages.h"
+#include "kernel/distro/layout.h"
+#include "kernel/distro/package-folder.h"
 #include "kernel/distro/rpm.h"
+#include "kernel/distro/suse.h"
+#include "kernel/distro/ubuntu.h"
 #include "support/error.h"
 #include "support/files.h"
 #include "support/text.h"
@@ -41,15 +47,81 @@ std::vector<std::string_view> words_of_variable(std::string_view os_release, std
   return words;
 }
 
+// Fields that the caller gave are taken as they are.
+void take_given(KernelFiles& files, const KernelFiles& given) {
+  for (const auto field : {&KernelFiles::config, &KernelFiles::vmlinux, &KernelFiles::symvers})
+    if (!(given.*field).empty()) files.*field = given.*field;
+  if (!given.modules.empty()) {
+    files.modules = given.modules;
+    files.debug_modules.clear();
+    files.debug_package.clear();
+  }
+  if (!given.source.empty()) {
+    files.source = given.source;
+    files.source_identity = given.source_identity;
+  }
+}
+
+// The one release in the packages that is wanted: by its name, by its series, or because there is no other.
+std::string release_in(const fs::path& folder, std::string_view wanted, Executor& executor) {
+  const auto name = parse_release(wanted);
+  if (!wanted.empty() && !name)
+    throw Error(fmt::format("'{}' is no kernel release (as uname -r prints it) and no series (6.1-cloud)", wanted));
+  if (name && !name->is_series) return std::string(wanted);
+  std::vector<std::string> releases = releases_of(packages_in(folder, executor));
+  if (name)
+    std::erase_if(releases, [&](const std::string& release) {
+      return !release.starts_with(name->series + ".") || release.find(name->flavour) == std::string::npos;
+    });
+  if (releases.size() != 1)
+    throw Error(fmt::format(
+        "--packages {}: name one release with -a; it has {}", folder.string(),
+        releases.empty() ? std::string("no kernel") + (name ? " of that series" : "") : joined(releases, ", ")));
+  return releases[0];
+}
+
+KernelFiles find_in_packages(std::string_view wanted, const KernelFiles& given, const DistroTools& tools) {
+  const std::string release = release_in(tools.packages, wanted, tools.executor);
+  KernelFiles files = files_of_packages(tools.packages, release, given.source.empty(), tools);
+  take_given(files, given);
+  return files;
+}
+
+// What is installed of a release, but for vmlinux, which a server gives by its build id.
+std::optional<KernelFiles> find_by_build_id(const std::string& release, const DistroTools& tools) {
+  KernelFiles files = files_below("/", release);
+  if (!has_debuginfod() || files.config.empty() || files.symvers.empty() || files.modules.empty() ||
+      files.image.empty())
+    return std::nullopt;
+  files.vmlinux.clear();
+  make_usable(files, "/", tools);
+  return files;
+}
+
 [[noreturn]] void not_fetched(const Distro& distro, std::string_view release) {
   throw Error(fmt::format("{} is a kernel of {}, whose packages are not fetched; {}, or {}", release, distro.name,
                           distro.without_fetch, name_the_files));
 }
 
+KernelFiles fetched_files(const Distro& distro, const std::string& release, bool with_source,
+                          const DistroTools& tools) {
+  try {
+    if (!distro.fetch) not_fetched(distro, release);
+    return distro.fetch(release, with_source, tools);
+  } catch (const Error& error) {
+    if (auto files = find_by_build_id(release, tools)) {
+      tools.console.info(
+          fmt::format("{}\n>>> its vmlinux is fetched by its build id, the rest is installed", error.what()));
+      return *files;
+    }
+    throw;
+  }
+}
+
 }  // namespace
 
 std::span<const Distro* const> distros() {
-  static constexpr std::array<const Distro*, 2> all = {&debian, &rpm};
+  static constexpr std::array<const Distro*, 4> all = {&debian, &rpm, &suse, &ubuntu};
   return all;
 }
 
@@ -102,12 +174,14 @@ bool is_packaging(std::string_view path) {
 
 std::string source_package_kinds() {
   std::vector<std::string_view> kinds;
-  for (const Distro* distro : distros()) kinds.push_back(distro->source_package);
+  for (const Distro* distro : distros())
+    if (!distro->source_package.empty()) kinds.push_back(distro->source_package);
   return joined(kinds, ", ");
 }
 
 KernelFiles find_release(std::string_view wanted, const KernelFiles& given, const DistroTools& all_tools,
                          const Distro* system) {
+  if (!all_tools.packages.empty()) return find_in_packages(wanted, given, all_tools);
   DistroTools tools = all_tools;
   const size_t colon = wanted.find(':');
   if (colon != std::string_view::npos) tools.suite = wanted.substr(0, colon);
@@ -130,52 +204,57 @@ KernelFiles find_release(std::string_view wanted, const KernelFiles& given, cons
       !given.vmlinux.empty() && !given.config.empty() && !given.symvers.empty() && !given.modules.empty();
   if (auto there = distro->locate(release, tools)) {
     files = *there;
+  } else if (auto kept = kept_files(release, tools)) {
+    files = *kept;
   } else if (only_source) {
     files.release = release;
     if (distro->newest_version) files.version = distro->newest_version(release, tools);
   } else {
-    if (!distro->fetch) not_fetched(*distro, release);
-    files = distro->fetch(release, given.source.empty(), tools);
+    files = fetched_files(*distro, release, given.source.empty(), tools);
   }
-  auto take = [](fs::path& field, const fs::path& value) {
-    if (!value.empty()) field = value;
-  };
-  take(files.config, given.config);
-  take(files.vmlinux, given.vmlinux);
-  take(files.symvers, given.symvers);
-  if (!given.modules.empty()) {
-    files.modules = given.modules;
-    files.debug_modules.clear();
-    files.debug_package.clear();
-  }
-  if (!given.source.empty()) {
-    files.source = given.source;
-    files.source_identity = given.source_identity;
-  } else if (files.source.empty()) {
+  take_given(files, given);
+  if (files.source.empty()) {
     if (!distro->fetch_source) not_fetched(*distro, release);
     distro->fetch_source(files, tools);
   }
   return files;
 }
 
-KernelFiles unpack_source_package(const fs::path& package, const DistroTools& tools) {
-  std::string name = package.filename().string();
-  auto it = std::ranges::find_if(distros(), [&](const Distro* d) { return name.ends_with(d->source_package); });
+void unpack_source_to(const fs::path& package, const fs::path& directory, const DistroTools& tools) {
+  const std::string name = package.filename().string();
+  auto it = std::ranges::find_if(
+      distros(), [&](const Distro* d) { return !d->source_package.empty() && name.ends_with(d->source_package); });
   if (it == distros().end())
     throw Error(fmt::format("{} is no source package: {}", package.string(), source_package_kinds()));
+  Console::Stage stage(tools.console, "unpacking " + name);
+  try {
+    (*it)->unpack_source(package, directory, tools);
+  } catch (const fs::filesystem_error& error) {
+    throw Error(fmt::format("can't unpack {}: {}", package.string(), error.what()));
+  }
+}
+
+KernelFiles unpack_source_package(const fs::path& package, const DistroTools& tools) {
+  const std::string name = package.filename().string();
   CacheKey key;
   key.add("source package", name).add("digest", tools.cache.file_digest(package));
   KernelFiles files;
   files.source = tools.cache.entry("source", key, "the source in " + name, [&](const fs::path& directory) {
-    Console::Stage stage(tools.console, "unpacking " + name);
-    try {
-      (*it)->unpack_source(package, directory, tools);
-    } catch (const fs::filesystem_error& error) {
-      throw Error(fmt::format("can't unpack {}: {}", package.string(), error.what()));
-    }
+    unpack_source_to(package, directory, tools);
   }) / "tree";
   files.source_identity = key.text();
   return files;
+}
+
+std::string read_by_tool(const std::vector<std::string>& argv, const fs::path& file, Executor& executor) {
+  CommandResult result;
+  try {
+    result = executor.run({.argv = argv, .directory = {}, .environment = {}, .ours = true});
+  } catch (const Error& error) {
+    throw Error(fmt::format("can't read {}: {}{}", file.string(), error.what(), package_hint({argv[0]})));
+  }
+  if (!result.ok()) executor.fail("can't read " + file.string(), result);
+  return result.output;
 }
 
 void run_unpacker(const Command& command, std::initializer_list<std::string_view> needs, const fs::path& file,

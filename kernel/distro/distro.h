@@ -57,6 +57,7 @@ struct DistroTools {
   std::string archive{};                // --archive: where packages are fetched from; empty: as this machine does
   std::filesystem::path archive_key{};  // who signs it; empty: the distribution
   std::string suite{};                  // "trixie": of that alone, and those with more to their names; empty: any
+  std::filesystem::path packages{};     // --packages: a folder of packages that somebody fetched
 };
 
 // A function that is null is something that the distribution's kernels don't have, or that nobody has written yet. All
@@ -71,7 +72,7 @@ struct Distro {
   // The kernel's version that a banner stands for beside its release; empty when the banner names none.
   std::string (*version_of)(std::string_view banner);
 
-  // The files of a release that are here, installed or in the cache, all but the source; nothing when they aren't.
+  // The files of a release that is installed as a whole, all but the source; nothing when it isn't.
   std::optional<KernelFiles> (*locate)(const std::string& release, const DistroTools& tools);
   // The newest release of a series (given: as the user wrote it) that can be fetched.
   std::string (*newest_release)(const ReleaseName& series, std::string_view given, const DistroTools& tools);
@@ -135,6 +136,13 @@ KernelFiles find_release(std::string_view release, const KernelFiles& given, con
 
 // The kernel source in a source package: path and identity are set. Throws Error, naming a missing tool.
 KernelFiles unpack_source_package(const std::filesystem::path& package, const DistroTools& tools);
+
+// The same, without the cache: makes directory/"tree".
+void unpack_source_to(const std::filesystem::path& package, const std::filesystem::path& directory,
+                      const DistroTools& tools);
+
+// What a tool says of `file`. Throws Error naming both, and the package of a tool that isn't there.
+std::string read_by_tool(const std::vector<std::string>& argv, const std::filesystem::path& file, Executor& executor);
 
 // Runs a tool that unpacks `file`. needs: what must be installed for it; the tool ends with 127 when it isn't.
 void run_unpacker(const Command& command, std::initializer_list<std::string_view> needs,

@@ -43,4 +43,17 @@ bool in_series(const ReleaseName& series, std::string_view release, std::string_
   return name->flavour == series.flavour || name->flavour == series.flavour + "-" + arch;
 }
 
+std::optional<ReleaseParts> release_parts(std::string_view release) {
+  constexpr std::string_view digits = "0123456789", numbers = "0123456789.";
+  const size_t first = release.find('-'), second = release.find('-', first + 1);
+  if (first == std::string_view::npos || second == std::string_view::npos) return std::nullopt;
+  const std::string_view version = release.substr(0, first), build = release.substr(first + 1, second - first - 1),
+                         flavour = release.substr(second + 1);
+  const bool whole = std::ranges::count(version, '.') == 2 &&
+                     version.find_first_not_of(numbers) == std::string_view::npos && !build.empty() &&
+                     build.find_first_not_of(numbers) == std::string_view::npos && !flavour.empty() &&
+                     digits.find(flavour[0]) == std::string_view::npos;
+  return whole ? std::optional(ReleaseParts{build, flavour}) : std::nullopt;
+}
+
 }  // namespace kpatch

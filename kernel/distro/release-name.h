@@ -18,4 +18,10 @@ std::optional<ReleaseName> parse_release(std::string_view text);
 // Is `release` one of the series? architecture: how the flavours of this machine end, "amd64".
 bool in_series(const ReleaseName& series, std::string_view release, std::string_view architecture);
 
+// "6.4.0-150600.21-default" taken apart: X.Y.Z, then numbers, then a name; nothing when it is none such. Views into it.
+struct ReleaseParts {
+  std::string_view build, flavour;  // "150600.21", "default"
+};
+std::optional<ReleaseParts> release_parts(std::string_view release);
+
 }  // namespace kpatch

@@ -9,8 +9,8 @@
 // A release has the architecture behind a dot, as rpm writes it: 5.14.0-503.el9.x86_64. Installed files are of one
 // build, since R has the package's release in it. Nothing is fetched.
 //
-// A .src.rpm is a cpio archive; the kernel's tarball holds the distribution's changes already, besides the small
-// patches that the spec lists, which only rpmbuild could apply: they are named in a warning.
+// A .src.rpm is a cpio archive. RHEL's tarball holds its changes already, Fedora's and others' is upstream's, and the spec
+// applies patches to it, in its order, from one folder up (-p1). rpm knows them by their names.
 #include "kernel/distro/rpm.h"
 
 #include <fmt/format.h>
@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "arch/arch.h"
+#include "kernel/distro/layout.h"
 #include "kernel/distro/unpacked.h"
 #include "support/archive.h"
 #include "support/error.h"
@@ -38,35 +39,68 @@ bool matches(std::string_view release) {
                              [&](const Arch* arch) { return release.ends_with(fmt::format(".{}", arch->distro.rpm)); });
 }
 
-std::optional<KernelFiles> locate(const std::string& release, const DistroTools& /*tools*/) {
-  KernelFiles files = files_of_rpms("/", release);
-  if (files.vmlinux.empty() || files.config.empty() || files.symvers.empty() || files.modules.empty())
-    return std::nullopt;
-  return files;
+std::optional<KernelFiles> locate(const std::string& release, const DistroTools& tools) {
+  return installed_files(rpm_layout, release, tools);
+}
+
+// The patches that the package was built with, in the order of its spec. rpm before 4.20 writes what the spec lists
+// backwards, sources and patches alike: the first source is the kernel's archive.
+std::vector<std::string> patches_of(const fs::path& package, const fs::path& archive, Executor& executor) {
+  const std::string text = read_by_tool(
+      {"rpm", "-qp", "--nosignature", "--qf", "[%{SOURCE}\\n]\\n[%{PATCH}\\n]", package.string()}, package, executor);
+  const auto lines = lines_of(text);
+  const auto middle = std::ranges::find(lines, "");
+  std::vector<std::string> patches(middle == lines.end() ? middle : middle + 1, lines.end());
+  const bool forwards = middle - lines.begin() > 1 && lines.front() == archive.filename().string();
+  if (!forwards) std::ranges::reverse(patches);
+  return patches;
+}
+
+// As the spec's %prep does: those that are empty are for whoever builds the package.
+void apply_patches(const fs::path& package, const fs::path& parts, const std::vector<std::string>& patches,
+                   const fs::path& tree, const DistroTools& tools) {
+  for (const std::string& name : patches) {
+    const fs::path patch = parts / fs::path(name).filename();
+    std::error_code error;
+    if (!fs::is_regular_file(fs::symlink_status(patch, error)))
+      throw Error(fmt::format("{} lacks the patch {}, which its spec applies", package.string(), name));
+    if (fs::file_size(patch) == 0) continue;
+    const CommandResult result =
+        tools.executor.run({.argv = {"patch", "-s", "-p1", "-F1", "--no-backup-if-mismatch", "-i", patch.string()},
+                            .directory = tree,
+                            .environment = {},
+                            .ours = true});
+    if (!result.ok())
+      tools.executor.fail(fmt::format("the patch {} of {} doesn't apply", name, package.filename().string()), result);
+  }
 }
 
 void unpack_source(const fs::path& package, const fs::path& directory, const DistroTools& tools) {
   fs::path parts = directory / "parts";
   fs::create_directories(parts);
   extract(package, parts);
-  fs::path tarball;
-  std::vector<std::string> patches;
+  fs::path tarball, series;
   for (auto& item : entries_of(parts)) {
     std::string name = item.path().filename().string();
     if (item.is_symlink() || !item.is_regular_file()) continue;
+    if (name == "series.conf") series = item.path();
     if (name.starts_with("linux-") && name.find(".tar") != std::string::npos &&
         (tarball.empty() || item.file_size() > fs::file_size(tarball)))
       tarball = item.path();
-    if (name.ends_with(".patch") && item.file_size() > 0) patches.push_back(name);
   }
   if (tarball.empty()) throw Error(fmt::format("{} holds no linux-*.tar archive: is it a kernel's?", package.string()));
-  fs::create_directory(directory / "tree");
-  run_unpacker(unpack_tree_command(tarball, directory / "tree"), {"tar", "xz"}, package, tools.executor);
-  clean_unpacked(directory / "tree", package.filename().string(), Links::inside);
+  if (!series.empty())
+    throw Error(
+        fmt::format("{} keeps its patches in archives of their own (series.conf); take kernel-source and "
+                    "kernel-devel (noarch) of the same version, which have them applied",
+                    package.string()));
+  const std::vector<std::string> patches = patches_of(package, tarball, tools.executor);
+  const fs::path tree = directory / "tree";
+  fs::create_directory(tree);
+  run_unpacker(unpack_tree_command(tarball, tree), {"tar", "xz"}, package, tools.executor);
+  clean_unpacked(tree, package.filename().string(), Links::inside);
+  apply_patches(package, parts, patches, tree, tools);
   fs::remove_all(parts);
-  if (!patches.empty())
-    tools.console.warning(fmt::format("patches in {} are not applied (its spec file says how): {}",
-                                      package.filename().string(), joined(patches, ", ")));
 }
 
 std::string package_for(std::string_view need) {
@@ -74,7 +108,9 @@ std::string package_for(std::string_view need) {
     std::string_view need, package;
   };
   static constexpr std::array table = {
+      Entry{"debuginfod-find", "elfutils-debuginfod-client"},
       Entry{"dpkg-source", "dpkg-dev"},
+      Entry{"eu-unstrip", "elfutils"},
       Entry{"gcc-plugin.h", "gcc-plugin-devel"},
       Entry{"gelf.h", "elfutils-libelf-devel"},
       Entry{"ld", "binutils"},
@@ -95,24 +131,6 @@ constexpr std::array<std::string_view, 2> ids = {"fedora", "rhel"};
 
 }  // namespace
 
-KernelFiles files_of_rpms(const fs::path& root, const std::string& release) {
-  KernelFiles files;
-  std::error_code ignored;
-  auto first_of = [&](std::initializer_list<fs::path> places) {
-    for (const fs::path& place : places)
-      if (fs::exists(place, ignored)) return place;
-    return fs::path();
-  };
-  const fs::path modules = root / "lib/modules" / release, devel = root / "usr/src/kernels" / release;
-  files.release = release;
-  files.vmlinux = first_of({root / "usr/lib/debug/lib/modules" / release / "vmlinux"});
-  files.config = first_of({root / ("boot/config-" + release), modules / "config", devel / ".config"});
-  files.symvers = first_of({devel / "Module.symvers"});
-  files.modules = first_of({modules / "kernel"});
-  files.image = first_of({root / ("boot/vmlinuz-" + release), modules / "vmlinuz"});
-  return files;
-}
-
 constinit const Distro rpm = {
     .name = "Fedora or RHEL",
     .ids = ids,
@@ -125,7 +143,9 @@ constinit const Distro rpm = {
     .fetch = nullptr,
     .fetch_source = nullptr,
     .make_toolchain = nullptr,
-    .without_fetch = "install its kernel-devel and kernel-debuginfo and give its source with --sourcerpm",
+    .without_fetch =
+        "fetch kernel-core, kernel-modules-core, kernel-modules, kernel-devel, kernel-debuginfo and the .src.rpm and "
+        "name their folder with --packages",
     .source_package = ".src.rpm",
     .unpack_source = unpack_source,
     .packaging_folder = "",

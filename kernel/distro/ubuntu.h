@@ -1,0 +1,10 @@
+// Ubuntu.
+#pragma once
+
+#include "kernel/distro/distro.h"
+
+namespace kpatch {
+
+extern const Distro ubuntu;
+
+}  // namespace kpatch
