@@ -252,6 +252,20 @@ TEST_F(PackageFolder, DamagedPackagesAreNamed) {
   expect_error(r, {"can't read", "half.rpm"});
 }
 
+// What tar had written by then is no vmlinux.
+TEST_F(PackageFolder, ADebugPackageThatIsCutOffWithinVmlinux) {
+  const std::string r = "6.8.0-45-generic", name = "linux-image-unsigned-" + r + "-dbgsym";
+  ubuntu_kernel();
+  std::string noise;
+  for (uint32_t i = 0, x = 1; i < 3'000'000; i++) noise += char((x = x * 1664525 + 1013904223) >> 24);
+  deb(name, "6.8.0-45.45", {{"usr/lib/debug/boot/vmlinux-" + r, noise}}, {}, ".ddeb");
+  const fs::path file = packages_ / (name + "_6.8.0-45.45.ddeb");
+  EXPECT_EQ(read_file(find(r).vmlinux).size(), noise.size());
+  fs::remove_all(cache_.entries("packages").at(0).directory);
+  fs::resize_file(file, fs::file_size(file) / 2);
+  expect_error(r, {"can't unpack vmlinux from " + name});
+}
+
 TEST_F(PackageFolder, AnRpmThatIsCutOff) {
   rhel_kernel();
   const fs::path core = packages_ / ("kernel-core-" + rhel_release() + ".rpm");

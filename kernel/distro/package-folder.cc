@@ -259,7 +259,9 @@ void unpack_vmlinux(const fs::path& package, const Layout& layout, const std::st
     clean_unpacked(folder, package.filename(), Links::anywhere);
     merge_unpacked(folder, target, package.filename());
     remove_tree(folder);
-    if (!place_below(target, layout.vmlinux, release).empty()) return;
+    if (place_below(target, layout.vmlinux, release).empty()) continue;
+    if (!result.ok()) break;  // half of it
+    return;
   }
   executor.fail(fmt::format("can't unpack vmlinux from {}", package.filename().string()), result);
 }
