@@ -5,3 +5,5 @@
 skip_machine() { skip "[machine] $*"; }
 # A program or a kernel's package is missing, or can't be fetched. ./check --strict fails on these.
 skip_package() { skip "[package] $*"; }
+# Asked for by a variable or an option that isn't there by default.
+skip_optional() { skip "[optional] $*"; }
