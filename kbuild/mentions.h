@@ -23,7 +23,8 @@ struct Mentions {
   std::vector<std::string> whole;  // sorted: files of which every includer may differ
 };
 
-// graph: made of the units, asked about the changed headers. Reads every file of it, several times; runs nothing.
+// graph: made of the units, asked about the changed headers. Reads every file of it, and again what may mention
+// something; runs nothing.
 Mentions units_that_mention(const IncludeGraph& graph, std::span<const CompileCommand> units,
                             std::span<const HeaderChange> changes);
 
@@ -31,10 +32,14 @@ Mentions units_that_mention(const IncludeGraph& graph, std::span<const CompileCo
 // differs is declarations, macros aside, of which none is used: an inline function that nobody calls.
 bool code_may_differ(std::string_view original, std::string_view patched);
 
-// What a change of a header can reach by name, for the above and its tests.
+// The same, of the patched text alone, where names are those of all that changes in it, and no macro is among them.
+bool code_uses(std::string_view text, std::span<const std::string> names);
+
+// What a change of a header can reach by name.
 struct ChangedNames {
   bool everything = false;           // the header as a whole: nobody can tell
   std::vector<std::string> names;    // sorted
+  bool macros = false;               // some are macros, of which a preprocessed text shows nothing
   std::vector<std::string> defined;  // of these: macros that one of the texts doesn't define
 };
 ChangedNames changed_names(std::string_view original, std::string_view patched);

@@ -2,16 +2,22 @@
 //
 //     fs/proc/meminfo.c       original, patched      -ffunction-sections -fdata-sections: what the differ reads
 //                             as shipped             the kernel's own flags: what the proof compares with vmlinux
-//     net/ipv4/tcp.c          text before and after  it only includes a touched header: is there a difference at all?
+//     net/ipv4/tcp.c          text after (before)    it only includes a touched header: is there a difference at all?
 //
-// Equal text is the same object, at a quarter of a compile's cost, and so is text that differs in what isn't used. What
+// Equal text is the same object, at a quarter of a compile's cost, and so is text that differs in what isn't used. The
+// patched text alone tells that where inline functions, prototypes and enumerators change, and no macro does. What
 // is left is compiled for both trees at once; pairs with the same bytes are left out.
 #include "kpatch-build/compile.h"
 
 #include <fmt/core.h>
 
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <string>
 #include <utility>
 
+#include "kbuild/mentions.h"
 #include "kpatch-build/compile-jobs.h"
 #include "support/files.h"
 
@@ -24,31 +30,96 @@ Finding dropped(const CompileCommand& command, std::string why) {
   return {"dropped", Severity::notice, {.source = command.source}, std::move(why), {}};
 }
 
+enum class Text { differs, unused, equal };
+
+// What the patch changes in the texts of units.
+class TextComparison {
+ public:
+  TextComparison(std::span<const AffectedObject> objects, const CompileSettings& settings, Executor& executor)
+      : objects_(objects), settings_(settings), compiles_(settings, executor) {}
+
+  // Enters what is found for the units. on_done: how many of them are done.
+  void run(std::span<const size_t> units, std::vector<Text>& texts, const std::function<void(size_t)>& on_done) {
+    std::vector<CompileJob> after, before;
+    for (const size_t unit : units) after.push_back(compiles_.job(unit, Variant::text_after));
+    preprocess(after, on_done);
+    std::vector<CompileJob> both;
+    for (const CompileJob& job : after) {
+      if (const std::optional<Text> text = by_itself(job)) {
+        texts[job.unit] = *text;
+        fs::remove(job.output);
+      } else {
+        before.push_back(compiles_.job(job.unit, Variant::text_before));
+        both.push_back(job);
+      }
+    }
+    if (before.empty()) return;
+    preprocess(before, {});
+    for (size_t i = 0; i < before.size(); ++i) {
+      const std::string original = read_file_if_any(before[i].output), patched = read_file_if_any(both[i].output);
+      if (original == patched)
+        texts[both[i].unit] = Text::equal;
+      else if (!code_may_differ(original, patched))
+        texts[both[i].unit] = Text::unused;
+      for (const CompileJob* job : {&before[i], &both[i]}) fs::remove(job->output);
+    }
+  }
+
+ private:
+  void preprocess(const std::vector<CompileJob>& jobs, const std::function<void(size_t)>& on_done) {
+    const std::vector<CommandResult> results = compiles_.run_proven(objects_, jobs, [&](size_t done, size_t) {
+      if (on_done) on_done(done);
+    });
+    for (size_t i = 0; i < jobs.size(); ++i)
+      if (!results[i].ok()) compiles_.fail(objects_[jobs[i].unit], jobs[i], results[i]);
+  }
+
+  // What the patched text tells without the other one: where all that changes in what the unit reads has names that
+  // are still to be seen after preprocessing. A file that is gone would be missing there.
+  std::optional<Text> by_itself(const CompileJob& after) {
+    if (settings_.view.lacks_files()) return std::nullopt;
+    std::vector<std::string> names;
+    const std::vector<std::string> read = read_dependencies(read_file_if_any(after.dependencies));
+    for (const std::string& path : settings_.view.touched_among(read, settings_.base.kbuild)) {
+      const ChangedNames& changed = changes_of(path);
+      if (changed.everything || changed.macros) return std::nullopt;
+      names.insert(names.end(), changed.names.begin(), changed.names.end());
+    }
+    return code_uses(read_file_if_any(after.output), names) ? Text::differs : Text::unused;
+  }
+
+  const ChangedNames& changes_of(const std::string& path) {
+    const auto [known, fresh] = changes_.try_emplace(path);
+    if (fresh && !fs::exists(settings_.base.source / path)) known->second.everything = true;
+    if (fresh && !known->second.everything)
+      known->second =
+          changed_names(read_file_if_any(settings_.base.source / path), read_file_if_any(settings_.view.root() / path));
+    return known->second;
+  }
+
+  std::span<const AffectedObject> objects_;
+  const CompileSettings& settings_;
+  CompileJobs compiles_;
+  std::map<std::string, ChangedNames> changes_;  // of touched files, by their paths
+};
+
 }  // namespace
 
 Result<std::vector<AffectedObject>> drop_equal_texts(std::vector<AffectedObject> objects,
                                                      const CompileSettings& settings, Executor& executor,
                                                      const std::function<void(size_t, size_t)>& progress) {
-  CompileJobs compiles(settings, executor);
-  std::vector<CompileJob> jobs;
-  for (size_t unit = 0; unit < objects.size(); ++unit) {
-    if (objects[unit].certain || !objects[unit].original) continue;
-    jobs.push_back(compiles.job(unit, Variant::text_before));
-    jobs.push_back(compiles.job(unit, Variant::text_after));
-  }
-  if (jobs.empty()) return {.value = std::move(objects)};
-  const std::vector<CommandResult> results = compiles.run_proven(objects, jobs, progress);
-  enum class Text { differs, unused, equal };
+  std::vector<size_t> units;
+  for (size_t unit = 0; unit < objects.size(); ++unit)
+    if (!objects[unit].certain && objects[unit].original) units.push_back(unit);
   std::vector<Text> texts(objects.size(), Text::differs);
-  for (size_t i = 0; i < jobs.size(); i += 2) {
-    if (!results[i].ok()) compiles.fail(objects[jobs[i].unit], jobs[i], results[i]);
-    if (!results[i + 1].ok()) compiles.fail(objects[jobs[i].unit], jobs[i + 1], results[i + 1]);
-    const std::string before = read_file_if_any(jobs[i].output), after = read_file_if_any(jobs[i + 1].output);
-    if (before == after)
-      texts[jobs[i].unit] = Text::equal;
-    else if (!code_may_differ(before, after))
-      texts[jobs[i].unit] = Text::unused;
-    for (const CompileJob& job : {jobs[i], jobs[i + 1]}) fs::remove(job.output);
+  TextComparison comparison(objects, settings, executor);
+  // A few at a time: a text has some megabytes.
+  const size_t at_once = std::max<size_t>(16, settings.jobs);
+  for (size_t done = 0; done < units.size(); done += at_once) {
+    const auto some = std::span(units).subspan(done).first(std::min(at_once, units.size() - done));
+    comparison.run(some, texts, [&](size_t n) {
+      if (progress) progress(done + n, units.size());
+    });
   }
   Result<std::vector<AffectedObject>> kept{.value = std::vector<AffectedObject>()};
   for (size_t unit = 0; unit < objects.size(); ++unit) {
@@ -67,33 +138,47 @@ Result<std::vector<ObjectPair>> compile_pairs(std::span<const AffectedObject> ob
                                               const std::function<void(size_t, size_t)>& progress) {
   CompileJobs compiles(settings, executor);
   std::vector<CompileJob> jobs;
+  std::vector<size_t> ends;  // of the jobs of each object
   for (size_t unit = 0; unit < objects.size(); ++unit) {
     jobs.push_back(compiles.job(unit, Variant::patched));
-    if (!objects[unit].original) continue;
-    jobs.push_back(compiles.job(unit, Variant::original));
-    if (with_plain && objects[unit].certain) jobs.push_back(compiles.job(unit, Variant::as_shipped));
-  }
-  const std::vector<CommandResult> results = compiles.run_proven(objects, jobs, progress);
-  std::vector<ObjectPair> pairs(objects.size());
-  for (size_t i = 0; i < jobs.size(); ++i) {
-    const CompileJob& job = jobs[i];
-    if (!results[i].ok()) compiles.fail(objects[job.unit], job, results[i]);
-    ObjectPair& pair = pairs[job.unit];
-    if (job.variant == Variant::patched) pair.patched = job.output;
-    if (job.variant == Variant::original) pair.original = job.output;
-    if (job.variant == Variant::as_shipped) pair.plain = job.output;
+    if (objects[unit].original) jobs.push_back(compiles.job(unit, Variant::original));
+    if (objects[unit].original && with_plain && objects[unit].certain)
+      jobs.push_back(compiles.job(unit, Variant::as_shipped));
+    ends.push_back(jobs.size());
   }
   Result<std::vector<ObjectPair>> different{.value = std::vector<ObjectPair>()};
-  for (size_t unit = 0; unit < objects.size(); ++unit) {
-    ObjectPair& pair = pairs[unit];
-    pair.command = objects[unit].command;
-    if (!objects[unit].original) {
-      pair.original = "/dev/null";
-    } else if (read_file_if_any(pair.original) == read_file_if_any(pair.patched)) {
-      different.findings.push_back(dropped(pair.command, "the compiler gives the same bytes"));
-      continue;
+  // Many at a time, and not all: what came out equal takes no space.
+  const size_t at_once = std::max<size_t>(64, settings.jobs);
+  size_t begin = 0;
+  for (size_t first = 0; first < objects.size(); first += at_once) {
+    const size_t last = std::min(first + at_once, objects.size());
+    const std::vector<CompileJob> some(jobs.begin() + static_cast<std::ptrdiff_t>(begin),
+                                       jobs.begin() + static_cast<std::ptrdiff_t>(ends[last - 1]));
+    const std::vector<CommandResult> results = compiles.run_proven(objects, some, [&](size_t done, size_t) {
+      if (progress) progress(begin + done, jobs.size());
+    });
+    begin = ends[last - 1];
+    std::vector<ObjectPair> pairs(last - first);
+    for (size_t i = 0; i < some.size(); ++i) {
+      const CompileJob& job = some[i];
+      if (!results[i].ok()) compiles.fail(objects[job.unit], job, results[i]);
+      ObjectPair& pair = pairs[job.unit - first];
+      if (job.variant == Variant::patched) pair.patched = job.output;
+      if (job.variant == Variant::original) pair.original = job.output;
+      if (job.variant == Variant::as_shipped) pair.plain = job.output;
     }
-    different.value->push_back(std::move(pair));
+    for (size_t unit = first; unit < last; ++unit) {
+      ObjectPair& pair = pairs[unit - first];
+      pair.command = objects[unit].command;
+      if (!objects[unit].original) {
+        pair.original = "/dev/null";
+      } else if (read_file_if_any(pair.original) == read_file_if_any(pair.patched)) {
+        different.findings.push_back(dropped(pair.command, "the compiler gives the same bytes"));
+        for (const fs::path& file : {pair.original, pair.patched, pair.plain}) fs::remove(file);
+        continue;
+      }
+      different.value->push_back(std::move(pair));
+    }
   }
   return different;
 }

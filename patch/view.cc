@@ -45,8 +45,12 @@ PatchedView::PatchedView(fs::path source, fs::path root, const AppliedPatches& p
     if (!missing) originals_.insert(original.string());
   }
   for (const auto* list : {&patches.modified, &patches.added}) {
-    for (const std::string& path : *list) fs::copy_file(patches.directory / path, root_ / path);
+    for (const std::string& path : *list) {
+      fs::copy_file(patches.directory / path, root_ / path);
+      touched_.emplace(fs::canonical(root_ / path).string(), path);
+    }
   }
+  lacks_files_ = !patches.removed.empty();
   const bool new_header = std::any_of(patches.added.begin(), patches.added.end(), [](const std::string& path) {
     return is_header(fs::path(path).filename().string());
   });
@@ -132,6 +136,17 @@ std::optional<std::string> PatchedView::leak(std::span<const std::string> depend
     if (!missing && originals_.contains(real.string())) return dependency;
   }
   return std::nullopt;
+}
+
+std::vector<std::string> PatchedView::touched_among(std::span<const std::string> dependencies,
+                                                    const fs::path& directory) const {
+  std::set<std::string> found;
+  for (const std::string& dependency : dependencies) {
+    std::error_code missing;
+    const auto file = touched_.find(fs::canonical(directory / dependency, missing).string());
+    if (!missing && file != touched_.end()) found.insert(file->second);
+  }
+  return {found.begin(), found.end()};
 }
 
 }  // namespace kpatch

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <set>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "patch/apply.h"
 
@@ -36,14 +38,22 @@ class PatchedView {
   std::optional<std::string> leak(std::span<const std::string> dependencies,
                                   const std::filesystem::path& directory) const;
 
+  // Those of the files that a compiler read (as above) which the patch touches, relative to the source; sorted.
+  std::vector<std::string> touched_among(std::span<const std::string> dependencies,
+                                         const std::filesystem::path& directory) const;
+  // Whether the patch takes files away.
+  bool lacks_files() const { return lacks_files_; }
+
  private:
   void open_folder(const std::filesystem::path& relative);
   void make_folder_chain(const std::filesystem::path& relative);
 
   std::filesystem::path source_;
   std::filesystem::path root_;
-  std::set<std::string> real_;       // folders that are real ones, relative, "" for the root
-  std::set<std::string> originals_;  // real paths of touched files
+  std::set<std::string> real_;                  // folders that are real ones, relative, "" for the root
+  std::set<std::string> originals_;             // real paths of touched files
+  std::map<std::string, std::string> touched_;  // by their real path in the view
+  bool lacks_files_ = false;
   bool full_ = false;
 };
 

@@ -82,6 +82,15 @@ TEST_F(Driver, ViewFindsLeaksAndClosesThem) {
   EXPECT_EQ(read(root_ / "view/fs/b.c"), "b\n");
 }
 
+TEST_F(Driver, ViewTellsWhatWasReadOfThePatch) {
+  const PatchedView view = make_view({"fs/new.c"});
+  const std::vector<std::string> read = {(root_ / "view/fs/new.c").string(), "view/fs/../fs/a.c", "view/fs/b.c",
+                                         "none"};
+  EXPECT_EQ(view.touched_among(read, root_), (std::vector<std::string>{"fs/a.c", "fs/new.c"}));
+  EXPECT_EQ(view.touched_among(std::span(read).subspan(2), root_), std::vector<std::string>{});
+  EXPECT_FALSE(view.lacks_files());
+}
+
 TEST_F(Driver, ViewOpensAPathWithDots) {
   PatchedView view = make_view();
   view.make_real("net/core/../../fs/a.c");

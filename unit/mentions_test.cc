@@ -81,6 +81,21 @@ TEST(CodeMayDiffer, OnlyWhereWhatChangesIsUsed) {
   EXPECT_TRUE(code_may_differ("struct s { int a; };" + before, "struct s { long a; };" + before));
 }
 
+TEST(CodeUses, WhatChanges) {
+  const std::string text =
+      "static inline int f(int x) { return 1; }\nstatic inline int g(void) { return f(2); }\nint f2(int);\n";
+  const Names names = {"f"};
+  EXPECT_FALSE(code_uses(text, names));
+  EXPECT_FALSE(code_uses(text + "int h(void) { return g(); }", Names{}));
+  EXPECT_TRUE(code_uses(text + "int h(void) { return g(); }", names));
+  EXPECT_FALSE(code_uses(text + "int h(void) { return f2(1); }", names));
+}
+
+TEST(ChangedNames, MacrosAreToldApart) {
+  EXPECT_TRUE(changed_names("#define M 1\n", "#define M 2\n").macros);
+  EXPECT_FALSE(changed_names("#define M 1\nint f(int);\n", "#define M 1\nint f(long);\n").macros);
+}
+
 class MentionsTest : public testing::Test {
  protected:
   MentionsTest() {

@@ -74,6 +74,39 @@ TEST_F(Compiling, SaysWhyObjectsAreDropped) {
             std::vector<std::string>{"drops.c: note: the compiler gives the same bytes [dropped]"});
 }
 
+// Where no macro changes, the patched text alone tells what uses the change.
+TEST_F(Compiling, TextsOfTheSourceAreMadeWhereTheyAreNeeded) {
+  const std::string inline_function = "static inline int f(void) { return 1; }\n";
+  folder_.write("source/a.h", "#define A 1\n" + inline_function);
+  folder_.write("source/uses.c", "#include \"a.h\"\nint uses(void) { return f(); }\n");
+  folder_.write("source/reads.c", "#include \"a.h\"\nint reads(void) { return A; }\n");
+  folder_.write("source/drops.c", "int drops(void) { return 1; }\n");
+  const auto kept_of = [&](const std::string& header, size_t texts_of_source) {
+    folder_.write("patched/a.h", header);
+    fs::remove_all(folder_.path() / "view");
+    PatchedView view(base_.source, folder_.path() / "view", patches_);
+    size_t before = 0;
+    Executor executor(folder_.path() / "log", [&](std::string_view line) {
+      before += line.find(".before.i") != std::string_view::npos ? 1 : 0;
+    });
+    const CompileSettings settings{base_, view, folder_.path() / "objects", "/none", 2};
+    std::vector<std::string> kept;
+    const auto result = drop_equal_texts(objects(), settings, executor, {});
+    for (const AffectedObject& object : result.value.value()) kept.push_back(object.command.source);
+    EXPECT_EQ(before, texts_of_source);
+    return kept;
+  };
+  using Names = std::vector<std::string>;
+  EXPECT_EQ(kept_of("#define A 1\nstatic inline int f(void) { return 2; }\n", 0), Names{"uses.c"});
+  EXPECT_EQ(kept_of("#define A 1\nint g(void);\n" + inline_function, 0), Names{});
+  EXPECT_EQ(kept_of("#define A 2\n" + inline_function, 2), Names{"reads.c"});
+  EXPECT_EQ(kept_of("#define A 1\nstruct s { int a; };\n" + inline_function, 2), (Names{"reads.c", "uses.c"}));
+  // What the patch takes away isn't among what the patched text was made of.
+  folder_.write("source/gone.h", "");
+  patches_.removed = {"gone.h"};
+  EXPECT_EQ(kept_of("#define A 1\nstatic inline int f(void) { return 2; }\n", 3), Names{"uses.c"});
+}
+
 TEST_F(Compiling, ALauncherStandsInFrontOfCompilesAlone) {
   PatchedView view(base_.source, folder_.path() / "view", patches_);
   Executor executor(folder_.path() / "log");
