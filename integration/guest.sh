@@ -154,3 +154,15 @@ run_checks() {
     drop_left_patches
   done
 }
+
+# chapter NAME: the same for a function of that name.
+chapter() {
+  echo "@@ begin $1"
+  mark_dmesg
+  whole=$mark
+  status=0
+  $1 || status=1
+  mark=$whole
+  check_dmesg || status=1
+  if [ $status = 0 ]; then echo "@@ ok $1"; else echo "@@ failed $1"; fi
+}

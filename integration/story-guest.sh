@@ -77,18 +77,6 @@ back_and_forth() {
   drop_module
 }
 
-# chapter NAME: as run_checks in guest.sh, for one of the functions above.
-chapter() {
-  echo "@@ begin $1"
-  mark_dmesg
-  whole=$mark
-  status=0
-  $1 || status=1
-  mark=$whole
-  check_dmesg || status=1
-  if [ $status = 0 ]; then echo "@@ ok $1"; else echo "@@ failed $1"; fi
-}
-
 ip link set lo up
 for chapter in one_patch module_before module_after replace replace_before_module back_and_forth; do
   chapter $chapter

@@ -1,0 +1,97 @@
+# kpatch in the guest: patch1 changes vmlinux, patch2 the same and the module xt_comment, sleep a function that tasks
+# sleep in.
+# shellcheck shell=sh
+. /guest.sh
+
+patch1=/target/livepatch-patch1.ko
+patch2=/target/livepatch-patch2.ko
+sleep_patch=/target/livepatch-sleep.ko
+release=$(uname -r)
+store=/var/lib/kpatch/$release
+
+# expect_exit CODE WORD COMMAND…: that exit code, and the word in what it prints.
+expect_exit() {
+  code=$1 word=$2
+  shift 2
+  printed=$("$@" 2>&1)
+  got=$?
+  [ $got -eq "$code" ] || fail "$*: exit $got instead of $code: $printed" || return 1
+  echo "$printed" | grep -q -e "$word" || fail "$* doesn't say \"$word\": $(echo "$printed" | head -n 5)"
+}
+patched() {
+  mark_dmesg
+  cat /proc/meminfo >/dev/null
+  if [ "$1" = yes ]; then expect_dmesg 'meminfo_proc_show: livepatched'; else no_dmesg 'meminfo_proc_show: livepatched'; fi
+}
+in_memory() { grep -q "^$1 " /proc/modules; }
+
+refusals() {
+  echo text >/tmp/text.ko
+  expect_exit 1 'is no livepatch' kpatch load "/lib/modules/$release/xt_comment.ko" &&
+    expect_exit 1 'is no kernel module' kpatch load /tmp/text.ko &&
+    expect_exit 1 "isn't installed" kpatch load nothing &&
+    expect_exit 1 "isn't loaded" kpatch unload nothing &&
+    sed "s/vermagic=$release/vermagic=9${release#?}/" $patch1 >/tmp/other.ko &&
+    expect_exit 1 "is for 9${release#?}, and $release runs here" kpatch load /tmp/other.ko || return 1
+  # Kernels with CONFIG_MODVERSIONS take modules of other releases, but not those of other kinds: its words are told.
+  sed 's/ SMP / PMS /' $patch1 >/tmp/other.ko
+  expect_exit 1 'kernel: .*version magic' kpatch load /tmp/other.ko && expect_exit 1 'no livepatch' kpatch status &&
+    [ -z "$(ls /sys/kernel/livepatch)" ]
+}
+
+load_and_unload() {
+  patched no && expect_exit 0 'livepatch_patch1 is in effect' kpatch load $patch1 && patched yes &&
+    expect_exit 0 'loaded already' kpatch load $patch1 &&
+    expect_exit 0 'livepatch_patch1 .enabled.' kpatch list && expect_exit 0 meminfo_proc_show kpatch status &&
+    expect_exit 0 "$release/livepatch_patch1" kpatch uname &&
+    expect_exit 0 '"state": "patched"' kpatch status --json &&
+    expect_exit 0 'no transition' kpatch signal && expect_exit 1 'no transition' kpatch force &&
+    expect_exit 0 'is unloaded' kpatch unload livepatch-patch1 && patched no &&
+    ! in_memory livepatch_patch1 && expect_exit 1 'no livepatch' kpatch status
+}
+
+replace() {
+  expect_exit 0 'is in effect' kpatch load $patch1 &&
+    expect_exit 0 'in place of livepatch_patch1' kpatch load $patch2 && patched yes && ! in_memory livepatch_patch1 &&
+    expect_exit 0 'in place of livepatch_patch2' kpatch load $patch1 && patched yes && ! in_memory livepatch_patch2 &&
+    expect_exit 0 'is unloaded' kpatch unload --all && patched no && ! in_memory livepatch_patch1
+}
+
+# A task that sleeps in the old function keeps the transition from ending, until the kernel wakes it after 15 seconds.
+stalled() {
+  sleep 300 &
+  sleeper=$!
+  sleep 0.5
+  expect_exit 2 'is in hrtimer_nanosleep' kpatch load --wait 5 $sleep_patch && ! in_memory livepatch_sleep &&
+    [ -z "$(ls /sys/kernel/livepatch)" ] && kill -0 $sleeper &&
+    expect_exit 0 'is in effect' kpatch load --wait 90 $sleep_patch && kill -0 $sleeper &&
+    expect_exit 0 'is unloaded' kpatch unload --wait 90 livepatch_sleep && ! in_memory livepatch_sleep
+  result=$?
+  kill $sleeper
+  return $result
+}
+
+at_boot() {
+  expect_exit 0 'is installed' kpatch install $patch1 && expect_exit 2 "isn't in effect" kpatch status &&
+    expect_exit 0 "livepatch_patch1 ($release)" kpatch list &&
+    expect_exit 0 'is in effect' kpatch load --boot && patched yes && expect_exit 0 patched kpatch status &&
+    expect_exit 0 'is accepted' kpatch accept && [ ! -e "$store/livepatch_patch1.trial" ] &&
+    expect_exit 0 'is installed' kpatch install $patch2 && expect_exit 2 "livepatch_patch2, which isn't" kpatch status &&
+    expect_exit 0 'in place of livepatch_patch1' kpatch load livepatch_patch2 && expect_exit 0 patched kpatch status &&
+    expect_exit 0 'it stays loaded' kpatch uninstall livepatch-patch2 && kpatch uninstall livepatch_patch1 &&
+    [ ! -e "$store" ] && kpatch unload --all
+}
+
+# The machine went down while a livepatch was on trial: another boot finds the mark.
+crash_loop() {
+  kpatch install $patch1 && kpatch load livepatch_patch1 && kpatch unload livepatch_patch1 || return 1
+  echo "00000000-0000-0000-0000-000000000000 0 0" >"$store/livepatch_patch1.trial"
+  expect_exit 1 'the machine went down' kpatch load --boot && patched no &&
+    expect_exit 1 "isn't accepted" kpatch accept && expect_exit 0 'is accepted' kpatch accept --force livepatch_patch1 &&
+    expect_exit 0 'is in effect' kpatch load --boot && patched yes && kpatch accept && kpatch unload --all &&
+    kpatch uninstall livepatch_patch1
+}
+
+for chapter in refusals load_and_unload replace stalled at_boot crash_loop; do
+  chapter $chapter
+done

@@ -1,0 +1,153 @@
+#include "kpatch/loaded.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <map>
+#include <set>
+
+#include "support/files.h"
+#include "support/text.h"
+
+namespace kpatch {
+namespace {
+
+namespace fs = std::filesystem;
+using std::string_view;
+
+constexpr const char* livepatch = "/sys/kernel/livepatch";
+
+std::vector<std::string> names_in(const System& system, const std::string& folder) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (fs::directory_iterator it(system.path(folder), error), end; !error && it != end; it.increment(error))
+    names.push_back(it->path().filename().string());
+  std::ranges::sort(names);
+  return names;
+}
+
+bool is_number(string_view text) {
+  return !text.empty() && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
+}
+
+LoadedPatch read_patch(const System& system, const std::string& name) {
+  const std::string folder = fmt::format("{}/{}", livepatch, name);
+  LoadedPatch patch;
+  patch.name = name;
+  patch.enabled = system.text(folder + "/enabled") == "1";
+  patch.transition = system.text(folder + "/transition") == "1";
+  if (const std::string replace = system.text(folder + "/replace"); !replace.empty()) patch.replace = replace == "1";
+  if (const std::string order = system.text(folder + "/stack_order"); is_number(order))
+    patch.stack_order = std::atoi(order.c_str());
+  for (const std::string& object : names_in(system, folder)) {
+    std::error_code error;
+    if (!fs::is_directory(system.path(folder + "/" + object), error)) continue;
+    PatchedThing thing{object, {}, {}};
+    for (const std::string& entry : names_in(system, folder + "/" + object)) {
+      // FUNCTION,POSITION
+      if (const size_t comma = entry.rfind(','); comma != std::string::npos)
+        thing.functions.push_back(entry.substr(0, comma));
+    }
+    if (const std::string patched = system.text(folder + "/" + object + "/patched"); !patched.empty())
+      thing.patched = patched == "1";
+    patch.things.push_back(std::move(thing));
+  }
+  return patch;
+}
+
+// /proc/modules has the newest module first.
+std::map<std::string, size_t> ages(const System& system) {
+  std::map<std::string, size_t> ages;
+  const std::string modules = system.text("/proc/modules");
+  for (const string_view line : lines_of(modules)) ages.emplace(line.substr(0, line.find(' ')), ages.size());
+  return ages;
+}
+
+// "[<0>] do_wait+0x61/0x80 [module]" -> do_wait
+std::string function_of(string_view frame) {
+  const size_t begin = frame.find("] ");
+  if (begin == string_view::npos) return {};
+  const string_view rest = frame.substr(begin + 2);
+  return std::string(rest.substr(0, rest.find('+')));
+}
+
+}  // namespace
+
+size_t LoadedPatch::functions() const {
+  size_t count = 0;
+  for (const PatchedThing& thing : things) count += thing.functions.size();
+  return count;
+}
+
+std::vector<LoadedPatch> loaded_patches(const System& system) {
+  std::vector<LoadedPatch> patches;
+  for (const std::string& name : names_in(system, livepatch)) patches.push_back(read_patch(system, name));
+  const std::map<std::string, size_t> age = ages(system);
+  const auto age_of = [&](const LoadedPatch& patch) {
+    const auto known = age.find(patch.name);
+    return known == age.end() ? 0 : known->second;
+  };
+  std::ranges::stable_sort(patches, [&](const LoadedPatch& a, const LoadedPatch& b) {
+    if (a.stack_order && b.stack_order) return *a.stack_order < *b.stack_order;
+    return age_of(a) > age_of(b);
+  });
+  return patches;
+}
+
+std::optional<LoadedPatch> loaded_patch(const System& system, const std::string& name) {
+  if (!fs::exists(system.path(fmt::format("{}/{}/enabled", livepatch, name)))) return std::nullopt;
+  return read_patch(system, name);
+}
+
+std::vector<std::string> left_modules(const System& system) {
+  std::vector<std::string> left;
+  for (const std::string& module : names_in(system, "/sys/module")) {
+    if (system.text("/sys/module/" + module + "/taint").find('K') == std::string::npos) continue;
+    if (!loaded_patch(system, module)) left.push_back(module);
+  }
+  return left;
+}
+
+std::string loaded_build_id(const System& system, const std::string& module) {
+  const std::string note = read_file_if_any(system.path("/sys/module/" + module + "/notes/.note.gnu.build-id"));
+  constexpr size_t header = 16;  // three words and "GNU"
+  return note.size() > header ? note.substr(header) : std::string();
+}
+
+std::vector<StalledTask> stalled_tasks(const System& system, const LoadedPatch& patch) {
+  // The old function may be that of a patch which is being replaced.
+  std::set<std::string> functions;
+  for (const LoadedPatch& any : loaded_patches(system))
+    for (const PatchedThing& thing : any.things) functions.insert(thing.functions.begin(), thing.functions.end());
+  const std::string target = patch.enabled ? "1" : "0";
+  std::vector<StalledTask> stalled;
+  for (const std::string& process : names_in(system, "/proc")) {
+    if (!is_number(process)) continue;
+    for (const std::string& thread : names_in(system, "/proc/" + process + "/task")) {
+      const std::string folder = fmt::format("/proc/{}/task/{}", process, thread);
+      const std::string state = system.text(folder + "/patch_state");
+      if (state.empty() || state == "-1" || state == target) continue;
+      StalledTask task{
+          std::atoi(process.c_str()), std::atoi(thread.c_str()), system.text(folder + "/comm"), {}, {}, {}};
+      const std::string stack = system.text(folder + "/stack");
+      for (const string_view frame : lines_of(stack)) task.stack.emplace_back(frame);
+      for (const std::string& frame : task.stack) {
+        const std::string function = function_of(frame);
+        if (task.function.empty() && functions.contains(function)) task.function = function;
+      }
+      // "123 (comm) S …": comm may hold anything.
+      const std::string stat = system.text(folder + "/stat");
+      const size_t end = stat.rfind(") ");
+      const bool running = end != std::string::npos && stat[end + 2] == 'R';
+      task.why = !task.function.empty() ? fmt::format("is in {}", task.function)
+                 : running              ? "is running"
+                 : task.stack.empty()   ? "its stack can't be read"
+                                        : "sleeps, and its stack shows no patched function";
+      stalled.push_back(std::move(task));
+    }
+  }
+  return stalled;
+}
+
+}  // namespace kpatch

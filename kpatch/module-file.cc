@@ -1,0 +1,124 @@
+// The few things of an ELF file that are asked for before the kernel gets it. elf.h is the C library's; libelf would be
+// one more thing to have on every machine.
+#include "kpatch/module-file.h"
+
+#include <elf.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <optional>
+
+#include "support/error.h"
+#include "support/files.h"
+#include "support/text.h"
+
+namespace kpatch {
+namespace {
+
+namespace fs = std::filesystem;
+using std::string_view;
+
+#if defined(__x86_64__)
+constexpr unsigned machine = EM_X86_64;
+#elif defined(__aarch64__)
+constexpr unsigned machine = EM_AARCH64;
+#elif defined(__powerpc64__)
+constexpr unsigned machine = EM_PPC64;
+#elif defined(__s390x__)
+constexpr unsigned machine = EM_S390;
+#elif defined(__riscv)
+constexpr unsigned machine = EM_RISCV;
+#elif defined(__loongarch__)
+constexpr unsigned machine = 258;
+#else
+#error "no livepatches on this architecture"
+#endif
+constexpr unsigned char byte_order = std::endian::native == std::endian::little ? ELFDATA2LSB : ELFDATA2MSB;
+
+constexpr string_view signature_magic = "~Module signature appended~\n";  // include/linux/module_signature.h
+
+// What lies there; nothing where the file is too short.
+template <typename T>
+std::optional<T> record(string_view file, uint64_t offset) {
+  if (offset > file.size() || file.size() - offset < sizeof(T)) return std::nullopt;
+  T value;
+  std::memcpy(&value, file.data() + offset, sizeof(T));
+  return value;
+}
+
+string_view part(string_view file, uint64_t offset, uint64_t size) {
+  if (offset > file.size() || file.size() - offset < size) return {};
+  return file.substr(offset, size);
+}
+
+// The bytes of the section; empty when there is none.
+string_view section(string_view file, const Elf64_Ehdr& header, string_view wanted) {
+  const auto at = [&](uint64_t index) { return record<Elf64_Shdr>(file, header.e_shoff + index * sizeof(Elf64_Shdr)); };
+  const auto strings = at(header.e_shstrndx);
+  if (!strings) return {};
+  const string_view names = part(file, strings->sh_offset, strings->sh_size);
+  for (unsigned i = 0; i < header.e_shnum; ++i) {
+    const auto entry = at(i);
+    if (!entry || entry->sh_name >= names.size()) continue;
+    const string_view name = names.substr(entry->sh_name);
+    if (name.substr(0, name.find('\0')) == wanted) return part(file, entry->sh_offset, entry->sh_size);
+  }
+  return {};
+}
+
+std::string build_id_of(string_view note) {
+  const auto header = record<Elf64_Nhdr>(note, 0);
+  if (!header) return {};
+  const uint64_t name = (uint64_t{header->n_namesz} + 3) / 4 * 4;
+  return std::string(part(note, sizeof(Elf64_Nhdr) + name, header->n_descsz));
+}
+
+void require_plain(const fs::path& path, string_view file) {
+  const std::pair<string_view, const char*> kinds[] = {{"\x1f\x8b", "gzip -dk"},
+                                                       {"\xfd"
+                                                        "7zXZ",
+                                                        "xz -dk"},
+                                                       {"\x28\xb5\x2f\xfd", "zstd -d"}};
+  for (const auto& [magic, command] : kinds)
+    if (file.starts_with(magic))
+      throw Error(fmt::format("{}: it is compressed; unpack it first: {} {}", path.string(), command, path.string()));
+}
+
+}  // namespace
+
+std::string module_name(string_view text) {
+  std::string name(text);
+  std::ranges::replace(name, '-', '_');
+  return name;
+}
+
+ModuleFile read_module(const fs::path& path) {
+  if (fs::is_directory(path)) throw Error(fmt::format("{}: it is a folder", path.string()));
+  const std::string file = read_file(path);
+  require_plain(path, file);
+  const auto header = record<Elf64_Ehdr>(file, 0);
+  if (!header || std::memcmp(header->e_ident, ELFMAG, SELFMAG) != 0 || header->e_type != ET_REL)
+    throw Error(fmt::format("{}: it is no kernel module", path.string()));
+  if (header->e_ident[EI_CLASS] != ELFCLASS64 || header->e_ident[EI_DATA] != byte_order || header->e_machine != machine)
+    throw Error(fmt::format("{}: it is for another architecture", path.string()));
+  ModuleFile module;
+  module.path = path;
+  for (const string_view entry : fields_of(section(file, *header, ".modinfo"), '\0')) {
+    const size_t equals = entry.find('=');
+    if (equals == string_view::npos) continue;
+    const std::string key(entry.substr(0, equals)), value(entry.substr(equals + 1));
+    if (key == "name") module.name = module_name(value);
+    if (key == "livepatch") module.livepatch = value == "Y";
+    if (key == "vermagic") module.release = value.substr(0, value.find(' '));
+    module.info.emplace_back(key, value);
+  }
+  if (module.name.empty() || module.release.empty())
+    throw Error(fmt::format("{}: it is no whole kernel module: .modinfo has no name or no vermagic", path.string()));
+  module.build_id = build_id_of(section(file, *header, ".note.gnu.build-id"));
+  module.is_signed = string_view(file).ends_with(signature_magic);
+  return module;
+}
+
+}  // namespace kpatch

@@ -1,0 +1,28 @@
+// A livepatch as a file, as far as the machine that loads it has to know it.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace kpatch {
+
+struct ModuleFile {
+  std::filesystem::path path;
+  std::string name;      // as the kernel spells it
+  std::string release;   // of the kernel that it is for: the first word of its vermagic
+  std::string build_id;  // the bytes of its .note.gnu.build-id; may be empty
+  bool livepatch = false;
+  bool is_signed = false;
+  std::vector<std::pair<std::string, std::string>> info;  // .modinfo, in its order
+};
+
+// Throws Error when it isn't a module of this machine's architecture, or is compressed.
+ModuleFile read_module(const std::filesystem::path& path);
+
+// "livepatch-fix" is livepatch_fix to the kernel.
+std::string module_name(std::string_view text);
+
+}  // namespace kpatch

@@ -1,0 +1,149 @@
+#include "kpatch/options.h"
+
+#include <fmt/format.h>
+#include <getopt.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+
+#include "support/error.h"
+
+namespace kpatch {
+namespace {
+
+enum class Names { none, one, any };
+
+struct Command {
+  const char* name;
+  const char* arguments;
+  const char* what;
+  Names names;
+};
+
+constexpr std::array<Command, 13> commands = {{
+    {"load", "MODULE…|--all", "load livepatches, and wait until they are in effect", Names::any},
+    {"unload", "MODULE…|--all", "take them out of effect, and unload them", Names::any},
+    {"install", "FILE…", "keep them below /var/lib/kpatch, and load them at each start", Names::any},
+    {"uninstall", "MODULE…", "no longer; what is loaded stays", Names::any},
+    {"accept", "[MODULE…]", "what was tried has proven good: it may be loaded at the next start", Names::any},
+    {"list", "", "those that are loaded, and those that are installed", Names::none},
+    {"info", "MODULE", "what a module says of itself", Names::one},
+    {"status", "", "whether this kernel is patched (exit code below)", Names::none},
+    {"signal", "", "who keeps the transition from ending", Names::none},
+    {"force", "", "end the transition at once; its module can never be unloaded", Names::none},
+    {"uname", "", "the kernel's release, and what is in effect", Names::none},
+    {"version", "", "", Names::none},
+    {"help", "", "", Names::none},
+}};
+
+void print_help() {
+  std::string text =
+      "kpatch COMMAND [OPTION…] [MODULE…]: the livepatches of this machine\n\n"
+      "MODULE is a file (./livepatch-fix.ko), or the name of an installed or loaded one.\n\n";
+  for (const Command& command : commands)
+    if (*command.what != '\0')
+      text += fmt::format("  {:<10}{:<15} {}\n", command.name, command.arguments, command.what);
+  text +=
+      "\n"
+      "  --all                    load: all that are installed for this kernel; unload: all that are loaded\n"
+      "  --boot                   load: as the service does: not what crashed the machine, nor with kpatch.enable=0\n"
+      "  --wait SECONDS           for a transition, and for taking it back (default: 60)\n"
+      "  -k, --kernel-version V   install, uninstall: for another kernel than this\n"
+      "  --force                  load, install, accept: in spite of what is known against it\n"
+      "  --json                   answer for programs\n"
+      "\n"
+      "load, unload: exit 0 done; 1 refused, nothing changed; 2 the transition didn't end and was taken back; 3 it "
+      "ends\n"
+      "in neither direction. status: exit 0 patched, all that is installed is in effect; 1 no livepatch; 2 one is "
+      "installed\n"
+      "and isn't in effect; 3 the kernel has no livepatches. Others: 0 or 1. kpatch NAME runs kpatch-NAME if it is\n"
+      "installed.\n";
+  std::fputs(text.c_str(), stdout);
+}
+
+const Command* find(const std::string& name) {
+  const auto* it = std::ranges::find(commands, name, &Command::name);
+  return it == commands.end() ? nullptr : it;
+}
+
+std::chrono::seconds seconds_of(const char* text) {
+  char* end = nullptr;
+  const long value = std::strtol(text, &end, 10);
+  if (end == text || *end != '\0' || value < 1 || value > 86400)
+    throw Error(fmt::format("--wait {}: give seconds, from 1 to 86400", text));
+  return std::chrono::seconds(value);
+}
+
+}  // namespace
+
+bool is_command(const std::string& name) { return find(name) != nullptr; }
+
+TargetOptions parse_target_options(int argc, char** argv) {
+  TargetOptions options;
+  const std::string first = argc > 1 ? argv[1] : "";
+  if (first.empty()) throw Error("no command; see kpatch --help");
+  if (first == "--help" || first == "-h" || first == "help") {
+    print_help();
+    return options;
+  }
+  if (first == "--version" || first == "-v" || first == "version") {
+    std::fputs("kpatch " KPATCH_VERSION "\n", stdout);
+    return options;
+  }
+  options.command = first;
+  const Command* command = find(first);
+  if (command == nullptr) {
+    options.names.assign(argv + 2, argv + argc);
+    return options;
+  }
+  const option known[] = {
+      {"all", no_argument, nullptr, 'a'},        {"boot", no_argument, nullptr, 'b'},
+      {"wait", required_argument, nullptr, 'w'}, {"kernel-version", required_argument, nullptr, 'k'},
+      {"force", no_argument, nullptr, 'f'},      {"json", no_argument, nullptr, 'j'},
+      {"help", no_argument, nullptr, 'h'},       {nullptr, 0, nullptr, 0}};
+  opterr = 0;
+  optind = 2;
+  for (int option = 0; (option = getopt_long(argc, argv, "k:h", known, nullptr)) != -1;) {
+    switch (option) {
+      case 'a':
+        options.all = true;
+        break;
+      case 'b':
+        options.boot = options.all = true;
+        break;
+      case 'w':
+        options.wait = seconds_of(optarg);
+        break;
+      case 'k':
+        options.release = optarg;
+        break;
+      case 'f':
+        options.force = true;
+        break;
+      case 'j':
+        options.json = true;
+        break;
+      case 'h':
+        print_help();
+        options.command.clear();
+        return options;
+      default:
+        throw Error(
+            fmt::format("{}: unknown option, or one that lacks its value; see kpatch --help", argv[optind - 1]));
+    }
+  }
+  options.names.assign(argv + optind, argv + argc);
+  const bool takes_all = first == "load" || first == "unload" || first == "accept";
+  if (options.all && (!takes_all || !options.names.empty())) throw Error("--all stands in place of modules");
+  if (command->names == Names::none && !options.names.empty())
+    throw Error(fmt::format("kpatch {} takes no \"{}\"", first, options.names.front()));
+  if (command->names == Names::one && options.names.size() != 1)
+    throw Error(fmt::format("kpatch {} takes one module", first));
+  if (command->names == Names::any && options.names.empty() && !options.all && first != "accept")
+    throw Error(fmt::format("kpatch {}: which module? ({})", first, command->arguments));
+  return options;
+}
+
+}  // namespace kpatch

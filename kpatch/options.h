@@ -1,0 +1,23 @@
+// The command line of kpatch.
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+namespace kpatch {
+
+struct TargetOptions {
+  std::string command;
+  std::vector<std::string> names;  // modules, files
+  std::string release;             // -k
+  std::chrono::seconds wait{60};
+  bool all = false, boot = false, force = false, json = false;
+};
+
+// Prints help and version; command is empty then. Throws Error. A command that isn't one of ours: what comes behind it
+// isn't looked at, and is in names.
+TargetOptions parse_target_options(int argc, char** argv);
+bool is_command(const std::string& name);
+
+}  // namespace kpatch

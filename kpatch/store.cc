@@ -1,0 +1,110 @@
+#include "kpatch/store.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <system_error>
+
+#include "support/error.h"
+#include "support/files.h"
+#include "support/text.h"
+
+namespace kpatch {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* place = "/var/lib/kpatch";
+
+}  // namespace
+
+fs::path Store::folder(const std::string& release) const {
+  // It becomes a part of a path.
+  if (release.empty() || release.front() == '.' || release.find('/') != std::string::npos)
+    throw Error(fmt::format("\"{}\" is no kernel release", release));
+  return system_.path(place) / release;
+}
+
+std::vector<Installed> Store::installed(const std::string& release) const {
+  std::vector<Installed> found;
+  for (const fs::directory_entry& entry : entries_if_any(system_.path(place))) {
+    const std::string of = entry.path().filename().string();
+    if (!entry.is_directory() || (!release.empty() && of != release)) continue;
+    std::vector<std::pair<fs::file_time_type, Installed>> modules;
+    for (const fs::directory_entry& file : entries_if_any(entry.path())) {
+      std::error_code gone;
+      if (file.path().extension() != ".ko") continue;
+      const fs::file_time_type time = fs::last_write_time(file.path(), gone);
+      if (!gone) modules.push_back({time, {module_name(file.path().stem().string()), of, file.path()}});
+    }
+    std::ranges::stable_sort(modules, {}, [](const auto& module) { return module.first; });
+    for (auto& [time, module] : modules) found.push_back(std::move(module));
+  }
+  return found;
+}
+
+std::optional<Installed> Store::find(const std::string& name, const std::string& release) const {
+  for (Installed& module : installed(release))
+    if (module.name == module_name(name)) return std::move(module);
+  return std::nullopt;
+}
+
+Installed Store::install(const ModuleFile& module) const {
+  const fs::path to = folder(module.release);
+  std::error_code error;
+  fs::create_directories(to, error);
+  if (error) throw Error(fmt::format("can't make {}: {}", to.string(), error.message()));
+  const std::optional<Installed> before = find(module.name, module.release);
+  const fs::path file = to / (before ? before->file.filename() : module.path.filename());
+  write_file(file, read_file(module.path));
+  end_trial(module.name, module.release);  // what was tried is gone
+  return {module.name, module.release, file};
+}
+
+void Store::uninstall(const std::string& name, const std::string& release) const {
+  const std::optional<Installed> module = find(name, release);
+  if (!module) throw Error(fmt::format("{} isn't installed for {}", name, release));
+  std::error_code error;
+  fs::remove(module->file, error);
+  if (error) throw Error(fmt::format("can't remove {}: {}", module->file.string(), error.message()));
+  end_trial(module->name, release);
+  fs::remove(folder(release), error);  // the last one
+}
+
+std::optional<Trial> Store::trial(const std::string& name, const std::string& release) const {
+  const std::string text = read_file_if_any(folder(release) / (module_name(name) + ".trial"));
+  if (text.empty()) return std::nullopt;
+  const std::vector<std::string_view> words = words_of(text);
+  Trial trial;
+  const auto number = [&](size_t i) {
+    return i < words.size() ? std::strtol(std::string(words[i]).c_str(), nullptr, 10) : 0;
+  };
+  if (!words.empty()) trial.boot_id = std::string(words[0]);
+  trial.oopses = number(1);
+  trial.warnings = number(2);
+  return trial;
+}
+
+void Store::begin_trial(const std::string& name, const std::string& release) const {
+  std::error_code error;
+  fs::create_directories(folder(release), error);
+  if (error) throw Error(fmt::format("can't make {}: {}", folder(release).string(), error.message()));
+  write_file(
+      folder(release) / (module_name(name) + ".trial"),
+      fmt::format("{} {} {}\n", system_.boot_id(), system_.counter("oops_count"), system_.counter("warn_count")));
+}
+
+void Store::end_trial(const std::string& name, const std::string& release) const {
+  std::error_code ignored;
+  fs::remove(folder(release) / (module_name(name) + ".trial"), ignored);
+}
+
+std::vector<std::string> Store::trials(const std::string& release) const {
+  std::vector<std::string> names;
+  for (const fs::directory_entry& file : entries_if_any(folder(release)))
+    if (file.path().extension() == ".trial") names.push_back(file.path().stem().string());
+  return names;
+}
+
+}  // namespace kpatch

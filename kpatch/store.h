@@ -1,0 +1,50 @@
+// The livepatches that are installed: /var/lib/kpatch/RELEASE/NAME.ko, loaded when the machine starts.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kpatch/module-file.h"
+#include "kpatch/system.h"
+
+namespace kpatch {
+
+struct Installed {
+  std::string name;
+  std::string release;
+  std::filesystem::path file;
+};
+
+// A load that was begun and not accepted yet. It is written, and on the disk, before the kernel gets the module.
+struct Trial {
+  std::string boot_id;
+  long oopses = 0, warnings = 0;  // what the kernel had counted before
+};
+
+class Store {
+ public:
+  explicit Store(const System& system) : system_(system) {}
+
+  // Of all releases, or of one; those of a release in the order in which they were installed.
+  std::vector<Installed> installed(const std::string& release = {}) const;
+  std::optional<Installed> find(const std::string& name, const std::string& release) const;
+
+  // Copies it there, whole or not at all; what is there under its name is replaced. Throws Error.
+  Installed install(const ModuleFile& module) const;
+  // Throws Error when it isn't installed.
+  void uninstall(const std::string& name, const std::string& release) const;
+
+  // No matter whether it is installed.
+  std::optional<Trial> trial(const std::string& name, const std::string& release) const;
+  void begin_trial(const std::string& name, const std::string& release) const;
+  void end_trial(const std::string& name, const std::string& release) const;
+  std::vector<std::string> trials(const std::string& release) const;
+
+ private:
+  std::filesystem::path folder(const std::string& release) const;
+  const System& system_;
+};
+
+}  // namespace kpatch

@@ -1,0 +1,389 @@
+// kpatch on a machine that is a folder: what a kernel would show in sysfs and procfs.
+#include <gtest/gtest.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "kpatch/change.h"
+#include "kpatch/commands.h"
+#include "kpatch/loaded.h"
+#include "kpatch/module-file.h"
+#include "kpatch/options.h"
+#include "kpatch/store.h"
+#include "support/error.h"
+#include "support/files.h"
+#include "unit/temporary_folder.h"
+
+namespace kpatch {
+namespace {
+
+namespace fs = std::filesystem;
+using namespace std::chrono_literals;
+using Names = std::vector<std::string>;
+
+// A clock that goes by itself when somebody sleeps; load and remove do what a test says.
+class Machine : public System {
+ public:
+  explicit Machine(const TemporaryFolder& folder) : System(folder.path()), folder_(folder) {
+    put("/proc/sys/kernel/osrelease", "6.12.1-test\n");
+    put("/proc/sys/kernel/random/boot_id", "boot-1\n");
+    put("/proc/cmdline", "quiet\n");
+    fs::create_directories(path("/sys/kernel/livepatch"));
+  }
+
+  void put(const std::string& file, const std::string& text) {
+    fs::create_directories(path(file).parent_path());
+    folder_.write(file.substr(1), text);
+  }
+  // What sysfs shows of a patch.
+  void show(const std::string& name, bool enabled, bool transition) {
+    const std::string folder = "/sys/kernel/livepatch/" + name;
+    put(folder + "/enabled", enabled ? "1\n" : "0\n");
+    put(folder + "/transition", transition ? "1\n" : "0\n");
+    fs::create_directories(path(folder + "/vmlinux/f,1"));
+    put("/sys/module/" + name + "/taint", "OK\n");
+  }
+  void hide(const std::string& name) { fs::remove_all(path("/sys/kernel/livepatch/" + name)); }
+
+  int load(const fs::path& file) override { return on_load(file); }
+  int remove(const std::string& module) override {
+    removed.push_back(module);
+    fs::remove_all(path("/sys/module/" + module));
+    return 0;
+  }
+  void sleep(std::chrono::milliseconds time) override {
+    time_ += time;
+    if (on_time) on_time(time_);
+  }
+  std::chrono::steady_clock::time_point now() const override { return std::chrono::steady_clock::time_point(time_); }
+
+  std::function<int(const fs::path&)> on_load = [](const fs::path&) { return 0; };
+  std::function<void(std::chrono::milliseconds)> on_time;
+  Names removed;
+
+ private:
+  const TemporaryFolder& folder_;
+  std::chrono::milliseconds time_{0};
+};
+
+class Target : public testing::Test {
+ protected:
+  ModuleFile module(const std::string& name = "livepatch_a") {
+    ModuleFile file;
+    file.path = folder_.path() / (name + ".ko");
+    file.name = name;
+    file.release = "6.12.1-test";
+    file.livepatch = true;
+    return file;
+  }
+  Change load(const ModuleFile& file) { return Changer(machine_, options_).load(file); }
+  Change unload(const std::string& name) { return Changer(machine_, options_).unload(name); }
+
+  TemporaryFolder folder_;
+  Machine machine_{folder_};
+  ChangeOptions options_;
+};
+
+TEST_F(Target, LoadsAndWaitsForTheTransition) {
+  machine_.on_load = [&](const fs::path&) { return machine_.show("livepatch_a", true, true), 0; };
+  machine_.on_time = [&](auto time) {
+    if (time >= 3s) machine_.show("livepatch_a", true, false);
+  };
+  const Change change = load(module());
+  EXPECT_EQ(change.outcome, done);
+  EXPECT_EQ(change.message, "livepatch_a is in effect after 3.0 s");
+  EXPECT_EQ(load(module()).message, "livepatch_a is loaded already");
+}
+
+TEST_F(Target, WhatItReplacesLeavesMemory) {
+  machine_.show("livepatch_old", true, false);
+  machine_.on_load = [&](const fs::path&) {
+    machine_.hide("livepatch_old");
+    return machine_.show("livepatch_a", true, false), 0;
+  };
+  const Change change = load(module());
+  EXPECT_EQ(change.replaced, Names{"livepatch_old"});
+  EXPECT_EQ(machine_.removed, Names{"livepatch_old"});
+  EXPECT_NE(change.message.find("in place of livepatch_old"), std::string::npos);
+}
+
+TEST_F(Target, WhatDoesNotFitIsNotLoaded) {
+  machine_.on_load = [](const fs::path&) -> int { throw Error("loaded"); };
+  ModuleFile other = module();
+  other.release = "6.12.2-test";
+  EXPECT_EQ(load(other).message, "livepatch_a is for 6.12.2-test, and 6.12.1-test runs here");
+  other = module();
+  other.livepatch = false;
+  EXPECT_EQ(load(other).message, "livepatch_a is no livepatch");
+  machine_.put("/proc/cmdline", "quiet panic_on_taint=0x8000,nousertaint\n");
+  EXPECT_NE(load(module()).message.find("panic_on_taint"), std::string::npos);
+  machine_.put("/proc/cmdline", "panic_on_taint=0x200\n");
+  EXPECT_THROW(load(module()), Error);
+  fs::remove_all(machine_.path("/sys/kernel/livepatch"));
+  EXPECT_NE(load(module()).message.find("CONFIG_LIVEPATCH"), std::string::npos);
+}
+
+TEST_F(Target, AnotherModuleOfTheSameName) {
+  machine_.show("livepatch_a", true, false);
+  machine_.put("/sys/module/livepatch_a/notes/.note.gnu.build-id", std::string(16, 'h') + "other");
+  const Change change = load(module());
+  EXPECT_EQ(change.outcome, refused);
+  EXPECT_EQ(change.message, "another module of the name livepatch_a is loaded");
+  ModuleFile same = module();
+  same.build_id = "other";
+  EXPECT_EQ(load(same).outcome, done);
+}
+
+// One that was replaced or disabled does nothing, and is in the way of its own name.
+TEST_F(Target, WhatWasLeftInMemoryGoesFirst) {
+  machine_.put("/sys/module/livepatch_a/taint", "OK\n");
+  machine_.put("/sys/module/ext4/taint", "\n");
+  machine_.on_load = [&](const fs::path&) {
+    EXPECT_EQ(machine_.removed, Names{"livepatch_a"});
+    return machine_.show("livepatch_a", true, false), 0;
+  };
+  EXPECT_EQ(load(module()).outcome, done);
+}
+
+TEST_F(Target, ABusyKernelIsTriedAgain) {
+  int calls = 0;
+  machine_.on_load = [&](const fs::path&) {
+    if (++calls < 3) return calls == 1 ? EBUSY : EAGAIN;
+    return machine_.show("livepatch_a", true, false), 0;
+  };
+  EXPECT_EQ(load(module()).outcome, done);
+  EXPECT_EQ(calls, 3);
+  calls = -10;
+  machine_.hide("livepatch_a");
+  EXPECT_EQ(load(module()).outcome, refused);
+  machine_.on_load = [&](const fs::path&) { return ++calls, EKEYREJECTED; };
+  calls = 0;
+  const Change change = load(module());
+  EXPECT_EQ(change.outcome, refused);
+  EXPECT_NE(change.message.find("signature"), std::string::npos);
+  EXPECT_EQ(calls, 1);
+}
+
+TEST_F(Target, WaitsForAnotherTransition) {
+  machine_.show("livepatch_b", true, true);
+  machine_.on_load = [&](const fs::path&) {
+    EXPECT_GE(machine_.now().time_since_epoch(), 4s);
+    return machine_.show("livepatch_a", true, false), 0;
+  };
+  machine_.on_time = [&](auto time) {
+    if (time == 4s) machine_.show("livepatch_b", true, false);
+  };
+  EXPECT_EQ(load(module()).outcome, done);
+  machine_.hide("livepatch_a");
+  machine_.show("livepatch_b", true, true);
+  machine_.on_time = {};
+  EXPECT_EQ(load(module()).message, "another transition doesn't end");
+}
+
+class Stalling : public Target {
+ protected:
+  Stalling() {
+    machine_.on_load = [&](const fs::path&) { return machine_.show("livepatch_a", true, true), 0; };
+    task(100, 100, "0", "S", "[<0>] do_nanosleep+0x1/0x2\n[<0>] f+0x10/0x20\n[<0>] entry+0x1/0x2\n");
+    task(100, 101, "1", "S", "");
+    task(200, 200, "0", "R", "");
+    task(300, 300, "-1", "S", "");
+  }
+  void task(int pid, int tid, const char* state, const char* run, const std::string& stack) {
+    const std::string folder = "/proc/" + std::to_string(pid) + "/task/" + std::to_string(tid);
+    machine_.put(folder + "/patch_state", std::string(state) + "\n");
+    machine_.put(folder + "/comm", "a) R (b\n");
+    machine_.put(folder + "/stat", std::to_string(tid) + " (a) R (b) " + run + " 1 1\n");
+    machine_.put(folder + "/stack", stack);
+  }
+  std::string enabled() { return read_file_if_any(machine_.path("/sys/kernel/livepatch/livepatch_a/enabled")); }
+};
+
+TEST_F(Stalling, NamesTheTasksAndTakesItBack) {
+  bool reversed = false;
+  machine_.on_time = [&](auto) {
+    if (enabled() == "0") machine_.hide("livepatch_a"), reversed = true;
+  };
+  const Change change = load(module());
+  EXPECT_EQ(change.outcome, taken_back);
+  EXPECT_TRUE(reversed);
+  EXPECT_EQ(machine_.removed, Names{"livepatch_a"});
+  ASSERT_EQ(change.stalled.size(), 2U);
+  EXPECT_EQ(change.stalled[0].function, "f");
+  EXPECT_EQ(change.stalled[0].why, "is in f");
+  EXPECT_EQ(change.stalled[0].command, "a) R (b");
+  EXPECT_EQ(change.stalled[1].why, "is running");
+}
+
+TEST_F(Stalling, SaysSoWhereItEndsInNeitherDirection) {
+  const Change change = load(module());
+  EXPECT_EQ(change.outcome, between);
+  EXPECT_EQ(enabled(), "0");
+  EXPECT_EQ(machine_.removed, Names{});
+}
+
+TEST_F(Stalling, AnUnloadIsTakenBackToo) {
+  machine_.show("livepatch_a", true, false);
+  machine_.on_time = [&](auto) {
+    if (enabled() == "0") machine_.put("/sys/kernel/livepatch/livepatch_a/transition", "1");
+    if (enabled() == "1") machine_.put("/sys/kernel/livepatch/livepatch_a/transition", "0");
+  };
+  const Change change = unload("livepatch_a");
+  EXPECT_EQ(change.outcome, taken_back);
+  EXPECT_NE(change.message.find("stays loaded"), std::string::npos);
+  EXPECT_EQ(enabled(), "1");
+}
+
+TEST_F(Target, Unloads) {
+  machine_.show("livepatch_a", true, false);
+  machine_.on_time = [&](auto) { machine_.hide("livepatch_a"); };
+  EXPECT_EQ(unload("livepatch_a").outcome, done);
+  EXPECT_EQ(machine_.removed, Names{"livepatch_a"});
+  EXPECT_EQ(unload("livepatch_a").message, "livepatch_a isn't loaded");
+}
+
+TEST_F(Target, PatchesAreInTheOrderOfTheirLoading) {
+  for (const char* name : {"a", "b", "c"}) machine_.show(name, true, false);
+  machine_.put("/proc/modules", "b 1 0 - Live 0x0\na 1 0 - Live 0x0\nc 1 0 - Live 0x0\n");
+  const auto names = [&] {
+    Names list;
+    for (const LoadedPatch& patch : loaded_patches(machine_)) list.push_back(patch.name);
+    return list;
+  };
+  EXPECT_EQ(names(), (Names{"c", "a", "b"}));
+  machine_.put("/sys/kernel/livepatch/a/stack_order", "3\n");
+  machine_.put("/sys/kernel/livepatch/b/stack_order", "2\n");
+  machine_.put("/sys/kernel/livepatch/c/stack_order", "1\n");
+  EXPECT_EQ(names(), (Names{"c", "b", "a"}));
+}
+
+// A trial's mark is there before the kernel has the module, and goes when it is accepted or refused.
+TEST_F(Target, TrialsOfInstalledModules) {
+  const Store store(machine_);
+  folder_.write("livepatch-a.ko", "module");
+  ModuleFile file = module();
+  file.path = folder_.path() / "livepatch-a.ko";
+  EXPECT_EQ(store.install(file).file.filename(), "livepatch-a.ko");
+  ASSERT_TRUE(store.find("livepatch-a", "6.12.1-test"));
+  machine_.put("/sys/kernel/oops_count", "2\n");
+  machine_.on_load = [&](const fs::path&) {
+    EXPECT_EQ(store.trial("livepatch_a", "6.12.1-test")->oopses, 2);
+    return EINVAL;
+  };
+  load(file);
+  EXPECT_FALSE(store.trial("livepatch_a", "6.12.1-test"));
+  machine_.on_load = [&](const fs::path&) { return machine_.show("livepatch_a", true, false), 0; };
+  load(file);
+  EXPECT_EQ(store.trials("6.12.1-test"), Names{"livepatch_a"});
+  machine_.put("/sys/kernel/oops_count", "3\n");
+  TargetOptions accept;
+  accept.command = "accept";
+  EXPECT_EQ(run_command(accept, machine_), refused);
+  machine_.put("/sys/kernel/oops_count", "2\n");
+  EXPECT_EQ(run_command(accept, machine_), done);
+  EXPECT_EQ(store.trials("6.12.1-test"), Names{});
+  store.uninstall("livepatch_a", "6.12.1-test");
+  EXPECT_FALSE(fs::exists(machine_.path("/var/lib/kpatch/6.12.1-test")));
+  EXPECT_THROW(store.uninstall("livepatch_a", "6.12.1-test"), Error);
+  EXPECT_THROW(store.trial("x", "../etc"), Error);
+}
+
+std::string printed(const TargetOptions& options, System& system, int code) {
+  testing::internal::CaptureStdout();
+  EXPECT_EQ(run_command(options, system), code);
+  return testing::internal::GetCapturedStdout();
+}
+
+TEST_F(Target, StatusForPeopleAndPrograms) {
+  TargetOptions status;
+  status.command = "status";
+  EXPECT_EQ(printed(status, machine_, 1), "kernel      6.12.1-test\nstate       no livepatch\n");
+  machine_.show("livepatch_a", true, false);
+  EXPECT_EQ(printed(status, machine_, 0),
+            "kernel      6.12.1-test\nstate       patched\nenabled     livepatch_a; vmlinux: f\n");
+  machine_.put("/var/lib/kpatch/6.12.1-test/livepatch-b.ko", "");
+  status.json = true;
+  const nlohmann::json answer = nlohmann::json::parse(printed(status, machine_, 2));
+  EXPECT_EQ(answer["not_in_effect"], nlohmann::json(Names{"livepatch_b"}));
+  EXPECT_EQ(answer["patches"][0]["objects"][0]["functions"], nlohmann::json(Names{"f"}));
+  fs::remove_all(machine_.path("/sys/kernel/livepatch"));
+  EXPECT_EQ(nlohmann::json::parse(printed(status, machine_, 3))["code"], 3);
+}
+
+TEST_F(Target, WhatCrashedTheMachineIsNotLoadedAtBoot) {
+  machine_.put("/var/lib/kpatch/6.12.1-test/livepatch-a.ko", "damaged");
+  TargetOptions boot;
+  boot.command = "load";
+  boot.all = boot.boot = boot.json = true;
+  const auto message = [&](int code) {
+    return nlohmann::json::parse(printed(boot, machine_, code))[0]["message"].get<std::string>();
+  };
+  EXPECT_NE(message(1).find("is no kernel module"), std::string::npos);
+  machine_.put("/var/lib/kpatch/6.12.1-test/livepatch_a.trial", "boot-0 0 0\n");
+  EXPECT_NE(message(1).find("the machine went down"), std::string::npos);
+  machine_.put("/proc/cmdline", "kpatch.enable=0\n");
+  EXPECT_EQ(printed(boot, machine_, 0), "[]\n");
+}
+
+TargetOptions parsed(std::vector<const char*> words) {
+  words.insert(words.begin(), "kpatch");
+  return parse_target_options(static_cast<int>(words.size()), const_cast<char**>(words.data()));
+}
+
+TEST(TargetOptions, OfTheCommandLine) {
+  const TargetOptions load = parsed({"load", "--wait", "5", "a.ko", "--json", "b"});
+  EXPECT_EQ(load.command, "load");
+  EXPECT_EQ(load.names, (Names{"a.ko", "b"}));
+  EXPECT_EQ(load.wait, 5s);
+  EXPECT_TRUE(load.json);
+  EXPECT_EQ(parsed({"uninstall", "-k", "6.1", "a"}).release, "6.1");
+  EXPECT_TRUE(parsed({"load", "--boot"}).all);
+  EXPECT_EQ(parsed({"verify", "--deep", "x"}).names, (Names{"--deep", "x"}));
+  for (const std::vector<const char*>& words : std::vector<std::vector<const char*>>{{},
+                                                                                     {"load"},
+                                                                                     {"load", "--all", "a"},
+                                                                                     {"load", "--wait", "0", "a"},
+                                                                                     {"load", "--wait", "x", "a"},
+                                                                                     {"load", "--what"},
+                                                                                     {"list", "a"},
+                                                                                     {"info"},
+                                                                                     {"info", "a", "b"},
+                                                                                     {"status", "--all"},
+                                                                                     {"load", "--wait"}})
+    EXPECT_THROW(parsed(words), Error);
+}
+
+TEST(ModuleFiles, WhatIsNone) {
+  TemporaryFolder folder;
+  const auto why = [&](const std::string& text) -> std::string {
+    folder.write("x.ko", text);
+    try {
+      read_module(folder.path() / "x.ko");
+    } catch (const Error& error) {
+      return std::string(error.what()).substr((folder.path() / "x.ko").string().size() + 2);
+    }
+    return "taken";
+  };
+  EXPECT_EQ(why(""), "it is no kernel module");
+  EXPECT_EQ(why("\x7f"
+                "ELF"),
+            "it is no kernel module");
+  EXPECT_EQ(why(std::string("\xfd"
+                            "7zXZ\0",
+                            6))
+                .substr(0, 16),
+            "it is compressed");
+  EXPECT_THROW(read_module(folder.path()), Error);
+  EXPECT_THROW(read_module(folder.path() / "none.ko"), Error);
+  // Every way to cut one short, or to change a byte of its header, is a message.
+  const std::string whole = read_file("/proc/self/exe").substr(0, 4096);
+  for (size_t size = 0; size < 128; ++size) EXPECT_NE(why(whole.substr(0, size)), "taken");
+}
+
+}  // namespace
+}  // namespace kpatch
