@@ -57,6 +57,15 @@ replace() {
     expect_exit 0 'is unloaded' kpatch unload --all && patched no && ! in_memory livepatch_patch1
 }
 
+fixes() {
+  expect_exit 1 'not known to be fixed' kpatch status --cve CVE-2026-1000 &&
+    expect_exit 0 'is in effect' kpatch load /target/livepatch-fixes.ko &&
+    expect_exit 0 'cve-2026-1000: fixed by livepatch_fixes' kpatch status --cve cve-2026-1000 &&
+    expect_exit 0 'fixed by' kpatch status --cve 0123456789ab --cve DSA-1 &&
+    expect_exit 1 'CVE-2026-100: not known' kpatch status --cve CVE-2026-1000 --cve CVE-2026-100 &&
+    expect_exit 0 'CVE-2026-1000, 0123456789abcdef0123, DSA-1' kpatch status && expect_exit 0 'is unloaded' kpatch unload --all
+}
+
 # A task that sleeps in the old function keeps the transition from ending, until the kernel wakes it after 15 seconds.
 stalled() {
   sleep 300 &
@@ -92,6 +101,6 @@ crash_loop() {
     kpatch uninstall livepatch_patch1
 }
 
-for chapter in refusals load_and_unload replace stalled at_boot crash_loop; do
+for chapter in refusals load_and_unload replace fixes stalled at_boot crash_loop; do
   chapter $chapter
 done

@@ -101,6 +101,12 @@ std::vector<std::string> write_sources(const ModuleInput& input, const Base& bas
   write_file(parts / "kpatch-config.h", config, Flush::no);
   std::string info;
   for (const auto& [tag, value] : input.info) info += fmt::format("KPATCH_INFO({}, {})\n", tag, c_literal(value));
+  if (!input.fixes.empty()) {
+    info += "#define KPATCH_FIXES";
+    for (const std::string& fix : input.fixes)
+      info += fmt::format(" {}", c_literal(fmt::format(".asciz \"{}\";", fix)));
+    info += "\n";
+  }
   write_file(parts / "kpatch-info.h", info, Flush::no);
 
   std::vector<std::string> linked = {"parts/livepatch-begin.o", "parts/livepatch-main.o", "parts/livepatch-info.o"};

@@ -22,6 +22,7 @@ struct ModuleInput {
   bool accept_objtool = false;  // objtool's findings become warnings
   // modinfo fields: key and value, in this order.
   std::vector<std::pair<std::string, std::string>> info;
+  std::vector<std::string> fixes;  // what the loaded module tells of itself (doc/formats.md)
 };
 
 // Builds in `directory` (made here) and gives the .ko, before post-link. Findings: warnings of kbuild and modpost, and

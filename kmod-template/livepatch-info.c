@@ -15,3 +15,19 @@
 		__aligned(1) = __stringify(tag) "=" value;
 
 #include "kpatch-info.h"
+
+/*
+ * The kernel keeps nothing of .modinfo. What a livepatch fixes is asked of the
+ * one that is loaded, so it is in a note as well, which the kernel shows as
+ * /sys/module/NAME/notes/.note.kpatch: strings, each with its end.
+ */
+#ifdef KPATCH_FIXES
+asm(".pushsection .note.kpatch, \"a\", @note\n"
+    "	.balign	4\n"
+    "	.long	2f - 1f, 4f - 3f, 1\n"
+    "1:	.asciz	\"kpatch\"\n"
+    "2:	.balign	4\n"
+    "3:	" KPATCH_FIXES "\n"
+    "4:	.balign	4\n"
+    ".popsection\n");
+#endif

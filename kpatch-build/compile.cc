@@ -17,7 +17,6 @@
 #include <string>
 #include <utility>
 
-#include "kbuild/mentions.h"
 #include "kpatch-build/compile-jobs.h"
 #include "support/files.h"
 

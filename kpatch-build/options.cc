@@ -21,6 +21,7 @@
 #include "kernel/kernel.h"
 #include "support/error.h"
 #include "support/executor.h"
+#include "support/text.h"
 
 namespace kpatch {
 namespace {
@@ -84,6 +85,8 @@ Groups describe() {
                          "module name (default: livepatch-PATCH)")(
       "output,o", po::value<std::string>()->value_name("DIR"), "where the .ko goes; made if missing (default: here)")(
       "non-replace,R", po::bool_switch(), "don't replace livepatches that are loaded already")(
+      "fixes", po::value<std::vector<std::string>>()->value_name("NAME,…")->composing(),
+      "what the patch fixes, repeatable: CVEs, commits, advisories; kpatch status --cve asks the loaded module for it")(
       "report", po::value<std::string>()->value_name("FILE"), "write what changed and why (.json)")(
       "explain", po::bool_switch(), "print what changed and why, and why each object and the base were made");
   g.cache.add_options()("cache", po::value<std::string>()->value_name("list|size|prune|drop"),
@@ -142,7 +145,7 @@ void keep_last(std::vector<po::option>& options) {
   std::set<std::string> seen;
   for (size_t i = options.size(); i-- > 0;) {
     const std::string& key = options[i].string_key;
-    const bool list = key == "patch" || key == "target" || key == "ack";
+    const bool list = key == "patch" || key == "target" || key == "ack" || key == "fixes";
     if (!list && !seen.insert(key).second) options.erase(options.begin() + static_cast<std::ptrdiff_t>(i));
   }
 }
@@ -170,6 +173,24 @@ std::vector<std::string> launcher_words(const std::string& text) {
     throw Error(
         fmt::format("--launcher {}: there is no such program; install it, or name it with its path", commands[0][0]));
   return commands[0];
+}
+
+// They go into the module as they are, and scripts look for them: words, each once.
+std::vector<std::string> fixes_of(const std::vector<std::string>& lists) {
+  std::vector<std::string> fixes;
+  for (const std::string& list : lists) {
+    if (list.empty()) throw Error("--fixes: names are missing, as in CVE-2026-1000");
+    for (const std::string_view field : fields_of(list, ',')) {
+      const std::string name(trimmed(field));
+      const bool plain = !name.empty() && name.size() <= 64 && std::ranges::all_of(name, [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               std::string_view("._:+-").find(c) != std::string_view::npos;
+      });
+      if (!plain) throw Error(fmt::format("--fixes {}: \"{}\" is no CVE, commit or advisory", list, name));
+      if (std::ranges::find(fixes, name) == fixes.end()) fixes.push_back(name);
+    }
+  }
+  return fixes;
 }
 
 // The option, else the variable of the environment; empty when neither is there.
@@ -218,6 +239,9 @@ Options fill(const po::variables_map& values) {
   take<std::string>(values, "name", o.name);
   take<std::string>(values, "output", o.output);
   o.replace = !values["non-replace"].as<bool>();
+  std::vector<std::string> fixes;
+  take<std::vector<std::string>>(values, "fixes", fixes);
+  o.fixes = fixes_of(fixes);
   take<std::string>(values, "report", o.report);
   take<bool>(values, "explain", o.explain);
   take<bool>(values, "skip-cleanup", o.skip_cleanup);

@@ -42,6 +42,7 @@ struct Options {
   std::string name;  // as given; empty: made from the patches
   std::filesystem::path output = ".";
   bool replace = true;
+  std::vector<std::string> fixes;  // what the patch fixes: CVEs, commits, advisories
   std::filesystem::path report;
   bool explain = false;
   // Looking closer.

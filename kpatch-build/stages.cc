@@ -331,6 +331,7 @@ std::vector<std::pair<std::string, std::string>> module_info(const Build& build,
       {"kpatch_release", base.release},
       {"kpatch_options", options_summary(build.options)},
   };
+  for (const std::string& fix : build.options.fixes) info.emplace_back("kpatch_fixes", fix);
   if (!build.unconfined.empty()) info.emplace_back("kpatch_sandbox", "none: " + build.unconfined);
   for (const PatchText& patch : build.patches)
     info.emplace_back("kpatch_patch", fmt::format("{} xxh3:{}", patch.path.filename().string(), digest_of(patch.text)));
@@ -345,6 +346,7 @@ Result<fs::path> make_module(const Build& build, const Base& base, const std::ve
   input.jobs = build.options.jobs;
   input.replace = build.options.replace;
   input.info = module_info(build, base, reports);
+  input.fixes = build.options.fixes;
   const std::vector<std::string>& acknowledged = build.options.acknowledged;
   input.accept_objtool = std::find(acknowledged.begin(), acknowledged.end(), "objtool") != acknowledged.end();
   for (const PairReport& report : reports) {

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cstdio>
 #include <cstring>
 #include <nlohmann/json.hpp>
@@ -36,7 +37,7 @@ std::string state_of(const LoadedPatch& patch) {
   return patch.enabled ? "enabled" : "disabled";
 }
 
-json json_of(const LoadedPatch& patch) {
+json json_of(const System& system, const LoadedPatch& patch) {
   json objects = json::array();
   for (const PatchedThing& thing : patch.things) {
     json object = {{"name", thing.object}, {"functions", thing.functions}};
@@ -44,6 +45,7 @@ json json_of(const LoadedPatch& patch) {
     objects.push_back(std::move(object));
   }
   json value = {{"name", patch.name}, {"state", state_of(patch)}, {"objects", std::move(objects)}};
+  value["fixes"] = loaded_fixes(system, patch.name);
   if (patch.replace) value["replace"] = *patch.replace;
   if (patch.stack_order) value["stack_order"] = *patch.stack_order;
   return value;
@@ -69,6 +71,19 @@ void print_stalled(const std::vector<StalledTask>& tasks, std::FILE* to) {
     std::fputs(fmt::format("  {} ({}) {}\n", task.tid, task.command, task.why).c_str(), to);
     for (const std::string& frame : task.stack) std::fputs(fmt::format("      {}\n", frame).c_str(), to);
   }
+}
+
+// CVE-2026-1 is cve-2026-1; a commit is told by its first 12 digits as well as by all.
+bool names(std::string_view fix, std::string_view asked) {
+  const auto same = [](char a, char b) { return std::tolower(a) == std::tolower(b); };
+  if (std::ranges::equal(fix, asked, same)) return true;
+  const auto is_commit = [](std::string_view text) {
+    return text.size() >= 12 && text.size() <= 40 &&
+           std::ranges::all_of(text, [](char c) { return std::isxdigit(static_cast<unsigned char>(c)) != 0; });
+  };
+  if (!is_commit(fix) || !is_commit(asked)) return false;
+  const size_t common = std::min(fix.size(), asked.size());
+  return std::ranges::equal(fix.substr(0, common), asked.substr(0, common), same);
 }
 
 class Commands {
@@ -258,7 +273,7 @@ class Commands {
     const std::vector<Installed> installed = store_.installed();
     if (options_.json) {
       json value = {{"loaded", json::array()}, {"installed", json::array()}, {"left", left_modules(system_)}};
-      for (const LoadedPatch& patch : patches) value["loaded"].push_back(json_of(patch));
+      for (const LoadedPatch& patch : patches) value["loaded"].push_back(json_of(system_, patch));
       for (const Installed& module : installed)
         value["installed"].push_back(
             {{"name", module.name}, {"release", module.release}, {"file", module.file.string()}});
@@ -292,7 +307,30 @@ class Commands {
     return done;
   }
 
+  // Of what runs, not of what lies on the disk. That a kernel has a fix from the start no livepatch tells.
+  int fixed() {
+    json answer = json::array();
+    int worst = done;
+    for (const std::string& cve : options_.cves) {
+      std::string by;
+      for (const LoadedPatch& patch : loaded_patches(system_)) {
+        const std::vector<std::string> fixes = loaded_fixes(system_, patch.name);
+        if (patch.enabled && !patch.transition &&
+            std::ranges::any_of(fixes, [&](const auto& f) { return names(f, cve); }))
+          by = patch.name;
+      }
+      if (by.empty()) worst = refused;
+      answer.push_back({{"name", cve}, {"fixed", !by.empty()}, {"by", by}});
+      if (!options_.json)
+        print(by.empty() ? fmt::format("{}: not known to be fixed by a livepatch in effect", cve)
+                         : fmt::format("{}: fixed by {}", cve, by));
+    }
+    if (options_.json) print(answer);
+    return worst;
+  }
+
   int status() {
+    if (!options_.cves.empty()) return fixed();
     const bool supported = fs::exists(system_.path("/sys/kernel/livepatch"));
     const std::vector<LoadedPatch> patches = loaded_patches(system_);
     std::vector<std::string> waiting;
@@ -313,7 +351,7 @@ class Commands {
     if (options_.json) {
       json value = {{"kernel", system_.release()},           {"state", words[code]},     {"code", code},
                     {"transition", moving != patches.end()}, {"patches", json::array()}, {"not_in_effect", waiting}};
-      for (const LoadedPatch& patch : patches) value["patches"].push_back(json_of(patch));
+      for (const LoadedPatch& patch : patches) value["patches"].push_back(json_of(system_, patch));
       value["stalled"] = json::array();
       for (const StalledTask& task : stalled) value["stalled"].push_back(json_of(task));
       print(value);
@@ -329,6 +367,9 @@ class Commands {
       print(fmt::format("{:<11} {}{}{}", state_of(patch), patch.name, objects.empty() ? "" : "; ",
                         joined(objects, "; ")));
     }
+    for (const LoadedPatch& patch : patches)
+      if (const auto fixes = loaded_fixes(system_, patch.name); !fixes.empty())
+        print(fmt::format("fixes       {}", joined(fixes, ", ")));
     for (const std::string& name : waiting) print(fmt::format("installed   {}, which isn't in effect", name));
     if (!stalled.empty()) print(std::string("waiting for"));
     print_stalled(stalled, stdout);

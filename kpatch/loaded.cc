@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <map>
 #include <set>
 
@@ -72,6 +74,17 @@ std::string function_of(string_view frame) {
   return std::string(rest.substr(0, rest.find('+')));
 }
 
+// What the note holds, which is the only one of its file: three words (the sizes of name and contents, the type), both
+// filled up to 4 bytes.
+std::string note_of(const std::string& note) {
+  uint32_t sizes[2];
+  constexpr size_t header = 12;
+  if (note.size() < header) return {};
+  std::memcpy(sizes, note.data(), sizeof(sizes));
+  const size_t begin = header + (size_t{sizes[0]} + 3) / 4 * 4;
+  return begin < note.size() ? note.substr(begin, sizes[1]) : std::string();
+}
+
 }  // namespace
 
 size_t LoadedPatch::functions() const {
@@ -110,9 +123,15 @@ std::vector<std::string> left_modules(const System& system) {
 }
 
 std::string loaded_build_id(const System& system, const std::string& module) {
-  const std::string note = read_file_if_any(system.path("/sys/module/" + module + "/notes/.note.gnu.build-id"));
-  constexpr size_t header = 16;  // three words and "GNU"
-  return note.size() > header ? note.substr(header) : std::string();
+  return note_of(read_file_if_any(system.path("/sys/module/" + module + "/notes/.note.gnu.build-id")));
+}
+
+std::vector<std::string> loaded_fixes(const System& system, const std::string& module) {
+  const std::string text = note_of(read_file_if_any(system.path("/sys/module/" + module + "/notes/.note.kpatch")));
+  std::vector<std::string> fixes;
+  for (const string_view fix : fields_of(text, '\0'))
+    if (!fix.empty()) fixes.emplace_back(fix);
+  return fixes;
 }
 
 std::vector<StalledTask> stalled_tasks(const System& system, const LoadedPatch& patch) {

@@ -36,6 +36,9 @@ std::vector<std::string> left_modules(const System& system);
 // The bytes of a loaded module's build id; empty when it has none.
 std::string loaded_build_id(const System& system, const std::string& module);
 
+// What a loaded livepatch says that it fixes: CVEs, commits, advisories. Empty where it says nothing.
+std::vector<std::string> loaded_fixes(const System& system, const std::string& module);
+
 // A thread that hasn't changed over to what the transition leads to.
 struct StalledTask {
   int pid = 0, tid = 0;

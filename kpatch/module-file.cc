@@ -6,7 +6,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
 #include <optional>
 
@@ -19,23 +18,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using std::string_view;
-
-#if defined(__x86_64__)
-constexpr unsigned machine = EM_X86_64;
-#elif defined(__aarch64__)
-constexpr unsigned machine = EM_AARCH64;
-#elif defined(__powerpc64__)
-constexpr unsigned machine = EM_PPC64;
-#elif defined(__s390x__)
-constexpr unsigned machine = EM_S390;
-#elif defined(__riscv)
-constexpr unsigned machine = EM_RISCV;
-#elif defined(__loongarch__)
-constexpr unsigned machine = 258;
-#else
-#error "no livepatches on this architecture"
-#endif
-constexpr unsigned char byte_order = std::endian::native == std::endian::little ? ELFDATA2LSB : ELFDATA2MSB;
 
 constexpr string_view signature_magic = "~Module signature appended~\n";  // include/linux/module_signature.h
 
@@ -101,8 +83,11 @@ ModuleFile read_module(const fs::path& path) {
   const auto header = record<Elf64_Ehdr>(file, 0);
   if (!header || std::memcmp(header->e_ident, ELFMAG, SELFMAG) != 0 || header->e_type != ET_REL)
     throw Error(fmt::format("{}: it is no kernel module", path.string()));
-  if (header->e_ident[EI_CLASS] != ELFCLASS64 || header->e_ident[EI_DATA] != byte_order || header->e_machine != machine)
-    throw Error(fmt::format("{}: it is for another architecture", path.string()));
+  // The machine is what this program is for.
+  const auto own = record<Elf64_Ehdr>(read_file("/proc/self/exe"), 0);
+  const bool fits =
+      own && std::memcmp(own->e_ident, header->e_ident, EI_OSABI) == 0 && own->e_machine == header->e_machine;
+  if (!fits) throw Error(fmt::format("{}: it is for another architecture", path.string()));
   ModuleFile module;
   module.path = path;
   for (const string_view entry : fields_of(section(file, *header, ".modinfo"), '\0')) {

@@ -51,6 +51,8 @@ void print_help() {
       "  --boot                   load: as the service does: not what crashed the machine, nor with kpatch.enable=0\n"
       "  --wait SECONDS           for a transition, and for taking it back (default: 60)\n"
       "  -k, --kernel-version V   install, uninstall: for another kernel than this\n"
+      "  --cve NAME               status: whether a livepatch in effect fixes it (a CVE, a commit, an advisory); "
+      "repeatable\n"
       "  --force                  load, install, accept: in spite of what is known against it\n"
       "  --json                   answer for programs\n"
       "\n"
@@ -58,7 +60,8 @@ void print_help() {
       "ends\n"
       "in neither direction. status: exit 0 patched, all that is installed is in effect; 1 no livepatch; 2 one is "
       "installed\n"
-      "and isn't in effect; 3 the kernel has no livepatches. Others: 0 or 1. kpatch NAME runs kpatch-NAME if it is\n"
+      "and isn't in effect; 3 the kernel has no livepatches. status --cve: 0 all are\n"
+      "fixed, 1 of one nobody says so. Others: 0 or 1. kpatch NAME runs kpatch-NAME if it is\n"
       "installed.\n";
   std::fputs(text.c_str(), stdout);
 }
@@ -98,11 +101,15 @@ TargetOptions parse_target_options(int argc, char** argv) {
     options.names.assign(argv + 2, argv + argc);
     return options;
   }
-  const option known[] = {
-      {"all", no_argument, nullptr, 'a'},        {"boot", no_argument, nullptr, 'b'},
-      {"wait", required_argument, nullptr, 'w'}, {"kernel-version", required_argument, nullptr, 'k'},
-      {"force", no_argument, nullptr, 'f'},      {"json", no_argument, nullptr, 'j'},
-      {"help", no_argument, nullptr, 'h'},       {nullptr, 0, nullptr, 0}};
+  const option known[] = {{"all", no_argument, nullptr, 'a'},
+                          {"boot", no_argument, nullptr, 'b'},
+                          {"wait", required_argument, nullptr, 'w'},
+                          {"kernel-version", required_argument, nullptr, 'k'},
+                          {"force", no_argument, nullptr, 'f'},
+                          {"json", no_argument, nullptr, 'j'},
+                          {"cve", required_argument, nullptr, 'c'},
+                          {"help", no_argument, nullptr, 'h'},
+                          {nullptr, 0, nullptr, 0}};
   opterr = 0;
   optind = 2;
   for (int option = 0; (option = getopt_long(argc, argv, "k:h", known, nullptr)) != -1;) {
@@ -125,6 +132,9 @@ TargetOptions parse_target_options(int argc, char** argv) {
       case 'j':
         options.json = true;
         break;
+      case 'c':
+        options.cves.emplace_back(optarg);
+        break;
       case 'h':
         print_help();
         options.command.clear();
@@ -137,6 +147,7 @@ TargetOptions parse_target_options(int argc, char** argv) {
   options.names.assign(argv + optind, argv + argc);
   const bool takes_all = first == "load" || first == "unload" || first == "accept";
   if (options.all && (!takes_all || !options.names.empty())) throw Error("--all stands in place of modules");
+  if (!options.cves.empty() && first != "status") throw Error("--cve belongs to kpatch status");
   if (command->names == Names::none && !options.names.empty())
     throw Error(fmt::format("kpatch {} takes no \"{}\"", first, options.names.front()));
   if (command->names == Names::one && options.names.size() != 1)

@@ -10,6 +10,7 @@ namespace kpatch {
 struct TargetOptions {
   std::string command;
   std::vector<std::string> names;  // modules, files
+  std::vector<std::string> cves;   // what is asked for: CVEs, commits, advisories
   std::string release;             // -k
   std::chrono::seconds wait{60};
   bool all = false, boot = false, force = false, json = false;

@@ -40,6 +40,13 @@ TEST(Options, RepeatsAndSwitches) {
             "--non-replace --target=vmlinux --target=modules --ack=objtool --ack=data-layout --skip-proof");
 }
 
+TEST(Options, WhatIsFixed) {
+  EXPECT_EQ(parse({"--fixes", "CVE-2026-1, 0123456789ab", "--fixes=DSA-1,CVE-2026-1", "a.patch"})->fixes,
+            (std::vector<std::string>{"CVE-2026-1", "0123456789ab", "DSA-1"}));
+  for (const char* fixes : {"", "a,,b", "a b", "a\"b", "a\\", "ä"})
+    EXPECT_THROW(parse({"--fixes", fixes, "a.patch"}), Error) << fixes;
+}
+
 TEST(Options, TheLastOneCounts) {
   const auto o = parse({"-o", "a", "-R", "x.patch", "--output=b", "-R", "-j2", "-j3"});
   ASSERT_TRUE(o);

@@ -128,9 +128,19 @@ TEST_F(Target, WhatDoesNotFitIsNotLoaded) {
   EXPECT_NE(load(module()).message.find("CONFIG_LIVEPATCH"), std::string::npos);
 }
 
+// As the kernel shows it; both texts are shorter than 256 bytes.
+std::string note(std::string name, const std::string& text) {
+  name.push_back('\0');
+  std::string bytes(12, '\0');
+  bytes[0] = static_cast<char>(name.size());
+  bytes[4] = static_cast<char>(text.size());
+  name.resize((name.size() + 3) / 4 * 4);
+  return bytes + name + text;
+}
+
 TEST_F(Target, AnotherModuleOfTheSameName) {
   machine_.show("livepatch_a", true, false);
-  machine_.put("/sys/module/livepatch_a/notes/.note.gnu.build-id", std::string(16, 'h') + "other");
+  machine_.put("/sys/module/livepatch_a/notes/.note.gnu.build-id", note("GNU", "other"));
   const Change change = load(module());
   EXPECT_EQ(change.outcome, refused);
   EXPECT_EQ(change.message, "another module of the name livepatch_a is loaded");
@@ -313,6 +323,39 @@ TEST_F(Target, StatusForPeopleAndPrograms) {
   EXPECT_EQ(answer["patches"][0]["objects"][0]["functions"], nlohmann::json(Names{"f"}));
   fs::remove_all(machine_.path("/sys/kernel/livepatch"));
   EXPECT_EQ(nlohmann::json::parse(printed(status, machine_, 3))["code"], 3);
+}
+
+TEST_F(Target, WhatIsFixedIsAskedOfWhatRuns) {
+  machine_.show("livepatch_a", true, false);
+  const std::string file = "/sys/module/livepatch_a/notes/.note.kpatch";
+  machine_.put(file, note("kpatch", std::string("CVE-2026-1000\0"
+                                                "0123456789abcdef\0",
+                                                31)));
+  EXPECT_EQ(loaded_fixes(machine_, "livepatch_a"), (Names{"CVE-2026-1000", "0123456789abcdef"}));
+  EXPECT_EQ(loaded_fixes(machine_, "livepatch_b"), Names{});
+  TargetOptions status;
+  status.command = "status";
+  const auto fixed = [&](const char* name) {
+    status.cves = {name};
+    testing::internal::CaptureStdout();
+    const int code = run_command(status, machine_);
+    testing::internal::GetCapturedStdout();
+    return code == done;
+  };
+  for (const char* name : {"CVE-2026-1000", "cve-2026-1000", "0123456789ab", "0123456789abcdef0123"})
+    EXPECT_TRUE(fixed(name)) << name;
+  for (const char* name : {"CVE-2026-100", "CVE-2026-10000", "0123456789a", "0123456789ac", ""})
+    EXPECT_FALSE(fixed(name)) << name;
+  machine_.show("livepatch_a", true, true);
+  EXPECT_FALSE(fixed("CVE-2026-1000"));
+  machine_.show("livepatch_a", true, false);
+  // Whatever is in the file.
+  for (size_t size = 0; size < 30; ++size) {
+    machine_.put(file, note("kpatch", std::string("CVE-2026-1000", 14)).substr(0, size));
+    EXPECT_FALSE(fixed("CVE-2026-1000")) << size;
+  }
+  machine_.put(file, std::string(40, '\xff'));
+  EXPECT_FALSE(fixed("CVE-2026-1000"));
 }
 
 TEST_F(Target, WhatCrashedTheMachineIsNotLoadedAtBoot) {
