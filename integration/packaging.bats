@@ -41,7 +41,7 @@ as_in_build() {
 # holds FOLDER: the programs below it run, and find their data files; the rest is there.
 holds() {
   local program
-  for program in kpatch-build create-diff-object; do
+  for program in kpatch kpatch-build create-diff-object; do
     run "$1/bin/$program" --version
     [ "$output" = "$program $version" ] || { echo "$output"; return 1; }
     [ -n "$(compgen -G "$1/share/man/man1/$program.1*")" ]
@@ -49,6 +49,7 @@ holds() {
   (cd "$top/kmod-template" && find . -name '*.[ch]') | sort |
     diff - <(cd "$1/share/kpatch/kmod-template" && find . -type f | sort)
   [ -f "$1/share/kpatch/kbuild/query.mk" ]
+  grep -qE '^ExecStart=.*/bin/kpatch load --boot' "$1/lib/systemd/system/kpatch.service"
 }
 
 @test "the version is the same everywhere" {
@@ -67,7 +68,7 @@ holds() {
 
 @test "each option of --help is in the manual page, and the other way round" {
   local build=${KPATCH_BUILD_DIR:-$top/build} program
-  for program in kpatch-build create-diff-object; do
+  for program in kpatch kpatch-build create-diff-object; do
     diff <("$build/$program/$program" --help | sed 's|`[^`]*`||' | grep -oE '(^|[ ,[])--[a-z][a-z-]*' | grep -oE -e '--.*' | sort -u) \
       <(grep -oE '(Fl|,) -[a-z][a-z-]*' "$top/doc/$program.1" | grep -oE -e '-[a-z-]+$' | sed 's/^/-/' | sort -u) ||
       { echo "$program"; return 1; }
@@ -85,6 +86,9 @@ holds() {
   run lintian --allow-root --fail-on error "$deb"
   echo "$output"
   [ "$status" -eq 0 ]
+  target=$(compgen -G "$work/deb/kpatch_${version}_*.deb")
+  [ -z "$(dpkg-deb -f "$target" Depends)" ]
+  dpkg-deb -x "$target" "$root"
   for package in $("$top/setup/install" --list kernel); do
     dpkg-deb -f "$deb" Depends | tr -d ' ' | tr ',' '\n' | grep -xF "$package"
   done
@@ -102,7 +106,8 @@ holds() {
   [ "$(rpm -qp --qf '%{license}' "$rpm")" = GPL-2.0-only ]
   rpm -qlp "$rpm" | grep -x /usr/bin/kpatch-build
   [ -f "$work/rpm/kpatch-$version-1.src.rpm" ]
-  (cd "$root" && rpm2cpio "$rpm" | cpio -idm --quiet)
+  target=$(compgen -G "$work/rpm/kpatch-$version-1*.rpm" | grep -v 'debug\|src')
+  for package in "$rpm" "$target"; do (cd "$root" && rpm2cpio "$package" | cpio -idm --quiet); done
   holds "$root/usr"
 }
 

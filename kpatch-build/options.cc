@@ -86,7 +86,7 @@ Groups describe() {
       "output,o", po::value<std::string>()->value_name("DIR"), "where the .ko goes; made if missing (default: here)")(
       "non-replace,R", po::bool_switch(), "don't replace livepatches that are loaded already")(
       "fixes", po::value<std::vector<std::string>>()->value_name("NAME,…")->composing(),
-      "what the patch fixes, repeatable: CVEs, commits, advisories; kpatch status --cve asks the loaded module for it")(
+      "what the patch fixes, repeatable: CVEs, commits, advisories; `kpatch status --cve` asks the loaded module")(
       "report", po::value<std::string>()->value_name("FILE"), "write what changed and why (.json)")(
       "explain", po::bool_switch(), "print what changed and why, and why each object and the base were made");
   g.cache.add_options()("cache", po::value<std::string>()->value_name("list|size|prune|drop"),

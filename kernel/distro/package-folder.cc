@@ -194,13 +194,18 @@ void require_parts(const fs::path& folder, const Layout& layout, const std::vect
   }
 }
 
-// A name of its own for the file in the entry: without copying it, where that can be done.
+void copy_package(const fs::path& file, const fs::path& to) {
+  std::error_code error;
+  fs::copy_file(file, to, error);
+  if (error) throw Error(fmt::format("can't copy {} to {}: {}", file.string(), to.string(), error.message()));
+}
+
+// A name in the entry for a package that is unpacked there and goes again: without copying it, where that can be done.
+// What stays is a copy, since the caller's file may be written to later.
 void take_file(const fs::path& file, const fs::path& to) {
   std::error_code error;
   fs::create_hard_link(file, to, error);
-  if (!error) return;
-  fs::copy_file(file, to, error);
-  if (error) throw Error(fmt::format("can't copy {} to {}: {}", file.string(), to.string(), error.message()));
+  if (error) copy_package(file, to);
 }
 
 // kernel-source and, of the same folder, kernel-devel: what both have is in the latter alone.
@@ -278,7 +283,7 @@ void unpack_debs_of(const Packages& packages, const Layout& layout, const std::s
   if (!debug) return;
   const Console::Stage stage(tools.console, "unpacking vmlinux");
   const fs::path kept = target / (debug->name + ".deb");
-  take_file(debug->file, kept);
+  copy_package(debug->file, kept);
   unpack_vmlinux(kept, layout, release, target, tools.executor);
 }
 
@@ -294,7 +299,7 @@ void unpack_rpms_of(const Packages& packages, const Layout& layout, const std::s
     stage.note(package->name);
     unpack_rpm(*package, target, places);
     if (holds_file_of(layout.debug_modules, *package, release))
-      take_file(package->file, target / (package->name + ".rpm"));
+      copy_package(package->file, target / (package->name + ".rpm"));
     stage.progress(++done, packages.size());
   }
 }
