@@ -36,7 +36,7 @@ struct Options {
   std::filesystem::path toolchain;    // a root with the kernel's compiler; empty: found or made
   std::string archive;                // where a distribution's packages are fetched from; empty: as apt does
   std::filesystem::path archive_key;  // who signs it; empty: the distribution
-  std::filesystem::path packages;     // a folder of packages to take the kernel from; empty: installed, or the archive's
+  std::filesystem::path packages;  // a folder of packages to take the kernel from; empty: installed, or the archive's
   bool skip_proof = false;
   // The result.
   std::string name;  // as given; empty: made from the patches
