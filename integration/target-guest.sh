@@ -80,6 +80,24 @@ stalled() {
   return $result
 }
 
+# Ten upgrades, one by the next, while others fork, read and sleep.
+storm() {
+  workers=
+  for _ in 1 2 3; do
+    while :; do sh -c 'cat /proc/meminfo >/dev/null; sleep 0.01'; done &
+    workers="$workers $!"
+  done
+  expect_exit 0 'is in effect' kpatch load $patch1
+  result=$?
+  for _ in 1 2 3 4 5; do
+    [ $result -ne 0 ] || { expect_exit 0 'in place of livepatch_patch1' kpatch load $patch2 && patched yes &&
+      expect_exit 0 'in place of livepatch_patch2' kpatch load $patch1 && patched yes; } || result=1
+  done
+  # shellcheck disable=SC2086
+  kill $workers
+  expect_exit 0 'is unloaded' kpatch unload --all && patched no && return $result
+}
+
 at_boot() {
   expect_exit 0 'is installed' kpatch install $patch1 && expect_exit 2 "isn't in effect" kpatch status &&
     expect_exit 0 "livepatch_patch1 ($release)" kpatch list &&
@@ -101,6 +119,6 @@ crash_loop() {
     kpatch uninstall livepatch_patch1
 }
 
-for chapter in refusals load_and_unload replace fixes stalled at_boot crash_loop; do
+for chapter in refusals load_and_unload replace fixes storm stalled at_boot crash_loop; do
   chapter $chapter
 done

@@ -244,6 +244,8 @@ class Commands {
     for (const std::string& given : names) {
       const std::string name = module_name(given);
       const auto trial = store_.trial(name, system_.release());
+      if (!trial && !store_.find(name, system_.release()))
+        throw Error(fmt::format("{} isn't installed for {}", name, system_.release()));
       std::string why;
       if (trial && trial->boot_id != system_.boot_id())
         why = "the machine went down after it was loaded";

@@ -297,6 +297,10 @@ TEST_F(Target, TrialsOfInstalledModules) {
   machine_.put("/sys/kernel/oops_count", "2\n");
   EXPECT_EQ(run_command(accept, machine_), done);
   EXPECT_EQ(store.trials("6.12.1-test"), Names{});
+  accept.names = {"livepatch-a"};
+  EXPECT_EQ(run_command(accept, machine_), done);  // again
+  accept.names = {"livepatch-b"};
+  EXPECT_THROW(run_command(accept, machine_), Error);
   store.uninstall("livepatch_a", "6.12.1-test");
   EXPECT_FALSE(fs::exists(machine_.path("/var/lib/kpatch/6.12.1-test")));
   EXPECT_THROW(store.uninstall("livepatch_a", "6.12.1-test"), Error);
