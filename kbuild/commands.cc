@@ -39,7 +39,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::string_view list_header = "kpatch commands 4";
+constexpr std::string_view list_header = "kpatch commands 5";
 constexpr std::string_view list_end = "end";  // of a list that is whole
 
 std::string format_list(const std::vector<CompileCommand>& commands) {

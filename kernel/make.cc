@@ -9,6 +9,7 @@
 #include "kernel/distro/distro.h"
 #include "lookup/lookup.h"
 #include "support/error.h"
+#include "support/files.h"
 
 namespace kpatch {
 
@@ -53,6 +54,9 @@ Command kbuild_make(const Base& base, std::vector<std::string> arguments) {
     command.argv.push_back("CC=" + fmt::format("{}", fmt::join(base.compiler, " ")));
   }
   if (!base.release.empty()) command.argv.push_back("KERNELRELEASE=" + base.release);
+  // Tests of what the compiler can do take place in .tmp_PID (scripts/Makefile.compiler) and fail in silence when another
+  // make removes that: in sandboxes of their own two have the same number.
+  command.argv.push_back(fmt::format("TMPOUT=.tmp_{}_$$$$", random_name()));
   command.argv.insert(command.argv.end(), arguments.begin(), arguments.end());
   return command;
 }

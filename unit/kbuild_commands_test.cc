@@ -4,6 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <set>
+#include <string>
 
 #include "kbuild/affected.h"
 #include "kbuild/full-build.h"
@@ -11,6 +14,7 @@
 #include "patch/patch.h"
 #include "support/error.h"
 #include "support/files.h"
+#include "support/text.h"
 #include "unit/temporary_folder.h"
 
 namespace kpatch {
@@ -110,6 +114,26 @@ TEST_F(Kbuild, IsAskedOnce) {
   auto size = std::filesystem::file_size(log);
   objects("fs/a.c");
   EXPECT_EQ(std::filesystem::file_size(log), size);
+}
+
+// scripts/Makefile.compiler tests what the compiler can do in $(TMPOUT), which is .tmp_PID: in sandboxes with process ids
+// of their own two makes of one base have the same, and the one removes what the other tests with.
+TEST_F(Kbuild, TestsOfTheCompilerHaveAPlaceOfTheirOwn) {
+  const std::string file = folder_.path() / "places";
+  source("net/Kbuild", "TMPOUT = .tmp_$$$$\n$(shell echo $(TMPOUT) >>" + file + ")\nobj-m := m.o\n");
+  for (int run = 0; run < 2; ++run) {
+    std::filesystem::remove_all(base_.directory);
+    directory_commands(base_, executor_, "net");
+  }
+  const std::string text = read_file(file);
+  std::set<std::string> runs;
+  for (const std::string_view line : lines_of(text)) {
+    const size_t end = line.rfind('_');
+    ASSERT_TRUE(line.starts_with(".tmp_") && end > 5) << line;
+    EXPECT_NE(std::strtol(std::string(line.substr(end + 1)).c_str(), nullptr, 10), 0) << line;
+    runs.emplace(line.substr(0, end));
+  }
+  EXPECT_EQ(runs.size(), 2U) << text;
 }
 
 // What a make that was stopped half-way had listed by then isn't taken for all, nor kept.
