@@ -59,6 +59,7 @@ refused() {
   rm -r "$BATS_TEST_TMPDIR/packages" "$BATS_TEST_TMPDIR/out"
   run timeout 600 "$kpatch_build" -a "$release" -o "$BATS_TEST_TMPDIR/out" "$patch"
   echo "$output"
+  [[ $output == *"$release: from packages that --packages gave once"* ]]
   same_as_own
 }
 

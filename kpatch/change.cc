@@ -181,6 +181,14 @@ Change Changer::load(const ModuleFile& module) {
   return complete_load(module, before);
 }
 
+// The name is in the module's own struct, whatever its .modinfo says.
+std::string Changer::name_in_kernel(const ModuleFile& module, const std::vector<LoadedPatch>& before) const {
+  if (!loaded_patch(system_, module.name))
+    for (const LoadedPatch& patch : loaded_patches(system_))
+      if (std::ranges::count(before, patch.name, &LoadedPatch::name) == 0) return patch.name;
+  return module.name;
+}
+
 Change Changer::complete_load(const ModuleFile& module, const std::vector<LoadedPatch>& before) {
   const KernelLog log(system_);
   // What isn't installed isn't loaded again by itself either.
@@ -192,24 +200,27 @@ Change Changer::complete_load(const ModuleFile& module, const std::vector<Loaded
                   about(log.messages(), module.name));
   }
   Change change;
-  if (!wait_for(module.name, change.seconds)) return take_back(module.name, std::move(change), true);
-  if (!loaded_patch(system_, module.name)) {
+  const std::string name = name_in_kernel(module, before);
+  if (name != module.name)
+    change.details.push_back(fmt::format("its .modinfo calls it {}, which the kernel doesn't go by", module.name));
+  if (!wait_for(name, change.seconds)) return take_back(name, std::move(change), true);
+  const auto patch = loaded_patch(system_, name);
+  if (!patch) {
     store_.end_trial(module.name, module.release);
-    remove_module(module.name);
-    return refuse(fmt::format("{} was loaded, but has no patch in sysfs", module.name),
-                  about(log.messages(), module.name));
+    remove_module(name);
+    return refuse(fmt::format("{} was loaded, but has no patch in sysfs", name), about(log.messages(), name));
   }
   // Those that were replaced leave sysfs a moment later than their transition ends.
   for (const LoadedPatch& old : before) {
     const auto begin = system_.now();
-    const bool replaces = loaded_patch(system_, module.name)->replace.value_or(true);
-    while (replaces && loaded_patch(system_, old.name) && system_.now() - begin < 2s) system_.sleep(step);
+    while (patch->replace.value_or(true) && loaded_patch(system_, old.name) && system_.now() - begin < 2s)
+      system_.sleep(step);
     if (loaded_patch(system_, old.name)) continue;
     change.replaced.push_back(old.name);
     if (!remove_module(old.name))
       change.details.push_back(fmt::format("{} does nothing any more, but stays in memory", old.name));
   }
-  change.message = fmt::format("{} is in effect after {:.1f} s", module.name, change.seconds);
+  change.message = fmt::format("{} is in effect after {:.1f} s", name, change.seconds);
   if (!change.replaced.empty()) change.message += ", in place of " + joined(change.replaced, ", ");
   return change;
 }

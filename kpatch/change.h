@@ -52,6 +52,7 @@ class Changer {
   int insert(const ModuleFile& module);
   bool remove_module(const std::string& name);
   Change take_back(const std::string& name, Change change, bool loading);
+  std::string name_in_kernel(const ModuleFile& module, const std::vector<LoadedPatch>& before) const;
   Change complete_load(const ModuleFile& module, const std::vector<LoadedPatch>& before);
 
   System& system_;

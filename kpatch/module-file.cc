@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cstring>
 #include <optional>
 
@@ -101,6 +102,10 @@ ModuleFile read_module(const fs::path& path) {
   }
   if (module.name.empty() || module.release.empty())
     throw Error(fmt::format("{}: it is no whole kernel module: .modinfo has no name or no vermagic", path.string()));
+  // It becomes a part of paths, and is written to terminals.
+  if (!std::ranges::all_of(module.name,
+                           [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; }))
+    throw Error(fmt::format("{}: the name in its .modinfo is no module's", path.string()));
   module.build_id = build_id_of(section(file, *header, ".note.gnu.build-id"));
   module.is_signed = string_view(file).ends_with(signature_magic);
   return module;

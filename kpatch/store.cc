@@ -26,6 +26,11 @@ fs::path Store::folder(const std::string& release) const {
   return system_.path(place) / release;
 }
 
+fs::path Store::trial_file(const std::string& name, const std::string& release) const {
+  if (name.find('/') != std::string::npos) throw Error(fmt::format("\"{}\" is no module's name", name));
+  return folder(release) / (module_name(name) + ".trial");
+}
+
 std::vector<Installed> Store::installed(const std::string& release) const {
   std::vector<Installed> found;
   for (const fs::directory_entry& entry : entries_if_any(system_.path(place))) {
@@ -73,7 +78,7 @@ void Store::uninstall(const std::string& name, const std::string& release) const
 }
 
 std::optional<Trial> Store::trial(const std::string& name, const std::string& release) const {
-  const std::string text = read_file_if_any(folder(release) / (module_name(name) + ".trial"));
+  const std::string text = read_file_if_any(trial_file(name, release));
   if (text.empty()) return std::nullopt;
   const std::vector<std::string_view> words = words_of(text);
   Trial trial;
@@ -97,7 +102,7 @@ void Store::begin_trial(const std::string& name, const std::string& release) con
 
 void Store::end_trial(const std::string& name, const std::string& release) const {
   std::error_code ignored;
-  fs::remove(folder(release) / (module_name(name) + ".trial"), ignored);
+  fs::remove(trial_file(name, release), ignored);
 }
 
 std::vector<std::string> Store::trials(const std::string& release) const {

@@ -44,6 +44,7 @@ class Store {
 
  private:
   std::filesystem::path folder(const std::string& release) const;
+  std::filesystem::path trial_file(const std::string& name, const std::string& release) const;
   const System& system_;
 };
 

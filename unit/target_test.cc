@@ -160,6 +160,20 @@ TEST_F(Target, WhatWasLeftInMemoryGoesFirst) {
   EXPECT_EQ(load(module()).outcome, done);
 }
 
+// The kernel goes by the name in the module's struct.
+TEST_F(Target, AModuleThatIsCalledOtherwise) {
+  machine_.show("livepatch_old", true, false);
+  machine_.on_load = [&](const fs::path&) {
+    machine_.hide("livepatch_old");
+    return machine_.show("livepatch_z", true, false), 0;
+  };
+  const Change change = load(module());
+  EXPECT_EQ(change.outcome, done);
+  EXPECT_EQ(change.message, "livepatch_z is in effect after 0.0 s, in place of livepatch_old");
+  EXPECT_EQ(change.details.size(), 1U);
+  EXPECT_EQ(machine_.removed, Names{"livepatch_old"});
+}
+
 TEST_F(Target, ABusyKernelIsTriedAgain) {
   int calls = 0;
   machine_.on_load = [&](const fs::path&) {
@@ -305,6 +319,7 @@ TEST_F(Target, TrialsOfInstalledModules) {
   EXPECT_FALSE(fs::exists(machine_.path("/var/lib/kpatch/6.12.1-test")));
   EXPECT_THROW(store.uninstall("livepatch_a", "6.12.1-test"), Error);
   EXPECT_THROW(store.trial("x", "../etc"), Error);
+  EXPECT_THROW(store.end_trial("../../etc/x", "6.12.1-test"), Error);
 }
 
 std::string printed(const TargetOptions& options, System& system, int code) {

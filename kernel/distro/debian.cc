@@ -400,28 +400,21 @@ void unpack_source(const fs::path& package, const fs::path& directory, const Dis
   clean_unpacked(directory / "tree", package.filename().string(), Links::inside);
 }
 
-std::string package_for(std::string_view need) {
-  struct Entry {
-    std::string_view need, package;
-  };
-  static constexpr std::array table = {
-      Entry{"bwrap", "bubblewrap"},
-      Entry{"debuginfod-find", "debuginfod"},
-      Entry{"dpkg-source", "dpkg-dev"},
-      Entry{"eu-unstrip", "elfutils"},
-      Entry{"gcc-plugin.h", "gcc-12-plugin-dev"},
-      Entry{"gelf.h", "libelf-dev"},
-      Entry{"ld", "binutils"},
-      Entry{"libelf.h", "libelf-dev"},
-      Entry{"openssl/opensslv.h", "libssl-dev"},
-      Entry{"pahole", "dwarves"},
-      Entry{"stdio.h", "libc6-dev"},
-      Entry{"xz", "xz-utils"},
-      Entry{"zlib.h", "zlib1g-dev"},
-  };
-  if (auto it = std::ranges::find(table, need, &Entry::need); it != table.end()) return std::string(it->package);
-  return need.ends_with(".h") ? "" : std::string(need);  // a program's, also gcc-12's and clang-16's
-}
+constexpr auto packages = std::to_array<NeededPackage>({
+    {"bwrap", "bubblewrap"},
+    {"debuginfod-find", "debuginfod"},
+    {"dpkg-source", "dpkg-dev"},
+    {"eu-unstrip", "elfutils"},
+    {"gcc-plugin.h", "gcc-12-plugin-dev"},
+    {"gelf.h", "libelf-dev"},
+    {"ld", "binutils"},
+    {"libelf.h", "libelf-dev"},
+    {"openssl/opensslv.h", "libssl-dev"},
+    {"pahole", "dwarves"},
+    {"stdio.h", "libc6-dev"},
+    {"xz", "xz-utils"},
+    {"zlib.h", "zlib1g-dev"},
+});
 
 constexpr std::array<std::string_view, 1> ids = {"debian"};
 
@@ -439,12 +432,11 @@ constinit const Distro debian = {
     .fetch = fetch,
     .fetch_source = fetch_source,
     .make_toolchain = make_debian_toolchain,
-    .without_fetch = "",
     .source_package = ".dsc",
     .unpack_source = unpack_source,
     .packaging_folder = "debian/",
     .install_command = "apt-get install",
-    .package_for = package_for,
+    .packages = packages,
 };
 
 }  // namespace kpatch

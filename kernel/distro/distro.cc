@@ -98,6 +98,15 @@ std::optional<KernelFiles> find_by_build_id(const std::string& release, const Di
   return files;
 }
 
+// What to install for a program or a header; empty for a header that the distribution's table doesn't have.
+std::string package_for(const Distro& distro, std::string_view need) {
+  const auto known = std::ranges::find(distro.packages, need, &NeededPackage::need);
+  if (known != distro.packages.end()) return std::string(known->package);
+  for (const std::string_view compiler : {"gcc", "clang"})
+    if (distro.one_compiler && need.starts_with(compiler)) return std::string(compiler);
+  return need.ends_with(".h") ? "" : std::string(need);
+}
+
 [[noreturn]] void not_fetched(const Distro& distro, std::string_view release) {
   throw Error(fmt::format("{} is a kernel of {}, whose packages are not fetched; {}, or {}", release, distro.name,
                           distro.without_fetch, name_the_files));
@@ -148,7 +157,7 @@ std::string package_hint(std::span<const std::string> needs, const Distro* syste
   if (!system) return "";
   std::vector<std::string> packages;
   for (const std::string& need : needs) {
-    std::string package = system->package_for(need);
+    std::string package = package_for(*system, need);
     if (!package.empty() && std::ranges::find(packages, package) == packages.end())
       packages.push_back(std::move(package));
   }

@@ -60,50 +60,56 @@ struct DistroTools {
   std::filesystem::path packages{};     // --packages: a folder of packages that somebody fetched
 };
 
+struct NeededPackage {
+  std::string_view need, package;
+};
+
 // A function that is null is something that the distribution's kernels don't have, or that nobody has written yet. All
 // of them throw Error where nothing else is said.
 struct Distro {
   std::string_view name;
 
   // Which system it is: ID, or a word of ID_LIKE, in /etc/os-release.
-  std::span<const std::string_view> ids;
+  std::span<const std::string_view> ids{};
   // Is the release one of its kernels? By the name alone.
   bool (*matches)(std::string_view release);
   // The kernel's version that a banner stands for beside its release; empty when the banner names none.
-  std::string (*version_of)(std::string_view banner);
+  std::string (*version_of)(std::string_view banner) = nullptr;
 
   // The files of a release that is installed as a whole, all but the source; nothing when it isn't.
-  std::optional<KernelFiles> (*locate)(const std::string& release, const DistroTools& tools);
+  std::optional<KernelFiles> (*locate)(const std::string& release, const DistroTools& tools) = nullptr;
   // The newest release of a series (given: as the user wrote it) that can be fetched.
-  std::string (*newest_release)(const ReleaseName& series, std::string_view given, const DistroTools& tools);
+  std::string (*newest_release)(const ReleaseName& series, std::string_view given, const DistroTools& tools) = nullptr;
   // All kernels of its archive, by suite (where tools names one, of that), the oldest suite first. on_suite gets those of each
   // as soon as they are known, and why they aren't where a suite can't be looked into.
   void (*list)(const DistroTools& tools,
-               const std::function<void(std::vector<StockKernel> kernels, const std::string& problem)>& on_suite);
+               const std::function<void(std::vector<StockKernel> kernels, const std::string& problem)>& on_suite) =
+      nullptr;
   // The version of a release's packages, the newest there is; empty when it isn't known.
-  std::string (*newest_version)(const std::string& release, const DistroTools& tools);
+  std::string (*newest_version)(const std::string& release, const DistroTools& tools) = nullptr;
   // The files of a release; with_source: its source, too, which is then unpacked at the same time.
-  KernelFiles (*fetch)(const std::string& release, bool with_source, const DistroTools& tools);
+  KernelFiles (*fetch)(const std::string& release, bool with_source, const DistroTools& tools) = nullptr;
   // Adds the source of exactly files.release and files.version.
-  void (*fetch_source)(KernelFiles& files, const DistroTools& tools);
+  void (*fetch_source)(KernelFiles& files, const DistroTools& tools) = nullptr;
   // Makes, in the folder, a root in which the needs' compiler and what else a kernel is built with is installed.
   // Throws Error, naming what isn't to be had.
   void (*make_toolchain)(const ToolchainNeeds& needs, std::string_view release, const std::filesystem::path& root,
-                         const DistroTools& tools);
+                         const DistroTools& tools) = nullptr;
   // What the user does where there is no fetch or fetch_source.
-  std::string_view without_fetch;
+  std::string_view without_fetch{};
 
   // How its source packages end, ".dsc". unpack_source gets one, and makes directory/"tree" of it.
-  std::string_view source_package;
+  std::string_view source_package{};
   void (*unpack_source)(const std::filesystem::path& package, const std::filesystem::path& directory,
-                        const DistroTools& tools);
+                        const DistroTools& tools) = nullptr;
   // The folder at the top of a kernel tree that holds the packaging and nothing that is compiled, "debian/"; or empty.
-  std::string_view packaging_folder;
+  std::string_view packaging_folder{};
 
-  // "apt-get install", and what to give it for a program ("flex", "gcc-12") or a header ("libelf.h"); empty when it
-  // isn't known.
-  std::string_view install_command;
-  std::string (*package_for)(std::string_view need);
+  // "apt-get install", and what to give it for a program ("gcc-12") or a header ("libelf.h"). Programs that aren't named
+  // are in packages of their names. one_compiler: gcc-12 is in gcc.
+  std::string_view install_command{};
+  std::span<const NeededPackage> packages{};
+  bool one_compiler = false;
 };
 
 // All that we know.

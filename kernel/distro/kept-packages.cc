@@ -1,5 +1,7 @@
 #include "kernel/distro/kept-packages.h"
 
+#include <fmt/format.h>
+
 #include "kernel/distro/apt.h"
 #include "kernel/distro/layout.h"
 
@@ -40,7 +42,11 @@ std::optional<KernelFiles> kept_files(const std::string& release, const DistroTo
   KernelFiles files = files_below(best->directory, release);
   files.debug_package = package_in(best->directory);
   files.version = CacheKey::field(best->key, "version").value_or("");
-  if (CacheKey::field(best->key, "digest")) take_kept_source(files, tools);
+  if (CacheKey::field(best->key, "digest")) {
+    tools.console.info(fmt::format("{}: from packages that --packages gave once, kept in {}", release,
+                                   best->directory.filename().string()));
+    take_kept_source(files, tools);
+  }
   make_usable(files, best->directory, tools);
   return files;
 }

@@ -103,29 +103,20 @@ void unpack_source(const fs::path& package, const fs::path& directory, const Dis
   fs::remove_all(parts);
 }
 
-std::string package_for(std::string_view need) {
-  struct Entry {
-    std::string_view need, package;
-  };
-  static constexpr std::array table = {
-      Entry{"debuginfod-find", "elfutils-debuginfod-client"},
-      Entry{"dpkg-source", "dpkg-dev"},
-      Entry{"eu-unstrip", "elfutils"},
-      Entry{"gcc-plugin.h", "gcc-plugin-devel"},
-      Entry{"gelf.h", "elfutils-libelf-devel"},
-      Entry{"ld", "binutils"},
-      Entry{"libelf.h", "elfutils-libelf-devel"},
-      Entry{"openssl/opensslv.h", "openssl-devel"},
-      Entry{"pahole", "dwarves"},
-      Entry{"stdio.h", "glibc-devel"},
-      Entry{"zlib.h", "zlib-devel"},
-  };
-  if (auto it = std::ranges::find(table, need, &Entry::need); it != table.end()) return std::string(it->package);
-  // There is one version of a compiler.
-  for (std::string_view compiler : {"gcc", "clang"})
-    if (need.starts_with(compiler)) return std::string(compiler);
-  return need.ends_with(".h") ? "" : std::string(need);  // bc, bison, cpio, flex, make, perl, python3, rsync, tar, xz
-}
+constexpr auto packages = std::to_array<NeededPackage>({
+    {"bwrap", "bubblewrap"},
+    {"debuginfod-find", "elfutils-debuginfod-client"},
+    {"dpkg-source", "dpkg-dev"},
+    {"eu-unstrip", "elfutils"},
+    {"gcc-plugin.h", "gcc-plugin-devel"},
+    {"gelf.h", "elfutils-libelf-devel"},
+    {"ld", "binutils"},
+    {"libelf.h", "elfutils-libelf-devel"},
+    {"openssl/opensslv.h", "openssl-devel"},
+    {"pahole", "dwarves"},
+    {"stdio.h", "glibc-devel"},
+    {"zlib.h", "zlib-devel"},
+});
 
 constexpr std::array<std::string_view, 2> ids = {"fedora", "rhel"};
 
@@ -135,22 +126,15 @@ constinit const Distro rpm = {
     .name = "Fedora or RHEL",
     .ids = ids,
     .matches = matches,
-    .version_of = nullptr,  // the release begins with it
     .locate = locate,
-    .newest_release = nullptr,
-    .list = nullptr,
-    .newest_version = nullptr,
-    .fetch = nullptr,
-    .fetch_source = nullptr,
-    .make_toolchain = nullptr,
     .without_fetch =
         "fetch kernel-core, kernel-modules-core, kernel-modules, kernel-devel, kernel-debuginfo and the .src.rpm and "
         "name their folder with --packages",
     .source_package = ".src.rpm",
     .unpack_source = unpack_source,
-    .packaging_folder = "",
     .install_command = "dnf install",
-    .package_for = package_for,
+    .packages = packages,
+    .one_compiler = true,
 };
 
 }  // namespace kpatch

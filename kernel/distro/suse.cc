@@ -24,25 +24,18 @@ std::optional<KernelFiles> locate(const std::string& release, const DistroTools&
   return installed_files(suse_layout, release, tools);
 }
 
-std::string package_for(std::string_view need) {
-  struct Entry {
-    std::string_view need, package;
-  };
-  static constexpr std::array table = {
-      Entry{"bwrap", "bubblewrap"},
-      Entry{"dpkg-source", "dpkg"},
-      Entry{"eu-unstrip", "elfutils"},
-      Entry{"gelf.h", "libelf-devel"},
-      Entry{"ld", "binutils"},
-      Entry{"libelf.h", "libelf-devel"},
-      Entry{"openssl/opensslv.h", "libopenssl-devel"},
-      Entry{"pahole", "dwarves"},
-      Entry{"stdio.h", "glibc-devel"},
-      Entry{"zlib.h", "zlib-devel"},
-  };
-  if (auto it = std::ranges::find(table, need, &Entry::need); it != table.end()) return std::string(it->package);
-  return need.ends_with(".h") ? "" : std::string(need);
-}
+constexpr auto packages = std::to_array<NeededPackage>({
+    {"bwrap", "bubblewrap"},
+    {"dpkg-source", "dpkg"},
+    {"eu-unstrip", "elfutils"},
+    {"gelf.h", "libelf-devel"},
+    {"ld", "binutils"},
+    {"libelf.h", "libelf-devel"},
+    {"openssl/opensslv.h", "libopenssl-devel"},
+    {"pahole", "dwarves"},
+    {"stdio.h", "glibc-devel"},
+    {"zlib.h", "zlib-devel"},
+});
 
 constexpr std::array<std::string_view, 2> ids = {"suse", "opensuse"};
 
@@ -52,22 +45,13 @@ constinit const Distro suse = {
     .name = "SUSE",
     .ids = ids,
     .matches = matches,
-    .version_of = nullptr,
     .locate = locate,
-    .newest_release = nullptr,
-    .list = nullptr,
-    .newest_version = nullptr,
-    .fetch = nullptr,
-    .fetch_source = nullptr,
-    .make_toolchain = nullptr,
     .without_fetch =
         "fetch kernel-default, kernel-default-devel, kernel-default-debuginfo, kernel-source and "
         "kernel-devel and name their folder with --packages",
-    .source_package = "",
-    .unpack_source = nullptr,
-    .packaging_folder = "",
     .install_command = "zypper install",
-    .package_for = package_for,
+    .packages = packages,
+    .one_compiler = true,
 };
 
 }  // namespace kpatch

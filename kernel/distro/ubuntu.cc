@@ -29,24 +29,13 @@ std::optional<KernelFiles> locate(const std::string& release, const DistroTools&
 // A system of Ubuntu's is one of Debian's kind: apt, dpkg, and the same names of packages.
 constinit const Distro ubuntu = {
     .name = "Ubuntu",
-    .ids = {},
     .matches = matches,
-    .version_of = nullptr,
     .locate = locate,
-    .newest_release = nullptr,
-    .list = nullptr,
-    .newest_version = nullptr,
-    .fetch = nullptr,
-    .fetch_source = nullptr,
-    .make_toolchain = nullptr,
     .without_fetch =
         "fetch linux-modules, linux-headers, linux-image-unsigned-…-dbgsym and linux-source and name their "
         "folder with --packages",
-    .source_package = "",
-    .unpack_source = nullptr,
     .packaging_folder = "debian.master/",
     .install_command = "apt-get install",
-    .package_for = nullptr,
 };
 
 }  // namespace kpatch
