@@ -6,8 +6,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <cstring>
+#include <fstream>
 #include <optional>
 
 #include "support/error.h"
@@ -58,6 +60,12 @@ std::string build_id_of(string_view note) {
   return std::string(part(note, sizeof(Elf64_Nhdr) + name, header->n_descsz));
 }
 
+std::optional<Elf64_Ehdr> own_header() {
+  std::array<char, sizeof(Elf64_Ehdr)> bytes{};
+  std::ifstream("/proc/self/exe", std::ios::binary).read(bytes.data(), bytes.size());
+  return record<Elf64_Ehdr>({bytes.data(), bytes.size()}, 0);
+}
+
 void require_plain(const fs::path& path, string_view file) {
   const std::pair<string_view, const char*> kinds[] = {{"\x1f\x8b", "gzip -dk"},
                                                        {"\xfd"
@@ -85,7 +93,7 @@ ModuleFile read_module(const fs::path& path) {
   if (!header || std::memcmp(header->e_ident, ELFMAG, SELFMAG) != 0 || header->e_type != ET_REL)
     throw Error(fmt::format("{}: it is no kernel module", path.string()));
   // The machine is what this program is for.
-  const auto own = record<Elf64_Ehdr>(read_file("/proc/self/exe"), 0);
+  const auto own = own_header();
   const bool fits =
       own && std::memcmp(own->e_ident, header->e_ident, EI_OSABI) == 0 && own->e_machine == header->e_machine;
   if (!fits) throw Error(fmt::format("{}: it is for another architecture", path.string()));
