@@ -24,6 +24,7 @@
 #include <map>
 #include <string_view>
 
+#include "create-diff-object/names.h"
 #include "support/text.h"
 
 namespace kpatch {
@@ -43,11 +44,52 @@ std::set<std::string_view> exports_of(const Object& object) {
 
 constexpr size_t shown = 3;  // of the members that change
 
-// The same bytes mean the same: what was void * may be called by its type.
 bool same_shape(std::string_view one, std::string_view other) {
   constexpr std::string_view pointer = "pointer to ", untyped = "pointer to void";
   if (!one.starts_with(pointer) || !other.starts_with(pointer)) return one == other;
   return one == other || one == untyped || other == untyped;
+}
+
+// The same bytes mean the same: what was void * may be called by its type, a number be held by a struct.
+bool same_meaning(const TypeMember& one, const TypeMember& other) {
+  return one.size == other.size && (same_shape(one.shape, other.shape) || same_shape(one.bare, other.bare));
+}
+
+bool overlap(const TypeMember& one, const TypeMember& other) {
+  return one.bits < other.bits + other.size && other.bits < one.bits + one.size;
+}
+
+// New members of a struct that was there.
+struct NewMembers {
+  std::vector<std::string> gained;     // "n at 104", where no member was that is gone
+  std::vector<std::string> replacing;  // "p lies where a was": not the same under another name
+};
+
+NewMembers new_members(const TypeLayout& before, const TypeLayout& after) {
+  std::vector<std::pair<std::string_view, const TypeMember*>> fresh, gone;
+  for (const auto& [name, member] : after.members)
+    if (!before.members.contains(name)) fresh.emplace_back(name, &member);
+  for (const auto& [name, member] : before.members)
+    if (!after.members.contains(name)) gone.emplace_back(name, &member);
+  std::ranges::stable_sort(fresh, {}, [](const auto& entry) { return entry.second->bits; });
+  NewMembers result;
+  std::string_view holder;  // the last one gained: what lies in it came with it
+  for (const auto& [name, member] : fresh) {
+    std::string_view was;
+    bool renamed = false;
+    for (const auto& [old_name, old] : gone) {
+      renamed |= old->bits == member->bits && same_meaning(*old, *member);
+      if (was.empty() && overlap(*old, *member)) was = old_name;
+    }
+    if (renamed) continue;
+    if (!was.empty()) {
+      result.replacing.push_back(fmt::format("{} lies where {} was", name, was));
+    } else if (holder.empty() || !(name.starts_with(holder) && name[holder.size()] == '.')) {
+      result.gained.push_back(fmt::format("{} at {}", name, in_bytes(member->bits)));
+      holder = name;
+    }
+  }
+  return result;
 }
 
 std::vector<std::string> member_changes(const TypeLayout& before, const TypeLayout& after) {
@@ -60,9 +102,18 @@ std::vector<std::string> member_changes(const TypeLayout& before, const TypeLayo
       changes.push_back(fmt::format("{} moves from {} to {}", name, in_bytes(member.bits), in_bytes(other.bits)));
     else if (member.size != other.size)
       changes.push_back(fmt::format("{} has {} bits instead of {}", name, other.size, member.size));
-    else if (!same_shape(member.shape, other.shape))
+    else if (!same_meaning(member, other))
       changes.push_back(fmt::format("{} is a {} instead of a {}", name, other.shape, member.shape));
   }
+  return changes;
+}
+
+// What comes first, and how many there are beside it.
+std::vector<std::string> first_of(std::vector<std::string> changes) {
+  if (changes.size() <= shown) return changes;
+  const size_t more = changes.size() - shown;
+  changes.resize(shown);
+  changes.push_back(fmt::format("{} more members change", more));
   return changes;
 }
 
@@ -209,21 +260,100 @@ std::optional<std::string> layout_change(const TypeLayout& before, const TypeLay
         fmt::format("{} from {} to {} bytes", before.size < after.size ? "grows" : "shrinks", before.size, after.size));
   if (before.alignment < after.alignment)
     changes.push_back(fmt::format("begins at a multiple of {} bytes", after.alignment));
+  NewMembers fresh = new_members(before, after);
   std::vector<std::string> members = member_changes(before, after);
-  if (members.size() > shown) {
-    const size_t more = members.size() - shown;
-    members.resize(shown);
-    members.push_back(fmt::format("{} more members change", more));
-  }
-  std::ranges::move(members, std::back_inserter(changes));
+  members.insert(members.begin(), fresh.replacing.begin(), fresh.replacing.end());
+  std::ranges::move(first_of(std::move(members)), std::back_inserter(changes));
   for (const auto& [name, value] : before.values) {
     const auto other = after.values.find(name);
     if (other != after.values.end() && other->second != value)
       changes.push_back(fmt::format("{} is {} instead of {}", name, other->second, value));
   }
   if (changes.empty()) return std::nullopt;
+  if (!fresh.gained.empty())
+    changes.insert(changes.begin(), "gains " + joined(first_of(std::move(fresh.gained)), ", "));
   return joined(changes, "; ");
 }
+
+namespace {
+
+// What the struct's users are told, and what the author may do.
+constexpr const char* keep_layout =
+    "leave the layout as it is, and keep what is new in a shadow variable (klp_shadow_alloc); where only the patched "
+    "functions ever see it (on their stacks), --ack data-layout";
+
+void check_type(const Types& types, const std::string& name, const TypeLayout& after, bool acknowledged,
+                Diagnostics& diagnostics) {
+  const TypeLayout& before = types.layouts.at(name);
+  const Location place{.source = before.place.file, .line = before.place.line, .function = name};
+  const auto change = layout_change(before, after);
+  if (!change) {
+    const NewMembers fresh = new_members(before, after);
+    if (!fresh.gained.empty())
+      diagnostics.add({"data-layout", Severity::warning, place,
+                       fmt::format("gains {}, where there was room: in what exists lies whatever was left there, and "
+                                   "code that isn't patched neither sets nor keeps it",
+                                   some_of(fresh.gained)),
+                       "make sure that the patched functions set it before they read it, or use a shadow variable "
+                       "(klp_shadow_alloc)",
+                       users_of(types, name)});
+    return;
+  }
+  std::vector<NameList> users = users_of(types, name);
+  const bool unseen = users.empty() && before.own_file;
+  diagnostics.add({"data-layout", acknowledged ? Severity::warning : Severity::refusal, place,
+                   fmt::format("changes its layout: {}. {}", *change,
+                               unseen ? "It is defined in this file alone, and nothing but its functions' parameters "
+                                        "and locals show it; what exists was made with the old one"
+                                      : "What exists was made with the old one, for code that may not be patched"),
+                   keep_layout, std::move(users)});
+}
+
+// Of a static local, "count.7" or "f.count", "count".
+std::string source_name(std::string_view symbol) {
+  if (!is_static_local(symbol)) return std::string{symbol};
+  const size_t dot = symbol.rfind('.');
+  const bool numbered = symbol.find_first_not_of("0123456789", dot + 1) == std::string_view::npos;
+  return std::string{numbered ? symbol.substr(0, dot) : symbol.substr(dot + 1)};
+}
+
+// Whether the struct that one shape names lies as that of the other one: a new name alone.
+bool renamed_type(const Types& before, const Types& after, const TypeMember& one, const TypeMember& other) {
+  const TypeLayout *old_type = find(before, one.shape), *new_type = find(after, other.shape);
+  return old_type != nullptr && new_type != nullptr && !layout_change(*old_type, *new_type) &&
+         new_members(*old_type, *new_type).gained.empty();
+}
+
+// Variables of the kernel whose bytes get another meaning under the old name:
+//
+//   static unsigned long cookie;      →      static struct job *cookie;
+//
+// Those that the module brings along have what their new declaration says.
+void check_variables(const Pair& pair, const Selection& selection, const Types& before, const Types& after,
+                     bool acknowledged, Diagnostics& diagnostics) {
+  std::set<std::string> brought;
+  for (const Chunk& chunk : selection.chunks)
+    if (chunk.symbol != no_symbol) brought.insert(source_name(pair.patched.symbol(chunk.symbol).name));
+  for (const auto& [key, variable] : before.variable_shapes) {
+    const auto found = after.variable_shapes.find(key);
+    if (found == after.variable_shapes.end() || same_meaning(variable, found->second)) continue;
+    const TypeMember& other = found->second;
+    if (renamed_type(before, after, variable, other)) continue;
+    const size_t colon = key.find(": ");
+    const std::string name = colon == std::string::npos ? key : key.substr(colon + 2);
+    if (brought.contains(name)) continue;
+    diagnostics.add({"data-layout",
+                     acknowledged ? Severity::warning : Severity::refusal,
+                     {.function = name},
+                     fmt::format("is a {} instead of a {}, and lives in the kernel, where what it holds was written as "
+                                 "the old one",
+                                 other.shape, variable.shape),
+                     "give the new variable a name of its own, and take over what the old one holds in a callback "
+                     "(pre_patch)"});
+  }
+}
+
+}  // namespace
 
 void check_data_layout(const Pair& pair, const Selection& selection, const std::vector<ExportChange>& export_changes,
                        const std::set<std::string>& acknowledged, Diagnostics& diagnostics) {
@@ -235,26 +365,9 @@ void check_data_layout(const Pair& pair, const Selection& selection, const std::
       check_prototypes(before, after, exports_of(pair.patched), export_changes, diagnostics);
   ExportCheck(before, after, layout_acknowledged, patches_code, diagnostics).run(export_changes, refused);
   if (!patches_code) return;
-  for (const auto& [name, layout] : before.layouts) {
-    const TypeLayout* other = find(after, name);
-    const auto change = other != nullptr ? layout_change(layout, *other) : std::nullopt;
-    if (!change) continue;
-    std::vector<NameList> users = users_of(before, name);
-    const bool unseen = users.empty() && layout.own_file;
-    diagnostics.add(
-        {"data-layout",
-         layout_acknowledged ? Severity::warning : Severity::refusal,
-         {.source = layout.place.file, .line = layout.place.line, .function = name},
-         fmt::format("changes its layout: {}{}. What exists was made with the old one, and is used by code that isn't "
-                     "patched",
-                     *change,
-                     unseen
-                         ? "; defined in this file alone, and nothing but its functions' parameters and locals show it"
-                         : ""),
-         "leave the layout as it is, and keep what is new in a shadow variable (klp_shadow_alloc); where only the "
-         "patched functions ever see it (on their stacks), --ack data-layout",
-         std::move(users)});
-  }
+  check_variables(pair, selection, before, after, layout_acknowledged, diagnostics);
+  for (const auto& [name, layout] : before.layouts)
+    if (const TypeLayout* other = find(after, name)) check_type(before, name, *other, layout_acknowledged, diagnostics);
 }
 
 }  // namespace kpatch

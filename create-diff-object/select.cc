@@ -18,6 +18,7 @@
 #include <deque>
 
 #include "arch/arch.h"
+#include "create-diff-object/lost-state.h"
 #include "create-diff-object/markers.h"
 #include "create-diff-object/places.h"
 #include "support/error.h"
@@ -47,7 +48,7 @@ class Selector {
       work_.pop_front();
       follow(chunk);
     }
-    check_lost_statics();
+    check_lost_state(pair_, result_.functions, diagnostics_);
     finish();
     return std::move(result_);
   }
@@ -469,74 +470,6 @@ class Selector {
                             "is exported by the patch: a livepatch can't add exports");
   }
 
-  bool holds_state(const Object& object, SymbolId id) const {
-    const Symbol& s = object.symbol(id);
-    if (s.section == no_section || s.type != SymbolType::object || is_special_static(s.name)) return false;
-    const Section& home = object.section(s.section);
-    return (home.flags & SHF_WRITE_FLAG) != 0 && (home.kind == SectionKind::data || home.kind == SectionKind::bss);
-  }
-
-  // Where the state of a variable may have gone that the patched object doesn't define any more: a new one of its size
-  // that code uses which used the old one, or one of its name in another file. no_symbol: nowhere.
-  SymbolId successor(SymbolId lost) {
-    const Symbol& s = orig_.symbol(lost);
-    if (users_.first.empty()) users_ = {find_users(orig_), find_users(patched_)};
-    for (uint32_t i = 1; i < patched_.symbols().size(); ++i) {
-      const SymbolId id{i};
-      const Symbol& heir = patched_.symbol(id);
-      if (pair_.twins.orig(id) != no_symbol) continue;
-      if (heir.section == no_section) {
-        if (heir.global() && heir.name == s.name) return id;
-        continue;
-      }
-      if (!holds_state(patched_, id) || heir.size != s.size || is_static_local(heir.name)) continue;
-      const auto &before = users_.first[index(lost)], &after = users_.second[i];
-      if (std::ranges::any_of(before, [&](const auto& user) { return std::ranges::binary_search(after, user); }))
-        return id;
-    }
-    return no_symbol;
-  }
-
-  // A variable that a changed function used and that has no twin, while another has come in its place: the new one
-  // would begin with its initial value, whatever the kernel's own holds.
-  void check_lost_state(SymbolId lost, std::string_view user) {
-    if (!checked_.insert(lost).second) return;
-    const SymbolId heir = successor(lost);
-    if (heir == no_symbol) return;
-    const Symbol &before = orig_.symbol(lost), &after = patched_.symbol(heir);
-    std::string message =
-        before.name == after.name
-            ? fmt::format("moves from {} to another file", orig_.file_name(before.file))
-            : fmt::format("may be {} of the kernel that runs under another name: both have {} bytes, and {} uses them",
-                          before.name, before.size, user);
-    diagnostics_.refuse("state-lost", place_of(patched_, heir), message + "; its state would be lost",
-                        "leave name and file of the variable as they are: the kernel does not care for them");
-  }
-
-  // A static local that a changed function used, and that nothing uses any more or that has no twin: its state is lost.
-  void check_lost_statics() {
-    std::set<SymbolId> changed;
-    for (SymbolId id : result_.functions) changed.insert(pair_.twins.orig(id));
-    for (SymbolId function : changed) {
-      const Object::Extent extent = orig_.extent(function);
-      for (const Relocation& r : orig_.relocations(orig_.symbol(function).section, extent.begin, extent.end)) {
-        const Target target = orig_.meaning(r);
-        if (target.symbol == no_symbol || target.section == no_section) continue;
-        const Symbol& s = orig_.symbol(target.symbol);
-        if (s.type == SymbolType::object && !is_static_local(s.name) && holds_state(orig_, target.symbol) &&
-            pair_.twins.patched(target.symbol) == no_symbol)
-          check_lost_state(target.symbol, orig_.symbol(function).name);
-        if (s.global() || s.type != SymbolType::object || !is_static_local(s.name)) continue;
-        const Section& home = orig_.section(s.section);
-        if ((home.flags & SHF_WRITE_FLAG) == 0 || home.kind == SectionKind::dyndbg) continue;
-        if (pair_.twins.patched(target.symbol) == no_symbol)
-          diagnostics_.refuse("static-local", place_of(orig_, target.symbol),
-                              fmt::format("of {} is no longer there, or has another size: its state would be lost",
-                                          orig_.symbol(function).name));
-      }
-    }
-  }
-
   void finish() {
     for (auto& [section, taken] : taken_)
       for (auto& [begin, chunk] : taken) {
@@ -574,8 +507,6 @@ class Selector {
   std::map<SymbolId, std::vector<SymbolId>> parts_;
   std::set<SymbolId> used_ignores_;
   std::set<std::string> used_ignored_sections_;
-  std::pair<std::vector<std::vector<std::string>>, std::vector<std::vector<std::string>>> users_;
-  std::set<SymbolId> checked_;  // by original id: see check_lost_state()
 };
 
 }  // namespace

@@ -96,11 +96,11 @@ class TypeReader {
   }
 
   // The static variables of a function.
-  void add_static_locals(Dwarf_Die& block, unsigned depth = 0) {
+  void add_static_locals(Dwarf_Die& block, const std::string& function, unsigned depth = 0) {
     each_child(block, [&](Dwarf_Die& inner) {
       const int tag = dwarf_tag(&inner);
-      if (tag == DW_TAG_variable) add_variable(inner);
-      if (tag == DW_TAG_lexical_block && depth < deepest) add_static_locals(inner, depth + 1);
+      if (tag == DW_TAG_variable) add_variable(inner, function);
+      if (tag == DW_TAG_lexical_block && depth < deepest) add_static_locals(inner, function, depth + 1);
     });
   }
 
@@ -112,11 +112,11 @@ class TypeReader {
         if (dwarf_tag(&parameter) == DW_TAG_formal_parameter) mention(type_of(parameter), types_.functions, name);
       });
     }
-    add_static_locals(die);
+    add_static_locals(die, name != nullptr ? name : "");
   }
 
   // On a stack are those without an address of their own.
-  void add_variable(Dwarf_Die& die) {
+  void add_variable(Dwarf_Die& die, const std::string& function = "") {
     Dwarf_Attribute attribute;
     Dwarf_Op* operations = nullptr;
     size_t count = 0;
@@ -126,7 +126,19 @@ class TypeReader {
     if (!external && !located) return;
     Dwarf_Attribute name_attribute;
     const char* name = dwarf_formstring(dwarf_attr_integrate(&die, DW_AT_name, &name_attribute));
-    if (name != nullptr) mention(type_of(die), types_.variables, name);
+    if (name == nullptr) return;
+    mention(type_of(die), types_.variables, name);
+    std::optional<Dwarf_Die> element = type_of(die);
+    for (unsigned steps = 0; element && is_array_or_qualified(*element) && steps < deepest; ++steps)
+      element = type_of(*element);
+    if (!element) return;
+    types_.variable_shapes.try_emplace(function.empty() ? name : fmt::format("{}: {}", function, name),
+                                       TypeMember{0, size_of(*element) * 8, shape(*element), bare_shape(*element)});
+  }
+
+  static bool is_array_or_qualified(Dwarf_Die& type) {
+    const int tag = dwarf_tag(&type);
+    return tag == DW_TAG_array_type || tag == DW_TAG_const_type || tag == DW_TAG_volatile_type;
   }
 
   // Enters `who` for the type that this one is made of, or points to.
@@ -225,7 +237,7 @@ class TypeReader {
       const std::string full = path + (name != nullptr ? name : fmt::format("#{}", nameless++));
       if (name != nullptr) {
         const uint64_t width = number(member, DW_AT_bit_size).value_or(size_of(*type) * 8);
-        layout.members[full] = {bits, width, shape(*type)};
+        layout.members[full] = {bits, width, shape(*type), bare_shape(*type)};
       }
       if (has_inner)
         add_members(layout, *inner, bits, name != nullptr ? full + "." : path, depth + 1);
@@ -290,6 +302,34 @@ class TypeReader {
     if (text.size() > longest) text = "…";
     shapes_.emplace(offset, text);
     return text;
+  }
+
+  // spinlock_t and raw_spinlock_t are two structs, of which each holds the next one and nothing else.
+  std::string bare_shape(Dwarf_Die type) {
+    for (unsigned steps = 0; steps < deepest; ++steps) {
+      const int tag = dwarf_tag(&type);
+      std::optional<Dwarf_Die> next;
+      if (tag == DW_TAG_typedef || tag == DW_TAG_const_type || tag == DW_TAG_volatile_type)
+        next = type_of(type);
+      else if (tag == DW_TAG_structure_type || tag == DW_TAG_union_type)
+        next = only_member(type);
+      if (!next) break;
+      type = *next;
+    }
+    return shape(type);
+  }
+
+  // The type of the one member that fills the whole type.
+  std::optional<Dwarf_Die> only_member(Dwarf_Die& type) const {
+    std::optional<Dwarf_Die> only;
+    size_t count = 0;
+    each_child(type, [&](Dwarf_Die& member) {
+      if (dwarf_tag(&member) == DW_TAG_member && ++count == 1 && !dwarf_hasattr(&member, DW_AT_bit_size) &&
+          !dwarf_hasattr(&member, DW_AT_data_bit_offset))
+        only = type_of(member);
+    });
+    if (count != 1 || !only || size_of(*only) != size_of(type)) return std::nullopt;
+    return only;
   }
 
   std::string function_shape(Dwarf_Die& function, unsigned depth) {

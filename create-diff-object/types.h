@@ -14,6 +14,7 @@ struct TypeMember {
   uint64_t bits = 0;  // where it begins, from the type's start
   uint64_t size = 0;  // in bits; 0 of a flexible array
   std::string shape;  // how its bytes are read: "4-byte number", "pointer to struct inode", "struct mutex", "char [16]"
+  std::string bare;   // the shape without structs and unions of one member: of an atomic_t "4-byte number"
 };
 
 // A struct, union or enum of one object.
@@ -35,6 +36,8 @@ struct Types {
   // What each type is used for, by value or through pointers: variables that aren't on a stack, and functions that are
   // not static.
   std::map<std::string, std::set<std::string>> variables, functions;
+  // The variables that aren't on a stack, those of functions as "f: x"; of an array its element's shape.
+  std::map<std::string, TypeMember> variable_shapes;
 };
 
 // The enumerators of all enums without a name are one entry.

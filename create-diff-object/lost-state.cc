@@ -1,0 +1,149 @@
+// A variable of the kernel stays where it is, and patched code goes on using it, as long as it can be recognised:
+//
+//   static unsigned long next_id = 1;            static atomic_long_t last_id;
+//   … id = next_id++;                       →    … id = atomic_long_inc_return(&last_id);
+//
+// Here the patched function would use a new variable, which begins empty, while the kernel's own is at 1,234. So each
+// writable variable that a replaced function used, and that is gone from the patched object, is looked for among the new
+// ones that the same functions use. One that holds the same (by its type in DWARF; without DWARF its size) is taken for
+// its successor, and the patch is refused. One that holds something else may be a lock in another's place or may have
+// nothing to do with it: the author is told.
+
+#include "create-diff-object/lost-state.h"
+
+#include <elf.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+
+#include "create-diff-object/correlate.h"
+#include "create-diff-object/names.h"
+#include "create-diff-object/places.h"
+#include "create-diff-object/types.h"
+#include "support/text.h"
+
+namespace kpatch {
+namespace {
+
+class LostState {
+ public:
+  LostState(const Pair& pair, Diagnostics& diagnostics)
+      : pair_(pair), orig_(pair.orig), patched_(pair.patched), diagnostics_(diagnostics) {}
+
+  void run(const std::vector<SymbolId>& functions) {
+    std::set<SymbolId> changed;
+    for (SymbolId id : functions) changed.insert(pair_.twins.orig(id));
+    for (SymbolId function : changed) {
+      const Object::Extent extent = orig_.extent(function);
+      for (const Relocation& r : orig_.relocations(orig_.symbol(function).section, extent.begin, extent.end)) {
+        const Target target = orig_.meaning(r);
+        if (target.symbol != no_symbol && target.section != no_section) check(target.symbol, function);
+      }
+    }
+  }
+
+ private:
+  // How sure it is that a new variable stands in an old one's place.
+  enum class Likeness { none, same_users, same_contents, same_name };
+
+  void check(SymbolId used, SymbolId function) {
+    const Symbol& s = orig_.symbol(used);
+    if (s.type != SymbolType::object || pair_.twins.patched(used) != no_symbol) return;
+    if (is_static_local(s.name)) {
+      const Section& home = orig_.section(s.section);
+      if (!s.global() && (home.flags & SHF_WRITE) != 0 && home.kind != SectionKind::dyndbg)
+        diagnostics_.refuse("static-local", place_of(orig_, used),
+                            fmt::format("of {} is no longer there, or has another size: its state would be lost",
+                                        orig_.symbol(function).name));
+    } else if (holds_state(orig_, used) && checked_.insert(used).second) {
+      look_for_successor(used, orig_.symbol(function).name);
+    }
+  }
+
+  static bool holds_state(const Object& object, SymbolId id) {
+    const Symbol& s = object.symbol(id);
+    if (s.section == no_section || s.type != SymbolType::object || is_special_static(s.name)) return false;
+    const Section& home = object.section(s.section);
+    return (home.flags & SHF_WRITE) != 0 && (home.kind == SectionKind::data || home.kind == SectionKind::bss);
+  }
+
+  void look_for_successor(SymbolId lost, std::string_view user) {
+    const Symbol& before = orig_.symbol(lost);
+    SymbolId best = no_symbol;
+    Likeness how = Likeness::none;
+    std::vector<std::string> others;
+    for (uint32_t i = 1; i < patched_.symbols().size(); ++i) {
+      const Likeness likeness = likeness_of(lost, SymbolId{i});
+      if (likeness == Likeness::same_users) others.emplace_back(patched_.symbol(SymbolId{i}).name);
+      if (likeness > how) best = SymbolId{i}, how = likeness;
+    }
+    if (how == Likeness::none) return;
+    if (how == Likeness::same_users) {
+      diagnostics_.add(
+          {"state-lost", Severity::warning, place_of(patched_, best),
+           fmt::format("is new where {} uses {} in the kernel that runs: what that one holds is in none of "
+                       "{}, which begin{} anew",
+                       user, before.name, some_of(others), others.size() == 1 ? "s" : ""),
+           "take over what the old one holds in a callback (pre_patch); a lock that somebody holds while "
+           "the livepatch is loaded isn't held under its new name"});
+      return;
+    }
+    const std::string message =
+        how == Likeness::same_contents
+            ? fmt::format("may be {} of the kernel that runs under another name: both hold the same, and {} uses them",
+                          before.name, user)
+        : patched_.symbol(best).section == no_section
+            ? fmt::format("moves from {} to another file", orig_.file_name(before.file))
+            : fmt::format("was a variable of the file, and is one of a function");
+    diagnostics_.refuse("state-lost", place_of(patched_, best), message + "; its state would be lost",
+                        "leave name and file of the variable as they are: the kernel does not care for them");
+  }
+
+  Likeness likeness_of(SymbolId lost, SymbolId id) {
+    const Symbol &s = orig_.symbol(lost), &heir = patched_.symbol(id);
+    if (pair_.twins.orig(id) != no_symbol) return Likeness::none;
+    if (heir.section == no_section) return heir.global() && heir.name == s.name ? Likeness::same_name : Likeness::none;
+    if (!holds_state(patched_, id) || !have_a_user_in_common(lost, id)) return Likeness::none;
+    if (is_static_local(heir.name)) {
+      // A new static local is told of by a rule of its own.
+      const bool same =
+          heir.name.starts_with(fmt::format("{}.", s.name)) || heir.name.ends_with(fmt::format(".{}", s.name));
+      return same && heir.size == s.size ? Likeness::same_name : Likeness::none;
+    }
+    return heir.size == s.size && hold_the_same(s.name, heir.name) ? Likeness::same_contents : Likeness::same_users;
+  }
+
+  bool have_a_user_in_common(SymbolId lost, SymbolId id) {
+    if (!users_) users_ = {find_users(orig_), find_users(patched_)};
+    const auto &before = users_->first[index(lost)], &after = users_->second[index(id)];
+    return std::ranges::any_of(before, [&](const auto& user) { return std::ranges::binary_search(after, user); });
+  }
+
+  bool hold_the_same(std::string_view lost, std::string_view heir) {
+    if (!types_) types_ = {read_types(SourceLines(orig_)), read_types(SourceLines(patched_))};
+    const auto before = types_->first.variable_shapes.find(std::string{lost});
+    const auto after = types_->second.variable_shapes.find(std::string{heir});
+    if (before == types_->first.variable_shapes.end() || after == types_->second.variable_shapes.end()) return true;
+    return before->second.shape == after->second.shape || before->second.bare == after->second.bare;
+  }
+
+  const Pair& pair_;
+  const Object& orig_;
+  const Object& patched_;
+  Diagnostics& diagnostics_;
+  std::set<SymbolId> checked_;  // by original id
+  std::optional<std::pair<std::vector<std::vector<std::string>>, std::vector<std::vector<std::string>>>> users_;
+  std::optional<std::pair<Types, Types>> types_;
+};
+
+}  // namespace
+
+void check_lost_state(const Pair& pair, const std::vector<SymbolId>& functions, Diagnostics& diagnostics) {
+  LostState(pair, diagnostics).run(functions);
+}
+
+}  // namespace kpatch
