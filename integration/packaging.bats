@@ -67,9 +67,10 @@ holds() {
 }
 
 @test "each option of --help is in the manual page, and the other way round" {
-  local build=${KPATCH_BUILD_DIR:-$top/build} program
-  for program in kpatch kpatch-build create-diff-object; do
-    diff <("$build/$program/$program" --help | sed 's|`[^`]*`||' | grep -oE '(^|[ ,[])--[a-z][a-z-]*' | grep -oE -e '--.*' | sort -u) \
+  local build=${KPATCH_BUILD_DIR:-$top/build} folder program
+  for program in kpatch kpatch-build create-diff-object sign/kpatch-sign sign/kpatch-keys; do
+    folder=${program%/*} program=${program#*/}
+    diff <("$build/$folder/$program" --help | sed 's|`[^`]*`||' | grep -oE '(^|[ ,[])--[a-z][a-z-]*' | grep -oE -e '--.*' | sort -u) \
       <(grep -oE '(Fl|,) -[a-z][a-z-]*' "$top/doc/$program.1" | grep -oE -e '-[a-z-]+$' | sed 's/^/-/' | sort -u) ||
       { echo "$program"; return 1; }
   done

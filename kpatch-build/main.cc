@@ -15,6 +15,7 @@
 #include "kpatch-build/list-kernels.h"
 #include "kpatch-build/reporter.h"
 #include "kpatch-build/sandbox.h"
+#include "kpatch-build/signing.h"
 #include "kpatch-build/stages.h"
 #include "support/error.h"
 #include "support/signals.h"
@@ -29,7 +30,7 @@ std::string size_of(const fs::path& file) {
   return bytes < 10240 ? fmt::format("{} bytes", bytes) : fmt::format("{} KiB", bytes / 1024);
 }
 
-void run(const Build& build, Delivery& delivery, Reporter& reporter) {
+void run(const Build& build, Delivery& delivery, const ModuleSigner& signer, Reporter& reporter) {
   try_patches(build);
 
   // The kernel as it runs: its source, its config, its compiler's commands, its symbols.
@@ -54,6 +55,7 @@ void run(const Build& build, Delivery& delivery, Reporter& reporter) {
   // The module, and a last look at it with the kernel's eyes.
   const fs::path module = reporter.take(make_module(build, base, reports));
   reporter.take(audit(build, base, reports, module));
+  signer.sign(module);
   reporter.write();
   const fs::path delivered = delivery.deliver(module, build.module + ".ko");
   build.console.info(
@@ -87,6 +89,7 @@ struct TidyAtEnd {
 
 void build_patch(const Options& options, Console& console, Reporter& reporter) {
   Delivery delivery(options.output);
+  const ModuleSigner signer(options);
   const std::string module = module_name(options.name, options.patches);
   reporter.know_module(module);
   reporter.try_report();
@@ -104,7 +107,7 @@ void build_patch(const Options& options, Console& console, Reporter& reporter) {
   console.debug(fmt::format("log: {}", executor.log().string()));
   run({options, console, executor, cache, scratch.path(), module, std::move(patches),
        confine(options, executor, cache, scratch.path(), reporter)},
-      delivery, reporter);
+      delivery, signer, reporter);
   keep_within_limits(options, cache, console);
 }
 

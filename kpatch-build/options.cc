@@ -87,6 +87,9 @@ Groups describe() {
       "non-replace,R", po::bool_switch(), "don't replace livepatches that are loaded already")(
       "fixes", po::value<std::vector<std::string>>()->value_name("NAME,…")->composing(),
       "what the patch fixes, repeatable: CVEs, commits, advisories; `kpatch status --cve` asks the loaded module")(
+      "sign", po::value<std::string>()->value_name("KEY"),
+      "sign the module: a PEM file, or a URI of PKCS#11; its password or PIN is taken from KBUILD_SIGN_PIN")(
+      "cert", po::value<std::string>()->value_name("FILE"), "that key's certificate, PEM or DER")(
       "report", po::value<std::string>()->value_name("FILE"), "write what changed and why (.json)")(
       "explain", po::bool_switch(), "print what changed and why, and why each object and the base were made");
   g.cache.add_options()("cache", po::value<std::string>()->value_name("list|size|prune|drop"),
@@ -242,6 +245,8 @@ Options fill(const po::variables_map& values) {
   std::vector<std::string> fixes;
   take<std::vector<std::string>>(values, "fixes", fixes);
   o.fixes = fixes_of(fixes);
+  take<std::string>(values, "sign", o.sign_key);
+  take<std::string>(values, "cert", o.certificate);
   take<std::string>(values, "report", o.report);
   take<bool>(values, "explain", o.explain);
   take<bool>(values, "skip-cleanup", o.skip_cleanup);
@@ -265,6 +270,8 @@ void check(const Options& o) {
     return;
   }
   if (o.patches.empty()) throw Error("no patch file is named; usage: kpatch-build [options] PATCH... (see --help)");
+  if (o.sign_key.empty() != o.certificate.empty())
+    throw Error("--sign KEY and --cert FILE belong together: a key and its certificate");
   if (!o.report.empty() && o.report.extension() != ".json") {
     throw Error(fmt::format("{}: reports are written as .json", o.report.string()));
   }

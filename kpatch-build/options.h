@@ -43,6 +43,8 @@ struct Options {
   std::filesystem::path output = ".";
   bool replace = true;
   std::vector<std::string> fixes;  // what the patch fixes: CVEs, commits, advisories
+  std::string sign_key;            // a PEM file or a URI of PKCS#11; empty: the module isn't signed
+  std::filesystem::path certificate;
   std::filesystem::path report;
   bool explain = false;
   // Looking closer.
