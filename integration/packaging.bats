@@ -68,7 +68,7 @@ holds() {
 
 @test "each option of --help is in the manual page, and the other way round" {
   local build=${KPATCH_BUILD_DIR:-$top/build} folder program
-  for program in kpatch kpatch-build create-diff-object sign/kpatch-sign sign/kpatch-keys; do
+  for program in kpatch kpatch-build create-diff-object sign/kpatch-sign sign/kpatch-keys deploy/cvm-cli; do
     folder=${program%/*} program=${program#*/}
     diff <("$build/$folder/$program" --help | sed 's|`[^`]*`||' | grep -oE '(^|[ ,[])--[a-z][a-z-]*' | grep -oE -e '--.*' | sort -u) \
       <(grep -oE '(Fl|,) -[a-z][a-z-]*' "$top/doc/$program.1" | grep -oE -e '-[a-z-]+$' | sed 's/^/-/' | sort -u) ||
