@@ -41,7 +41,7 @@ as_in_build() {
 # holds FOLDER: the programs below it run, and find their data files; the rest is there.
 holds() {
   local program
-  for program in kpatch kpatch-build create-diff-object; do
+  for program in kpatch kpatch-build kpatch-package kpatch-package-builder create-diff-object; do
     run "$1/bin/$program" --version
     [ "$output" = "$program $version" ] || { echo "$output"; return 1; }
     [ -n "$(compgen -G "$1/share/man/man1/$program.1*")" ]
@@ -68,7 +68,8 @@ holds() {
 
 @test "each option of --help is in the manual page, and the other way round" {
   local build=${KPATCH_BUILD_DIR:-$top/build} folder program
-  for program in kpatch kpatch-build create-diff-object sign/kpatch-sign sign/kpatch-keys deploy/cvm-cli; do
+  for program in kpatch kpatch-build create-diff-object sign/kpatch-sign sign/kpatch-keys deploy/cvm-cli \
+    package/kpatch-package package/kpatch-package-builder; do
     folder=${program%/*} program=${program#*/}
     diff <("$build/$folder/$program" --help | sed 's|`[^`]*`||' | grep -oE '(^|[ ,[])--[a-z][a-z-]*' | grep -oE -e '--.*' | sort -u) \
       <(grep -oE '(Fl|,) -[a-z][a-z-]*' "$top/doc/$program.1" | grep -oE -e '-[a-z-]+$' | sed 's/^/-/' | sort -u) ||

@@ -85,6 +85,13 @@ std::string module_name(string_view text) {
   return name;
 }
 
+std::vector<std::string> ModuleFile::fixes() const {
+  std::vector<std::string> fixes;
+  for (const auto& [key, value] : info)
+    if (key == "kpatch_fixes") fixes.push_back(value);
+  return fixes;
+}
+
 ModuleFile read_module(const fs::path& path) {
   if (fs::is_directory(path)) throw Error(fmt::format("{}: it is a folder", path.string()));
   const std::string file = read_file(path);

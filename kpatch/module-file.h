@@ -17,6 +17,9 @@ struct ModuleFile {
   bool livepatch = false;
   bool is_signed = false;
   std::vector<std::pair<std::string, std::string>> info;  // .modinfo, in its order
+
+  // What it says that it fixes: CVEs, commits, advisories.
+  std::vector<std::string> fixes() const;
 };
 
 // Throws Error when it isn't a module of this machine's architecture, or is compressed.

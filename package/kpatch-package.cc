@@ -1,0 +1,87 @@
+// kpatch-package: a package of a livepatch that is built. `kpatch package` runs it.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+#include <filesystem>
+#include <string>
+
+#include "package/package.h"
+#include "support/command.h"
+#include "support/error.h"
+#include "support/files.h"
+#include "support/signals.h"
+
+namespace {
+
+using namespace kpatch;
+namespace fs = std::filesystem;
+
+// SOURCE_DATE_EPOCH, else when the newest module was written.
+long long epoch_of(const Package& package) {
+  if (const char* given = std::getenv("SOURCE_DATE_EPOCH"); given != nullptr && *given != '\0') {
+    long long seconds = 0;
+    const char* end = given + std::strlen(given);
+    if (const auto [rest, error] = std::from_chars(given, end, seconds);
+        rest != end || error != std::errc() || seconds < 0)
+      throw Error(fmt::format("SOURCE_DATE_EPOCH={}: seconds since 1970 are meant", given));
+    return seconds;
+  }
+  std::chrono::file_clock::time_point newest = fs::last_write_time(package.modules.front().source);
+  for (const PackagedModule& module : package.modules) newest = std::max(newest, fs::last_write_time(module.source));
+  return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::file_clock::to_sys(newest).time_since_epoch())
+      .count();
+}
+
+// As Debian's own tools ask for it. The machine's name is no part of it: equal input gives equal bytes.
+std::string maintainer_of(const PackageOptions& options) {
+  if (!options.maintainer.empty()) return options.maintainer;
+  const char* name = std::getenv("DEBFULLNAME");
+  const char* address = std::getenv("DEBEMAIL");
+  if (address == nullptr || *address == '\0') return "root <root@localhost>";
+  if (std::strchr(address, '<') != nullptr) return require_maintainer("DEBEMAIL", address);
+  return require_maintainer("DEBFULLNAME, DEBEMAIL",
+                            fmt::format("{} <{}>", name != nullptr && *name != '\0' ? name : "root", address));
+}
+
+fs::path rpm(const Package& package, const fs::path& output) {
+  const Scratch scratch;
+  RpmBuild build;
+  build.spec = scratch.path() / (package.name + ".spec");
+  build.output = output;
+  write_file(build.spec, spec_of(package), Flush::no);
+  return build_rpm(package, build);
+}
+
+void run(const PackageOptions& options) {
+  const PackageFormat format =
+      options.format.value_or(find_program("dpkg-deb") ? PackageFormat::deb : PackageFormat::rpm);
+  const std::vector<Package> packages = packages_of(options);
+  fs::create_directories(options.output);
+  for (const Package& package : packages) {
+    const fs::path made = format == PackageFormat::rpm
+                              ? rpm(package, options.output)
+                              : build_deb(package, {maintainer_of(options), epoch_of(package), options.output});
+    std::fputs(fmt::format("{}\n", made.lexically_normal().string()).c_str(), stdout);
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  handle_signals();
+  try {
+    if (const auto options = parse_package_options(argc, argv)) run(*options);
+    return exit_ok;
+  } catch (const Interrupted& interrupted) {
+    return 128 + interrupted.signal;
+  } catch (const std::exception& error) {
+    std::fputs(fmt::format("error: {}\n", error.what()).c_str(), stderr);
+    return exit_error;
+  }
+}
