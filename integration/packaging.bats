@@ -68,7 +68,7 @@ holds() {
 
 @test "each option of --help is in the manual page, and the other way round" {
   local build=${KPATCH_BUILD_DIR:-$top/build} folder program
-  for program in kpatch kpatch-build create-diff-object sign/kpatch-sign sign/kpatch-keys deploy/cvm-cli \
+  for program in kpatch kpatch-build create-diff-object sign/kpatch-sign sign/kpatch-keys deploy/cvm-cli agent/kpatch-agent \
     package/kpatch-package package/kpatch-package-builder; do
     folder=${program%/*} program=${program#*/}
     diff <("$build/$folder/$program" --help | sed 's|`[^`]*`||' | grep -oE '(^|[ ,[])--[a-z][a-z-]*' | grep -oE -e '--.*' | sort -u) \
@@ -117,7 +117,8 @@ holds() {
   needs rpmspec
   run rpmspec -q --qf '%{name} %{version} %{license}\n' "$packaging/kpatch.spec"
   [ "$output" = "kpatch $version GPL-2.0-only
-kpatch-build $version GPL-2.0-only" ] || { echo "$output"; return 1; }
+kpatch-build $version GPL-2.0-only
+kpatch-agent $version GPL-2.0-only" ] || { echo "$output"; return 1; }
 }
 
 @test "tarball: built, needs no library, runs where there is nothing else" {
