@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "kernel/base.h"
@@ -44,5 +45,11 @@ struct BaseOptions {
 // release, else the vmlinux's banner, else `uname -r` says which. Shows its stages on the console.
 // Throws Error (nothing half-made stays in the cache), Interrupted.
 Base make_base(const BaseOptions& options, Cache& cache, Executor& executor, Console& console);
+
+// lookup's index of a vmlinux, kept in the cache by the file's contents. Throws Error when it is no usable vmlinux.
+std::filesystem::path vmlinux_index(const std::filesystem::path& vmlinux, Cache& cache, Console& console);
+
+// "6.12.117+deb12-cloud-amd64" of "Linux version 6.12.117+deb12-cloud-amd64 (…".
+std::string release_of_banner(std::string_view banner);
 
 }  // namespace kpatch

@@ -25,9 +25,6 @@ Base make_stock_base(const BaseOptions& options, const KernelFiles& files, Cache
 // An own kernel: source tree and config of the user.
 Base make_own_base(const BaseOptions& options, Cache& cache, Executor& executor, Console& console);
 
-// lookup's index of a vmlinux, kept in the cache by the file's contents. Throws Error when it is no usable vmlinux.
-std::filesystem::path vmlinux_index(const std::filesystem::path& vmlinux, Cache& cache, Console& console);
-
 // Throws Error when no livepatch can be made for kernels of that machine yet.
 void require_parts(uint16_t machine);
 
@@ -36,8 +33,6 @@ void check_vmlinux(const Binary& vmlinux, const std::filesystem::path& path, std
 // Ubuntu's releases and banners have an ABI number in place of the version's third part ("5.15.0-91-generic" is of 5.15.131); its
 // config tells, CONFIG_VERSION_SIGNATURE="Ubuntu 5.15.0-91.101-generic 5.15.131". Throws Error when the source is another's.
 void check_signature(const KernelConfig& config, std::string_view source_version);
-// "6.12.117+deb12-cloud-amd64" of "Linux version 6.12.117+deb12-cloud-amd64 (…".
-std::string release_of_banner(std::string_view banner);
 // The kernel version that a banner stands for: of the release, or of the package that the banner names where the
 // release only has an ABI number (6.1.0-56 is 6.1.192).
 std::string version_of_banner(std::string_view banner);

@@ -96,8 +96,9 @@ class CodeAudit {
       if (key == nullptr) continue;
       std::string_view name = c_.kernel_name(key->raw.symbol);
       // A trampoline stands for its key only where the kernel exports that one alone.
-      bool exported = !key->livepatch && name.starts_with("__SCT__") &&
-                      c_.input.symvers->find("__SCK__" + std::string(name.substr(7))) == nullptr;
+      bool exported =
+          !key->livepatch && name.starts_with("__SCT__") &&
+          (c_.input.symvers == nullptr || c_.input.symvers->find("__SCK__" + std::string(name.substr(7))) == nullptr);
       if (!name.starts_with("__SCK__") && !exported)
         c_.find_at("static-call", {*index, at + 4}, fmt::format("the key of a static call is '{}'", name));
       else if (place && is_code(place->section))
@@ -189,6 +190,7 @@ class CodeAudit {
     const KlpSymbol& key = elf_.symbols[relocation->raw.symbol];
     if (key.in_section()) return;
     std::string_view name = c_.kernel_name(relocation->raw.symbol);
+    if (c_.input.vmlinux == nullptr) return;
     const Binary& kernel = *c_.input.vmlinux;
     if (kernel.seals_ro_after_init_keys()) return;
     for (uint32_t symbol : kernel.named(name))
@@ -281,7 +283,8 @@ class CodeAudit {
   // How far behind symbol + addend the address lies that the relocation takes; nothing when it takes none.
   std::optional<int64_t> takes_address(const AuditedRelocation& relocation) const {
     const KlpSection& section = elf_.sections[relocation.place.section];
-    if (!section.allocated() || holds_positions(section.name)) return std::nullopt;
+    if (!section.allocated() || holds_positions(section.name) || c_.new_functions.contains(relocation.place))
+      return std::nullopt;
     const bool executable = (section.header.sh_flags & SHF_EXECINSTR) != 0;
     return facts_.address_taken({section.bytes, executable}, relocation.raw.type, relocation.place.offset);
   }

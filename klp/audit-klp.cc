@@ -58,34 +58,32 @@ class TableAudit {
   explicit TableAudit(AuditContext& context) : c_(context), elf_(context.elf) {}
 
   void run() {
-    for (uint32_t i = 1; i < elf_.sections.size(); ++i) {
-      const std::string& name = elf_.sections[i].name;
-      if (name == ".kpatch.funcs") each_entry(i, 32, [&](uint64_t at) { check_function(i, at); });
-      if (name.starts_with(".kpatch.callbacks.")) each_entry(i, 16, [&](uint64_t at) { check_callback(i, at); });
-      if (name == ".kpatch.objects") each_entry(i, 8, [&](uint64_t at) { check_object(i, at); });
-    }
-    if (c_.patched_objects.empty())
-      c_.find_in("patch-table", {.section = ".kpatch.funcs"}, "the module patches nothing");
+    const PatchTables tables = read_patch_tables(elf_);
+    for (const std::string& section : tables.uneven)
+      c_.find_in("patch-table", {.section = section}, "no whole number of entries");
+    for (const PatchedFunction& function : tables.functions) check_function(function);
+    for (const PatchCallback& callback : tables.callbacks) check_callback(callback);
+    for (const PatchedObjectName& object : tables.objects) check_object(object);
+    if (c_.patched_objects.empty()) say_that_nothing_is_patched();
   }
 
  private:
-  template <typename Check>
-  void each_entry(uint32_t section, uint64_t size, Check check) {
-    uint64_t length = elf_.sections[section].bytes.size();
-    if (length % size != 0)
-      c_.find_in("patch-table", {.section = elf_.sections[section].name}, "no whole number of entries");
-    for (uint64_t at = 0; at + size <= length; at += size) check(at);
-  }
-
-  // Where a field of the entry points, by an ordinary relocation.
-  std::optional<KlpPlace> pointer(KlpPlace field) {
-    const AuditedRelocation* relocation = c_.relocation_at(field);
-    if (relocation == nullptr || relocation->livepatch) return std::nullopt;
-    return elf_.place_of(relocation->raw.symbol, relocation->raw.addend);
+  void say_that_nothing_is_patched() {
+    const auto enables = [](const KlpSymbol& s) {
+      return s.entry.st_shndx == SHN_UNDEF && s.name == "klp_enable_patch";
+    };
+    if (c_.input.ours)
+      c_.find_in("patch-table", {.section = ".kpatch.funcs"}, "the module patches nothing");
+    else if (std::any_of(elf_.symbols.begin(), elf_.symbols.end(), enables))
+      c_.object_to("patch-table", {},
+                   "what it replaces can't be told: none of its tables is of a form that is known, it makes them when "
+                   "it is loaded");
+    else
+      c_.find("patch-table", "it is no livepatch: it never calls klp_enable_patch");
   }
 
   std::optional<std::string_view> text(KlpPlace field) {
-    auto place = pointer(field);
+    auto place = c_.refers(field);
     auto string = place ? elf_.string_at(*place) : std::nullopt;
     if (string && !string->empty()) return string;
     c_.find_at("patch-table", field, "points at no string");
@@ -93,7 +91,7 @@ class TableAudit {
   }
 
   void check_new_function(KlpPlace field, std::string_view what) {
-    auto place = pointer(field);
+    auto place = c_.refers(field);
     if (!place || place->section >= elf_.sections.size() || !c_.function_starts_at(*place))
       return c_.find_at("patch-table", field, fmt::format("{}: points at no function of the module", what));
     const KlpSection& section = elf_.sections[place->section];
@@ -103,40 +101,45 @@ class TableAudit {
       c_.find_at("patch-table", field, fmt::format("{}: its function is in {}, which is freed", what, section.name));
   }
 
-  void check_function(uint32_t section, uint64_t at) {
-    auto name = text({section, at + 8});
-    auto object_name = text({section, at + 16});
-    uint64_t sympos = elf_.u64_at(elf_.sections[section], at + 24);
-    check_new_function({section, at}, name.value_or("?"));
+  // Nothing, after a finding, when it points at no string; nothing where to point from: NULL.
+  std::optional<std::string_view> object_name(const std::optional<KlpPlace>& field) {
+    return field ? text(*field) : std::optional<std::string_view>("vmlinux");
+  }
+
+  void check_function(const PatchedFunction& function) {
+    auto name = text(function.name);
+    auto object_name = this->object_name(function.object);
+    const uint64_t sympos = function.sympos;
+    c_.new_functions.insert(function.new_function);
+    check_new_function(function.new_function, name.value_or("?"));
     if (!name || !object_name) return;
-    note_object({section, at + 16}, *object_name);
+    note_object(function.object.value_or(function.entry), *object_name);
     if (name->size() > c_.loader.max_symbol_name())
       c_.find_at(
-          "patch-table", {section, at + 8},
+          "patch-table", function.name,
           fmt::format("{} is longer than {} characters: klp_enable_patch fails", *name, c_.loader.max_symbol_name()));
     // The positions 0 and 1 have one name in sysfs.
     if (!seen_.emplace(fmt::format("{} {} {}", *object_name, *name, std::max<uint64_t>(sympos, 1))).second)
-      c_.find_at("patch-table", {section, at}, fmt::format("{} of {} is replaced twice", *name, *object_name));
+      c_.find_at("patch-table", function.entry, fmt::format("{} of {} is replaced twice", *name, *object_name));
     const Binary* object = c_.object(*object_name);
     if (object == nullptr) return;
     Lookup found = kernel_lookup(*object, *object_name, *name, sympos);
-    if (found.symbol == nullptr) return c_.find_at("patch-table", {section, at}, found.problem);
+    if (found.symbol == nullptr) return c_.find_at("patch-table", function.entry, found.problem);
     if (found.symbol->type != SymbolType::function)
-      c_.find_at("patch-table", {section, at}, fmt::format("{} of {} is no function", *name, *object_name));
+      c_.find_at("patch-table", function.entry, fmt::format("{} of {} is no function", *name, *object_name));
     else if (!found.symbol->has_ftrace_site)
-      c_.find_at("patch-table", {section, at},
+      c_.find_at("patch-table", function.entry,
                  fmt::format("{} of {} has no ftrace site, so it can't be redirected", *name, *object_name));
   }
 
-  void check_callback(uint32_t section, uint64_t at) {
-    check_new_function({section, at}, "callback");
-    auto object_name = text({section, at + 8});
+  void check_callback(const PatchCallback& callback) {
+    check_new_function(callback.function, "callback");
+    auto object_name = this->object_name(callback.object);
     if (!object_name) return;
-    note_object({section, at + 8}, *object_name);
+    note_object(callback.object.value_or(callback.entry), *object_name);
     c_.object(*object_name);
-    const std::string& kind = elf_.sections[section].name;
-    if (!seen_.emplace(fmt::format("{} {}", kind, *object_name)).second)
-      c_.find_at("patch-table", {section, at},
+    if (!seen_.emplace(fmt::format("{} {}", callback.kind, *object_name)).second)
+      c_.find_at("patch-table", callback.entry,
                  fmt::format("{} has another callback of this kind: the kernel knows one of each", *object_name));
   }
 
@@ -150,8 +153,8 @@ class TableAudit {
   }
 
   // One whose functions stay, while new code of it needs the object's symbols.
-  void check_object(uint32_t section, uint64_t at) {
-    auto object_name = text({section, at});
+  void check_object(const PatchedObjectName& object) {
+    auto object_name = this->object_name(object.object);
     if (!object_name) return;
     c_.patched_objects.emplace(*object_name);
     c_.object(*object_name);

@@ -57,15 +57,21 @@ class LoaderAudit {
     else if (section.name != per_cpu && section.name.starts_with(per_cpu))
       find_section(section,
                    fmt::format("the loader knows {} alone: this would be data that all processors share", per_cpu));
-    else if (!section.name.starts_with(".kpatch") && !section_row(section.name).delivered)
-      find_section(section, row == nullptr
-                                ? "has a meaning for the kernel or for nobody, and is not known here"
-                                : fmt::format("{} would read it: the patch would have effects beyond its functions",
-                                              row->reader));
+    else if (!section.name.starts_with(".kpatch") && !section_row(section.name).delivered && !is_known(section))
+      c_.object_to("loader-section", {.section = section.name},
+                   row == nullptr ? "has a meaning for the kernel or for nobody, and is not known here"
+                                  : fmt::format("{} would read it: the patch would have effects beyond its functions",
+                                                row->reader));
     if (section.name == per_cpu && section.header.sh_type == SHT_NOBITS && section.header.sh_size != 0)
       find_section(section, "has no bytes in the file: percpu_modcopy would copy what follows it there");
     if (row != nullptr && row->written && (section.header.sh_flags & SHF_WRITE) == 0 && section.header.sh_size != 0)
       find_section(section, fmt::format("isn't writable, and {} writes to it: a fault", row->reader));
+  }
+
+  // What others have in their livepatches, and kbuild in any module.
+  bool is_known(const KlpSection& section) const {
+    return !c_.input.ours && (section.name == ".init.klp_objects" || section.name == ".init.klp_funcs" ||
+                              section.name == ".BTF" || section.name == ".BTF.base");
   }
 
   // Of two sections with one name the loader reads one, and the sections' files in sysfs clash.
@@ -243,7 +249,8 @@ class LoaderAudit {
       const KlpSection& section = elf_.sections[i];
       if (section.allocated() && section.header.sh_type != SHT_RELA && section.header.sh_size != 0 && !reached[i] &&
           section_row(section.name).delivered && !section.name.starts_with(".kpatch"))
-        find_section(section, "nothing reads it: neither the loader, nor code or data of the module");
+        c_.object_to("loader-section", {.section = section.name},
+                     "nothing reads it: neither the loader, nor code or data of the module");
     }
   }
 

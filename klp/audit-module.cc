@@ -72,8 +72,8 @@ class ModuleAudit {
     if (auto value = one("livepatch"); value && *value != "Y")
       c_.find_in("modinfo", {.section = ".modinfo"}, fmt::format("livepatch={}", *value));
     if (auto value = one("depends"); value && !value->empty())
-      c_.find_in("modinfo", {.section = ".modinfo"},
-                 fmt::format("depends={}: loading the livepatch would load that module", *value));
+      c_.object_to("modinfo", {.section = ".modinfo"},
+                   fmt::format("depends={}: loading the livepatch would load that module", *value));
     if (auto value = one("vermagic"); value && value->substr(0, value->find(' ')) != c_.input.release)
       c_.find_in("modinfo", {.section = ".modinfo"},
                  fmt::format("vermagic={}: it was built for another kernel than {}", *value, c_.input.release));
@@ -93,7 +93,7 @@ class ModuleAudit {
   void check_sections() {
     for (const KlpSection& section : elf_.sections) {
       uint64_t flags = section.header.sh_flags;
-      if (leftover(section.name))
+      if (c_.input.ours && leftover(section.name))
         c_.find("section", fmt::format("section {} is left over from the build", section.name));
       if (section.allocated() && (flags & SHF_WRITE) != 0 && (flags & SHF_EXECINSTR) != 0)
         c_.find("section", fmt::format("section {} is writable and executable", section.name));
@@ -146,8 +146,10 @@ class ModuleAudit {
     for (uint32_t i = 1; i < elf_.symbols.size(); ++i) {
       const KlpSymbol& symbol = elf_.symbols[i];
       if (symbol.entry.st_shndx == SHN_COMMON) c_.find("symbols", fmt::format("{} is a common symbol", symbol.name));
-      if (symbol.entry.st_shndx == SHN_UNDEF && symbol.name != "_GLOBAL_OFFSET_TABLE_") check_undefined(i);
+      if (c_.input.symvers != nullptr && symbol.entry.st_shndx == SHN_UNDEF && symbol.name != "_GLOBAL_OFFSET_TABLE_")
+        check_undefined(i);
     }
+    if (c_.input.symvers == nullptr) return;
     // Stands for the layout of struct module and others; asked for in every module of a kernel with MODVERSIONS.
     if (const Export* layout = c_.input.symvers->find("module_layout"); layout != nullptr && layout->crc != 0)
       check_crc({}, "module_layout", *layout);
@@ -168,10 +170,10 @@ class ModuleAudit {
     if (found == nullptr)
       return c_.find_in("undefined", first_use(index), fmt::format("{} is undefined, and no kernel export", name));
     if (found->owner != "vmlinux")
-      return c_.find_in("undefined", first_use(index),
-                        fmt::format("{} is exported by module {}: an ordinary reference would make the livepatch "
-                                    "depend on it",
-                                    name, found->owner));
+      return c_.object_to("undefined", first_use(index),
+                          fmt::format("{} is exported by module {}: an ordinary reference would make the livepatch "
+                                      "depend on it",
+                                      name, found->owner));
     if (!found->name_space.empty()) {
       auto imports = modinfo_values(modinfo_, "import_ns");
       if (std::find(imports.begin(), imports.end(), found->name_space) == imports.end())

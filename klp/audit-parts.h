@@ -15,6 +15,7 @@
 #include "klp/audit.h"
 #include "klp/loader-facts.h"
 #include "klp/loader-model.h"
+#include "klp/patch-tables.h"
 #include "support/finding.h"
 
 namespace kpatch {
@@ -42,9 +43,12 @@ class AuditContext {
 
   const AuditInput& input;
   const KlpElf& elf;
-  const Arch* arch;                                    // of the module; nullptr when it is none that is known
-  LoaderModel loader;                                  // of the kernel that will load it
-  std::set<std::string, std::less<>> patched_objects;  // filled by audit_tables()
+  const Arch* arch;    // of the module; nullptr when it is none that is known
+  LoaderModel loader;  // of the kernel that will load it
+  // Filled by audit_tables(): objects, and fields of its tables that hold new functions. ftrace returns to those, it
+  // doesn't branch (kernel/livepatch/patch.c, klp_ftrace_handler).
+  std::set<std::string, std::less<>> patched_objects;
+  std::set<KlpPlace> new_functions;
 
   // Of the module as a whole; of a place in it.
   void find(std::string_view rule, std::string message) { find_in(rule, {}, std::move(message)); }
@@ -53,6 +57,11 @@ class AuditContext {
   }
   void find_at(std::string_view rule, KlpPlace place, std::string message) {
     find_in(rule, location_of(place), std::move(message));
+  }
+  // What no module of ours may have, and the kernel takes.
+  void object_to(std::string_view rule, Location location, std::string message) {
+    find_in(rule, std::move(location), std::move(message));
+    if (!input.ours) findings_.back().severity = Severity::warning;
   }
   std::vector<Finding> take() { return std::move(findings_); }
 
@@ -74,15 +83,20 @@ class AuditContext {
   // Section, offset, and the function that is there.
   Location location_of(KlpPlace place) const;
 
-  // "vmlinux" or a module; nullptr (after a finding, once an object) when it isn't known.
+  // Where a field points, by an ordinary relocation.
+  std::optional<KlpPlace> refers(KlpPlace field) const;
+
+  // "vmlinux" or a module; nullptr (after a finding, once an object) when it isn't known. Without a vmlinux nothing is.
   const Binary* object(std::string_view name);
   // Throws Error when one of them was written to meanwhile.
   void require_unchanged() const {
-    input.vmlinux->require_unchanged();
+    if (input.vmlinux != nullptr) input.vmlinux->require_unchanged();
     for (const auto& [name, object] : objects_)
       if (object != nullptr) object->require_unchanged();
   }
-  bool kernel_has(std::string_view symbol) const { return !input.vmlinux->named(symbol).empty(); }
+  bool kernel_has(std::string_view symbol) const {
+    return input.vmlinux != nullptr && !input.vmlinux->named(symbol).empty();
+  }
 
  private:
   std::vector<Finding> findings_;
@@ -93,7 +107,7 @@ class AuditContext {
 
 void audit_module(AuditContext& context);       // modinfo, exports and CRCs (audit-module.cc)
 void audit_loader(AuditContext& context);       // sections, and the entries of tables (audit-loader.cc)
-void audit_tables(AuditContext& context);       // .kpatch.funcs, .kpatch.callbacks.* (audit-klp.cc)
+void audit_tables(AuditContext& context);       // what is replaced by what (audit-klp.cc)
 void audit_klp(AuditContext& context);          // klp symbols and relocations (audit-klp.cc)
 void audit_code_tables(AuditContext& context);  // what objtool and the compiler left (audit-code.cc)
 

@@ -50,7 +50,7 @@ AuditContext::AuditContext(const AuditInput& in, const KlpElf& e)
     : input(in),
       elf(e),
       arch(find_arch(e.header.e_machine)),
-      loader(in.release, *in.vmlinux, arch),
+      loader(in.release, in.vmlinux, arch),
       relocations_(e.sections.size()),
       functions_(e.sections.size()) {
   for (const KlpSection& section : elf.sections) {
@@ -77,6 +77,12 @@ const AuditedRelocation* AuditContext::relocation_at(KlpPlace place) const {
   const auto& list = relocations_[place.section];
   auto found = std::lower_bound(list.begin(), list.end(), place, [](const auto& r, auto& p) { return r.place < p; });
   return found != list.end() && found->place == place ? &*found : nullptr;
+}
+
+std::optional<KlpPlace> AuditContext::refers(KlpPlace field) const {
+  const AuditedRelocation* relocation = relocation_at(field);
+  if (relocation == nullptr || relocation->livepatch) return std::nullopt;
+  return elf.place_of(relocation->raw.symbol, relocation->raw.addend);
 }
 
 std::string_view AuditContext::kernel_name(uint32_t symbol) const {
@@ -115,7 +121,7 @@ Location AuditContext::location_of(KlpPlace place) const {
 }
 
 const Binary* AuditContext::object(std::string_view name) {
-  if (name == "vmlinux") return input.vmlinux;
+  if (name == "vmlinux" || input.vmlinux == nullptr) return input.vmlinux;
   auto [entry, is_new] = objects_.try_emplace(std::string(name), nullptr);
   if (!is_new) return entry->second;
   if (input.open_module) entry->second = input.open_module(name);
@@ -124,7 +130,7 @@ const Binary* AuditContext::object(std::string_view name) {
 }
 
 std::vector<Finding> audit(const AuditInput& input) {
-  KPATCH_ASSERT(input.vmlinux != nullptr && input.symvers != nullptr);
+  KPATCH_ASSERT(!input.ours || (input.vmlinux != nullptr && input.symvers != nullptr));
   KlpElf elf = KlpElf::read(input.module);
   // The livepatch core looks up new functions by name and klp symbols by index; nothing below can be asked either.
   if (elf.symtab == 0 || elf.symbols.size() <= 1)

@@ -21,7 +21,7 @@ Judge::Judge(const fs::path& inputs) {
     module_ = folder / json.at("module").get<std::string>();
     name_ = json.at("name");
     release_ = json.at("release");
-    modules_ = json.at("modules").get<std::string>();
+    modules_ = std::make_unique<ModuleFolder>(json.at("modules").get<std::string>());
     vmlinux_ = std::make_unique<Binary>(Binary::open(json.at("vmlinux").get<std::string>()));
     symvers_ = Symvers::read(json.at("symvers").get<std::string>());
     for (const auto& object : json.at("objects"))
@@ -31,20 +31,6 @@ Judge::Judge(const fs::path& inputs) {
   }
 }
 
-const Binary* Judge::open(std::string_view name) {
-  if (paths_.empty())
-    walk(modules_, [&](const fs::directory_entry& entry) {
-      if (const auto module = module_path_of(entry.path().string()))
-        paths_.emplace(module_name_of(*module), entry.path());
-      return true;
-    });
-  const auto path = paths_.find(name);
-  if (path == paths_.end()) return nullptr;
-  auto [it, fresh] = opened_.try_emplace(std::string(name));
-  if (fresh) it->second = std::make_unique<Binary>(Binary::open(path->second));
-  return it->second.get();
-}
-
 std::vector<Finding> Judge::judge(const fs::path& module) {
   AuditInput input;
   input.module = module;
@@ -52,7 +38,7 @@ std::vector<Finding> Judge::judge(const fs::path& module) {
   input.release = release_;
   input.vmlinux = vmlinux_.get();
   input.symvers = &symvers_;
-  input.open_module = [this](std::string_view owner) { return open(owner); };
+  input.open_module = [this](std::string_view owner) { return modules_->named(owner); };
   std::vector<Finding> findings = audit(input);
   std::vector<Finding> more = check_delivery(input, objects_);
   findings.insert(findings.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));

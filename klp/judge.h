@@ -2,7 +2,6 @@
 #pragma once
 
 #include <filesystem>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -24,15 +23,12 @@ class Judge {
   std::vector<Finding> judge(const std::filesystem::path& module);
 
  private:
-  const Binary* open(std::string_view name);
-
-  std::filesystem::path module_, modules_;
+  std::filesystem::path module_;
+  std::unique_ptr<ModuleFolder> modules_;
   std::string name_, release_;
   std::unique_ptr<Binary> vmlinux_;
   Symvers symvers_;
   std::vector<PatchedObject> objects_;
-  std::map<std::string, std::filesystem::path, std::less<>> paths_;
-  std::map<std::string, std::unique_ptr<Binary>, std::less<>> opened_;
 };
 
 }  // namespace kpatch

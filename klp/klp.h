@@ -3,5 +3,7 @@
 
 #include "klp/audit.h"
 #include "klp/delivery.h"
+#include "klp/loader-facts.h"
+#include "klp/patch-tables.h"
 #include "klp/post-link.h"
 #include "klp/proof.h"

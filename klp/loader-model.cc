@@ -182,7 +182,7 @@ const BootSection* find(std::span<const BootSection> rows, std::string_view name
 
 }  // namespace
 
-LoaderModel::LoaderModel(std::string_view release, const Binary& vmlinux, const Arch* arch)
+LoaderModel::LoaderModel(std::string_view release, const Binary* vmlinux, const Arch* arch)
     : series_(series_of(release)), vmlinux_(vmlinux), arch_(arch) {}
 
 const LoaderSection* LoaderModel::section(std::string_view name) const {
@@ -203,7 +203,7 @@ uint64_t LoaderModel::entry_size(const LoaderSection& section) const {
     if (row.size != 0 && (row.since == KernelSeries{} || since(row.since.version, row.since.patchlevel)))
       size = row.size;
   if (size == 0 || section.struct_name.empty()) return size;
-  const auto known = vmlinux_.struct_size(section.struct_name);
+  const auto known = struct_size(section.struct_name);
   return known && *known != 0 ? *known : size;
 }
 

@@ -12,9 +12,9 @@ namespace kpatch {
 
 class LoaderModel {
  public:
-  // release: of the kernel. vmlinux: whose structs are asked for their sizes. arch: nullptr when it is none that is
+  // release: of the kernel. vmlinux: whose structs are asked for their sizes; may be nullptr. arch: nullptr when it is none that is
   // known: the rows of every architecture alone.
-  LoaderModel(std::string_view release, const Binary& vmlinux, const Arch* arch);
+  LoaderModel(std::string_view release, const Binary* vmlinux, const Arch* arch);
 
   // False when the release doesn't begin with two numbers: then it is taken for the oldest kernel.
   bool knows_release() const { return series_.has_value(); }
@@ -27,7 +27,7 @@ class LoaderModel {
   bool early(std::string_view name) const;
 
   // sizeof(struct module); nothing where vmlinux has no types.
-  std::optional<uint64_t> module_size() const { return vmlinux_.struct_size("module"); }
+  std::optional<uint64_t> module_size() const { return struct_size("module"); }
 
   // KSYM_NAME_LEN without its NUL: 127 before 6.1, 511 since (include/linux/kallsyms.h).
   size_t max_symbol_name() const { return since(6, 1) ? 511 : 127; }
@@ -44,12 +44,15 @@ class LoaderModel {
   bool reads_extended_versions() const { return since(6, 14); }
 
  private:
+  std::optional<uint64_t> struct_size(std::string_view name) const {
+    return vmlinux_ == nullptr ? std::nullopt : vmlinux_->struct_size(name);
+  }
   bool since(unsigned version, unsigned patchlevel) const {
     return series_ && *series_ >= KernelSeries{version, patchlevel};
   }
 
   std::optional<KernelSeries> series_;
-  const Binary& vmlinux_;
+  const Binary* vmlinux_;
   const Arch* arch_;
 };
 

@@ -5,5 +5,6 @@
 #include "lookup/export-versions.h"
 #include "lookup/inlined.h"
 #include "lookup/modinfo.h"
+#include "lookup/module-folder.h"
 #include "lookup/module-names.h"
 #include "lookup/symvers.h"

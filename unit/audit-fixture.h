@@ -152,6 +152,7 @@ inline constexpr std::string_view symvers =
     "0x00000014\tmodule_layout\tvmlinux\tEXPORT_SYMBOL\t\n"
     "0x00000015\tof_module\tdrivers/net/dummy\tEXPORT_SYMBOL\t\n"
     "0x00000016\tspaced\tvmlinux\tEXPORT_SYMBOL\tSPACE\n"
+    "0x00000017\tklp_enable_patch\tvmlinux\tEXPORT_SYMBOL_GPL\t\n"
     "0x00000000\t__SCT__both\tvmlinux\tEXPORT_SYMBOL_GPL\t\n"
     "0x00000000\t__SCK__both\tvmlinux\tEXPORT_SYMBOL_GPL\t\n"
     "0x00000000\t__SCT__lone\tvmlinux\tEXPORT_SYMBOL_GPL\t\n";

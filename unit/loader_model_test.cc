@@ -449,7 +449,7 @@ TEST(LoaderModel, ReadsReleases) {
 
 TEST(LoaderModel, SectionsOfVmlinuxAlone) {
   const Binary vmlinux = Binary::open("/proc/self/exe");
-  const LoaderModel model("6.12.1", vmlinux, &arch_x86_64);
+  const LoaderModel model("6.12.1", &vmlinux, &arch_x86_64);
   for (const char* name : {".initcallearly.init",
                            ".initcall7s.init",
                            ".initcallrootfs.init",
@@ -491,7 +491,7 @@ TEST(LoaderModel, SectionsOfVmlinuxAlone) {
 // Two tables tell what a section is, and what the loader does with it: what one says the other must allow.
 TEST(LoaderModel, AgreesWithTheTableOfSections) {
   const Binary vmlinux = Binary::open("/proc/self/exe");
-  const LoaderModel model("6.12.1", vmlinux, &arch_x86_64);
+  const LoaderModel model("6.12.1", &vmlinux, &arch_x86_64);
   // Read later than the stage at which the loader finds them, by those who follow their own pointers.
   const std::set<std::string_view> not_early = {"__bug_table", ".printk_index", "__kcfi_traps"};
   for (const SectionRow& row : section_rows()) {
