@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -14,10 +16,16 @@
 #include <vector>
 
 #include "kpatch/change.h"
+#include "kpatch/events.h"
 #include "kpatch/loaded.h"
+#include "kpatch/metrics.h"
 #include "kpatch/module-file.h"
 #include "kpatch/store.h"
+#include "kpatch/summary.h"
+#include "kpatch/vex.h"
 #include "support/error.h"
+#include "support/files.h"
+#include "support/sha256.h"
 #include "support/text.h"
 
 namespace kpatch {
@@ -31,11 +39,6 @@ void tell(const std::string& line) { std::fputs((line + "\n").c_str(), stderr); 
 void print(const json& value) { print(value.dump(2, ' ', false, json::error_handler_t::replace)); }
 
 bool looks_like_file(const std::string& name) { return name.find('/') != std::string::npos || name.ends_with(".ko"); }
-
-std::string state_of(const LoadedPatch& patch) {
-  if (patch.transition) return patch.enabled ? "enabling" : "disabling";
-  return patch.enabled ? "enabled" : "disabled";
-}
 
 json json_of(const System& system, const LoadedPatch& patch) {
   json objects = json::array();
@@ -100,6 +103,7 @@ class Commands {
     if (command == "list") return list();
     if (command == "info") return info();
     if (command == "status") return status();
+    if (command == "vex") return vex();
     if (command == "signal") return signal();
     if (command == "force") return force();
     return uname();
@@ -130,6 +134,23 @@ class Commands {
     return {system_, std::move(options)};
   }
 
+  // What happened to a module, for whoever asks later. file: what was to be loaded.
+  void log(const Change& change, const std::string& module, const fs::path& file, const std::string& build_id,
+           const std::string& for_release) const {
+    if (options_.log.empty()) return;
+    const fs::path place = options_.log == "-" ? system_.path(event_log) : fs::path(options_.log);
+    const Event event = {options_.command, module, for_release, file, build_id, change};
+    if (const std::string why = append_event(place, event_line(event, system_, now())); !why.empty())
+      tell(fmt::format("warning: {}: this isn't logged", why));
+  }
+
+  static long long now() { return static_cast<long long>(std::time(nullptr)); }
+
+  int report(const Change& change, const ModuleFile& module) {
+    log(change, module.name, module.path, module.build_id, module.release);
+    return report(change, module.name);
+  }
+
   int report(const Change& change, const std::string& module) {
     if (options_.json) {
       results_.push_back(json_of(change, module, options_.command.c_str()));
@@ -153,10 +174,24 @@ class Commands {
     int worst = done;
     // All are looked at before the first one is loaded.
     std::vector<ModuleFile> modules;
-    for (const std::string& name : options_.names) modules.push_back(module_of(name));
+    for (const std::string& name : options_.names) {
+      try {
+        modules.push_back(module_of(name));
+      } catch (const Error& error) {
+        log(refusal(error.what()), name, looks_like_file(name) ? fs::path(name) : fs::path(), {}, {});
+        throw;
+      }
+    }
     Changer changes = changer();
-    for (const ModuleFile& module : modules) worst = std::max(worst, report(changes.load(module), module.name));
+    for (const ModuleFile& module : modules) worst = std::max(worst, report(changes.load(module), module));
     return finish(worst);
+  }
+
+  static Change refusal(std::string message) {
+    Change change;
+    change.outcome = refused;
+    change.message = std::move(message);
+    return change;
   }
 
   int load_installed() {
@@ -169,24 +204,36 @@ class Commands {
     for (const Installed& installed : store_.installed(system_.release())) {
       const auto trial = store_.trial(installed.name, installed.release);
       if (options_.boot && trial && trial->boot_id != system_.boot_id()) {
-        Change change;
-        change.outcome = refused;
-        change.message = fmt::format(
-            "{} isn't loaded: the machine went down after it was loaded, before it was accepted", installed.name);
+        Change change = refusal(fmt::format(
+            "{} isn't loaded: the machine went down after it was loaded, before it was accepted", installed.name));
         change.details = {fmt::format("if it wasn't the livepatch: kpatch accept --force {}", installed.name)};
+        log(change, installed.name, installed.file, {}, installed.release);
         worst = std::max(worst, report(change, installed.name));
         continue;
       }
       try {
-        worst = std::max(worst, report(changes.load(read_module(installed.file)), installed.name));
+        const ModuleFile module = read_module(installed.file);
+        const Change change = changes.load(module);
+        log(change, installed.name, module.path, module.build_id, module.release);
+        worst = std::max(worst, report(change, installed.name));
       } catch (const Error& error) {
-        Change change;  // one that is damaged keeps no other from its place
-        change.outcome = refused;
-        change.message = error.what();
+        const Change change = refusal(error.what());  // one that is damaged keeps no other from its place
+        log(change, installed.name, installed.file, {}, installed.release);
         worst = std::max(worst, report(change, installed.name));
       }
     }
     return finish(worst);
+  }
+
+  // The installed file that a loaded module is from; empty: none is known to be.
+  fs::path file_of_loaded(const std::string& name, const std::string& build_id) const {
+    const auto installed = store_.find(name, system_.release());
+    if (!installed || build_id.empty()) return {};
+    try {
+      return read_module(installed->file).build_id == build_id ? installed->file : fs::path();
+    } catch (const Error&) {
+      return {};
+    }
   }
 
   int unload() {
@@ -200,7 +247,14 @@ class Commands {
     }
     int worst = done;
     Changer changes = changer();
-    for (const std::string& name : names) worst = std::max(worst, report(changes.unload(name), name));
+    for (const std::string& name : names) {
+      // Known while it is loaded only.
+      const std::string build_id = loaded_build_id(system_, name);
+      const fs::path file = file_of_loaded(name, build_id);
+      const Change change = changes.unload(name);
+      log(change, name, file, build_id, system_.release());
+      worst = std::max(worst, report(change, name));
+    }
     return finish(worst);
   }
 
@@ -333,35 +387,28 @@ class Commands {
 
   int status() {
     if (!options_.cves.empty()) return fixed();
-    const bool supported = fs::exists(system_.path("/sys/kernel/livepatch"));
-    const std::vector<LoadedPatch> patches = loaded_patches(system_);
-    std::vector<std::string> waiting;
-    for (const Installed& module : store_.installed(system_.release()))
-      if (std::ranges::none_of(patches, [&](const LoadedPatch& p) { return p.name == module.name && p.enabled; }))
-        waiting.push_back(module.name);
-    // A cumulative patch took the place of what was installed before it.
-    const auto installed = store_.installed(system_.release());
-    const bool newest_in_effect = !installed.empty() && std::ranges::count(waiting, installed.back().name) == 0;
-    if (newest_in_effect) waiting.clear();
-    const auto moving = std::ranges::find_if(patches, &LoadedPatch::transition);
-    const bool in_effect = std::ranges::any_of(patches, &LoadedPatch::enabled);
-    const int code = !supported ? 3 : !waiting.empty() ? 2 : in_effect ? 0 : 1;
-    const char* const words[] = {"patched", "no livepatch", "installed, and not in effect",
-                                 "no support for livepatches"};
-    std::vector<StalledTask> stalled;
-    if (moving != patches.end()) stalled = stalled_tasks(system_, *moving);
+    const Summary summary = summary_of(system_);
+    if (!options_.metrics.empty()) {
+      write_file(options_.metrics, metrics_of(summary, system_, now()));
+      return done;
+    }
+    const int code = static_cast<int>(summary.state);
     if (options_.json) {
-      json value = {{"kernel", system_.release()},           {"state", words[code]},     {"code", code},
-                    {"transition", moving != patches.end()}, {"patches", json::array()}, {"not_in_effect", waiting}};
-      for (const LoadedPatch& patch : patches) value["patches"].push_back(json_of(system_, patch));
+      json value = {{"kernel", system_.release()},
+                    {"state", words_for(summary.state)},
+                    {"code", code},
+                    {"transition", !summary.moving.empty()},
+                    {"patches", json::array()},
+                    {"not_in_effect", summary.waiting}};
+      for (const LoadedPatch& patch : summary.patches) value["patches"].push_back(json_of(system_, patch));
       value["stalled"] = json::array();
-      for (const StalledTask& task : stalled) value["stalled"].push_back(json_of(task));
+      for (const StalledTask& task : summary.stalled) value["stalled"].push_back(json_of(task));
       print(value);
       return code;
     }
     print(fmt::format("kernel      {}", system_.release()));
-    print(fmt::format("state       {}{}", words[code], moving != patches.end() ? ", in transition" : ""));
-    for (const LoadedPatch& patch : patches) {
+    print(fmt::format("state       {}{}", words_for(summary.state), summary.moving.empty() ? "" : ", in transition"));
+    for (const LoadedPatch& patch : summary.patches) {
       std::vector<std::string> objects;
       for (const PatchedThing& thing : patch.things)
         objects.push_back(fmt::format("{}{}: {}", thing.object, thing.patched == false ? " (not loaded)" : "",
@@ -369,13 +416,45 @@ class Commands {
       print(fmt::format("{:<11} {}{}{}", state_of(patch), patch.name, objects.empty() ? "" : "; ",
                         joined(objects, "; ")));
     }
-    for (const LoadedPatch& patch : patches)
+    for (const LoadedPatch& patch : summary.patches)
       if (const auto fixes = loaded_fixes(system_, patch.name); !fixes.empty())
         print(fmt::format("fixes       {}", joined(fixes, ", ")));
-    for (const std::string& name : waiting) print(fmt::format("installed   {}, which isn't in effect", name));
-    if (!stalled.empty()) print(std::string("waiting for"));
-    print_stalled(stalled, stdout);
+    for (const std::string& name : summary.waiting) print(fmt::format("installed   {}, which isn't in effect", name));
+    if (!summary.stalled.empty()) print(std::string("waiting for"));
+    print_stalled(summary.stalled, stdout);
     return code;
+  }
+
+  // Of files and installed livepatches; without any of what runs.
+  int vex() {
+    VexDocument document;
+    if (!options_.author.empty()) document.author = options_.author;
+    if (!options_.publisher.empty()) document.publisher = options_.publisher;
+    document.time = now();
+    if (const char* epoch = std::getenv("SOURCE_DATE_EPOCH"); epoch != nullptr && *epoch != '\0')
+      document.time = std::strtoll(epoch, nullptr, 10);
+    for (const std::string& name : options_.names) {
+      const ModuleFile module = module_of(name);
+      document.modules.push_back({module.name, module.release, sha256_of(read_file(module.path)),
+                                  hex_of(module.build_id), module.fixes(), runs(module)});
+    }
+    if (options_.names.empty())
+      for (const LoadedPatch& patch : loaded_patches(system_))
+        if (const auto fixes = loaded_fixes(system_, patch.name); in_effect(patch) && !fixes.empty()) {
+          const std::string build_id = loaded_build_id(system_, patch.name);
+          const fs::path file = file_of_loaded(patch.name, build_id);
+          document.modules.push_back({patch.name, system_.release(), file.empty() ? "" : sha256_of(read_file(file)),
+                                      hex_of(build_id), fixes, true});
+        }
+    const auto text = options_.format == "csaf" ? csaf_vex(document) : open_vex(document);
+    print(text.dump(2, ' ', false, json::error_handler_t::replace));
+    return done;
+  }
+
+  bool runs(const ModuleFile& module) const {
+    const auto patch = loaded_patch(system_, module.name);
+    return patch && in_effect(*patch) && module.release == system_.release() && !module.build_id.empty() &&
+           loaded_build_id(system_, module.name) == module.build_id;
   }
 
   // Kernels from 4.12 on wake those that sleep by themselves, every 15 seconds; before 5.1 they could be told to.

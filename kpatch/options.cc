@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdio>
 #include <cstdlib>
+#include <string_view>
 
 #include "support/error.h"
 
@@ -22,7 +23,7 @@ struct Command {
   Names names;
 };
 
-constexpr std::array<Command, 13> commands = {{
+constexpr std::array<Command, 14> commands = {{
     {"load", "MODULE…|--all", "load livepatches, and wait until they are in effect", Names::any},
     {"unload", "MODULE…|--all", "take them out of effect, and unload them", Names::any},
     {"install", "FILE…", "keep them below /var/lib/kpatch, and load them at each start", Names::any},
@@ -34,6 +35,7 @@ constexpr std::array<Command, 13> commands = {{
     {"signal", "", "who keeps the transition from ending", Names::none},
     {"force", "", "end the transition at once; its module can never be unloaded", Names::none},
     {"uname", "", "the kernel's release, and what is in effect", Names::none},
+    {"vex", "[MODULE…]", "what livepatches in effect, or these, fix, for scanners", Names::any},
     {"version", "", "", Names::none},
     {"help", "", "", Names::none},
 }};
@@ -53,6 +55,12 @@ void print_help() {
       "  -k, --kernel-version V   install, uninstall: for another kernel than this\n"
       "  --cve NAME               status: whether a livepatch in effect fixes it (a CVE, a commit, an advisory); "
       "repeatable\n"
+      "  --metrics FILE           status: write OpenMetrics text there, for node_exporter's text file collector\n"
+      "  --format openvex|csaf    vex: the kind of document (default: openvex)\n"
+      "  --author NAME            vex: who states it (default: kpatch)\n"
+      "  --publisher URI          vex: CSAF's namespace of the author\n"
+      "  --log FILE               load, unload: where events are logged (default: /var/log/kpatch/events.json;\n"
+      "                           none: nowhere)\n"
       "  --force                  load, install, accept: in spite of what is known against it\n"
       "  --json                   answer for programs\n"
       "\n"
@@ -101,15 +109,14 @@ TargetOptions parse_target_options(int argc, char** argv) {
     options.names.assign(argv + 2, argv + argc);
     return options;
   }
-  const option known[] = {{"all", no_argument, nullptr, 'a'},
-                          {"boot", no_argument, nullptr, 'b'},
-                          {"wait", required_argument, nullptr, 'w'},
-                          {"kernel-version", required_argument, nullptr, 'k'},
-                          {"force", no_argument, nullptr, 'f'},
-                          {"json", no_argument, nullptr, 'j'},
-                          {"cve", required_argument, nullptr, 'c'},
-                          {"help", no_argument, nullptr, 'h'},
-                          {nullptr, 0, nullptr, 0}};
+  const option known[] = {
+      {"all", no_argument, nullptr, 'a'},          {"boot", no_argument, nullptr, 'b'},
+      {"wait", required_argument, nullptr, 'w'},   {"kernel-version", required_argument, nullptr, 'k'},
+      {"force", no_argument, nullptr, 'f'},        {"json", no_argument, nullptr, 'j'},
+      {"cve", required_argument, nullptr, 'c'},    {"metrics", required_argument, nullptr, 'm'},
+      {"log", required_argument, nullptr, 'l'},    {"format", required_argument, nullptr, 'F'},
+      {"author", required_argument, nullptr, 'A'}, {"publisher", required_argument, nullptr, 'P'},
+      {"help", no_argument, nullptr, 'h'},         {nullptr, 0, nullptr, 0}};
   opterr = 0;
   optind = 2;
   for (int option = 0; (option = getopt_long(argc, argv, "k:h", known, nullptr)) != -1;) {
@@ -135,6 +142,21 @@ TargetOptions parse_target_options(int argc, char** argv) {
       case 'c':
         options.cves.emplace_back(optarg);
         break;
+      case 'm':
+        options.metrics = optarg;
+        break;
+      case 'l':
+        options.log = std::string_view(optarg) == "none" ? "" : optarg;
+        break;
+      case 'F':
+        options.format = optarg;
+        break;
+      case 'A':
+        options.author = optarg;
+        break;
+      case 'P':
+        options.publisher = optarg;
+        break;
       case 'h':
         print_help();
         options.command.clear();
@@ -148,11 +170,14 @@ TargetOptions parse_target_options(int argc, char** argv) {
   const bool takes_all = first == "load" || first == "unload" || first == "accept";
   if (options.all && (!takes_all || !options.names.empty())) throw Error("--all stands in place of modules");
   if (!options.cves.empty() && first != "status") throw Error("--cve belongs to kpatch status");
+  if (!options.metrics.empty() && first != "status") throw Error("--metrics belongs to kpatch status");
+  if (options.format != "openvex" && options.format != "csaf")
+    throw Error(fmt::format("--format {}: openvex or csaf is meant", options.format));
   if (command->names == Names::none && !options.names.empty())
     throw Error(fmt::format("kpatch {} takes no \"{}\"", first, options.names.front()));
   if (command->names == Names::one && options.names.size() != 1)
     throw Error(fmt::format("kpatch {} takes one module", first));
-  if (command->names == Names::any && options.names.empty() && !options.all && first != "accept")
+  if (command->names == Names::any && options.names.empty() && !options.all && first != "accept" && first != "vex")
     throw Error(fmt::format("kpatch {}: which module? ({})", first, command->arguments));
   return options;
 }

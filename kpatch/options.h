@@ -12,6 +12,10 @@ struct TargetOptions {
   std::vector<std::string> names;  // modules, files
   std::vector<std::string> cves;   // what is asked for: CVEs, commits, advisories
   std::string release;             // -k
+  std::string metrics;             // status: the file that a monitor reads
+  std::string log = "-";           // of events; "-": its own place, empty: none
+  std::string format = "openvex";  // vex: or csaf
+  std::string author, publisher;   // vex
   std::chrono::seconds wait{60};
   bool all = false, boot = false, force = false, json = false;
 };

@@ -12,12 +12,14 @@
 
 #include "kpatch/change.h"
 #include "kpatch/commands.h"
+#include "kpatch/events.h"
 #include "kpatch/loaded.h"
 #include "kpatch/module-file.h"
 #include "kpatch/options.h"
 #include "kpatch/store.h"
 #include "support/error.h"
 #include "support/files.h"
+#include "support/text.h"
 #include "unit/temporary_folder.h"
 
 namespace kpatch {
@@ -391,6 +393,52 @@ TEST_F(Target, WhatCrashedTheMachineIsNotLoadedAtBoot) {
   EXPECT_NE(message(1).find("the machine went down"), std::string::npos);
   machine_.put("/proc/cmdline", "kpatch.enable=0\n");
   EXPECT_EQ(printed(boot, machine_, 0), "[]\n");
+  // Both refusals are in the log.
+  const std::string log = machine_.text(event_log);
+  ASSERT_EQ(lines_of(log).size(), 2U);
+  EXPECT_NE(lines_of(log)[0].find("is no kernel module"), std::string::npos);
+  EXPECT_NE(lines_of(log)[1].find(R"("event":"load","module":"livepatch_a")"), std::string::npos);
+}
+
+TEST_F(Target, WhatIsUnloadedIsInTheLog) {
+  machine_.show("livepatch_a", true, false);
+  machine_.on_time = [&](auto) { machine_.hide("livepatch_a"); };
+  TargetOptions unload;
+  unload.command = "unload";
+  unload.names = {"livepatch-a"};
+  printed(unload, machine_, 0);
+  const auto line = nlohmann::json::parse(machine_.text(event_log));
+  EXPECT_EQ(line["event"], "unload");
+  EXPECT_EQ(line["outcome"], "done");
+  unload.log.clear();
+  printed(unload, machine_, 1);
+  const std::string log = machine_.text(event_log);
+  EXPECT_EQ(lines_of(log).size(), 1U);
+}
+
+TEST_F(Target, StatementsOfWhatRuns) {
+  TargetOptions vex;
+  vex.command = "vex";
+  EXPECT_THROW(run_command(vex, machine_), Error);
+  machine_.show("livepatch_a", true, true);
+  machine_.put("/sys/module/livepatch_a/notes/.note.kpatch", note("kpatch", std::string("CVE-2026-1000", 14)));
+  machine_.put("/sys/module/livepatch_a/notes/.note.gnu.build-id", note("GNU", "\x01\x02"));
+  EXPECT_THROW(run_command(vex, machine_), Error);  // in transition
+  machine_.show("livepatch_a", true, false);
+  const auto stated = nlohmann::json::parse(printed(vex, machine_, 0));
+  EXPECT_EQ(stated["statements"][0]["products"][0]["subcomponents"][0]["@id"], "pkg:generic/livepatch_a?build_id=0102");
+  vex.format = "csaf";
+  EXPECT_EQ(nlohmann::json::parse(printed(vex, machine_, 0))["vulnerabilities"][0]["cve"], "CVE-2026-1000");
+}
+
+TEST_F(Target, MetricsInPlaceOfAnAnswer) {
+  TargetOptions status;
+  status.command = "status";
+  status.metrics = folder_.path() / "kpatch.prom";
+  EXPECT_EQ(printed(status, machine_, 0), "");
+  EXPECT_NE(read_file(status.metrics).find("kpatch_state 1\n"), std::string::npos);
+  status.metrics = folder_.path() / "none/kpatch.prom";
+  EXPECT_THROW(run_command(status, machine_), Error);
 }
 
 TargetOptions parsed(std::vector<const char*> words) {
@@ -406,6 +454,9 @@ TEST(TargetOptions, OfTheCommandLine) {
   EXPECT_TRUE(load.json);
   EXPECT_EQ(parsed({"uninstall", "-k", "6.1", "a"}).release, "6.1");
   EXPECT_TRUE(parsed({"load", "--boot"}).all);
+  EXPECT_EQ(parsed({"vex"}).names, Names{});
+  EXPECT_EQ(parsed({"load", "a"}).log, "-");
+  EXPECT_EQ(parsed({"load", "--log", "none", "a"}).log, "");
   EXPECT_EQ(parsed({"verify", "--deep", "x"}).names, (Names{"--deep", "x"}));
   for (const std::vector<const char*>& words : std::vector<std::vector<const char*>>{{},
                                                                                      {"load"},
@@ -417,6 +468,8 @@ TEST(TargetOptions, OfTheCommandLine) {
                                                                                      {"info"},
                                                                                      {"info", "a", "b"},
                                                                                      {"status", "--all"},
+                                                                                     {"load", "--metrics", "x", "a"},
+                                                                                     {"vex", "--format", "x"},
                                                                                      {"load", "--wait"}})
     EXPECT_THROW(parsed(words), Error);
 }

@@ -1,0 +1,35 @@
+// What livepatches fix, as documents that vulnerability scanners read: VEX.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace kpatch {
+
+// A livepatch, as far as a statement is bound to it.
+struct StatedModule {
+  std::string name;      // as the kernel spells it
+  std::string release;   // of the kernel that it is for
+  std::string digest;    // SHA-256 of the file, in hex; empty: no file is known
+  std::string build_id;  // in hex; may be empty
+  std::vector<std::string> fixes;
+  bool in_effect = false;  // here and now
+};
+
+struct VexDocument {
+  std::vector<StatedModule> modules;
+  std::string author = "kpatch";
+  std::string publisher = "https://kpatch.example/";  // CSAF: the author's namespace
+  long long time = 0;                                 // seconds since 1970
+};
+
+enum class FixKind { cve, commit, advisory };
+FixKind kind_of(std::string_view fix);
+
+// Throw Error when no module names a vulnerability: there is nothing to state then. Equal documents give equal JSON.
+nlohmann::ordered_json open_vex(const VexDocument& document);  // OpenVEX 0.2.0
+nlohmann::ordered_json csaf_vex(const VexDocument& document);  // CSAF 2.0, VEX profile
+
+}  // namespace kpatch

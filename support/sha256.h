@@ -1,0 +1,13 @@
+// SHA-256, 64 hex digits: what others know a file by.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace kpatch {
+
+std::string sha256_of(std::string_view bytes);
+// Bytes as lower-case hex digits.
+std::string hex_of(std::string_view bytes);
+
+}  // namespace kpatch
