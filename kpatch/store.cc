@@ -1,6 +1,8 @@
 #include "kpatch/store.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -16,6 +18,16 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* place = "/var/lib/kpatch";
+
+// Names in a folder are the folder's contents: a rename or removal is on the disk when the folder is. Without it a power cut
+// soon after brings back the trial of a livepatch that was accepted, and it isn't loaded at the next start. Nothing is
+// lost where a file system can't do it: what it has is as safe as it makes things.
+void flush_folder(const fs::path& folder) {
+  const int fd = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return;
+  fsync(fd);
+  close(fd);
+}
 
 }  // namespace
 
@@ -63,6 +75,8 @@ Installed Store::install(const ModuleFile& module) const {
   const std::optional<Installed> before = find(module.name, module.release);
   const fs::path file = to / (before ? before->file.filename() : module.path.filename());
   write_file(file, read_file(module.path));
+  flush_folder(to);
+  flush_folder(to.parent_path());          // it may be new
   end_trial(module.name, module.release);  // what was tried is gone
   return {module.name, module.release, file};
 }
@@ -74,7 +88,9 @@ void Store::uninstall(const std::string& name, const std::string& release) const
   fs::remove(module->file, error);
   if (error) throw Error(fmt::format("can't remove {}: {}", module->file.string(), error.message()));
   end_trial(module->name, release);
+  flush_folder(folder(release));
   fs::remove(folder(release), error);  // the last one
+  flush_folder(folder(release).parent_path());
 }
 
 std::optional<Trial> Store::trial(const std::string& name, const std::string& release) const {
@@ -98,11 +114,13 @@ void Store::begin_trial(const std::string& name, const std::string& release) con
   write_file(
       folder(release) / (module_name(name) + ".trial"),
       fmt::format("{} {} {}\n", system_.boot_id(), system_.counter("oops_count"), system_.counter("warn_count")));
+  flush_folder(folder(release));
+  flush_folder(folder(release).parent_path());
 }
 
 void Store::end_trial(const std::string& name, const std::string& release) const {
   std::error_code ignored;
-  fs::remove(trial_file(name, release), ignored);
+  if (fs::remove(trial_file(name, release), ignored)) flush_folder(folder(release));
 }
 
 std::vector<std::string> Store::trials(const std::string& release) const {
