@@ -1,0 +1,15 @@
+# Completion in bash, for all programs: what --help says, and files.
+#
+# bash-completion loads this by a program's name. Each program tells its options itself, so that this can't be out of date.
+
+_kpatch() {
+  local current=$2 help
+  help=$("$1" --help 2>/dev/null) || return
+  if [[ $current == -* ]]; then
+    mapfile -t COMPREPLY < <(compgen -W "$(grep -oE '(^|[ ,[(])--?[a-zA-Z][a-zA-Z-]*' <<<"$help" | grep -oE -e '-.*' | sort -u)" -- "$current")
+  elif [[ ${1##*/} == kpatch && $COMP_CWORD -eq 1 ]]; then
+    mapfile -t COMPREPLY < <(compgen -W "$(sed -nE 's/^  ([a-z]+) .*/\1/p' <<<"$help")" -- "$current")
+  fi
+  # Else files, by -o default.
+}
+complete -o default -F _kpatch kpatch kpatch-build kpatch-package kpatch-package-builder kpatch-sign kpatch-keys

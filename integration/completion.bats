@@ -1,0 +1,35 @@
+#!/usr/bin/env bats
+# Completion: what bash offers behind a program's name.
+
+setup() {
+  build_dir=${KPATCH_BUILD_DIR:-$BATS_TEST_DIRNAME/../build}
+  source "$BATS_TEST_DIRNAME/../completion/completion.bash"
+}
+
+# offered WORD…: what bash would offer for the last word, by the function that is registered for the first one.
+offered() {
+  local function
+  function=$(complete -p "${1##*/}" | grep -oE -e '-F [^ ]+')
+  COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=()
+  "${function#-F }" "$1" "${*: -1}" "${*: -2:1}"
+  printf '%s\n' "${COMPREPLY[@]}" | sort
+}
+
+@test "options are those of each program's --help" {
+  [ "$(offered "$build_dir/kpatch/kpatch" status --c)" = --cve ]
+  [ "$(offered "$build_dir/package/kpatch-package" --set-)" = $'--set-release\n--set-version' ]
+  [ "$(offered "$build_dir/package/kpatch-package-builder" --man)" = --manifest ]
+  [ "$(offered "$build_dir/kpatch-build/kpatch-build" --arch)" = $'--archive\n--archive-key\n--archversion' ]
+  [ -z "$(offered "$build_dir/kpatch/kpatch" status --nothing)" ]
+}
+
+@test "kpatch's commands come first; behind them files" {
+  [ "$(offered "$build_dir/kpatch/kpatch" un)" = $'uname\nuninstall\nunload' ]
+  [ -z "$(offered "$build_dir/kpatch/kpatch" load un)" ]
+  [[ $(complete -p kpatch) == *'-o default'* ]]
+}
+
+@test "a program that isn't there offers nothing" {
+  run offered "$build_dir/none/kpatch" un
+  [ -z "$output" ]
+}
