@@ -1,0 +1,46 @@
+// Step 1 for one source: what of it goes into the livepatch.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "extract/extract.h"
+#include "klpmake/bindings.h"
+#include "klpmake/conf.h"
+#include "klpmake/object-facts.h"
+#include "klpmake/workshop.h"
+#include "support/finding.h"
+
+namespace kpatch {
+
+struct ReplacedFunction {
+  std::string name;
+  unsigned position = 0;  // sympos
+};
+
+// The two texts of a source, original and patched, and how the kernel compiles it.
+struct SourcePair {
+  CompileCommand command;
+  std::string owner;  // "vmlinux", or the module's name as the kernel spells it
+  SourceUnit original, patched;
+};
+// patched: of the whole patch. Throws Error when a text can't be preprocessed.
+SourcePair read_pair(Workshop& workshop, const CompileCommand& command, const AppliedPatches& patches);
+std::string owner_of(const CompileCommand& command);
+
+// What speaks against the changes of a unit as a whole.
+std::vector<Finding> judge_changes(const UnitChanges& changes, const std::string& source);
+
+struct LivepatchSource {
+  std::string text;  // empty: refused
+  std::vector<ReplacedFunction> replaced;
+  std::vector<Finding> findings;
+};
+LivepatchSource make_source(Workshop& workshop, const ConfSource& source, const SourcePair& pair,
+                            const std::string& stem, Bindings& bindings);
+
+// The words that compile a livepatch's source, as the kernel compiles the file that it was taken from.
+std::vector<std::string> livepatch_words(const CompileCommand& command, const std::filesystem::path& file);
+
+}  // namespace kpatch

@@ -1,0 +1,72 @@
+// What all steps share: the kernel, its compiler's commands, its shipped files.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "kbuild/kbuild.h"
+#include "kernel/kernel.h"
+#include "klpmake/conf.h"
+#include "kpatch-build/kpatch-build.h"
+#include "lookup/lookup.h"
+#include "support/console.h"
+#include "support/error.h"
+#include "support/executor.h"
+
+namespace kpatch {
+
+// An Error with the exit code that klpmake's users know it by.
+struct ExitError : Error {
+  ExitError(int code, const std::string& what) : Error(what), code(code) {}
+  int code;
+};
+
+// A livepatch's folder, and what stands in it.
+struct Folder {
+  std::filesystem::path path;
+  std::string name;  // of the module
+
+  std::filesystem::path file(std::string_view name) const { return path / name; }
+  // The one patch of the folder. Throws Error when there is none, or several.
+  std::filesystem::path patch() const;
+};
+// Throws Error when the folder's name is no module's.
+Folder folder_of(const std::filesystem::path& path);
+
+// The configuration, hand-written or step 0's; nothing when there is none.
+std::optional<Conf> read_conf(const Folder& folder);
+
+class Workshop {
+ public:
+  // source, debug: -s and -b, or src-root and debug-root; empty: the release's source, the machine's kernel. Throws Error
+  // when there is no such kernel.
+  Workshop(const std::filesystem::path& source, const std::filesystem::path& debug, unsigned verbosity);
+
+  // How the kernel compiles a source for a module; module empty: whichever it is. Throws ExitError 42 when it doesn't, or
+  // when several do.
+  CompileCommand command_of(const std::string& source, const std::string& module);
+  // The compiler's words for a unit of the unpatched source, or of the view. They run in base().kbuild.
+  std::vector<std::string> words(const CompileCommand& command, Variant variant, PatchedView& view) const;
+  void compile(std::vector<std::string> words, const std::filesystem::path& output, const std::string& what);
+
+  const Base& base() const { return base_; }
+  const Symvers& symvers() const { return symvers_; }
+  ShippedBinaries& shipped() { return *shipped_; }
+  Executor& executor() { return executor_; }
+  Console& console() { return console_; }
+  const std::filesystem::path& scratch() const { return scratch_.path(); }
+
+ private:
+  Console console_;
+  Cache cache_;
+  Executor executor_;
+  ScratchDirectory scratch_;
+  Options options_;
+  Base base_;
+  Symvers symvers_;
+  std::unique_ptr<ShippedBinaries> shipped_;
+};
+
+}  // namespace kpatch
