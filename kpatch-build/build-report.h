@@ -23,6 +23,7 @@ struct BuildFacts {
   std::string release{};
   std::string module{};
   std::vector<std::string> patch_digests{};  // of Options::patches; empty: they could not be read
+  std::vector<std::string> patch_texts{};    // likewise
   int status = 0;                            // ExitCode
   std::vector<Finding> findings{};           // of the build as a whole
   std::vector<PairReport> objects{};

@@ -90,7 +90,8 @@ Groups describe() {
       "sign", po::value<std::string>()->value_name("KEY"),
       "sign the module: a PEM file, or a URI of PKCS#11; its password or PIN is taken from KBUILD_SIGN_PIN")(
       "cert", po::value<std::string>()->value_name("FILE"), "that key's certificate, PEM or DER")(
-      "report", po::value<std::string>()->value_name("FILE"), "write what changed and why (.json)")(
+      "report", po::value<std::vector<std::string>>()->value_name("FILE")->composing(),
+      "write what changed and why: .json, .sarif or .html, repeatable")(
       "explain", po::bool_switch(), "print what changed and why, and why each object and the base were made");
   g.cache.add_options()("cache", po::value<std::string>()->value_name("list|size|prune|drop"),
                         "look into the cache or make it smaller, instead of a build; what a build uses stays")(
@@ -148,7 +149,7 @@ void keep_last(std::vector<po::option>& options) {
   std::set<std::string> seen;
   for (size_t i = options.size(); i-- > 0;) {
     const std::string& key = options[i].string_key;
-    const bool list = key == "patch" || key == "target" || key == "ack" || key == "fixes";
+    const bool list = key == "patch" || key == "target" || key == "ack" || key == "fixes" || key == "report";
     if (!list && !seen.insert(key).second) options.erase(options.begin() + static_cast<std::ptrdiff_t>(i));
   }
 }
@@ -247,7 +248,9 @@ Options fill(const po::variables_map& values) {
   o.fixes = fixes_of(fixes);
   take<std::string>(values, "sign", o.sign_key);
   take<std::string>(values, "cert", o.certificate);
-  take<std::string>(values, "report", o.report);
+  std::vector<std::string> reports;
+  take<std::vector<std::string>>(values, "report", reports);
+  o.reports.assign(reports.begin(), reports.end());
   take<bool>(values, "explain", o.explain);
   take<bool>(values, "skip-cleanup", o.skip_cleanup);
   if (const auto action = values.find("cache"); action != values.end())
@@ -272,9 +275,9 @@ void check(const Options& o) {
   if (o.patches.empty()) throw Error("no patch file is named; usage: kpatch-build [options] PATCH... (see --help)");
   if (o.sign_key.empty() != o.certificate.empty())
     throw Error("--sign KEY and --cert FILE belong together: a key and its certificate");
-  if (!o.report.empty() && o.report.extension() != ".json") {
-    throw Error(fmt::format("{}: reports are written as .json", o.report.string()));
-  }
+  for (const std::filesystem::path& report : o.reports)
+    if (const auto kind = report.extension(); kind != ".json" && kind != ".sarif" && kind != ".html")
+      throw Error(fmt::format("{}: reports are written as .json, .sarif or .html", report.string()));
 }
 
 }  // namespace

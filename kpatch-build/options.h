@@ -45,7 +45,7 @@ struct Options {
   std::vector<std::string> fixes;  // what the patch fixes: CVEs, commits, advisories
   std::string sign_key;            // a PEM file or a URI of PKCS#11; empty: the module isn't signed
   std::filesystem::path certificate;
-  std::filesystem::path report;
+  std::vector<std::filesystem::path> reports;  // by their endings: .json, .sarif, .html
   bool explain = false;
   // Looking closer.
   unsigned debug = 0;

@@ -14,6 +14,7 @@
 #include <system_error>
 
 #include "kernel/kernel.h"
+#include "kpatch-build/report-page.h"
 #include "support/digest.h"
 #include "support/error.h"
 #include "support/files.h"
@@ -77,7 +78,10 @@ void Reporter::end(std::string no_change) {
 }
 
 void Reporter::know_patches(const std::vector<PatchText>& patches) {
-  for (const PatchText& patch : patches) facts_.patch_digests.push_back(digest_of(patch.text));
+  for (const PatchText& patch : patches) {
+    facts_.patch_digests.push_back(digest_of(patch.text));
+    facts_.patch_texts.push_back(patch.text);
+  }
 }
 
 void Reporter::fail(std::string_view message) {
@@ -87,29 +91,35 @@ void Reporter::fail(std::string_view message) {
 }
 
 void Reporter::try_report() {
-  if (options_.report.empty()) return;
   can_report_ = false;
-  std::error_code ignored;
-  if (std::filesystem::is_directory(options_.report, ignored))
-    throw Error(fmt::format("--report {}: is a folder", options_.report.string()));
-  std::error_code problem;  // of the name: AtomicFile tries the folder
-  const bool known = exists(std::filesystem::symlink_status(options_.report, problem));
-  if (!known && problem && problem != std::errc::no_such_file_or_directory)
-    throw Error(fmt::format("--report {}: {}", options_.report.string(), problem.message()));
-  try {
-    AtomicFile tried(options_.report, Flush::no);
-  } catch (const Error& error) {
-    throw Error(fmt::format("--report: {}", error.what()));
+  for (const std::filesystem::path& report : options_.reports) {
+    std::error_code ignored;
+    if (std::filesystem::is_directory(report, ignored))
+      throw Error(fmt::format("--report {}: is a folder", report.string()));
+    std::error_code problem;  // of the name: AtomicFile tries the folder
+    const bool known = exists(std::filesystem::symlink_status(report, problem));
+    if (!known && problem && problem != std::errc::no_such_file_or_directory)
+      throw Error(fmt::format("--report {}: {}", report.string(), problem.message()));
+    try {
+      AtomicFile tried(report, Flush::no);
+    } catch (const Error& error) {
+      throw Error(fmt::format("--report: {}", error.what()));
+    }
   }
   can_report_ = true;
 }
 
 void Reporter::write() {
-  if (options_.report.empty() || !can_report_) return;
-  try {
-    write_file(options_.report, json_report(facts_, options_));
-  } catch (const Error& error) {
-    console_.warning(error.what());
+  if (!can_report_) return;
+  for (const std::filesystem::path& report : options_.reports) {
+    try {
+      const auto kind = report.extension();
+      write_file(report, kind == ".html"    ? html_report(facts_, options_)
+                         : kind == ".sarif" ? sarif_report(facts_, options_)
+                                            : json_report(facts_, options_));
+    } catch (const Error& error) {
+      console_.warning(error.what());
+    }
   }
 }
 

@@ -63,8 +63,13 @@ TEST(Options, Refuses) {
   EXPECT_THROW(parse({"-j", "x", "a.patch"}), Error);
   EXPECT_THROW(parse({"-j0", "a.patch"}), Error);
   EXPECT_THROW(parse({"-j-1", "a.patch"}), Error);
-  EXPECT_THROW(parse({"--report", "x.html", "a.patch"}), Error);
+  EXPECT_THROW(parse({"--report", "x.txt", "a.patch"}), Error);
   EXPECT_THROW(parse({"--verb", "a.patch"}), Error);
+}
+
+TEST(Options, SeveralReports) {
+  const auto options = parse({"--report", "a.html", "--report", "a.sarif", "--report=a.json", "a.patch"});
+  EXPECT_EQ(options->reports, (std::vector<std::filesystem::path>{"a.html", "a.sarif", "a.json"}));
 }
 
 TEST(Options, TakesOrExplainsWhatOtherBuildersHave) {

@@ -145,7 +145,7 @@ TEST(Choose, TakesWhatHasAnOutput) {
 
 class Reporting : public testing::Test {
  protected:
-  Reporting() { options_.report = folder_.path() / "report.json"; }
+  Reporting() { options_.reports = {folder_.path() / "report.json"}; }
 
   // Prints to stderr and stdout.
   nlohmann::json written(const std::function<void(Reporter&)>& build, int status) {
@@ -162,7 +162,7 @@ class Reporting : public testing::Test {
     output_ = testing::internal::GetCapturedStdout();
     errors_ = testing::internal::GetCapturedStderr();
     EXPECT_EQ(reporter.status(), status);
-    return nlohmann::json::parse(read_file_if_any(options_.report), nullptr, false);
+    return nlohmann::json::parse(read_file_if_any(options_.reports.front()), nullptr, false);
   }
 
   static Finding finding(Severity severity) { return {"r", severity, {.source = "a.c"}, "m", {}}; }
@@ -230,10 +230,10 @@ TEST_F(Reporting, NoticesAreForWhoAsks) {
 }
 
 TEST_F(Reporting, NoReportLosesTheBuild) {
-  options_.report = folder_.path() / "none/report.json";
+  options_.reports = {folder_.path() / "none/report.json"};
   written([](Reporter&) {}, exit_ok);
   EXPECT_EQ(errors_.find("warning: can't write "), 0U) << errors_;
-  options_.report = folder_.path() / "report.json";
+  options_.reports = {folder_.path() / "report.json"};
   options_.patches = {folder_.path() / "fix-\xff.patch"};
   const auto report = written([](Reporter&) {}, exit_ok);
   EXPECT_EQ(report["patches"][0]["name"], "fix-\uFFFD.patch");
@@ -261,20 +261,20 @@ TEST(Report, ThatCannotBeWrittenIsSaidAtOnce) {
   for (const fs::path& place : {folder.path() / "absent/r.json", folder.path() / "file/r.json", folder.path(),
                                 folder.path() / (std::string(300, 'x') + ".json")}) {
     Options options;
-    options.report = place;
+    options.reports = {place};
     Reporter reporter(options, console);
     EXPECT_NE(message_of<Error>([&] { reporter.try_report(); }).find("--report"), std::string::npos) << place;
     reporter.write();  // says nothing a second time
   }
   Options options;
-  options.report = folder.path() / "r.json";
+  options.reports = {folder.path() / "r.json"};
   options.patches = {"fix-\xff.patch"};  // no UTF-8
   Reporter reporter(options, console);
   reporter.try_report();
-  EXPECT_FALSE(fs::exists(options.report));
+  EXPECT_FALSE(fs::exists(options.reports.front()));
   reporter.know_patches({{"fix-\xff.patch", "text"}});
   reporter.write();
-  const auto report = nlohmann::json::parse(read_file(options.report));
+  const auto report = nlohmann::json::parse(read_file(options.reports.front()));
   EXPECT_EQ(report["patches"][0]["name"], "fix-\xef\xbf\xbd.patch");
   EXPECT_EQ(report["patches"][0]["xxh3"].get<std::string>().size(), 32U);
 }
