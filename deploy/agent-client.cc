@@ -41,7 +41,9 @@ constexpr size_t longest_answer = 1 << 20;
 constexpr std::array<int, 4> pauses = {1, 2, 5, 10};  // seconds between tries
 
 struct Easy {
-  Easy() : curl(curl_easy_init()) {
+  Easy() {
+    static const CURLcode ready = curl_global_init(CURL_GLOBAL_DEFAULT);  // once, whichever thread comes first
+    curl = ready == CURLE_OK ? curl_easy_init() : nullptr;
     if (curl == nullptr) throw Error("libcurl doesn't start");
   }
   Easy(const Easy&) = delete;
@@ -59,7 +61,7 @@ struct Easy {
   }
   void header(const std::string& line) { headers = curl_slist_append(headers, line.c_str()); }
 
-  CURL* curl;
+  CURL* curl = nullptr;
   curl_mime* mime = nullptr;
   curl_slist* headers = nullptr;
 };
@@ -149,6 +151,15 @@ std::string shown(const Agent::Answer& answer) {
   return body;
 }
 
+std::string sha256_hex(string_view bytes) {
+  std::array<unsigned char, 32> digest{};
+  if (EVP_Digest(bytes.data(), bytes.size(), digest.data(), nullptr, EVP_sha256(), nullptr) != 1)
+    throw Error("OpenSSL has no SHA-256");
+  std::string text;
+  for (const unsigned char byte : digest) text += fmt::format("{:02x}", byte);
+  return text;
+}
+
 DeliveryReport report_of(const Agent::Answer& answer) {
   if (answer.status == 200) return {Delivered::loaded, shown(answer)};
   const Delivered outcome = answer.status >= 400 && answer.status < 500 ? Delivered::refused : Delivered::failed;
@@ -166,15 +177,6 @@ struct Agent::Module {
   string_view bytes;
   std::string digest;
 };
-
-std::string sha256_of(string_view bytes) {
-  std::array<unsigned char, 32> digest{};
-  if (EVP_Digest(bytes.data(), bytes.size(), digest.data(), nullptr, EVP_sha256(), nullptr) != 1)
-    throw Error("OpenSSL has no SHA-256");
-  std::string text;
-  for (const unsigned char byte : digest) text += fmt::format("{:02x}", byte);
-  return text;
-}
 
 Agent::Agent(AgentAccess access, std::function<void(string_view)> tell)
     : access_(std::move(access)), tell_(std::move(tell)) {
@@ -282,7 +284,7 @@ DeliveryReport Agent::look_after_break(const Module& module, const std::string& 
 }
 
 DeliveryReport Agent::livepatch(const std::string& name, string_view bytes) const {
-  const Module module{name, bytes, sha256_of(bytes)};
+  const Module module{name, bytes, sha256_hex(bytes)};
   // Another agent than ours has no such answer.
   const Answer asked = get("/livepatch");
   if (asked.untrusted)

@@ -8,6 +8,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace kpatch {
 
@@ -66,8 +68,54 @@ class Agent {
   std::function<void(std::string_view)> tell_;
 };
 
-// 64 hex digits.
-std::string sha256_of(std::string_view bytes);
+// --- machines --------------------------------------------------------------------------------------------------------
+
+// "gcp my-vm", "ssh root@web1": how a machine is reached, and its name there.
+struct Machine {
+  std::string way;  // aws, gcp, azure, ssh
+  std::string name;
+};
+// Throws Error when there is no such way, or no machine can have that name.
+Machine machine_of(std::string_view way, std::string_view name);
+// One a line; # begins a comment. Throws Error, naming the line, also when a machine stands there twice, or none does.
+std::vector<Machine> read_machines(const std::filesystem::path& file);
+
+struct DeliveryOptions {
+  AgentAccess access;    // host, token and certificate come from the VM's artifacts, unless a certificate is given
+  bool sudo = false;     // of ssh: the user there isn't root
+  bool install = false;  // of ssh: also for the next start
+  std::function<void(std::string_view)> tell = [](std::string_view) {};
+};
+// Throws Error when a file of this machine is missing.
+DeliveryReport deliver(const Machine& machine, const std::filesystem::path& module, const DeliveryOptions& options);
+// … of a VM through its agent, and of a host by ssh and kpatch.
+DeliveryReport deliver_to_vm(const Machine& vm, const std::filesystem::path& module, const DeliveryOptions& options);
+DeliveryReport deliver_by_ssh(const std::string& host, const std::filesystem::path& module,
+                              const DeliveryOptions& options);
+// What reaches a VM's agent: ARTIFACT_DIR's files. Throws Error.
+std::filesystem::path artifact_folder();
+AgentAccess access_of(const Machine& vm, AgentAccess given);
+
+// --- many machines ---------------------------------------------------------------------------------------------------
+
+struct RolloutOptions {
+  std::vector<unsigned> percents = {10, 20, 40, 60};  // how many have it after each step; then all
+  unsigned stop_at = 1;                               // machines that failed
+  std::chrono::seconds pause{0};                      // behind a step
+  unsigned jobs = 8;
+};
+// How many machines a step takes: at least one, together all.
+std::vector<size_t> steps_of(size_t machines, const std::vector<unsigned>& percents);
+
+struct Rollout {
+  std::vector<std::pair<Machine, DeliveryReport>> tried;  // in the order of the machines
+  std::vector<Machine> left;                              // those of the steps that weren't begun
+};
+// Step by step. No step begins once so many have failed; what a step has begun it ends. one: for a machine, from any
+// thread; what it throws is that machine's failure. tell: after each machine, one at a time.
+Rollout roll_out(const std::vector<Machine>& machines, const RolloutOptions& options,
+                 const std::function<DeliveryReport(const Machine&)>& one,
+                 const std::function<void(const Machine&, const DeliveryReport&)>& tell);
 
 // --- the commands of the guide for confidential machines -------------------------------------------------------------
 

@@ -9,10 +9,8 @@
 #include <fmt/format.h>
 #include <getopt.h>
 
-#include <algorithm>
 #include <charconv>
 #include <cstdio>
-#include <cstdlib>
 #include <thread>
 #include <vector>
 
@@ -20,7 +18,6 @@
 #include "sign/sign.h"
 #include "support/error.h"
 #include "support/files.h"
-#include "support/text.h"
 
 namespace kpatch {
 namespace {
@@ -147,20 +144,6 @@ int sign(const GuideOptions& options) {
   return exit_ok;
 }
 
-fs::path artifacts() {
-  const char* folder = std::getenv("ARTIFACT_DIR");
-  return folder == nullptr || *folder == '\0' ? "_artifacts" : folder;
-}
-
-std::string read_artifact(const fs::path& file) {
-  if (!fs::exists(file))
-    throw Error(fmt::format("{} is missing: it is written when the VM is deployed; ARTIFACT_DIR names another folder",
-                            file.string()));
-  std::string text(trimmed(read_file(file)));
-  if (text.empty()) throw Error(fmt::format("{} is empty", file.string()));
-  return text;
-}
-
 // False: it isn't to be had.
 bool fetch_measurement(const Agent& agent, const std::string& kind, const fs::path& to) {
   for (int left = 10;;) {
@@ -187,35 +170,28 @@ bool fetch_measurements(AgentAccess access, const std::string& machine) {
   const Agent agent(access, [](std::string_view) {});
   bool all = true;
   for (const char* kind : {"offchain", "onchain"})
-    all = fetch_measurement(agent, kind, artifacts() / "golden-measurements" / kind / (machine + ".json")) && all;
+    all = fetch_measurement(agent, kind, artifact_folder() / "golden-measurements" / kind / (machine + ".json")) && all;
   return all;
 }
 
 int livepatch(const GuideOptions& options) {
   if (options.words.size() != 4) throw Error("usage: cvm-cli livepatch aws|gcp|azure VM MODULE");
-  const std::string& provider = options.words[1];
-  const std::string& machine = options.words[2];
+  if (options.words[1] == "ssh") throw Error("ssh: the provider is aws, gcp or azure");
+  const Machine vm = machine_of(options.words[1], options.words[2]);
   const fs::path file = options.words[3];
-  if (provider != "aws" && provider != "gcp" && provider != "azure")
-    throw Error(fmt::format("{}: the provider is aws, gcp or azure", provider));
-  if (machine.empty() || machine.find('/') != std::string::npos)
-    throw Error(fmt::format("\"{}\" is no VM's name", machine));
-  const std::string stem = provider + "_" + machine;
-  AgentAccess access = options.access;
-  access.host = read_artifact(artifacts() / (stem + "_ip"));
-  access.token = read_artifact(artifacts() / (stem + "_token"));
-  if (access.certificate.empty() && fs::exists(artifacts() / (stem + "_cert")))
-    access.certificate = artifacts() / (stem + "_cert");
-  const std::string module = read_file(file);
-  const Agent agent(access, [](std::string_view line) { say(std::string(line)); });
-  const DeliveryReport report = agent.livepatch(file.filename().string(), module);
+  DeliveryOptions delivery;
+  delivery.access = options.access;
+  delivery.tell = [](std::string_view line) { say(std::string(line)); };
+  const DeliveryReport report = deliver_to_vm(vm, file, delivery);
   if (report.outcome != Delivered::loaded) {
     std::fputs((report.message + "\n").c_str(), stderr);
     return static_cast<int>(report.outcome);
   }
   if (!report.message.empty()) say(report.message);
-  say(fmt::format("Livepatch {} is in effect on {}.", file.filename().string(), machine));
-  return options.measurements && !fetch_measurements(access, provider + "-" + machine) ? 6 : exit_ok;
+  say(fmt::format("Livepatch {} is in effect on {}.", file.filename().string(), vm.name));
+  const bool complete =
+      !options.measurements || fetch_measurements(access_of(vm, options.access), vm.way + "-" + vm.name);
+  return complete ? exit_ok : 6;
 }
 
 }  // namespace
