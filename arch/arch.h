@@ -139,6 +139,9 @@ struct KlpFacts {
   // Bytes that a relocation of this type writes, 0 for one that writes nothing; nothing for types that the kernel's
   // loader (apply_relocate_add()) does not know. nullptr: not yet.
   std::optional<unsigned> (*field_size)(uint32_t type) = nullptr;
+  // Whether its loader refuses a field that isn't zero. Elsewhere a field is written over, and an instruction around it
+  // stays as it is.
+  bool zero_fields = false;
   // Whether the kernel's loader applies a relocation of this type late, for livepatches. nullptr: every known one.
   bool (*late_relocation)(uint32_t type) = nullptr;
   // Whether the relocation is a branch to another function that does not come back, where a livepatch must not have
@@ -153,7 +156,9 @@ struct KlpFacts {
 
 // What kbuild and the linker do.
 struct KbuildFacts {
-  std::string_view folder{};  // below arch/ of the kernel's source
+  std::string_view folder{};  // below arch/ of the kernel's source, and ARCH= of its make
+  std::string_view option{};  // set in the config of each kernel of it: "X86_64"
+  std::string_view cross{};   // CROSS_COMPILE= on other machines, as distributions name the programs
   std::string_view image{};   // of a kernel that can boot, relative to the build folder; empty: not known yet
   // An option with which kbuild runs objtool over whole modules by itself (scripts/Makefile.lib, since 5.18); empty when
   // no option of the architecture does that.
@@ -178,6 +183,10 @@ struct RelocatedField {
   bool relative = false;  // to its own address …
   unsigned to_end = 0;    // … and in code mostly so many bytes before the place from which the processor counts
   uint32_t type = 0;      // of types with one meaning the same
+  // Of an instruction that holds the field among other bits: those bits, and which of "symbol + addend" they tell, such as
+  // the page alone. The field is then an instruction of `width` bytes, and ProofFacts::operand_of reads it.
+  uint32_t instruction_bits = 0;
+  uint64_t known_bits = UINT64_MAX;
 };
 
 struct Disassembled {
@@ -188,6 +197,9 @@ struct Disassembled {
 // How compiled code is compared with shipped code. `ours` and `theirs` are a function as compiled and as shipped.
 struct ProofFacts {
   std::optional<RelocatedField> (*field)(uint32_t type) = nullptr;  // nothing for types that are not known
+  // What an instruction with a field of its own (RelocatedField::instruction_bits), at `address`, says of "symbol + addend":
+  // its known_bits, the other ones zero.
+  uint64_t (*operand_of)(uint32_t type, uint32_t instruction, uint64_t address) = nullptr;
   // Bytes of the branch at `at` that is a NOP as shipped, because objtool rewrote it (static branches); 0 when not.
   uint64_t (*branch_made_nop)(std::span<const std::byte> ours, std::span<const std::byte> theirs,
                               uint64_t at) = nullptr;

@@ -139,7 +139,7 @@ const Arch arch_loongarch64{
     .ftrace = {.tables = ftrace_tables, .sites = ftrace_sites},
     .tables = tables,
     .klp = {},
-    .kbuild = {.folder = "loongarch"},
+    .kbuild = {.folder = "loongarch", .option = "LOONGARCH", .cross = "loongarch64-linux-gnu-"},
     .distro = {.debian = "loong64", .rpm = "loongarch64"},
 };
 

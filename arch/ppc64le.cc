@@ -146,7 +146,10 @@ const Arch arch_ppc64le{
     .klp = {.late_relocation = late_relocation,
             .is_sibling_call = is_sibling_call,
             .lost_by_sibling_call = "its own TOC pointer"},
-    .kbuild = {.folder = "powerpc", .module_symbols = module_symbols},
+    .kbuild = {.folder = "powerpc",
+               .option = "PPC64",
+               .cross = "powerpc64le-linux-gnu-",
+               .module_symbols = module_symbols},
     .distro = {.debian = "powerpc64le", .rpm = "ppc64le"},
 };
 

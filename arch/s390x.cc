@@ -214,7 +214,11 @@ const Arch arch_s390x{
     .ftrace = {.starts_with_site = starts_with_site, .tables = ftrace_tables, .sites = ftrace_sites},
     .tables = tables,
     .klp = {},
-    .kbuild = {.folder = "s390", .image = "arch/s390/boot/bzImage", .module_symbols = module_symbols},
+    .kbuild = {.folder = "s390",
+               .option = "S390",
+               .cross = "s390x-linux-gnu-",
+               .image = "arch/s390/boot/bzImage",
+               .module_symbols = module_symbols},
     .distro = {.debian = "s390x", .rpm = "s390x"},
 };
 

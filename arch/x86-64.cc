@@ -432,8 +432,10 @@ const Arch arch_x86_64{
     .tables = tables,
     // A field that isn't zero is refused (arch/x86/kernel/module.c, __write_relocate_add). Since 6.3 the kernel takes
     // them back.
-    .klp = {.field_size = field_size, .takes_back_by = pokes_text},
+    .klp = {.field_size = field_size, .zero_fields = true, .takes_back_by = pokes_text},
     .kbuild = {.folder = "x86",
+               .option = "X86_64",
+               .cross = "x86_64-linux-gnu-",
                .image = "arch/x86/boot/bzImage",
                .whole_objects_option = "X86_KERNEL_IBT",
                .objtool_symbols = objtool_symbols},

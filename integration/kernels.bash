@@ -82,7 +82,7 @@ use_kernel() {
     own-*)
       series=6.12
       stock_kernel $series || return 1
-      config=$(test_cache)/$1-$(cat "$here/own.fragment" "$here/$1.fragment" | sha256sum | cut -c1-16).config
+      config=$(test_cache)/$1-$(cat "$here/own.fragment" "$here/own-x86.fragment" "$here/$1.fragment" | sha256sum | cut -c1-16).config
       [ -e "$config" ] || "$here/own-config" "${1#own-}" "$source" "$config" || return 1
       build_options=(-s "$source" -c "$config")
       release='' kernel='' modules=''

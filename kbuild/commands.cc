@@ -126,6 +126,8 @@ Command query_command(const Base& base) {
       {"objtree", "."},       {"srcroot", base.source.string()},     {"KBUILD_CHECKSRC", "0"}};
   command.argv = {"make",
                   "-rR",
+                  "-o",
+                  "prepare0",
                   "--no-print-directory",
                   "--include-dir=" + base.source.string(),
                   "-f",

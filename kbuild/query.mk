@@ -15,6 +15,12 @@ include $(abs_srctree)/Makefile
 
 KQ_DIRS := $(if $(filter .,$(KQ_DIR)),$(or $(build-dir),$(build-dirs),$(vmlinux-dirs)),$(KQ_DIR))
 
+# Architectures whose stack protector looks for its canary in the task (arm64, powerpc, riscv) add the option for that while
+# they prepare, since its place is in a header that is made there. The header is here; `-o prepare0` makes nothing anew.
+PHONY += stack_protector_prepare
+stack_protector_prepare:
+$(addprefix kq/,$(KQ_DIRS)) $(addprefix kq-build/,$(KQ_DIRS)) kq-file: stack_protector_prepare
+
 PHONY += kq $(addprefix kq/,$(KQ_DIRS))
 kq: $(addprefix kq/,$(KQ_DIRS))
 	@echo kq-end >> $(KQ_OUT)

@@ -155,10 +155,6 @@ void require_parts(uint16_t machine) {
 }
 
 void check_vmlinux(const Binary& vmlinux, const fs::path& path, std::string_view source_version) {
-  // Its source is compiled by this machine's compiler.
-  if (vmlinux.machine() != host_machine())
-    throw Error(fmt::format("{} is of another architecture: {}, this machine's is {}", path.string(),
-                            arch_name(vmlinux.machine()), arch_name(host_machine())));
   require_parts(vmlinux.machine());
   if (vmlinux.relocatable()) throw Error(fmt::format("{} is no vmlinux: it is not linked", path.string()));
   if (vmlinux.symbols().size() < 1000)

@@ -65,7 +65,7 @@ std::string compiler_identity(std::string_view version) {
   return std::string(space == std::string_view::npos ? version : version.substr(space + 1));
 }
 
-std::vector<std::string> compiler_candidates(std::string_view version) {
+std::vector<std::string> compiler_candidates(std::string_view version, std::string_view cross) {
   std::vector<std::string> result;
   auto add = [&](std::string program) {
     if (std::ranges::find(result, program) == result.end()) result.push_back(std::move(program));
@@ -75,19 +75,22 @@ std::vector<std::string> compiler_candidates(std::string_view version) {
     add("clang");
     return result;
   }
-  if (version.empty()) return {"gcc"};
+  const std::string gcc = fmt::format("{}gcc", cross);
+  if (version.empty()) return {gcc};
   std::string_view program = version.substr(0, version.find(' '));
   std::string_view number = last_word(version);
-  if (!number.empty() && std::isdigit(static_cast<unsigned char>(number[0]))) add(fmt::format("gcc-{}", major(number)));
-  if (program.find('/') == std::string_view::npos && program.find("gcc") != std::string_view::npos)
+  if (!number.empty() && std::isdigit(static_cast<unsigned char>(number[0])))
+    add(fmt::format("{}-{}", gcc, major(number)));
+  if (program.find('/') == std::string_view::npos && program.find("gcc") != std::string_view::npos &&
+      program.starts_with(cross))
     add(std::string(program));
-  add("gcc");
+  add(gcc);
   return result;
 }
 
-Compiler find_compiler(std::string_view version, bool skip_check, Executor& executor) {
+Compiler find_compiler(std::string_view version, bool skip_check, Executor& executor, std::string_view cross) {
   std::vector<Compiler> found;
-  for (auto& program : compiler_candidates(version)) {
+  for (auto& program : compiler_candidates(version, cross)) {
     std::optional<CommandResult> answer;
     try {
       answer = executor.run({{program, "--version"}, {}, {}});
@@ -99,7 +102,7 @@ Compiler find_compiler(std::string_view version, bool skip_check, Executor& exec
     if (version.empty() || compiler_identity(compiler.version) == compiler_identity(version)) return compiler;
     found.push_back(std::move(compiler));
   }
-  std::string install = compiler_candidates(version)[0];
+  std::string install = compiler_candidates(version, cross)[0];
   if (found.empty())
     throw Error(version.empty() ? fmt::format("no compiler is installed{}", package_hint({install}))
                                 : fmt::format("this kernel was compiled by {}, which is not installed{}", version,
@@ -129,16 +132,17 @@ struct Programs {
   std::string assembler, linker;
 };
 
-Programs programs_of(const std::string& compiler, Executor& executor) {
+Programs programs_of(const std::string& compiler, Executor& executor, std::string_view cross) {
   if (const size_t clang = compiler.rfind("clang"); clang != std::string::npos)
     return {compiler, "ld.lld" + compiler.substr(clang + 5)};  // assembles itself; what LLVM=-16 means to kbuild
-  return {answer({compiler, "-print-prog-name=as"}, executor), "ld"};
+  return {answer({compiler, "-print-prog-name=as"}, executor), fmt::format("{}ld", cross)};
 }
 
 }  // namespace
 
-std::vector<std::pair<std::string, std::string>> toolchain(const Compiler& compiler, Executor& executor) {
-  const Programs programs = programs_of(compiler.command[0], executor);
+std::vector<std::pair<std::string, std::string>> toolchain(const Compiler& compiler, Executor& executor,
+                                                           std::string_view cross) {
+  const Programs programs = programs_of(compiler.command[0], executor, cross);
   std::vector<std::pair<std::string, std::string>> tools = {{"assembler", programs.assembler},
                                                             {"linker", programs.linker},
                                                             {"pahole", "pahole"},
@@ -152,10 +156,10 @@ std::vector<std::pair<std::string, std::string>> toolchain(const Compiler& compi
   return tools;
 }
 
-std::string code_makers(const Compiler& compiler, Executor& executor,
+std::string code_makers(const Compiler& compiler, Executor& executor, std::string_view cross,
                         const std::function<std::string(const std::string&)>& digest_of_program) {
   const std::string& driver = compiler.command[0];
-  const Programs programs = programs_of(driver, executor);
+  const Programs programs = programs_of(driver, executor, cross);
   std::string all;
   for (const std::string& program :
        {driver, answer({driver, "-print-prog-name=cc1"}, executor), programs.assembler, programs.linker})

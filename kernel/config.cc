@@ -18,6 +18,7 @@
 #include <array>
 #include <set>
 
+#include "arch/arch.h"
 #include "kernel/distro/distro.h"
 #include "support/error.h"
 #include "support/files.h"
@@ -123,6 +124,14 @@ bool KernelConfig::enabled(std::string_view option) const {
 std::string_view KernelConfig::value(std::string_view option) const {
   auto it = options_.find(option);
   return it == options_.end() ? std::string_view() : std::string_view(it->second);
+}
+
+const Arch& arch_of(const KernelConfig& config) {
+  for (const Arch* arch : architectures())
+    if (config.enabled(arch->kbuild.option)) return *arch;
+  const Arch* own = find_arch(host_machine());
+  KPATCH_ASSERT(own != nullptr);
+  return *own;
 }
 
 std::vector<std::string> missing_options(const KernelConfig& config) {

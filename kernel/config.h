@@ -10,6 +10,8 @@
 
 namespace kpatch {
 
+struct Arch;
+
 // Options are named without CONFIG_. What is not set is not in it.
 class KernelConfig {
  public:
@@ -26,6 +28,9 @@ class KernelConfig {
  private:
   std::map<std::string, std::string, std::less<>> options_;
 };
+
+// Whose kernel it configures; that of this machine where the config doesn't say.
+const Arch& arch_of(const KernelConfig& config);
 
 // Every option that livepatching needs and the config lacks, one message each. Empty: all is there.
 std::vector<std::string> missing_options(const KernelConfig& config);

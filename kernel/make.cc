@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 
+#include "arch/arch.h"
 #include "kernel/distro/distro.h"
 #include "lookup/lookup.h"
 #include "support/error.h"
@@ -52,6 +53,10 @@ Command kbuild_make(const Base& base, std::vector<std::string> arguments) {
     command.argv.push_back("LLVM=" + (dash == std::string::npos ? "1" : base.compiler[0].substr(dash + 5)));
   } else {
     command.argv.push_back("CC=" + fmt::format("{}", fmt::join(base.compiler, " ")));
+  }
+  if (base.arch != nullptr && base.arch->elf.machine != host_machine()) {
+    command.argv.push_back(fmt::format("ARCH={}", base.arch->kbuild.folder));
+    command.argv.push_back(fmt::format("CROSS_COMPILE={}", base.arch->kbuild.cross));
   }
   if (!base.release.empty()) command.argv.push_back("KERNELRELEASE=" + base.release);
   // Tests of what the compiler can do take place in .tmp_PID (scripts/Makefile.compiler) and fail in silence when another

@@ -85,9 +85,10 @@ BaseInputs own_inputs(const BaseOptions& options, const SourceTree& source, cons
 }
 
 Base make_own_base(const BaseOptions& options, Cache& cache, Executor& executor, Console& console) {
-  require_parts(host_machine());
   fs::path config = config_of(options);
   KernelConfig settings = KernelConfig::read(config);
+  const Arch& arch = arch_of(settings);
+  require_parts(arch.elf.machine);
   require_livepatch(settings, config.string());
   require_no_random_code(settings, config.string(), true);
   require_whole_objtool(settings, options.source);
@@ -95,9 +96,10 @@ Base make_own_base(const BaseOptions& options, Cache& cache, Executor& executor,
   const DistroTools tools{cache, executor, console};
   Toolchain toolchain;
   if (options.toolchain.given.empty()) {
-    toolchain = our_toolchain(configured_compiler(settings), tools);
+    toolchain = our_toolchain(configured_compiler(settings), cross_prefix(arch), tools);
   } else {
-    toolchain = find_toolchain({.compiler = configured_compiler(settings)}, {}, options.toolchain, tools);
+    toolchain = find_toolchain({.compiler = configured_compiler(settings), .cross = cross_prefix(arch)}, {},
+                               options.toolchain, tools);
   }
 
   Base base;
@@ -105,6 +107,7 @@ Base make_own_base(const BaseOptions& options, Cache& cache, Executor& executor,
   base.compiler = toolchain.compiler.command;
   base.code_makers = toolchain.code_makers;
   base.built_here = true;
+  base.arch = &arch;
   const CacheKey key = key_of(own_inputs(options, source, config, toolchain));
   auto locate = [&](const fs::path& directory) {
     base.directory = directory;
@@ -131,8 +134,9 @@ Base make_own_base(const BaseOptions& options, Cache& cache, Executor& executor,
   base.release = prepared_release(base.kbuild);
   base.vmlinux_index = vmlinux_index(base.vmlinux, cache, console);
   const Binary vmlinux = Binary::open(base.vmlinux_index);
-  require_parts(vmlinux.machine());
-  base.arch = find_arch(vmlinux.machine());
+  if (vmlinux.machine() != arch.elf.machine)
+    throw Error(fmt::format("the config is of {}, and its vmlinux became one of {}", arch.elf.name,
+                            arch_name(vmlinux.machine())));
   const fs::path image = base.kbuild / base.arch->kbuild.image;
   if (std::error_code ignored; fs::is_regular_file(image, ignored)) base.image = image;
   return base;

@@ -104,9 +104,10 @@ Base make_stock_base(const BaseOptions& options, const KernelFiles& files, Cache
   check_signature(KernelConfig::read(files.config), kernel_version(files.source));
   base.arch = find_arch(vmlinux.machine());
   base.release = release_of_banner(vmlinux.banner());
-  const Toolchain toolchain =
-      find_toolchain(toolchain_needs(KernelConfig::read(files.config), compiler_of_banner(vmlinux.banner())),
-                     base.release, options.toolchain, {cache, executor, console, options.archive, options.archive_key});
+  ToolchainNeeds needs = toolchain_needs(KernelConfig::read(files.config), compiler_of_banner(vmlinux.banner()));
+  needs.cross = cross_prefix(*base.arch);
+  const Toolchain toolchain = find_toolchain(needs, base.release, options.toolchain,
+                                             {cache, executor, console, options.archive, options.archive_key});
   const Compiler& compiler = toolchain.compiler;
   base.compiler = compiler.command;
   base.code_makers = toolchain.code_makers;

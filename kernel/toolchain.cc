@@ -18,6 +18,7 @@
 #include <charconv>
 #include <optional>
 
+#include "arch/arch.h"
 #include "support/digest.h"
 #include "support/error.h"
 #include "support/files.h"
@@ -122,9 +123,9 @@ fs::path made_root(const ToolchainNeeds& needs, const std::string& release, cons
 }
 
 void take(Toolchain& toolchain, const ToolchainNeeds& needs, bool skip_check, const DistroTools& tools) {
-  toolchain.compiler = find_compiler(needs.compiler, skip_check, tools.executor);
-  toolchain.tools = kpatch::toolchain(toolchain.compiler, tools.executor);
-  toolchain.code_makers = code_makers(toolchain.compiler, tools.executor, [&](const std::string& program) {
+  toolchain.compiler = find_compiler(needs.compiler, skip_check, tools.executor, needs.cross);
+  toolchain.tools = kpatch::toolchain(toolchain.compiler, tools.executor, needs.cross);
+  toolchain.code_makers = code_makers(toolchain.compiler, tools.executor, needs.cross, [&](const std::string& program) {
     const auto file = toolchain.root.empty() ? find_program(program) : program_in(toolchain.root, program);
     return file ? tools.cache.file_digest(*file) : "none";
   });
@@ -199,12 +200,16 @@ std::optional<fs::path> program_in(const fs::path& root, const std::string& prog
   return std::nullopt;
 }
 
-Toolchain our_toolchain(const std::string& compiler, const DistroTools& tools) {
+std::string cross_prefix(const Arch& arch) {
+  return std::string(arch.elf.machine == host_machine() ? std::string_view{} : arch.kbuild.cross);
+}
+
+Toolchain our_toolchain(const std::string& compiler, const std::string& cross, const DistroTools& tools) {
   Toolchain ours;
   try {
-    take(ours, {.compiler = compiler}, false, tools);
+    take(ours, {.compiler = compiler, .cross = cross}, false, tools);
   } catch (const Error&) {
-    take(ours, {}, true, tools);  // the config's was another machine's
+    take(ours, {.cross = cross}, true, tools);  // the config's was another machine's
   }
   return ours;
 }
@@ -231,7 +236,7 @@ Toolchain find_toolchain(const ToolchainNeeds& needs, const std::string& release
   if (why.empty()) return found;
   const Distro* distro = distro_of_release(release);
   if (!distro) distro = running_distro();
-  if (!distro || !distro->make_toolchain || !options.enter) throw Error(why);
+  if (!distro || !distro->make_toolchain || !options.enter || !needs.cross.empty()) throw Error(why);
   try {
     enter(made_root(needs, release, *distro, tools));
   } catch (const Error& error) {

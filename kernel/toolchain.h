@@ -34,8 +34,12 @@ std::vector<std::string> misfits(const ToolchainNeeds& needs,
 Toolchain find_toolchain(const ToolchainNeeds& needs, const std::string& release, const ToolchainOptions& options,
                          const DistroTools& tools);
 
-// This machine's, for a kernel that is built here: the named compiler if there is one, else any.
-Toolchain our_toolchain(const std::string& compiler, const DistroTools& tools);
+// This machine's, for a kernel that is built here: the named compiler if there is one, else any. cross: as of
+// ToolchainNeeds.
+Toolchain our_toolchain(const std::string& compiler, const std::string& cross, const DistroTools& tools);
+
+// ToolchainNeeds::cross for a kernel of that architecture; empty for this machine's own.
+std::string cross_prefix(const Arch& arch);
 
 // The file that a program of a root is ("gcc-14", "/usr/libexec/…/cc1"): links are followed as they lead within it.
 std::optional<std::filesystem::path> program_in(const std::filesystem::path& root, const std::string& program);

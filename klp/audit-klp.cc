@@ -312,6 +312,7 @@ class KlpAudit {
                         fmt::format("{}: the kernel applies no type {}", symbol, relocation.type));
     const std::vector<std::byte>& bytes = elf_.sections[place.section].bytes;
     if (place.offset > bytes.size() || bytes.size() - place.offset < *size) return;  // check_range() says so
+    if (!c_.arch->klp.zero_fields) return;
     auto field = bytes.begin() + static_cast<ptrdiff_t>(place.offset);
     if (std::any_of(field, field + *size, [](std::byte b) { return b != std::byte{0}; }))
       c_.find_at("klp-relocation", place, fmt::format("{}: the field isn't zero, which the kernel refuses", symbol));

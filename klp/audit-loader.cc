@@ -206,7 +206,8 @@ class LoaderAudit {
         if (!size)
           c_.find_at("relocation", relocation.place,
                      fmt::format("{}: the kernel applies no type {}", target, relocation.raw.type));
-        else if (*size != 0 && holds(relocation.place, *size) && !is_zero(relocation.place, *size))
+        else if (c_.arch->klp.zero_fields && *size != 0 && holds(relocation.place, *size) &&
+                 !is_zero(relocation.place, *size))
           c_.find_at("relocation", relocation.place,
                      fmt::format("{}: the field isn't zero, which the kernel refuses", target));
       }

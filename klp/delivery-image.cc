@@ -119,11 +119,26 @@ void Image::read_entries(const Binary& vmlinux) {
     for (uint64_t at = 0; at < elf.sections[i].bytes.size(); at += size) {
       const auto own = relocations(i, at, at + size);
       const auto code = own.empty() ? std::nullopt : target(own.front());
-      if (code) entries_.push_back({*code, i, at, std::min(at + size, this->size(i))});
+      if (code)
+        entries_.push_back({arch.ftrace.lists_sites(elf.sections[i].name) ? function_behind(*code) : *code, i, at,
+                            std::min(at + size, this->size(i))});
       boundaries_[i].push_back(at);
     }
   }
   std::stable_sort(entries_.begin(), entries_.end(), [](const auto& a, const auto& b) { return a.code < b.code; });
+}
+
+// An ftrace site may be the first of some NOPs before its function, which belong to no symbol.
+KlpPlace Image::function_behind(KlpPlace site) const {
+  for (uint32_t symbol : symbols_[site.section]) {
+    const KlpSymbol& s = elf.symbols[symbol];
+    if (s.type() != STT_FUNC) continue;
+    const uint64_t start = s.entry.st_value;
+    if (start <= site.offset && site.offset < start + std::max<uint64_t>(s.entry.st_size, 1)) return site;
+    if (start > site.offset)
+      return start - site.offset <= arch.code.max_function_offset ? KlpPlace{site.section, start} : site;
+  }
+  return site;
 }
 
 bool Image::mergeable(uint32_t section) const {

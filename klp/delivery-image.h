@@ -85,6 +85,7 @@ class Image {
   void count_from_entries(std::vector<ImageRelocation>& list) const;
   void read_symbols();
   void read_entries(const Binary& vmlinux);
+  KlpPlace function_behind(KlpPlace site) const;
 
   std::vector<SectionKind> kinds_;
   std::vector<std::vector<ImageRelocation>> relocations_;

@@ -238,7 +238,7 @@ class PostLink {
     return s.type() == STT_SECTION && s.in_section() ? elf_.sections[s.entry.st_shndx].name : s.name;
   }
 
-  // Can the kernel apply it there? x86 refuses a field that isn't zero; with RELA the field's old value means nothing.
+  // Can the kernel apply it there? With RELA the field's old value means nothing.
   void check_place(const KlpRelocation& relocation, KlpPlace place, const Meaning& meaning) {
     KlpSection& section = elf_.sections[place.section];
     if (meaning.group() != "vmlinux" && section_row(section.name).early)
@@ -252,7 +252,8 @@ class PostLink {
     if (section.header.sh_type == SHT_NOBITS || place.offset > section.bytes.size() ||
         section.bytes.size() - place.offset < *size)
       fail_at(place, meaning, "it reaches beyond its section");
-    std::fill_n(section.bytes.begin() + static_cast<ptrdiff_t>(place.offset), *size, std::byte{0});
+    if (arch->klp.zero_fields)
+      std::fill_n(section.bytes.begin() + static_cast<ptrdiff_t>(place.offset), *size, std::byte{0});
   }
 
   // Debug information may name a placeholder too. Nobody applies that, but the symbol it names must exist.

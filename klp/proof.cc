@@ -302,6 +302,7 @@ class Prover {
   std::optional<Mismatch> compare_fields(const BinarySymbol& code, const BinarySymbol& shipped,
                                          std::span<const BinaryRelocation> relocations, std::vector<bool>& skip) {
     std::vector<BinaryRelocation> theirs = shipped_relocations(shipped, skip);
+    const Pages pages = shipped_.relocatable() ? Pages{} : pages_of(code, shipped, relocations);
     size_t next = 0;
     for (const BinaryRelocation& relocation : relocations) {
       uint64_t at = relocation.offset - code.value;
@@ -317,9 +318,10 @@ class Prover {
           return Mismatch{at, "relocated as compiled only"};
         problem = compare_relocation(relocation, theirs[next++], *kind);
       } else {
-        problem = compare_address(relocation, field_value(shipped, at, *kind), *kind);
+        problem = compare_address(relocation, field_value(shipped, at, *kind, relocation.type), *kind, pages);
       }
       if (problem) return Mismatch{at, *problem};
+      if (kind->instruction_bits != 0 && other_bits_differ(code, shipped, at, *kind)) return Mismatch{at, {}};
       std::fill_n(skip.begin() + at, kind->width, true);
     }
     if (next < theirs.size()) return Mismatch{theirs[next].offset - shipped.value, "relocated as shipped only"};
@@ -338,8 +340,19 @@ class Prover {
     return result;
   }
 
-  // The value of "symbol + addend" that the linker wrote.
-  uint64_t field_value(const BinarySymbol& shipped, uint64_t at, RelocatedField kind) const {
+  static uint32_t word_at(std::span<const std::byte> code, uint64_t at) { return little_endian_word(code, at); }
+
+  // Whether the instructions differ beside the field that is relocated.
+  bool other_bits_differ(const BinarySymbol& code, const BinarySymbol& shipped, uint64_t at,
+                         const RelocatedField& kind) const {
+    const uint32_t ours = word_at(plain_.contents(code), at), theirs = word_at(shipped_.contents(shipped), at);
+    return ((ours ^ theirs) & ~kind.instruction_bits) != 0;
+  }
+
+  // The value of "symbol + addend" that the linker wrote, as far as the field tells it (RelocatedField::known_bits).
+  uint64_t field_value(const BinarySymbol& shipped, uint64_t at, const RelocatedField& kind, uint32_t type) const {
+    if (kind.instruction_bits != 0)
+      return facts_.operand_of(type, word_at(shipped_.contents(shipped), at), shipped.value + at);
     const std::byte* field = shipped_.contents(shipped).data() + at;
     uint64_t value = 0;
     for (unsigned i = 0; i < kind.width; ++i)
@@ -348,28 +361,99 @@ class Prover {
     return kind.relative ? shipped.value + at + value : value;
   }
 
+  // An address in two instructions is one by its page and one by its place in the page,
+  //
+  //   adrp x0, .LC7              page
+  //   add  x0, x0, :lo12:.LC7    place in it
+  //   ldr  x1, [x2, :lo12:.LANCHOR0 + 8]    page: that of .LANCHOR0
+  //
+  // and only both together tell what of the object itself is meant. Per symbol (and addend, where it has a page of its
+  // own) the page, per symbol and addend the place.
+  struct Pages {
+    std::map<std::pair<uint32_t, int64_t>, uint64_t> pages{}, places{};
+    std::map<uint32_t, uint64_t> any_page{};
+  };
+
+  static bool tells_page(const RelocatedField& kind) {
+    return kind.known_bits != UINT64_MAX && (kind.known_bits & 1U << 12) != 0;
+  }
+  static bool tells_place(const RelocatedField& kind) {
+    return kind.known_bits != UINT64_MAX && (kind.known_bits & 1U << 12) == 0;
+  }
+
+  Pages pages_of(const BinarySymbol& code, const BinarySymbol& shipped,
+                 std::span<const BinaryRelocation> relocations) const {
+    Pages result;
+    for (const BinaryRelocation& relocation : relocations) {
+      const std::optional<RelocatedField> kind = facts_.field(relocation.type);
+      const uint64_t at = relocation.offset - code.value;
+      if (!kind || kind->known_bits == UINT64_MAX || at + kind->width > shipped_.contents(shipped).size()) continue;
+      const uint64_t value = field_value(shipped, at, *kind, relocation.type);
+      const std::pair<uint32_t, int64_t> key{relocation.symbol, relocation.addend};
+      if (tells_page(*kind)) {
+        result.pages.try_emplace(key, value);
+        result.any_page.try_emplace(relocation.symbol, value);
+      } else {
+        result.places.try_emplace(key, value);
+      }
+    }
+    return result;
+  }
+
+  // The whole address of a reference to the object itself, where the other half of it is in the function.
+  static std::optional<uint64_t> whole_address(const BinaryRelocation& relocation, uint64_t value,
+                                               const RelocatedField& kind, const Pages& pages) {
+    const std::pair<uint32_t, int64_t> key{relocation.symbol, relocation.addend};
+    if (tells_page(kind)) {
+      if (const auto place = pages.places.find(key); place != pages.places.end()) return value | place->second;
+      return std::nullopt;
+    }
+    if (const auto page = pages.pages.find(key); page != pages.pages.end()) return page->second | value;
+    if (const auto page = pages.any_page.find(relocation.symbol); page != pages.any_page.end())
+      return page->second | value;
+    return std::nullopt;
+  }
+
   // ---- one reference
 
   static bool by_name(const BinarySymbol& symbol) {
     return symbol.type != SymbolType::section && (!symbol.defined() || symbol.binding != SymbolBinding::local);
   }
 
-  std::optional<std::string> compare_address(const BinaryRelocation& relocation, uint64_t value, RelocatedField kind) {
+  std::optional<std::string> compare_address(const BinaryRelocation& relocation, uint64_t value,
+                                             const RelocatedField& kind, const Pages& pages) {
     const BinarySymbol& symbol = plain_.symbols()[relocation.symbol];
-    uint64_t mask = kind.width == 4 ? UINT32_MAX : UINT64_MAX;
+    const uint64_t mask =
+        kind.instruction_bits == 0 && kind.width == 4 ? uint64_t{UINT32_MAX} : uint64_t{kind.known_bits};
     if (by_name(symbol)) {
-      uint64_t address = value - relocation.addend;
+      const auto fits = [&](uint64_t address) { return ((address + relocation.addend - value) & mask) == 0; };
+      const auto fits_page = [&](uint64_t address) { return ((address + relocation.addend) & mask) == (value & mask); };
+      const auto is_it = [&](uint64_t address) { return tells_page(kind) ? fits_page(address) : fits(address); };
       for (uint32_t index : shipped_.named(symbol.name))
-        if (((shipped_.symbols()[index].value - address) & mask) == 0) return std::nullopt;
+        if (is_it(shipped_.symbols()[index].value)) return std::nullopt;
       // Absolute ones are no symbols for kallsyms, and rare.
       for (const BinarySymbol& other : shipped_.symbols())
-        if (other.section == reserved_section(SHN_ABS) && other.name == symbol.name &&
-            ((other.value - address) & mask) == 0)
+        if (other.section == reserved_section(SHN_ABS) && other.name == symbol.name && is_it(other.value))
           return std::nullopt;
-      if (symbol.binding == SymbolBinding::weak && !symbol.defined() && (address & mask) == 0) return std::nullopt;
-      return fmt::format("which refer to {} and {}", symbol.name, name_at({0, address}));
+      if (symbol.binding == SymbolBinding::weak && !symbol.defined() && is_it(0)) return std::nullopt;
+      return fmt::format("which refer to {} and {}", symbol.name, name_at({0, value - relocation.addend}));
     }
-    return compare_own(symbol, relocation, {0, value}, kind);
+    if (kind.known_bits == UINT64_MAX) return compare_own(symbol, relocation, {0, value}, kind);
+    const auto whole = whole_address(relocation, value, kind, pages);
+    if (whole) return compare_own(symbol, relocation, {0, *whole}, kind);
+    return compare_part(symbol, relocation, value, kind);
+  }
+
+  // A half of an address whose other half isn't in the function: what is known of where the object's sections lie has to
+  // give it. Constants that are merged may lie anywhere.
+  std::optional<std::string> compare_part(const BinarySymbol& symbol, const BinaryRelocation& relocation,
+                                          uint64_t value, const RelocatedField& kind) {
+    if (symbol.section >= distances_.size()) return fmt::format("refers to '{}'", symbol.name);
+    const uint64_t offset = symbol.value + relocation.addend;
+    for (const ShippedAddress& distance : distances_[symbol.section])
+      if (((distance.offset + offset) & kind.known_bits) == value) return std::nullopt;
+    return fmt::format("which refer to {}+{:#x} and to half an address, {:#x}", plain_.sections()[symbol.section].name,
+                       offset, value);
   }
 
   std::optional<std::string> compare_relocation(const BinaryRelocation& ours, const BinaryRelocation& theirs,

@@ -46,8 +46,9 @@ TEST(Arch, EachHasWhatTheDifferAsksFor) {
 
 TEST(Arch, WhatIsMissingIsSaid) {
   EXPECT_EQ(missing_parts(EM_X86_64), "");
-  EXPECT_EQ(missing_parts(EM_AARCH64),
-            "livepatches for arm64 can't be made yet: what is missing is the sizes of relocated fields, the proof, "
+  EXPECT_EQ(missing_parts(EM_AARCH64), "");
+  EXPECT_EQ(missing_parts(EM_S390),
+            "livepatches for s390x can't be made yet: what is missing is the sizes of relocated fields, the proof, "
             "the audit");
   EXPECT_EQ(missing_parts(EM_386), "livepatches for ELF machine 3 can't be made yet: nothing is known of it");
 }

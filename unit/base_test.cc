@@ -351,7 +351,7 @@ TEST(CodeMakers, AreToldApartByTheirFilesAndTheEnvironment) {
     return file ? digest_of_file(*file) : "none";
   };
   const Compiler compiler{{(folder.path() / "gcc").string()}, "gcc 12"};
-  const auto now = [&] { return code_makers(compiler, executor, digest_of_program); };
+  const auto now = [&] { return code_makers(compiler, executor, {}, digest_of_program); };
   const std::string first = now();
   EXPECT_EQ(now(), first);
   for (const char* name : {"gcc", "cc1", "as"}) {

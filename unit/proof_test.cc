@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "support/error.h"
+#include "unit/skip.h"
 
 namespace kpatch {
 namespace {
@@ -342,6 +343,79 @@ thread_mutex: .skip 32
   link_module("before.o plain.o others.o" + keys);
   run("strip --strip-debug m.ko");
   EXPECT_EQ(found("plain.o", "m.ko", {"f"}, "plain.c"), "");
+}
+
+// Addresses in two instructions, whose fields lie between other bits.
+class ProofOfArm64 : public ProofTest {
+ protected:
+  void SetUp() override {
+    if (std::system("aarch64-linux-gnu-gcc --version >/dev/null 2>&1") != 0)
+      SKIP_PACKAGE("aarch64-linux-gnu-gcc is missing");
+    cross_compile("others", others, "-O0");
+    cross_compile(
+        "before",
+        "static int counter[9] = {1}; static int show(void) { return counter[0]; } int (*keep)(void) = show;");
+    cross_compile("meminfo", meminfo_source);
+    fs::rename(path("meminfo.o"), path("plain.o"));
+  }
+  static constexpr const char* others =
+      "int seq_printf(const char *s, int n) { return n + *s; } void panic(const char *s) { for (;;) ; } long jiffies;"
+      "int other(const char *s, int n) { return n; } const char *first = \"first\", *second = \"Total: %d\";";
+
+  void cross_compile(const std::string& name, const std::string& text, const std::string& flags = "-O2") const {
+    write(name + ".c", text);
+    run("aarch64-linux-gnu-gcc -c -ffreestanding -fno-pic -mgeneral-regs-only -fno-asynchronous-unwind-tables "
+        "-fno-stack-protector " +
+        flags + " -o " + name + ".o " + name + ".c");
+  }
+  void cross_link(const std::string& objects) const {
+    run("aarch64-linux-gnu-ld -e 0 -Ttext=0xffff800080000000 -o vmlinux " + objects + " 2>ld.log");
+    run("aarch64-linux-gnu-ld -r -o m.ko " + objects);
+  }
+  std::string shipped_is(const std::string& from, const std::string& to, const std::vector<std::string>& functions) {
+    std::string text = meminfo_source;
+    text.replace(text.find(from), from.size(), to);
+    cross_compile("meminfo", "extern int other(const char *, int);" + text);
+    cross_link("before.o meminfo.o others.o");
+    const std::string in_vmlinux = found("plain.o", "vmlinux", functions);
+    EXPECT_EQ(in_vmlinux.empty(), found("plain.o", "m.ko", functions).empty());
+    return in_vmlinux;
+  }
+};
+
+TEST_F(ProofOfArm64, ProvesWhatWasLinked) {
+  cross_link("before.o plain.o others.o");
+  for (const char* shipped : {"vmlinux", "m.ko"})
+    EXPECT_EQ(found("plain.o", shipped, {"meminfo", "show", "pointer", "same"}), "") << shipped;
+}
+
+TEST_F(ProofOfArm64, FindsWhatElseIsReferredTo) {
+  EXPECT_NE(
+      shipped_is("return seq_printf(\"Total: %d\"", "return seq_printf(\"Total: %x\"", {"same"}).find("\"Total: %x\""),
+      std::string::npos);
+  EXPECT_NE(shipped_is("return seq_printf", "return other", {"same"}).find("which refer to seq_printf and other"),
+            std::string::npos);
+  EXPECT_NE(shipped_is("{ return show; }", "{ return meminfo; }", {"pointer"}), "");
+  EXPECT_NE(shipped_is("sums[n] + counter", "sums[n + 1] + counter", {"show"}), "");
+  EXPECT_NE(shipped_is("n & 3", "n & 1", {"show"}), "");
+}
+
+TEST_F(ProofOfArm64, FindsEveryFlippedBit) {
+  cross_link("before.o plain.o others.o");
+  Binary kernel = Binary::open(path("vmlinux"));
+  std::ifstream in(path("vmlinux"), std::ios::binary);
+  const std::string whole{std::istreambuf_iterator<char>(in), {}};
+  for (const char* function : {"meminfo", "same", "pointer"}) {
+    std::span<const std::byte> code = kernel.contents(kernel.symbols()[kernel.named(function)[0]]);
+    const size_t at = whole.find(std::string(reinterpret_cast<const char*>(code.data()), code.size()));
+    ASSERT_NE(at, whole.npos);
+    for (size_t bit = 0; bit < code.size() * 8; ++bit) {
+      std::string damaged = whole;
+      damaged[at + bit / 8] ^= static_cast<char>(1 << bit % 8);
+      std::ofstream(path("damaged"), std::ios::binary) << damaged;
+      EXPECT_NE(found("plain.o", "damaged", {function}), "") << function << " bit " << bit;
+    }
+  }
 }
 
 TEST_F(ProofTest, RefusesOtherArchitectures) {

@@ -81,7 +81,7 @@ std::vector<std::string> unchecked(const KlpElf& elf, const VerifyKernel& kernel
   if (kernel.symvers == nullptr)
     list.push_back(fmt::format("no Module.symvers: whether {} exported, and with these CRCs",
                                needed == 1 ? "1 symbol is" : fmt::format("{} symbols are", needed)));
-  list.emplace_back("what the code does: that takes its source, or a test (kpatch try)");
+  list.emplace_back("what the code does: that takes its source, or a test in the kernel");
   return list;
 }
 

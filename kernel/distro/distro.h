@@ -41,6 +41,7 @@ struct ToolchainNeeds {
   std::string rustc{};       // RUSTC_VERSION_TEXT, "rustc 1.85.1 (4eb161250 2025-03-15)"; with CONFIG_RUST alone
   std::string bindgen{};     // BINDGEN_VERSION_TEXT, "bindgen 0.71.1"
   bool gcc_plugins = false;  // CONFIG_GCC_PLUGINS
+  std::string cross{};       // what programs for another architecture's kernel begin with, "aarch64-linux-gnu-"
 };
 
 // A kernel that an archive has.
