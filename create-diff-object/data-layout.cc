@@ -282,8 +282,22 @@ constexpr const char* keep_layout =
     "leave the layout as it is, and keep what is new in a shadow variable (klp_shadow_alloc); where only the patched "
     "functions ever see it (on their stacks), --ack data-layout";
 
+size_t names_in_common(const TypeLayout& one, const TypeLayout& other) {
+  const auto count = [](const auto& mine, const auto& theirs) {
+    return static_cast<size_t>(
+        std::ranges::count_if(mine, [&](const auto& entry) { return theirs.contains(entry.first); }));
+  };
+  return count(one.members, other.members) + count(one.values, other.values);
+}
+
+bool same_file(const TypeLayout& one, const TypeLayout& other) {
+  const auto base_name = [](std::string_view file) { return file.substr(file.rfind('/') + 1); };
+  return base_name(one.place.file) == base_name(other.place.file);
+}
+
+// now: "is struct waiter now, and ", where the type has another name.
 void check_type(const Types& types, const std::string& name, const TypeLayout& after, bool acknowledged,
-                Diagnostics& diagnostics) {
+                Diagnostics& diagnostics, const std::string& now = {}) {
   const TypeLayout& before = types.layouts.at(name);
   const Location place{.source = before.place.file, .line = before.place.line, .function = name};
   const auto change = layout_change(before, after);
@@ -291,9 +305,9 @@ void check_type(const Types& types, const std::string& name, const TypeLayout& a
     const NewMembers fresh = new_members(before, after);
     if (!fresh.gained.empty())
       diagnostics.add({"data-layout", Severity::warning, place,
-                       fmt::format("gains {}, where there was room: in what exists lies whatever was left there, and "
+                       fmt::format("{}gains {}, where there was room: in what exists lies whatever was left there, and "
                                    "code that isn't patched neither sets nor keeps it",
-                                   some_of(fresh.gained)),
+                                   now, some_of(fresh.gained)),
                        "make sure that the patched functions set it before they read it, or use a shadow variable "
                        "(klp_shadow_alloc)",
                        users_of(types, name)});
@@ -302,7 +316,7 @@ void check_type(const Types& types, const std::string& name, const TypeLayout& a
   std::vector<NameList> users = users_of(types, name);
   const bool unseen = users.empty() && before.own_file;
   diagnostics.add({"data-layout", acknowledged ? Severity::warning : Severity::refusal, place,
-                   fmt::format("changes its layout: {}. {}", *change,
+                   fmt::format("{}changes its layout: {}. {}", now, *change,
                                unseen ? "It is defined in this file alone, and nothing but its functions' parameters "
                                         "and locals show it; what exists was made with the old one"
                                       : "What exists was made with the old one, for code that may not be patched"),
@@ -317,11 +331,70 @@ std::string source_name(std::string_view symbol) {
   return std::string{numbered ? symbol.substr(0, dot) : symbol.substr(dot + 1)};
 }
 
+// A struct of the same file that is gone under its old name, and goes on under another one. What hangs on lists, or lies
+// on the stacks of sleeping tasks, was made as the old one all the same.
+void check_renamed_types(const Types& before, const Types& after, bool acknowledged, Diagnostics& diagnostics) {
+  for (const auto& [name, layout] : before.layouts) {
+    if (after.layouts.contains(name) || layout.place.file.empty()) continue;
+    const TypeLayout* best = nullptr;
+    std::string_view best_name;
+    size_t most = 0;
+    for (const auto& [other_name, other] : after.layouts) {
+      if (other.keyword != layout.keyword || before.layouts.contains(other_name) || !same_file(layout, other)) continue;
+      const size_t common = names_in_common(layout, other);
+      if (common > most) best = &other, best_name = other_name, most = common;
+    }
+    if (best == nullptr || most * 2 < layout.members.size() + layout.values.size()) continue;
+    if (layout_change(layout, *best) || !new_members(layout, *best).gained.empty())
+      check_type(before, name, *best, acknowledged, diagnostics, fmt::format("is {} now, and ", best_name));
+  }
+}
+
 // Whether the struct that one shape names lies as that of the other one: a new name alone.
 bool renamed_type(const Types& before, const Types& after, const TypeMember& one, const TypeMember& other) {
   const TypeLayout *old_type = find(before, one.shape), *new_type = find(after, other.shape);
   return old_type != nullptr && new_type != nullptr && !layout_change(*old_type, *new_type) &&
          new_members(*old_type, *new_type).gained.empty();
+}
+
+// The kernel's BTF stays as it was built. By it BPF programs call kernel functions, and the verifier checks what they pass;
+// endings of parameters' names are a part of that (Documentation/bpf/kfuncs.rst):
+//
+//   __bpf_kfunc int bpf_dynptr_adjust(const struct bpf_dynptr *p__nullable, …)
+void check_btf(const Object& orig, const Types& before, const Types& after, Diagnostics& diagnostics) {
+  constexpr std::string_view listed = "__BTF_ID__func__";
+  std::set<std::string, std::less<>> functions;
+  for (const Symbol& s : orig.symbols())
+    if (s.name.starts_with(listed)) {
+      std::string_view name = s.name.substr(listed.size());
+      if (const size_t number = name.rfind("__"); number != std::string_view::npos) name = name.substr(0, number);
+      functions.emplace(name);
+    }
+  for (const auto& [name, prototype] : before.prototypes) {
+    const auto other = after.prototypes.find(name);
+    if (!functions.contains(name) || other == after.prototypes.end() || other->second == prototype) continue;
+    diagnostics.refuse(
+        "btf", {.function = name},
+        fmt::format("is known to BPF programs, and its prototype changes: {} instead of {}. The kernel's "
+                    "BTF, by which they are checked and call it, stays as it is",
+                    other->second, prototype),
+        "leave the prototype as it is");
+  }
+  const auto has_ending = [](const std::string& parameter) { return parameter.find("__", 1) != std::string::npos; };
+  for (const auto& [name, parameters] : before.parameters) {
+    const auto other = after.parameters.find(name);
+    if (other == after.parameters.end() || other->second.size() != parameters.size()) continue;
+    for (size_t i = 0; i < parameters.size(); ++i) {
+      const std::string &was = parameters[i], &is = other->second[i];
+      if (was == is || (!has_ending(was) && !has_ending(is))) continue;
+      diagnostics.refuse(
+          "btf", {.function = name},
+          fmt::format("its parameter is {} instead of {}: the verifier of BPF goes by the ending of that "
+                      "name, and reads it in the kernel's BTF, which stays as it is",
+                      is, was),
+          "leave the parameter's name as it is, and check in the function itself");
+    }
+  }
 }
 
 // Variables of the kernel whose bytes get another meaning under the old name:
@@ -359,12 +432,14 @@ void check_data_layout(const Pair& pair, const Selection& selection, const std::
                        const std::set<std::string>& acknowledged, Diagnostics& diagnostics) {
   if (pair.orig.sections().size() <= 1) return;  // the file is new: nothing was compiled with it
   const Types before = read_types(SourceLines(pair.orig)), after = read_types(SourceLines(pair.patched));
+  check_btf(pair.orig, before, after, diagnostics);
   const bool patches_code = !selection.nothing_to_do();
   const bool layout_acknowledged = acknowledged.contains("data-layout");
   const std::set<std::string_view> refused =
       check_prototypes(before, after, exports_of(pair.patched), export_changes, diagnostics);
   ExportCheck(before, after, layout_acknowledged, patches_code, diagnostics).run(export_changes, refused);
   if (!patches_code) return;
+  check_renamed_types(before, after, layout_acknowledged, diagnostics);
   check_variables(pair, selection, before, after, layout_acknowledged, diagnostics);
   for (const auto& [name, layout] : before.layouts)
     if (const TypeLayout* other = find(after, name)) check_type(before, name, *other, layout_acknowledged, diagnostics);

@@ -59,7 +59,7 @@ class LostState {
         diagnostics_.refuse("static-local", place_of(orig_, used),
                             fmt::format("of {} is no longer there, or has another size: its state would be lost",
                                         orig_.symbol(function).name));
-    } else if (holds_state(orig_, used) && checked_.insert(used).second) {
+    } else if ((holds_state(orig_, used) || tells_apart(orig_, used)) && checked_.insert(used).second) {
       look_for_successor(used, orig_.symbol(function).name);
     }
   }
@@ -69,6 +69,19 @@ class LostState {
     if (s.section == no_section || s.type != SymbolType::object || is_special_static(s.name)) return false;
     const Section& home = object.section(s.section);
     return (home.flags & SHF_WRITE) != 0 && (home.kind == SectionKind::data || home.kind == SectionKind::bss);
+  }
+
+  // Operations are told apart by their address: `f->f_op == &eventpoll_fops`.
+  static bool tells_apart(const Object& object, SymbolId id) {
+    const Symbol& s = object.symbol(id);
+    if (s.section == no_section || s.type != SymbolType::object || is_special_static(s.name)) return false;
+    const Section& home = object.section(s.section);
+    if (home.kind != SectionKind::rodata && home.kind != SectionKind::data) return false;
+    const Object::Extent extent = object.extent(id);
+    return std::ranges::any_of(object.relocations(s.section, extent.begin, extent.end), [&](const Relocation& r) {
+      const Target target = object.meaning(r);
+      return target.symbol != no_symbol && object.symbol(target.symbol).function();
+    });
   }
 
   void look_for_successor(SymbolId lost, std::string_view user) {
@@ -92,14 +105,21 @@ class LostState {
            "the livepatch is loaded isn't held under its new name"});
       return;
     }
+    const bool operations = !holds_state(orig_, lost);
     const std::string message =
-        how == Likeness::same_contents
+        operations && how == Likeness::same_contents
+            ? fmt::format(
+                  "may be {} of the kernel that runs under another name, and is told apart by its address: what "
+                  "exists has the old one",
+                  before.name)
+        : how == Likeness::same_contents
             ? fmt::format("may be {} of the kernel that runs under another name: both hold the same, and {} uses them",
                           before.name, user)
         : patched_.symbol(best).section == no_section
             ? fmt::format("moves from {} to another file", orig_.file_name(before.file))
             : fmt::format("was a variable of the file, and is one of a function");
-    diagnostics_.refuse("state-lost", place_of(patched_, best), message + "; its state would be lost",
+    diagnostics_.refuse("state-lost", place_of(patched_, best),
+                        operations ? message : message + "; its state would be lost",
                         "leave name and file of the variable as they are: the kernel does not care for them");
   }
 
@@ -107,7 +127,10 @@ class LostState {
     const Symbol &s = orig_.symbol(lost), &heir = patched_.symbol(id);
     if (pair_.twins.orig(id) != no_symbol) return Likeness::none;
     if (heir.section == no_section) return heir.global() && heir.name == s.name ? Likeness::same_name : Likeness::none;
-    if (!holds_state(patched_, id) || !have_a_user_in_common(lost, id)) return Likeness::none;
+    const bool operations = !holds_state(orig_, lost);
+    if (operations ? !tells_apart(patched_, id) || heir.size != s.size : !holds_state(patched_, id))
+      return Likeness::none;
+    if (!have_a_user_in_common(lost, id)) return Likeness::none;
     if (is_static_local(heir.name)) {
       // A new static local is told of by a rule of its own.
       const bool same =

@@ -77,15 +77,66 @@ class Selector {
     return true;
   }
 
-  // One name for each place: the kernel must not be given two patch entries for the same code.
+  // Functions of one code: names of the source (__attribute__((alias))), or what the compiler found to be the same.
+  static std::vector<SymbolId> names_of_place(const Object& object, SymbolId id) {
+    std::vector<SymbolId> names;
+    const Symbol& s = object.symbol(id);
+    if (!s.function() || s.section == no_section) return names;
+    for (SymbolId other : object.section(s.section).symbols)
+      if (object.symbol(other).function() && object.symbol(other).value == s.value) names.push_back(other);
+    return names;
+  }
+
+  static bool same_place(const Object& object, SymbolId one, SymbolId other) {
+    const Symbol &a = object.symbol(one), &b = object.symbol(other);
+    return a.section == b.section && a.value == b.value;
+  }
+
+  // One name for each place of the kernel: it must not be given two patch entries for the same code. Two places of it
+  // that have become one need an entry each, and what is new at that place is nobody's entry:
+  //
+  //   kernel:   udp_destruct_sock           patched: udp_destruct_sock = udp_destroy_now (new, the same code)
   bool is_alias(SymbolId id) const {
-    const Symbol& s = patched_.symbol(id);
-    if (!s.function() || s.section == no_section) return false;
-    const Section& home = patched_.section(s.section);
-    if (home.owner != no_symbol && patched_.symbol(home.owner).value == s.value) return id != home.owner;
-    for (SymbolId other : home.symbols)
-      if (other < id && patched_.symbol(other).function() && patched_.symbol(other).value == s.value) return true;
-    return false;
+    const SymbolId twin = pair_.twins.orig(id);
+    const std::vector<SymbolId> names = names_of_place(patched_, id);
+    if (names.size() < 2) return false;
+    const SymbolId owner = patched_.section(patched_.symbol(id).section).owner;
+    if (id == owner) return false;
+    return std::ranges::any_of(names, [&](SymbolId other) {
+      if (other == id || (other != owner && !(other < id))) return false;
+      const SymbolId other_twin = pair_.twins.orig(other);
+      return twin == no_symbol || (other_twin != no_symbol && same_place(orig_, twin, other_twin));
+    });
+  }
+
+  // The kernel's code of a changed function may be another function's too, which the patch leaves as it is, or changes in
+  // another way: whoever redirects the one redirects the other. And what the patch makes of it may be another function's
+  // too: a pointer that is made there is the kernel's for the one, and the module's own for the other.
+  void check_shared_code(SymbolId id) {
+    const SymbolId twin = pair_.twins.orig(id);
+    for (SymbolId other : names_of_place(patched_, id)) {
+      const SymbolId its_twin = pair_.twins.orig(other);
+      if (other == id || (its_twin != no_symbol && same_place(orig_, twin, its_twin))) continue;
+      diagnostics_.refuse(
+          "shared-code", place_of(patched_, id),
+          fmt::format(
+              "is one code with {} in the patch, since the compiler finds both to be the same: a pointer to the "
+              "one can't be told from a pointer to the other",
+              patched_.symbol(other).name),
+          "use the one for both, or give the new one __attribute__((no_icf))");
+      return;
+    }
+    for (SymbolId other : names_of_place(orig_, twin)) {
+      const SymbolId its_twin = pair_.twins.patched(other);
+      if (other == twin || its_twin == no_symbol || same_place(patched_, id, its_twin)) continue;
+      diagnostics_.refuse(
+          "shared-code", place_of(patched_, id),
+          fmt::format("is one code with {} in the kernel that runs, since the compiler found both to be the same, and "
+                      "the patch makes them differ: redirecting the one would redirect the other",
+                      orig_.symbol(other).name),
+          "leave the function as it is, write the new code as a function of its own, and let the callers use that");
+      return;
+    }
   }
 
   void add_root(SymbolId id) {
@@ -113,6 +164,7 @@ class Selector {
       if (s.global() && patched_.section(s.section).kind != SectionKind::init) include(id, "new global function");
       return;
     }
+    check_shared_code(id);
     add_changed(id, forced ? "forced by the patch" : comparison_.reason(id));
   }
 

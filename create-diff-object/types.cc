@@ -112,6 +112,14 @@ class TypeReader {
         if (dwarf_tag(&parameter) == DW_TAG_formal_parameter) mention(type_of(parameter), types_.functions, name);
       });
     }
+    if (name != nullptr && dwarf_hasattr(&die, DW_AT_prototyped) && !dwarf_hasattr(&die, DW_AT_declaration)) {
+      std::vector<std::string> names;
+      each_child(die, [&](Dwarf_Die& parameter) {
+        const char* its_name = dwarf_diename(&parameter);
+        if (dwarf_tag(&parameter) == DW_TAG_formal_parameter) names.emplace_back(its_name != nullptr ? its_name : "");
+      });
+      types_.parameters.try_emplace(name, std::move(names));
+    }
     add_static_locals(die, name != nullptr ? name : "");
   }
 

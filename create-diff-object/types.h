@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "create-diff-object/source-lines.h"
 
@@ -33,6 +34,7 @@ struct TypeLayout {
 struct Types {
   std::map<std::string, TypeLayout> layouts;      // "struct pipe_inode_info"; typedefs of nameless ones by their name
   std::map<std::string, std::string> prototypes;  // of functions that are not static, "void (int, struct inode *)"
+  std::map<std::string, std::vector<std::string>> parameters;  // names, of all functions that are defined
   // What each type is used for, by value or through pointers: variables that aren't on a stack, and functions that are
   // not static.
   std::map<std::string, std::set<std::string>> variables, functions;

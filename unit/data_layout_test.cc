@@ -106,7 +106,7 @@ const Case cases[] = {
      "int b; };",
      "struct u { int y, x; }; static struct u t; int g(void) { return t.x; } void put(int x) { t.x = x; } struct s { "
      "int b; };",
-     {"refused data-layout t"}},
+     {"refused data-layout struct t", "refused data-layout t"}},
     {"PointerForANumberInAVariable",
      "struct s { int b; }; unsigned long t; int g(void) { return t != 0; }",
      "struct s { int b; }; struct s *t; int g(void) { return t != 0; }",
@@ -118,12 +118,28 @@ const Case cases[] = {
     {"VariableOfAnotherFile",
      "struct t { int x, y; }; extern struct t t; int g(void) { return t.x; } struct s { int b; };",
      "struct u { int y, x; }; extern struct u t; int g(void) { return t.x; } struct s { int b; };",
-     {"refused data-layout t"}},
+     {"refused data-layout struct t", "refused data-layout t"}},
     {"StaticLocal",
      "struct s { int b; }; int g(void) { static unsigned long t; return t++ != VALUE; }",
      "struct s { int b; }; int g(void) { static struct s *t; return t++ != (void *)VALUE; }",
      {"refused data-layout t"}},
+    {"StructUnderAnotherNameThatGrows",
+     "struct t { int x, y; }; struct s { int b; }; int g(void *p) { return ((struct t *)p)->y; }",
+     "struct u { int x, n, y; }; struct s { int b; }; int g(void *p) { return ((struct u *)p)->y; }",
+     {"refused data-layout struct t"}},
+    {"TypedefUnderAnotherNameThatGrows",
+     "typedef struct { int x, y; } t; struct s { int b; }; int g(void *p) { return ((t *)p)->y; }",
+     "typedef struct { int x, y, n; } u; struct s { int b; }; int g(void *p) { return ((u *)p)->y; }",
+     {"refused data-layout t"}},
     // What follows is no change of layout.
+    {"StructUnderAnotherName",
+     "struct t { int x, y; }; struct s { int b; }; int g(void *p) { return ((struct t *)p)->y; }",
+     "struct u { int x, y; }; struct s { int b; }; int g(void *p) { return ((struct u *)p)->y; }",
+     {}},
+    {"OneStructGoesAnotherComes",
+     "struct t { int x, y; }; struct s { int b; }; int g(void *p) { return ((struct t *)p)->y; }",
+     "struct u { int k, l, m; }; struct s { int b; }; int g(void *p) { return ((struct u *)p)->l; }",
+     {}},
     {"AWrapperOfTheSame",
      "struct s { int a, b; };",
      "typedef struct { int counter; } atomic_t; typedef struct { atomic_t refs; } refcount_t; struct s { refcount_t a; "
@@ -265,6 +281,32 @@ TEST_F(DataLayout, NamesOfParametersAndOtherFunctionsAreFree) {
   EXPECT_EQ(findings(std::string{"int f(int a) { return a; } int h(int x) { return x; }"} + exported,
                      std::string{"int f(int b) { return b + 1; } int h(long x) { return 1; }"} + exported, {}),
             std::vector<std::string>{});
+}
+
+constexpr const char* kfunc_list =
+    "\nextern unsigned __BTF_ID__func__f__7; unsigned *list(void) { return &__BTF_ID__func__f__7; }";
+
+TEST_F(DataLayout, FunctionsThatBpfKnowsKeepTheirPrototype) {
+  const auto rules = [&](const char* before, const char* after) {
+    const DifferInput pair = input(compile(std::string{before} + kfunc_list, "orig.o", "-g"),
+                                   compile(std::string{after} + kfunc_list, "patched.o", "-g"));
+    std::vector<std::string> list;
+    for (const Finding& f : run_differ(pair).findings)
+      if (f.severity == Severity::refusal) list.push_back(f.rule + " " + f.location.function);
+    return list;
+  };
+  const std::vector<std::string> refused = {"btf f"}, fine;
+  EXPECT_EQ(rules("int f(int a) { return a; }", "int f(int a, int b) { return a + b; }"), refused);
+  EXPECT_EQ(rules("int f(int a) { return a; }", "long f(int a) { return a; }"), refused);
+  EXPECT_EQ(rules("int f(int a) { return a; }", "int f(int a) { return a + 1; }"), fine);
+  EXPECT_EQ(rules("int f(int a) { return a; }", "int f(int better) { return better + 1; }"), fine);
+  // By the ending of a parameter's name the verifier lets null through; no code need differ.
+  EXPECT_EQ(rules("int f(int *p) { return p != 0; }", "int f(int *p__nullable) { return p__nullable != 0; }"), refused);
+  EXPECT_EQ(rules("int f(int *p__nullable) { return p__nullable != 0; }", "int f(int *p) { return p != 0; }"), refused);
+  // Of other functions the names alone count: stubs of struct_ops are static.
+  EXPECT_EQ(rules("int f(int a) { return a; } int g(int a) { return a; }",
+                  "int f(int a) { return a; } int g(int a, int b) { return a + b; }"),
+            fine);
 }
 
 // What the kernel's own generator says of the exports comes along.

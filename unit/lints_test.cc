@@ -1,4 +1,4 @@
-// Warnings about what would load: writes to memory that is read-only by then.
+// Warnings about what would load: writes to memory that is read-only by then, and what outlives the livepatch.
 
 #include <gtest/gtest.h>
 
@@ -94,6 +94,38 @@ TEST_F(SealedWrites, OfTheLivepatchsOwnVariables) {
   EXPECT_EQ(warnings("int f(int x) { return x; }",
                      "static volatile int limit sealed = 1; int f(int x) { limit = x; return x; }"),
             warned("f", "limit", "the livepatch"));
+}
+
+// New data that leads to functions, and outlives the livepatch in whatever keeps its address.
+class HandedOutData : public ObjectFiles {
+ protected:
+  Facts warned(const std::string& after) {
+    constexpr const char* flags = "-fno-pie -mcmodel=kernel";
+    const std::string kernel =
+        "static __attribute__((noinline, used)) int g(int x) { return x; } "
+        "static __attribute__((noinline, used)) int h(int x) { return x + 1; } void keep(const void *); struct ops { "
+        "int (*open)(int); }; ";
+    compile(kernel + "int f(int x) { return x; }", "orig.o", flags);
+    compile(kernel + after, "patched.o", flags);
+    Facts list;
+    for (const Finding& f : run_differ(input(path("orig.o"), path("patched.o"))).findings)
+      if (f.rule == "handed-out") list.push_back(name_of(f.location));
+    return list;
+  }
+};
+
+TEST_F(HandedOutData, IsWarnedOf) {
+  EXPECT_EQ(warned("static const struct ops fresh = {g}; int f(int x) { keep(&fresh); return x; }"), Facts{"fresh"});
+  EXPECT_EQ(warned("static struct { struct ops *next; int (*run)(int); } timer = {0, g}; int f(int x) { keep(&timer); "
+                   "return x; }"),
+            Facts{"timer"});
+}
+
+TEST_F(HandedOutData, IsNoneWhereItIsReadInPlaceOrLeadsToNoFunction) {
+  EXPECT_EQ(warned("static int (*const table[2])(int) = {g, h}; int f(int x) { return table[x & 1](x); }"), Facts{});
+  EXPECT_EQ(warned("static const struct { int a; const char *b; } fresh = {1, \"x\"}; int f(int x) { keep(&fresh); "
+                   "return x; }"),
+            Facts{});
 }
 
 }  // namespace
