@@ -86,13 +86,17 @@ elif how.startswith("method:"):
     request(how[7:], "/livepatch", [RAW, "Content-Length: 0"], b"")
 elif how.startswith("announced:"):  # so many bytes are announced, and none come before the answer
     request("POST", "/livepatch", [RAW, "Content-Length: " + how[10:]], b"")
-elif how.startswith("endless:"):  # so many megabytes, whose number nobody tells beforehand
+elif how.startswith(("endless:", "stalled:")):  # so many megabytes, whose number nobody tells beforehand; stalled: and no end
     connection = connect()
     text = "\r\n".join(["POST /livepatch HTTP/1.1", *headers, RAW, "Transfer-Encoding: chunked", "Connection: close", "", ""])
     try:
         connection.sendall(text.encode())
         for _ in range(int(how[8:])):
             connection.sendall(b"100000\r\n" + b"x" * (1 << 20) + b"\r\n")
+        if how.startswith("stalled:"):
+            print("stalled", flush=True)
+            sys.stdin.read()
+            sys.exit()
         connection.sendall(b"0\r\n\r\n")
     except OSError:
         pass
