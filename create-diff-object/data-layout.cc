@@ -428,9 +428,10 @@ void check_variables(const Pair& pair, const Selection& selection, const Types& 
 
 }  // namespace
 
-void check_data_layout(const Pair& pair, const Selection& selection, const std::vector<ExportChange>& export_changes,
-                       const std::set<std::string>& acknowledged, Diagnostics& diagnostics) {
-  if (pair.orig.sections().size() <= 1) return;  // the file is new: nothing was compiled with it
+std::vector<std::string> check_data_layout(const Pair& pair, const Selection& selection,
+                                           const std::vector<ExportChange>& export_changes,
+                                           const std::set<std::string>& acknowledged, Diagnostics& diagnostics) {
+  if (pair.orig.sections().size() <= 1) return {};  // the file is new: nothing was compiled with it
   const Types before = read_types(SourceLines(pair.orig)), after = read_types(SourceLines(pair.patched));
   check_btf(pair.orig, before, after, diagnostics);
   const bool patches_code = !selection.nothing_to_do();
@@ -438,11 +439,18 @@ void check_data_layout(const Pair& pair, const Selection& selection, const std::
   const std::set<std::string_view> refused =
       check_prototypes(before, after, exports_of(pair.patched), export_changes, diagnostics);
   ExportCheck(before, after, layout_acknowledged, patches_code, diagnostics).run(export_changes, refused);
-  if (!patches_code) return;
+  std::vector<std::string> changed;
+  for (const auto& [name, prototype] : before.prototypes) {
+    const auto other = after.prototypes.find(name);
+    if (other != after.prototypes.end() && other->second != prototype && !refused.contains(name))
+      changed.push_back(name);
+  }
+  if (!patches_code) return changed;
   check_renamed_types(before, after, layout_acknowledged, diagnostics);
   check_variables(pair, selection, before, after, layout_acknowledged, diagnostics);
   for (const auto& [name, layout] : before.layouts)
     if (const TypeLayout* other = find(after, name)) check_type(before, name, *other, layout_acknowledged, diagnostics);
+  return changed;
 }
 
 }  // namespace kpatch

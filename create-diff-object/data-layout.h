@@ -19,8 +19,9 @@ std::optional<std::string> layout_change(const TypeLayout& before, const TypeLay
 
 // Refuses each type whose layout changes (rule "data-layout"), and each export whose prototype or version does (rule
 // "export"). Without DWARF only the versions are known. acknowledged: rules that the author takes upon himself: a
-// warning then.
-void check_data_layout(const Pair& pair, const Selection& selection, const std::vector<ExportChange>& export_changes,
-                       const std::set<std::string>& acknowledged, Diagnostics& diagnostics);
+// warning then. Returns the functions that are not static and whose prototype changes without that being refused; sorted.
+std::vector<std::string> check_data_layout(const Pair& pair, const Selection& selection,
+                                           const std::vector<ExportChange>& export_changes,
+                                           const std::set<std::string>& acknowledged, Diagnostics& diagnostics);
 
 }  // namespace kpatch

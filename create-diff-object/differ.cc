@@ -82,6 +82,20 @@ void add_differences(const Pair& pair, const Comparison& comparison, const Selec
   }
 }
 
+// Global functions that the patched object leaves to others, or to nobody.
+std::vector<std::string> vanished_functions(const Object& orig, const Object& patched) {
+  const auto defined = [](const Object& object) {
+    std::set<std::string> names;
+    for (const Symbol& s : object.symbols())
+      if (s.global() && s.function() && s.section != no_section) names.emplace(s.name);
+    return names;
+  };
+  const std::set<std::string> before = defined(orig), after = defined(patched);
+  std::vector<std::string> vanished;
+  std::ranges::set_difference(before, after, std::back_inserter(vanished));
+  return vanished;
+}
+
 void describe(const Pair& pair, const Comparison& comparison, const Selection& selection, DifferResult& result) {
   result.changed = functions(pair, comparison, selection.functions);
   result.added = functions(pair, comparison, selection.added);
@@ -150,7 +164,8 @@ DifferResult run_differ(const DifferInput& input) {
   lint(pair, selection, parent, diagnostics);
   std::vector<ExportChange> export_changes;
   if (!input.export_changes.empty()) export_changes = read_export_changes(read_file(input.export_changes));
-  check_data_layout(pair, selection, export_changes, input.acknowledged, diagnostics);
+  result.prototypes = check_data_layout(pair, selection, export_changes, input.acknowledged, diagnostics);
+  result.vanished = vanished_functions(orig, patched);
   for (AccountEntry& entry : account(pair, comparison, selection, diagnostics))
     result.account.push_back({std::move(entry.what), std::move(entry.name), std::move(entry.change),
                               std::string{text_of(entry.fate)}, std::move(entry.reason)});

@@ -92,6 +92,8 @@ struct DifferResult {
   std::vector<std::string> callbacks;
   std::vector<ReferenceReport> references;  // sorted, each once
   std::vector<std::string> globals;         // new symbols that other objects of the patch may refer to; sorted
+  std::vector<std::string> vanished;        // global functions that the patched object defines no more; sorted
+  std::vector<std::string> prototypes;      // global functions whose prototype changes, and isn't refused; sorted
   std::vector<TwinReport> twins;            // sorted; with input.explain
   std::vector<AccountReport> account;       // sorted
 };

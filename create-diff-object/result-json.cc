@@ -96,6 +96,8 @@ std::string json_report(const DifferInput& input, const DifferResult& result) {
                        {"callbacks", result.callbacks},
                        {"references", references},
                        {"globals", result.globals},
+                       {"vanished", result.vanished},
+                       {"prototypes", result.prototypes},
                        {"twins", twins},
                        {"account", account},
                        {"findings", findings}};

@@ -82,6 +82,8 @@ void read_report(const fs::path& path, const fs::path& tree, PairReport& into) {
   into.included = functions(report, "included");
   into.callbacks = report.value("callbacks", std::vector<std::string>());
   into.globals = report.value("globals", std::vector<std::string>());
+  into.vanished = report.value("vanished", std::vector<std::string>());
+  into.prototypes = report.value("prototypes", std::vector<std::string>());
   for (const auto& entry : report.value("references", nlohmann::json::array())) {
     const std::string kind = entry.value("kind", ""), owner = entry.value("owner", "");
     if (kind == "patch" || (kind == "klp" && owner != "vmlinux"))

@@ -43,6 +43,8 @@ struct PairReport {
   std::vector<std::string> callbacks;
   std::vector<ModuleReference> references;  // to what is of a module, or of another object of the patch
   std::vector<std::string> globals;         // new symbols that other objects of the patch may refer to
+  std::vector<std::string> vanished;        // global functions that it defines no more
+  std::vector<std::string> prototypes;      // global functions whose prototype changes
   std::vector<std::string> account;         // "function f, changed: in the module"
   std::vector<std::string> twins;           // "count.1 -> count.2 (by users)"
   std::vector<Finding> findings;            // each names a source file

@@ -45,7 +45,7 @@ void run(const Build& build, Delivery& delivery, const ModuleSigner& signer, Rep
   // What the compiler makes of both, object by object, and what differs.
   const std::vector<ObjectPair> pairs = reporter.take(build.options.full ? compile_full(build, base, patches, view)
                                                                          : compile(build, base, patches, view));
-  std::vector<PairReport> compared = compare(build, base, pairs);
+  std::vector<PairReport> compared = compare(build, base, view, pairs);
   reporter.take_compared(compared);
   std::vector<PairReport> reports = reporter.take(choose(std::move(compared)));
 

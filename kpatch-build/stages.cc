@@ -12,12 +12,14 @@
 #include <optional>
 #include <span>
 
+#include "arch/arch.h"
 #include "kbuild/kbuild.h"
 #include "kernel/kernel.h"
 #include "klp/klp.h"
 #include "kpatch-build/compile.h"
 #include "kpatch-build/early-look.h"
 #include "kpatch-build/export-changes.h"
+#include "kpatch-build/left-behind.h"
 #include "kpatch-build/sandbox.h"
 #include "kpatch-build/shipped-binaries.h"
 #include "lookup/lookup.h"
@@ -205,7 +207,8 @@ Result<std::vector<ObjectPair>> compile_full(const Build& build, const Base& bas
   return result;
 }
 
-std::vector<PairReport> compare(const Build& build, const Base& base, const std::vector<ObjectPair>& pairs) {
+std::vector<PairReport> compare(const Build& build, const Base& base, const PatchedView& view,
+                                const std::vector<ObjectPair>& pairs) {
   std::vector<std::string> modules;
   for (const ObjectPair& pair : pairs) modules.push_back(pair.command.module);
   unpack_debug_modules(base, modules, build.cache, build.executor, build.console);
@@ -213,6 +216,12 @@ std::vector<PairReport> compare(const Build& build, const Base& base, const std:
   std::vector<PairReport> reports =
       diff_pairs(pairs, base, build.module, build.scratch / "diff", build.options.acknowledged, build.options.jobs,
                  build.executor, [&](size_t done, size_t total) { stage.progress(done, total); });
+  check_left_behind(reports, {base.source, view.root(), base.arch->kbuild.folder, [&] {
+                                std::set<std::string> sources;
+                                for (const CompileCommand& command : shipped_commands(base, build.executor))
+                                  sources.insert(command.source);
+                                return sources;
+                              }});
   size_t changed = 0;
   size_t added = 0;
   for (const PairReport& report : reports) changed += report.changed.size(), added += report.added.size();
