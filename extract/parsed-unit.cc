@@ -200,7 +200,7 @@ void ParsedUnit::cut() {
     if (depth != 0 || !(token == ";" || (token == "}" && bodies.contains(tokens_[i].end)))) continue;
     chunk.end = tokens_[i].end;
     chunk.last = i + 1;
-    chunks_.push_back(std::move(chunk));
+    chunks_.push_back(std::exchange(chunk, {}));
     open = false;
   }
   for (size_t at = text_.find("#pragma"); at != string::npos; at = text_.find("#pragma", at + 1)) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "support/error.h"
 #include "unit/temporary_folder.h"
 
 namespace kpatch {
