@@ -61,10 +61,11 @@ def state():
     return json.dumps({"agent": "kpatch-agent", "sha256": effect["sha256"], "busy": effect["coming"] is not None})
 
 
+# What is answered, or None: the line of the log is there before the sender goes on.
 def take_post(connection, headers, log):
     step = steps.pop(0) if len(steps) > 1 else steps[0]
     if step.startswith("busy:"):
-        return answer(connection, int(step[5:]), "busy", extra="Retry-After: 1\r\n")
+        return lambda: answer(connection, int(step[5:]), "busy", extra="Retry-After: 1\r\n")
     if step == "cut-before":
         return None
     length = int(headers["Content-Length"])
@@ -87,9 +88,9 @@ def take_post(connection, headers, log):
     if step == "slow":
         time.sleep(4)
     if step.startswith("status:"):
-        return answer(connection, int(step[7:]), f"the double says {step[7:]}\x1b[2J")
+        return lambda: answer(connection, int(step[7:]), f"the double says {step[7:]}\x1b[2J")
     effect["sha256"] = digest
-    return answer(connection, 200, "Livepatch successfully applied and measured into PCR 16.")
+    return lambda: answer(connection, 200, "Livepatch successfully applied and measured into PCR 16.")
 
 
 def serve(connection):
@@ -99,18 +100,19 @@ def serve(connection):
     line, headers = request
     log = {"line": line, "headers": [[name.lower(), value] for name, value in headers.items()]}
     method, path, _ = line.split()
+    respond = lambda: answer(connection, 404, "no such route")
     try:
         if method == "POST" and path == "/livepatch":
-            take_post(connection, headers, log)
+            respond = take_post(connection, headers, log)
         elif method == "GET" and path == "/livepatch" and ours:
-            answer(connection, 200, state(), "application/json")
+            respond = lambda: answer(connection, 200, state(), "application/json")
         elif method == "GET" and path.endswith("/golden-measurement") and "measures" in folder:
-            answer(connection, 200, json.dumps({"golden_measurement": path}), "application/json")
-        else:
-            answer(connection, 404, "no such route")
+            respond = lambda: answer(connection, 200, json.dumps({"golden_measurement": path}), "application/json")
     finally:
         with open(os.path.join(folder, "log"), "a", encoding="utf-8") as file:
             file.write(json.dumps(log) + "\n")
+    if respond is not None:
+        respond()
 
 
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
