@@ -143,7 +143,7 @@ mbcache() {
   change include/linux/mbcache.h 's/^\tu64\s+e_value;/&\n\tu64 e_more;/' >>"$patch"
   build "$patch"
   [ "$status" -eq 2 ]
-  grep -qE 'fs/mbcache\.c: error: __mb_cache_entry_free: is exported, and its version changes from 0x[0-9a-f]{8} to 0x[0-9a-f]{8}, by struct mb_cache_entry \(grows from 56 to 64 bytes\).*\[export\]' <<<"$stderr"
+  grep -qE 'fs/mbcache\.c: error: __mb_cache_entry_free: is exported, and its version changes from 0x[0-9a-f]{8} to 0x[0-9a-f]{8}, by struct mb_cache_entry \(gains e_more at 56; grows from 56 to 64 bytes\).*\[export\]' <<<"$stderr"
   grep -qE 'include/linux/mbcache\.h:[0-9]+: error: struct mb_cache_entry: changes its layout: .*\[data-layout\]' <<<"$stderr"
   ! grep -q 'export-versions' <<<"$stderr" || return 1
   nothing_written

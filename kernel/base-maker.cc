@@ -224,6 +224,13 @@ Base make_base(const BaseOptions& given, Cache& cache, Executor& executor, Conso
   if (!options.vmlinux.empty()) {
     Binary vmlinux = Binary::open(vmlinux_index(options.vmlinux, cache, console));
     check_vmlinux(vmlinux, options.vmlinux, options.source.empty() ? "" : kernel_version(options.source));
+    // Without a config its packages would be looked for, and those are this machine's.
+    const uint16_t machine =
+        options.config.empty() ? host_machine() : arch_of(KernelConfig::read(options.config)).elf.machine;
+    if (vmlinux.machine() != machine)
+      throw Error(fmt::format("{} is of another architecture: {}, {} is {}", options.vmlinux.string(),
+                              arch_name(vmlinux.machine()), options.config.empty() ? "this machine's" : "the config's",
+                              arch_name(machine)));
     std::string says = release_of_banner(vmlinux.banner());
     auto series = parse_release(release);
     bool other = series && series->is_series ? !says.starts_with(series->series + ".") : says != release;
