@@ -14,12 +14,10 @@
 #include <fcntl.h>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
-#include <openssl/evp.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <ctime>
@@ -29,6 +27,7 @@
 #include "kpatch/kpatch.h"
 #include "support/error.h"
 #include "support/files.h"
+#include "support/sha256.h"
 #include "support/text.h"
 
 namespace kpatch {
@@ -62,19 +61,6 @@ std::string boot_id() { return std::string(trimmed(read_file_if_any("/proc/sys/k
 std::string running_release() {
   utsname names{};
   return uname(&names) == 0 ? names.release : "";
-}
-
-std::string digest_bytes(string_view bytes) {
-  std::array<unsigned char, 32> digest{};
-  if (EVP_Digest(bytes.data(), bytes.size(), digest.data(), nullptr, EVP_sha256(), nullptr) != 1)
-    throw Error("OpenSSL has no SHA-256");
-  return {reinterpret_cast<const char*>(digest.data()), digest.size()};
-}
-
-std::string hex(string_view bytes) {
-  std::string text;
-  for (const char byte : bytes) text += fmt::format("{:02x}", static_cast<unsigned char>(byte));
-  return text;
 }
 
 // Of 64 hex digits; empty when it is something else.
@@ -278,7 +264,7 @@ AgentAnswer AgentService::load(const Candidate& candidate) {
 
 AgentAnswer AgentService::submit(const fs::path& file, const std::string& claimed) {
   Candidate candidate{.file = file, .bytes = read_file(file), .sha256 = {}, .name = {}};
-  candidate.sha256 = hex(digest_bytes(candidate.bytes));
+  candidate.sha256 = sha256_of(candidate.bytes);
   if (!claimed.empty() && claimed != candidate.sha256)
     return answer(400, "refused", "the module isn't the one whose digest was sent with it", candidate);
   if (std::optional<AgentAnswer> refused = unsuitable(candidate)) return std::move(*refused);
@@ -323,10 +309,10 @@ json AgentService::golden_measurement(string_view kind) const {
     const std::string bytes = digest.is_string() ? bytes_of_hex(digest.get<std::string>()) : "";
     if (bytes.empty()) continue;
     digests.push_back(digest);
-    value = digest_bytes(value + bytes);
+    value = bytes_of_hex(sha256_of(value + bytes));
   }
-  if (kind == "onchain") return {{"golden_measurement", "0x" + hex(value)}};
-  json measurement = {{"bank", "sha256"}, {"value", hex(value)}, {"livepatches", std::move(digests)}};
+  if (kind == "onchain") return {{"golden_measurement", "0x" + hex_of(value)}};
+  json measurement = {{"bank", "sha256"}, {"value", hex_of(value)}, {"livepatches", std::move(digests)}};
   if (config_.pcr) measurement["pcr"] = *config_.pcr;
   return {{"golden_measurement", std::move(measurement)}};
 }

@@ -286,14 +286,7 @@ constexpr auto loader_sections = std::to_array<LoaderSection>({
      .sizes = {{{{}, 12}}},
      .fields = {code4(0), code4(4)},
      .harm = "would not know the access: its fault is an oops"},
-    {.name = "__jump_table",
-     .reader = "jump_label_add_module",
-     .stage = LoaderStage::coming,
-     .written = true,
-     .struct_name = "jump_entry",
-     .sizes = {{{{}, 16}}},
-     .fields = {code4(0), code4(4), EntryField{8, 8, Pointee::something}},
-     .harm = "would take the table itself for what it refers to, and write to it"},
+    relative_jump_table,
 });
 
 std::span<const LoaderSection> sections_of_loader() { return loader_sections; }

@@ -71,6 +71,17 @@ struct LoaderSection {
   std::string_view harm{};             // what the reader would do with an entry that refers to nothing
 };
 
+// struct jump_entry where its pointers are relative (CONFIG_HAVE_ARCH_JUMP_LABEL_RELATIVE)
+inline constexpr LoaderSection relative_jump_table{
+    .name = "__jump_table",
+    .reader = "jump_label_add_module",
+    .stage = LoaderStage::coming,
+    .written = true,
+    .struct_name = "jump_entry",
+    .sizes = {{{{}, 16}}},
+    .fields = {EntryField{0, 4, Pointee::code}, EntryField{4, 4, Pointee::code}, EntryField{8, 8, Pointee::something}},
+    .harm = "would take the table itself for what it refers to, and write to it"};
+
 // Sections that the kernel reads in its own image alone: entries in a module are never seen.
 enum class NameMatch : uint8_t { whole, prefix, suffix };
 struct BootSection {

@@ -462,7 +462,7 @@ std::string_view text_of(Evidence evidence) {
   return {};
 }
 
-std::vector<std::vector<std::string>> find_users(const Object& object) {
+std::vector<std::vector<std::string>> find_users(const Object& object, bool globals) {
   std::vector<std::vector<std::string>> users(object.symbols().size());
   for (uint32_t i = 1; i < object.sections().size(); ++i) {
     const Section& section = object.sections()[i];
@@ -474,7 +474,7 @@ std::vector<std::vector<std::string>> find_users(const Object& object) {
       const Target target = object.meaning(r);
       if (target.symbol == no_symbol) continue;
       const Symbol& used = object.symbol(target.symbol);
-      if (used.global() || used.section == no_section) continue;
+      if ((used.global() && !globals) || used.section == no_section) continue;
       SymbolId user = object.symbol_at(SectionId{i}, r.offset);
       if (user == no_symbol) user = section.owner;
       if (user == no_symbol || user == target.symbol) continue;

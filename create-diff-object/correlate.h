@@ -34,7 +34,7 @@ Correlation correlate(const Object& orig, const Object& patched);
 std::vector<SymbolId> find_parents(const Object& object);
 
 // Which static locals and functions are used by which functions or objects, by symbol id: the stems of the users'
-// outermost names, sorted, each once ("f" for code in f, f.cold and f.isra.0.part.1).
-std::vector<std::vector<std::string>> find_users(const Object& object);
+// outermost names, sorted, each once ("f" for code in f, f.cold and f.isra.0.part.1). globals: of those too.
+std::vector<std::vector<std::string>> find_users(const Object& object, bool globals = false);
 
 }  // namespace kpatch

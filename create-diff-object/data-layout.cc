@@ -372,7 +372,9 @@ void check_btf(const Object& orig, const Types& before, const Types& after, Diag
     }
   for (const auto& [name, prototype] : before.prototypes) {
     const auto other = after.prototypes.find(name);
-    if (!functions.contains(name) || other == after.prototypes.end() || other->second == prototype) continue;
+    // Attach points of iterators (DEFINE_BPF_ITER_FUNC) are in no list.
+    if (!functions.contains(name) && !name.starts_with("bpf_iter_")) continue;
+    if (other == after.prototypes.end() || other->second == prototype) continue;
     diagnostics.refuse(
         "btf", {.function = name},
         fmt::format("is known to BPF programs, and its prototype changes: {} instead of {}. The kernel's "

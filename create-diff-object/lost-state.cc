@@ -141,7 +141,7 @@ class LostState {
   }
 
   bool have_a_user_in_common(SymbolId lost, SymbolId id) {
-    if (!users_) users_ = {find_users(orig_), find_users(patched_)};
+    if (!users_) users_ = {find_users(orig_, true), find_users(patched_, true)};
     const auto &before = users_->first[index(lost)], &after = users_->second[index(id)];
     return std::ranges::any_of(before, [&](const auto& user) { return std::ranges::binary_search(after, user); });
   }

@@ -11,7 +11,6 @@
 // then, whatever name it has; any other must come from an authority in that file, and be the host's.
 #include <curl/curl.h>
 #include <fmt/format.h>
-#include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -28,6 +27,7 @@
 #include "deploy/deploy.h"
 #include "sign/sign.h"
 #include "support/error.h"
+#include "support/sha256.h"
 #include "support/text.h"
 
 namespace kpatch {
@@ -149,15 +149,6 @@ std::string shown(const Agent::Answer& answer) {
   std::erase_if(body,
                 [](char c) { return (static_cast<unsigned char>(c) < ' ' && c != '\n' && c != '\t') || c == 0x7f; });
   return body;
-}
-
-std::string sha256_hex(string_view bytes) {
-  std::array<unsigned char, 32> digest{};
-  if (EVP_Digest(bytes.data(), bytes.size(), digest.data(), nullptr, EVP_sha256(), nullptr) != 1)
-    throw Error("OpenSSL has no SHA-256");
-  std::string text;
-  for (const unsigned char byte : digest) text += fmt::format("{:02x}", byte);
-  return text;
 }
 
 DeliveryReport report_of(const Agent::Answer& answer) {
@@ -284,7 +275,7 @@ DeliveryReport Agent::look_after_break(const Module& module, const std::string& 
 }
 
 DeliveryReport Agent::livepatch(const std::string& name, string_view bytes) const {
-  const Module module{name, bytes, sha256_hex(bytes)};
+  const Module module{name, bytes, sha256_of(bytes)};
   // Another agent than ours has no such answer.
   const Answer asked = get("/livepatch");
   if (asked.untrusted)

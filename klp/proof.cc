@@ -426,9 +426,7 @@ class Prover {
     const uint64_t mask =
         kind.instruction_bits == 0 && kind.width == 4 ? uint64_t{UINT32_MAX} : uint64_t{kind.known_bits};
     if (by_name(symbol)) {
-      const auto fits = [&](uint64_t address) { return ((address + relocation.addend - value) & mask) == 0; };
-      const auto fits_page = [&](uint64_t address) { return ((address + relocation.addend) & mask) == (value & mask); };
-      const auto is_it = [&](uint64_t address) { return tells_page(kind) ? fits_page(address) : fits(address); };
+      const auto is_it = [&](uint64_t address) { return ((address + relocation.addend) & mask) == (value & mask); };
       for (uint32_t index : shipped_.named(symbol.name))
         if (is_it(shipped_.symbols()[index].value)) return std::nullopt;
       // Absolute ones are no symbols for kallsyms, and rare.

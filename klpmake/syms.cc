@@ -14,6 +14,7 @@
 
 #include "arch/arch.h"
 #include "elf/elf.h"
+#include "klpmake/workshop.h"
 #include "support/error.h"
 #include "support/text.h"
 
@@ -26,6 +27,8 @@ std::vector<LivepatchSymbol> parse_syms(string_view text, const string& file) {
   std::vector<LivepatchSymbol> symbols;
   std::vector<string> errors;
   std::set<string> placeholders;
+  constexpr int exit_twice = 7;  // what the program says when a name is there twice
+  bool twice = false;
   int line = 0;
   for (const string_view whole : lines_of(text)) {
     ++line;
@@ -42,11 +45,13 @@ std::vector<LivepatchSymbol> parse_syms(string_view text, const string& file) {
       wrong(fmt::format("'{}' is no position: 0 for a name that is there once, else 1, 2, …", words[1]));
     if (words.size() > 2) symbol.owner = string(words[2]);
     symbol.placeholder = string(words.size() > 3 ? words[3] : words[0]);
-    if (!placeholders.insert(symbol.placeholder).second)
+    if (!placeholders.insert(symbol.placeholder).second) {
+      twice = true;
       wrong(fmt::format("{} is there twice: a name in the source has one meaning", symbol.placeholder));
+    }
     symbols.push_back(std::move(symbol));
   }
-  if (!errors.empty()) throw Error(joined(errors, "\n"));
+  if (!errors.empty()) throw ExitError(twice ? exit_twice : exit_error, joined(errors, "\n"));
   return symbols;
 }
 

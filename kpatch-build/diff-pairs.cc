@@ -178,6 +178,15 @@ std::string own_program(const std::string& name) {
   return name;
 }
 
+void refuse(PairReport& report, const char* rule, const std::string& function, std::string message,
+            std::string advice) {
+  report.findings.push_back({rule,
+                             Severity::refusal,
+                             {.source = report.pair.command.source, .function = function},
+                             std::move(message),
+                             std::move(advice)});
+}
+
 std::vector<PairReport> diff_pairs(std::span<const ObjectPair> pairs, const Base& base, const std::string& module_name,
                                    const fs::path& directory, std::span<const std::string> acknowledged, unsigned jobs,
                                    Executor& executor, const std::function<void(size_t, size_t)>& progress) {

@@ -31,16 +31,6 @@ namespace fs = std::filesystem;
 
 using Names = std::map<std::string, PairReport*, std::less<>>;
 
-void refuse(PairReport& report, const char* rule, const std::string& function, std::string message,
-            std::string advice) {
-  report.findings.push_back({rule,
-                             Severity::refusal,
-                             {.source = report.pair.command.source, .function = function},
-                             std::move(message),
-                             std::move(advice)});
-  report.status = exit_unpatchable;
-}
-
 // Which of the names a text has as words.
 std::set<std::string> mentioned(std::string_view text, const Names& names) {
   std::set<std::string> found;

@@ -17,15 +17,6 @@ bool runs_with_its_module(const PairReport& report) {
                      [](const ModuleReference& r) { return !r.owner.empty(); });
 }
 
-void refuse(PairReport& report, const char* rule, const std::string& function, std::string message,
-            std::string advice) {
-  report.findings.push_back({rule,
-                             Severity::refusal,
-                             {.source = report.pair.command.source, .function = function},
-                             std::move(message),
-                             std::move(advice)});
-}
-
 void add_names(Finding& finding, const std::string& what, const std::vector<std::string>& names) {
   auto list = std::ranges::find(finding.lists, what, &NameList::what);
   if (list == finding.lists.end()) list = finding.lists.insert(list, {what, {}});

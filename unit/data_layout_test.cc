@@ -303,6 +303,9 @@ TEST_F(DataLayout, FunctionsThatBpfKnowsKeepTheirPrototype) {
   // By the ending of a parameter's name the verifier lets null through; no code need differ.
   EXPECT_EQ(rules("int f(int *p) { return p != 0; }", "int f(int *p__nullable) { return p__nullable != 0; }"), refused);
   EXPECT_EQ(rules("int f(int *p__nullable) { return p__nullable != 0; }", "int f(int *p) { return p != 0; }"), refused);
+  EXPECT_EQ(rules("int f(int a) { return a; } int bpf_iter_x(int a) { return 0; }",
+                  "int f(int a) { return a; } int bpf_iter_x(int a, int b) { return 0; }"),
+            (std::vector<std::string>{"btf bpf_iter_x"}));
   // Of other functions the names alone count: stubs of struct_ops are static.
   EXPECT_EQ(rules("int f(int a) { return a; } int g(int a) { return a; }",
                   "int f(int a) { return a; } int g(int a, int b) { return a + b; }"),

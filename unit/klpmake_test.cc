@@ -6,6 +6,7 @@
 #include "klpmake/bindings.h"
 #include "klpmake/conf.h"
 #include "klpmake/syms.h"
+#include "klpmake/workshop.h"
 #include "support/error.h"
 
 namespace kpatch {
@@ -53,7 +54,13 @@ TEST(KlpmakeSyms, ReadsWhatItWrites) {
   EXPECT_EQ(format_syms(symbols), "show 2 vmlinux show.klp.slub\nuts_sem 0 vmlinux\n");
   EXPECT_THROW(parse_syms("a x vmlinux\n", "s"), Error);
   EXPECT_THROW(parse_syms("a\n", "s"), Error);
-  EXPECT_THROW(parse_syms("a 0\na 1\n", "s"), Error);
+  try {
+    parse_syms("a 0\na 1\n", "s");
+    FAIL();
+  } catch (const ExitError& error) {
+    EXPECT_EQ(error.code, 7);
+    EXPECT_STREQ(error.what(), "s:2: a is there twice: a name in the source has one meaning");
+  }
 }
 
 TEST(KlpmakeBindings, ANameHasOneMeaning) {

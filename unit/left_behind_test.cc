@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "support/error.h"
 #include "unit/temporary_folder.h"
 
 namespace kpatch {
@@ -27,7 +26,6 @@ class LeftBehind : public testing::Test {
                                 }});
     std::vector<std::string> list;
     for (const Finding& f : reports[0].findings) list.push_back(f.rule + " " + f.location.function);
-    EXPECT_EQ(reports[0].status, list.empty() ? 0 : exit_unpatchable);
     return list;
   }
   void text(const std::string& source) { folder_.write("kernel/a.c", source); }
