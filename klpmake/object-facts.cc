@@ -195,6 +195,11 @@ uint32_t shipped_symbol(const Binary& shipped, const ObjectFacts& facts, const B
       candidates.push_back(index);
       continue;
     }
+    // A module without debug information says no files: one symbol of the name has to do.
+    if (shipped.files().empty()) {
+      candidates.push_back(index);
+      continue;
+    }
     if (other.file == BinarySymbol::no_file || shipped.files()[other.file].name != file_name) continue;
     const FileGroup& group = shipped.files()[other.file];
     size_t shared = 0;

@@ -49,7 +49,7 @@ class SourceMaker {
         bindings_(bindings),
         object_(compiled_original()),
         facts_(object_),
-        shipped_(workshop.shipped().object(pair.command.module)),
+        shipped_(workshop.running(pair.command.module)),
         changes_(SourceUnit::changes(pair.original, pair.patched)) {
     for (const Subject& function : pair.original.functions()) original_functions_.insert(function.name);
     for (const Subject& function : pair.patched.functions()) patched_functions_.insert(function.name);

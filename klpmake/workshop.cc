@@ -129,6 +129,15 @@ CompileCommand Workshop::command_of(const string& source, const string& module) 
   return std::move(found.front());
 }
 
+const Binary& Workshop::running(const string& module) {
+  if (module.empty()) return shipped_->object(module);
+  const auto known = running_.find(module);
+  if (known != running_.end()) return known->second;
+  const std::vector<string> modules{module};
+  unpack_debug_modules(base_, modules, cache_, executor_, console_);
+  return running_.emplace(module, Binary::open(parent_of_module(base_, module))).first->second;
+}
+
 std::vector<string> Workshop::words(const CompileCommand& command, Variant variant, PatchedView& view) const {
   const CompileSettings settings{base_, view, scratch_.path(), data_file("kmod-template")};
   return bare_command(compile_arguments(command, variant, settings, scratch_.path() / "unit.o",

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -51,6 +52,10 @@ class Workshop {
   std::vector<std::string> words(const CompileCommand& command, Variant variant, PatchedView& view) const;
   void compile(std::vector<std::string> words, const std::filesystem::path& output, const std::string& what);
 
+  // What runs of an object's module (empty: vmlinux), by the file that still says which source a local symbol is from:
+  // shipped modules have lost that. Throws Error when it isn't shipped.
+  const Binary& running(const std::string& module);
+
   const Base& base() const { return base_; }
   const Symvers& symvers() const { return symvers_; }
   ShippedBinaries& shipped() { return *shipped_; }
@@ -67,6 +72,7 @@ class Workshop {
   Base base_;
   Symvers symvers_;
   std::unique_ptr<ShippedBinaries> shipped_;
+  std::map<std::string, Binary> running_;  // by module
 };
 
 }  // namespace kpatch
