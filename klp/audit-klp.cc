@@ -14,6 +14,8 @@
 // Klp relocations of module sections come late: see post-link.cc for what that forbids. One thing more is seen only
 // here: an alternative, applied long before, may have overwritten the instruction that the relocation belongs to.
 #include <algorithm>
+#include <map>
+#include <tuple>
 
 #include <fmt/format.h>
 
@@ -130,6 +132,18 @@ class TableAudit {
     else if (!found.symbol->has_ftrace_site)
       c_.find_at("patch-table", function.entry,
                  fmt::format("{} of {} has no ftrace site, so it can't be redirected", *name, *object_name));
+    else
+      check_place(function.entry, *object_name, *name, *found.symbol);
+  }
+
+  // Two names of one code: who calls the one would get what replaces the other.
+  void check_place(KlpPlace entry, std::string_view object, std::string_view name, const BinarySymbol& symbol) {
+    const auto [first, fresh] =
+        redirected_.emplace(std::tuple{std::string(object), symbol.section, symbol.value}, name);
+    if (!fresh && first->second != name)
+      c_.find_at("patch-table", entry,
+                 fmt::format("{} of {} is at the address of {}, which is replaced too: a place is redirected once",
+                             name, object, first->second));
   }
 
   void check_callback(const PatchCallback& callback) {
@@ -163,6 +177,7 @@ class TableAudit {
   AuditContext& c_;
   const KlpElf& elf_;
   std::set<std::string> seen_;
+  std::map<std::tuple<std::string, uint32_t, uint64_t>, std::string> redirected_;  // object, section, place: by name
 };
 
 // A stretch of code that an alternative overwrites when the module is loaded.

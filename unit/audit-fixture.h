@@ -105,6 +105,9 @@ old_stats:
 1: call __fentry__
   ret
   .size old_stats, . - old_stats
+  .type other_stats, @function
+  .set other_stats, old_stats
+  .size other_stats, 6
   .globl __SCT__tock
   .type __SCT__tock, @function
 __SCT__tock: ret
@@ -200,6 +203,7 @@ dummy:   .asciz "dummy"
 base:    .asciz "base_module"
 show_n:  .asciz "old_show"
 stats_n: .asciz "old_stats"
+other_n: .asciz "other_stats"
 twin_n:  .asciz "twin"
 count_n: .asciz "count"
 tramp_n: .asciz "__SCT__tick"

@@ -166,6 +166,12 @@ INSTANTIATE_TEST_SUITE_P(
              ".quad stats, stats_n, dummy, 0",
              ".quad stats, stats_n, dummy, 0\n.quad show, stats_n, dummy, 0",
              {".kpatch.funcs+0x40: old_stats of dummy is replaced twice"}},
+        Case{"two_of_one_place",
+             ".quad stats, stats_n, dummy, 0",
+             ".quad stats, stats_n, dummy, 0\n.quad show, other_n, dummy, 0",
+             {".kpatch.funcs+0x40: other_stats of dummy is at the address of old_stats, which is replaced too: a place "
+              "is "
+              "redirected once"}},
         Case{"new_is_data",
              ".quad show, show_n",
              ".quad key_field, show_n",
