@@ -28,7 +28,8 @@ constexpr auto tables = std::to_array<TableFacts>({
     {.section = "__bug_table", .struct_name = "bug_entry", .line_offset = 8, .line_size = 2, .max_references = 3},
     {.section = "__ex_table", .struct_name = "exception_table_entry", .max_references = 2},
     {.section = "__jump_table", .struct_name = "jump_entry", .max_references = 3},
-    {.section = ".altinstructions", .struct_name = "alt_instr", .max_references = 2, .length_offset = last_of_twelve},
+    // Without a length the second reference is to the function that writes the new instructions (ALTINSTR_ENTRY_CB).
+    {.section = ".altinstructions", .struct_name = "alt_instr", .max_references = 2},
     {.section = ".printk_index", .fixed_size = 8},
     {.section = "__patchable_function_entries", .fixed_size = 8, .compared = false},
 });

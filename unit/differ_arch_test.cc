@@ -49,6 +49,25 @@ class DifferArch : public testing::Test {
   fs::path directory_;
 };
 
+// arch/arm64/include/asm/alternative-macros.h, ALTINSTR_ENTRY_CB: no replacement, but who writes it.
+TEST_F(DifferArch, WhoWritesAnAlternativeIsAPartOfIt) {
+  const Toolchain* a = toolchain("arm64");
+  if (a == nullptr) SKIP_PACKAGE("needs the cross compiler of arm64");
+  const auto source = [](const std::string& callback) {
+    return "struct alt_instr { int instr, alt; short cpucap; char length, alt_length; }; struct alt_instr entry;\n"
+           "void one(void); void two(void); int f(int x) { asm volatile(\"661: nop\\n662: .pushsection "
+           ".altinstructions, \\\"a\\\"\\n .word 661b - .\\n .word " +
+           callback + " - .\\n .hword 0x8001\\n .byte 662b - 661b\\n .byte 0\\n .popsection\"); return x; }";
+  };
+  compile(*a, source("one"), "orig.o", "-g");
+  compile(*a, source("one"), "patched.o", "-g");
+  EXPECT_EQ(run_differ(input()).exit_code, exit_no_change);
+  compile(*a, source("two"), "patched.o", "-g");
+  const DifferResult result = run_differ(input());
+  ASSERT_EQ(result.changed.size(), 1U);
+  EXPECT_EQ(result.changed[0].name, "f");
+}
+
 TEST_F(DifferArch, ObjectsOfTwoMachinesAreAnError) {
   const Toolchain *a = toolchain("arm64"), *s = toolchain("s390x");
   if (a == nullptr || s == nullptr) SKIP_PACKAGE("needs the cross compilers of arm64 and s390x");
