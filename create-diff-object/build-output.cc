@@ -188,8 +188,10 @@ class Builder {
       const unsigned binding = !s.global() || existed             ? STB_LOCAL
                                : s.binding == SymbolBinding::weak ? STB_WEAK
                                                                   : STB_GLOBAL;
-      if (binding != STB_LOCAL) check_new_global(id);
-      if (binding == STB_GLOBAL) globals_.emplace(s.name);
+      if (binding != STB_LOCAL) {
+        check_new_global(id);
+        globals_.emplace(s.name);
+      }
       const uint32_t symbol = out_.add_symbol({.name = std::string{final_name(id)},
                                                .section = places_[i].section,
                                                .value = s.value - chunk.begin + places_[i].offset,

@@ -195,8 +195,11 @@ class Prover {
     if (!problem) return;
     // kernel/fork.c has `void __weak arch_release_task_struct(…) {}`, arch/x86/kernel/process.c the one that runs.
     if (code.binding == SymbolBinding::weak && overridden(code)) {
-      findings.push_back(
-          unproven(function, "is weak here, and the kernel has another definition of it", "patch that one"));
+      findings.push_back({"weak",
+                          Severity::refusal,
+                          {.function = function},
+                          "is weak here, and the kernel that runs has another definition of it",
+                          "patch that one"});
       return;
     }
     std::string part = code.name == function ? "" : fmt::format("its part {} ", code.name);

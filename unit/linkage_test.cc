@@ -191,6 +191,13 @@ TEST_F(ModuleSymbols, NewCodeOfAModuleNamesItsObject) {
   EXPECT_FALSE(section_names(pair.output).contains(".kpatch.objects"));
 }
 
+// Another object of the patch may call it, and may not have one of that name.
+TEST_F(ModuleSymbols, ANewWeakFunctionIsKnownToTheOtherObjects) {
+  compile("int get(void) { return 1; }", "orig.o", traced);
+  compile("int get(void) { return 1; } int __attribute__((weak)) more(void) { return 2; }", "patched.o", traced);
+  EXPECT_EQ(run_differ(input(path("orig.o"), path("patched.o"))).globals, std::vector<std::string>{"more"});
+}
+
 TEST_F(ModuleSymbols, AllThatIsRefusedIsSaidAtOnce) {
   DifferInput pair = user("vmlinux", "a=b");
   compile("int limit = 1; int f(int x) { return x + limit; }", "orig.o", traced);

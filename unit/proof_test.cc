@@ -239,7 +239,7 @@ TEST_F(ProofOfC, SaysThatAWeakFunctionIsOverridden) {
   EXPECT_EQ(found("weak.o", "vmlinux", {"arch_hook"}, "weak.c"), "");
   link("weak.o strong.o others.o");
   EXPECT_EQ(found("weak.o", "vmlinux", {"arch_hook"}, "weak.c"),
-            "arch_hook: is weak here, and the kernel has another definition of it; patch that one\n");
+            "arch_hook: is weak here, and the kernel that runs has another definition of it; patch that one\n");
 }
 
 TEST_F(ProofTest, AcceptsWhatObjtoolRewrites) {
