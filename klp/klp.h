@@ -2,6 +2,7 @@
 #pragma once
 
 #include "klp/audit.h"
+#include "klp/content.h"
 #include "klp/delivery.h"
 #include "klp/loader-facts.h"
 #include "klp/patch-tables.h"

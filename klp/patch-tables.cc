@@ -212,6 +212,13 @@ class TableReader {
   PatchTables tables_;
 };
 
+// The string that a field points to; empty: to none.
+std::string text_at(const KlpElf& elf, const Pointers& refers, KlpPlace field) {
+  const auto to = refers(field);
+  const auto string = to ? elf.string_at(*to) : std::nullopt;
+  return std::string(string.value_or(""));
+}
+
 }  // namespace
 
 std::string_view name_of(PatchForm form) {
@@ -234,11 +241,7 @@ PatchTables read_patch_tables(const KlpElf& elf) { return TableReader(elf).run()
 
 std::vector<Replacement> replacements_of(const KlpElf& elf, const PatchTables& tables) {
   const Pointers refers(elf);
-  const auto text = [&](KlpPlace field) {
-    const auto to = refers(field);
-    const auto string = to ? elf.string_at(*to) : std::nullopt;
-    return std::string(string.value_or(""));
-  };
+  const auto text = [&](KlpPlace field) { return text_at(elf, refers, field); };
   const auto function = [&](KlpPlace field) {
     const auto to = refers(field);
     const auto found = std::find_if(elf.symbols.begin(), elf.symbols.end(), [&](const KlpSymbol& s) {
@@ -251,6 +254,14 @@ std::vector<Replacement> replacements_of(const KlpElf& elf, const PatchTables& t
   for (const PatchedFunction& f : tables.functions)
     list.push_back({f.object ? text(*f.object) : "vmlinux", text(f.name), f.sympos, function(f.new_function)});
   std::sort(list.begin(), list.end());
+  return list;
+}
+
+std::vector<NamedCallback> callbacks_of(const KlpElf& elf, const PatchTables& tables) {
+  const Pointers refers(elf);
+  std::vector<NamedCallback> list;
+  for (const PatchCallback& callback : tables.callbacks)
+    list.push_back({callback.object ? text_at(elf, refers, *callback.object) : "vmlinux", callback.kind});
   return list;
 }
 

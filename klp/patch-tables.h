@@ -63,4 +63,10 @@ struct Replacement {
 };
 std::vector<Replacement> replacements_of(const KlpElf& elf, const PatchTables& tables);  // sorted
 
+// Likewise a callback of an object.
+struct NamedCallback {
+  std::string object, kind;
+};
+std::vector<NamedCallback> callbacks_of(const KlpElf& elf, const PatchTables& tables);
+
 }  // namespace kpatch

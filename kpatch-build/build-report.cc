@@ -96,9 +96,10 @@ std::string json_report(const BuildFacts& facts, const Options& options) {
                        {"callbacks", report.callbacks},
                        {"findings", finding_list(report.findings)}});
   }
-  const json whole = {{"tool", "kpatch-build " KPATCH_VERSION},   {"release", facts.release}, {"module", facts.module},
-                      {"options", options_summary(options)},      {"patches", patches},       {"exit", facts.status},
-                      {"findings", finding_list(facts.findings)}, {"objects", objects}};
+  json whole = {{"tool", "kpatch-build " KPATCH_VERSION},   {"release", facts.release}, {"module", facts.module},
+                {"options", options_summary(options)},      {"patches", patches},       {"exit", facts.status},
+                {"findings", finding_list(facts.findings)}, {"objects", objects}};
+  if (facts.livepatch) whole["livepatch"] = to_json(*facts.livepatch);
   return whole.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
 }
 

@@ -1,10 +1,12 @@
 // What a build tells at its end: to the terminal, and as JSON.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "klp/klp.h"
 #include "kpatch-build/diff-pairs.h"
 #include "kpatch-build/options.h"
 #include "support/finding.h"
@@ -27,6 +29,7 @@ struct BuildFacts {
   int status = 0;                            // ExitCode
   std::vector<Finding> findings{};           // of the build as a whole
   std::vector<PairReport> objects{};
+  std::optional<LivepatchContent> livepatch{};  // once there is a module
 };
 std::string json_report(const BuildFacts& facts, const Options& options);
 

@@ -55,6 +55,9 @@ void run(const Build& build, Delivery& delivery, const ModuleSigner& signer, Rep
   // The module, and a last look at it with the kernel's eyes.
   const fs::path module = reporter.take(make_module(build, base, reports));
   reporter.take(audit(build, base, reports, module));
+  const LivepatchContent content = content_of_module(build, base, module);
+  reporter.know_content(content);
+  reporter.take(compare_with_previous(build, base, content));
   signer.sign(module);
   reporter.write();
   const fs::path delivered = delivery.deliver(module, build.module + ".ko");

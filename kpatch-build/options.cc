@@ -10,6 +10,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <array>
 #include <boost/program_options.hpp>
 #include <cstdlib>
 #include <iostream>
@@ -29,6 +30,11 @@ namespace {
 namespace po = boost::program_options;
 
 constexpr size_t longest_module_name = 55;
+
+// Rules whose findings the author alone can judge.
+constexpr auto acknowledgeable =
+    std::to_array<std::string_view>({"objtool", "data-layout", "dropped-function", "dropped-hunk", "dropped-callback",
+                                     "dropped-shadow", "dropped-fix"});
 
 struct Groups {
   po::options_description kernel{"Which kernel"};
@@ -85,6 +91,9 @@ Groups describe() {
                          "module name (default: livepatch-PATCH)")(
       "output,o", po::value<std::string>()->value_name("DIR"), "where the .ko goes; made if missing (default: here)")(
       "non-replace,R", po::bool_switch(), "don't replace livepatches that are loaded already")(
+      "previous", po::value<std::vector<std::string>>()->value_name("FILE")->composing(),
+      "refuse what drops something that an earlier livepatch had: its module (also of kpatch or klp-build), its report "
+      "(.json) or its patch; repeatable")(
       "fixes", po::value<std::vector<std::string>>()->value_name("NAME,…")->composing(),
       "what the patch fixes, repeatable: CVEs, commits, advisories; `kpatch status --cve` asks the loaded module")(
       "sign", po::value<std::string>()->value_name("KEY"),
@@ -149,7 +158,8 @@ void keep_last(std::vector<po::option>& options) {
   std::set<std::string> seen;
   for (size_t i = options.size(); i-- > 0;) {
     const std::string& key = options[i].string_key;
-    const bool list = key == "patch" || key == "target" || key == "ack" || key == "fixes" || key == "report";
+    const bool list =
+        key == "patch" || key == "target" || key == "ack" || key == "fixes" || key == "report" || key == "previous";
     if (!list && !seen.insert(key).second) options.erase(options.begin() + static_cast<std::ptrdiff_t>(i));
   }
 }
@@ -230,8 +240,8 @@ Options fill(const po::variables_map& values) {
   take<bool>(values, "ignore-whitespace", o.ignore_whitespace);
   take<std::vector<std::string>>(values, "ack", o.acknowledged);
   for (const std::string& rule : o.acknowledged)
-    if (rule != "objtool" && rule != "data-layout")
-      throw Error(fmt::format("--ack {}: objtool and data-layout are what can be acknowledged", rule));
+    if (std::ranges::find(acknowledgeable, rule) == acknowledgeable.end())
+      throw Error(fmt::format("--ack {}: {} are what can be acknowledged", rule, joined(acknowledgeable, ", ")));
   o.skip_compiler_check = values["skip-compiler-check"].as<bool>() || values["skip-gcc-check"].as<bool>();
   if (const auto suite = values.find("list-kernels"); suite != values.end())
     o.list_kernels = suite->second.as<std::string>();
@@ -248,6 +258,9 @@ Options fill(const po::variables_map& values) {
   o.fixes = fixes_of(fixes);
   take<std::string>(values, "sign", o.sign_key);
   take<std::string>(values, "cert", o.certificate);
+  std::vector<std::string> previous;
+  take<std::vector<std::string>>(values, "previous", previous);
+  o.previous.assign(previous.begin(), previous.end());
   std::vector<std::string> reports;
   take<std::vector<std::string>>(values, "report", reports);
   o.reports.assign(reports.begin(), reports.end());
@@ -273,6 +286,8 @@ void check(const Options& o) {
     return;
   }
   if (o.patches.empty()) throw Error("no patch file is named; usage: kpatch-build [options] PATCH... (see --help)");
+  if (!o.previous.empty() && !o.replace)
+    throw Error("--previous is for livepatches that replace the one before: with --non-replace that one stays");
   if (o.sign_key.empty() != o.certificate.empty())
     throw Error("--sign KEY and --cert FILE belong together: a key and its certificate");
   for (const std::filesystem::path& report : o.reports)

@@ -42,8 +42,9 @@ struct Options {
   std::string name;  // as given; empty: made from the patches
   std::filesystem::path output = ".";
   bool replace = true;
-  std::vector<std::string> fixes;  // what the patch fixes: CVEs, commits, advisories
-  std::string sign_key;            // a PEM file or a URI of PKCS#11; empty: the module isn't signed
+  std::vector<std::filesystem::path> previous;  // livepatches, reports or patches that the result must cover
+  std::vector<std::string> fixes;               // what the patch fixes: CVEs, commits, advisories
+  std::string sign_key;                         // a PEM file or a URI of PKCS#11; empty: the module isn't signed
   std::filesystem::path certificate;
   std::vector<std::filesystem::path> reports;  // by their endings: .json, .sarif, .html
   bool explain = false;

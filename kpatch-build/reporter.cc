@@ -38,7 +38,7 @@ void Reporter::print(const std::vector<Finding>& findings) {
     switch (finding.severity) {
       case Severity::notice:
         // What of the patch has no part in the module, and what guards the caller's files, is always told.
-        if (options_.explain || finding.rule == "ignored" || finding.rule == "no-sandbox")
+        if (options_.explain || finding.rule == "ignored" || finding.rule == "previous" || finding.rule == "no-sandbox")
           console_.info(text);
         else
           console_.debug(text);

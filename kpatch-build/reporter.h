@@ -40,6 +40,7 @@ class Reporter {
 
   void know_patches(const std::vector<PatchText>& patches);
   void know_module(std::string name) { facts_.module = std::move(name); }
+  void know_content(LivepatchContent content) { facts_.livepatch = std::move(content); }
   void know_release(std::string release) { facts_.release = std::move(release); }
 
   // Of what was taken so far: the exit code.

@@ -13,6 +13,7 @@
 #include <span>
 
 #include "arch/arch.h"
+#include "elf/elf.h"
 #include "kbuild/kbuild.h"
 #include "kernel/kernel.h"
 #include "klp/klp.h"
@@ -20,6 +21,7 @@
 #include "kpatch-build/early-look.h"
 #include "kpatch-build/export-changes.h"
 #include "kpatch-build/left-behind.h"
+#include "kpatch-build/previous.h"
 #include "kpatch-build/sandbox.h"
 #include "kpatch-build/shipped-binaries.h"
 #include "lookup/lookup.h"
@@ -62,6 +64,8 @@ void append(std::vector<Finding>& to, std::vector<Finding> findings) {
 
 void try_patches(const Build& build) {
   for (const PatchText& patch : build.patches) parse_patch(patch.path, patch.text);
+  // A base may take minutes: what can't be read is told before. Whether a source has its files isn't known yet.
+  for (const fs::path& file : build.options.previous) read_previous(file, [](const std::string&) { return true; });
   const bool tree_named = fs::is_directory(build.options.source / "kernel");
   if (!build.options.source.empty() && tree_named) {
     apply_patches(build.patches, build.options.source, build.scratch / "tried", build.options.ignore_whitespace);
@@ -327,6 +331,10 @@ std::vector<Finding> audit(const Build& build, const Base& base, const std::vect
 
 namespace {
 
+std::function<bool(const std::string&)> is_in(const fs::path& source) {
+  return [source](const std::string& file) { return fs::is_regular_file(source / file); };
+}
+
 // What `modinfo` shows of the build. No paths, no times: equal input gives an equal module.
 std::vector<std::pair<std::string, std::string>> module_info(const Build& build, const Base& base,
                                                              const std::vector<PairReport>& reports) {
@@ -342,12 +350,32 @@ std::vector<std::pair<std::string, std::string>> module_info(const Build& build,
   };
   for (const std::string& fix : build.options.fixes) info.emplace_back("kpatch_fixes", fix);
   if (!build.unconfined.empty()) info.emplace_back("kpatch_sandbox", "none: " + build.unconfined);
+  const LivepatchContent content = content_of_patches(build.patches, is_in(base.source));
+  for (const std::string& id : content.shadow_ids) info.emplace_back("kpatch_shadow", id);
+  for (const PatchPlace& place : content.places) info.emplace_back("kpatch_hunk", place.text());
   for (const PatchText& patch : build.patches)
     info.emplace_back("kpatch_patch", fmt::format("{} xxh3:{}", patch.path.filename().string(), digest_of(patch.text)));
   return info;
 }
 
 }  // namespace
+
+LivepatchContent content_of_module(const Build& build, const Base& base, const fs::path& module) {
+  LivepatchContent content = content_of(KlpElf::read(module));
+  LivepatchContent of_patches = content_of_patches(build.patches, is_in(base.source));
+  content.places = std::move(of_patches.places);
+  content.shadow_ids = std::move(of_patches.shadow_ids);
+  content.knows_patches = true;
+  return content;
+}
+
+std::vector<Finding> compare_with_previous(const Build& build, const Base& base, const LivepatchContent& now) {
+  std::vector<Finding> findings;
+  for (const fs::path& file : build.options.previous)
+    append(findings,
+           compare_with_previous(read_previous(file, is_in(base.source)), file, now, build.options.acknowledged));
+  return findings;
+}
 
 Result<fs::path> make_module(const Build& build, const Base& base, const std::vector<PairReport>& reports) {
   ModuleInput input;

@@ -9,6 +9,7 @@
 #include "kpatch-build/delivery.h"
 #include "kpatch-build/diff-pairs.h"
 #include "kpatch-build/options.h"
+#include "kpatch-build/previous.h"
 #include "patch/patch.h"
 #include "support/console.h"
 #include "support/executor.h"
@@ -58,6 +59,10 @@ std::vector<Finding> prove(const Build& build, const Base& base, PatchedView& vi
 
 // Links and finishes the module. Gives its file.
 Result<std::filesystem::path> make_module(const Build& build, const Base& base, const std::vector<PairReport>& reports);
+
+// What the module and its patches have, and what they have no more of --previous.
+LivepatchContent content_of_module(const Build& build, const Base& base, const std::filesystem::path& module);
+std::vector<Finding> compare_with_previous(const Build& build, const Base& base, const LivepatchContent& now);
 
 // Whether the kernel would load it, do what was meant, and run what the compiler wrote: what speaks against it.
 std::vector<Finding> audit(const Build& build, const Base& base, const std::vector<PairReport>& reports,

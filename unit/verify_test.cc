@@ -147,6 +147,47 @@ TEST_F(Verify, TablesOfOtherMakers) {
   }
 }
 
+TEST_F(Verify, ContentIsReadWhoeverMadeIt) {
+  for (const fs::path& made : {of_kpatch_build(), made_otherwise(dynups_tables), made_otherwise(klp_builds_tables),
+                               made_otherwise(tables_in_c)}) {
+    const LivepatchContent content = content_of(KlpElf::read(made));
+    SCOPED_TRACE(content.maker);
+    ASSERT_EQ(content.functions.size(), 2U);
+    EXPECT_EQ(content.functions[0].object, "dummy");
+    EXPECT_EQ(content.functions[1].name, "old_show");
+    EXPECT_FALSE(content.functions[1].code.empty());
+    EXPECT_EQ(content.callbacks, (std::set<std::pair<std::string, std::string>>{{"dummy", "pre_patch"}}));
+    EXPECT_EQ(content.release, "6.12.1-test");
+    EXPECT_FALSE(content.knows_patches);
+    EXPECT_FALSE(content.has_shadow_variables);
+  }
+  EXPECT_THROW(content_of(KlpElf::read(directory_ / "dummy.ko")), Error);
+}
+
+TEST_F(Verify, ContentOfOursHasThePatches) {
+  const std::string fields =
+      "\"depends=\"\n.asciz \"kpatch_hunk=fs/a b.c:7 -0123abcd +4567ef00\"\n.asciz \"kpatch_shadow=1 + 2\"\n"
+      ".asciz \"kpatch_fixes=CVE-2026-1\"";
+  const LivepatchContent content =
+      content_of(KlpElf::read(module(replaced(std::string(good), "\"depends=\"", fields), {})));
+  ASSERT_EQ(content.places.size(), 1U);
+  EXPECT_EQ(content.places[0].file, "fs/a b.c");
+  EXPECT_EQ(content.places[0].line, 7U);
+  EXPECT_EQ(content.places[0].lines, (std::vector<std::string>{"-0123abcd", "+4567ef00"}));
+  EXPECT_EQ(content.places[0].text(), "fs/a b.c:7 -0123abcd +4567ef00");
+  EXPECT_EQ(content.shadow_ids, std::set<std::string>{"1 + 2"});
+  EXPECT_EQ(content.fixes, std::set<std::string>{"CVE-2026-1"});
+  EXPECT_EQ(to_json(livepatch_content_of(to_json(content))), to_json(content));
+  for (const char* damaged :
+       {"fs/a.c:7", "fs/a.c -0123abcd", ":7 -0123abcd", "fs/a.c:x -0123abcd", "fs/a.c:7 *0123abcd"})
+    EXPECT_FALSE(PatchPlace::of(damaged)) << damaged;
+  EXPECT_THROW(content_of(KlpElf::read(
+                   module(replaced(std::string(good), "\"depends=\"", "\"depends=\"\n.asciz \"kpatch_hunk=a\""), {}))),
+               Error);
+  EXPECT_THROW(livepatch_content_of(nlohmann::json::object()), Error);
+  EXPECT_THROW(livepatch_content_of(nlohmann::json()), Error);
+}
+
 TEST_F(Verify, WhatOthersReplaceIsLookedUp) {
   for (const std::string_view tables : {dynups_tables, klp_builds_tables}) {
     const std::string text = replaced(std::string(good), our_tables, replaced(std::string(tables), "show_n", "twin_n"));
