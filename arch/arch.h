@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "arch/emulator.h"
 #include "arch/loader.h"
 #include "arch/sections.h"
 #include "elf/elf.h"

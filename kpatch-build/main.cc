@@ -17,6 +17,7 @@
 #include "kpatch-build/sandbox.h"
 #include "kpatch-build/signing.h"
 #include "kpatch-build/stages.h"
+#include "kpatch-build/test-module.h"
 #include "support/error.h"
 #include "support/signals.h"
 
@@ -37,6 +38,7 @@ void run(const Build& build, Delivery& delivery, const ModuleSigner& signer, Rep
   const Base base = reporter.take(prepare_base(build));
   reporter.know_release(base.release);
   require_free_name(base, build.module);
+  if (build.options.test) require_testable(base);
 
   // The source as it shall be. From here on nothing is read from the caller's own tree.
   const AppliedPatches patches = reporter.take(apply(build, base));
@@ -59,6 +61,7 @@ void run(const Build& build, Delivery& delivery, const ModuleSigner& signer, Rep
   reporter.know_content(content);
   reporter.take(compare_with_previous(build, base, content));
   signer.sign(module);
+  if (build.options.test) reporter.take(test_module(build, base, module));
   reporter.write();
   const fs::path delivered = delivery.deliver(module, build.module + ".ko");
   build.console.info(

@@ -101,6 +101,10 @@ Groups describe() {
       "cert", po::value<std::string>()->value_name("FILE"), "that key's certificate, PEM or DER")(
       "report", po::value<std::vector<std::string>>()->value_name("FILE")->composing(),
       "write what changed and why: .json, .sarif or .html, repeatable")(
+      "test", po::bool_switch(),
+      "boot the kernel in QEMU, load the module there and unload it, before it is delivered (kpatch-try)")(
+      "test-script", po::value<std::string>()->value_name("FILE"),
+      "--test, and run this shell script there: it has to fail without the module and to pass with it")(
       "explain", po::bool_switch(), "print what changed and why, and why each object and the base were made");
   g.cache.add_options()("cache", po::value<std::string>()->value_name("list|size|prune|drop"),
                         "look into the cache or make it smaller, instead of a build; what a build uses stays")(
@@ -265,6 +269,9 @@ Options fill(const po::variables_map& values) {
   take<std::vector<std::string>>(values, "report", reports);
   o.reports.assign(reports.begin(), reports.end());
   take<bool>(values, "explain", o.explain);
+  take<bool>(values, "test", o.test);
+  take<std::string>(values, "test-script", o.test_script);
+  o.test |= !o.test_script.empty();
   take<bool>(values, "skip-cleanup", o.skip_cleanup);
   if (const auto action = values.find("cache"); action != values.end())
     o.cache = cache_action(action->second.as<std::string>());
@@ -290,6 +297,8 @@ void check(const Options& o) {
     throw Error("--previous is for livepatches that replace the one before: with --non-replace that one stays");
   if (o.sign_key.empty() != o.certificate.empty())
     throw Error("--sign KEY and --cert FILE belong together: a key and its certificate");
+  if (std::error_code ignored; !o.test_script.empty() && !std::filesystem::is_regular_file(o.test_script, ignored))
+    throw Error(fmt::format("--test-script {}: no such file", o.test_script.string()));
   for (const std::filesystem::path& report : o.reports)
     if (const auto kind = report.extension(); kind != ".json" && kind != ".sarif" && kind != ".html")
       throw Error(fmt::format("{}: reports are written as .json, .sarif or .html", report.string()));

@@ -48,6 +48,8 @@ struct Options {
   std::filesystem::path certificate;
   std::vector<std::filesystem::path> reports;  // by their endings: .json, .sarif, .html
   bool explain = false;
+  bool test = false;                 // in QEMU, before it is delivered
+  std::filesystem::path test_script;  // that has to fail without it, and to pass with it
   // Looking closer.
   unsigned debug = 0;
   bool skip_cleanup = false;

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "klp/mutants.h"
+#include "try/control.h"
 #include "unit/audit-fixture.h"
 #include "unit/damaged-file.h"
 
@@ -110,6 +111,26 @@ TEST_F(Verify, GoodModule) {
   const auto json = to_json(verdict, "a.ko");
   EXPECT_EQ(json["good"], true);
   EXPECT_EQ(json["functions"][1]["name"], "old_show");
+}
+
+// What kpatch-try loads as a control: the same functions, of modules that nobody has.
+TEST_F(Verify, TheControlRedirectsNothing) {
+  for (const std::string_view tables : {our_tables, dynups_tables, klp_builds_tables, tables_in_c}) {
+    KlpElf module = KlpElf::read(tables == our_tables ? of_kpatch_build() : made_otherwise(tables));
+    const std::vector<Replacement> before = replacements_of(module, read_patch_tables(module));
+    ASSERT_TRUE(redirect_nothing(module)) << tables;
+    const std::vector<Replacement> after = replacements_of(module, read_patch_tables(module));
+    ASSERT_EQ(after.size(), before.size()) << tables;
+    for (const Replacement& f : after) {
+      EXPECT_TRUE(f.object != "vmlinux" && f.object != "dummy") << f.object << tables;
+      EXPECT_FALSE(f.object.empty()) << tables;
+    }
+  }
+}
+
+TEST_F(Verify, NoControlOfUnknownTables) {
+  KlpElf module = KlpElf::read(made_otherwise(""));
+  EXPECT_FALSE(redirect_nothing(module));
 }
 
 TEST_F(Verify, ByTheFileAlone) {

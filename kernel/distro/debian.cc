@@ -401,6 +401,7 @@ void unpack_source(const fs::path& package, const fs::path& directory, const Dis
 }
 
 constexpr auto packages = std::to_array<NeededPackage>({
+    {"busybox", "busybox-static"},
     {"bwrap", "bubblewrap"},
     {"debuginfod-find", "debuginfod"},
     {"dpkg-source", "dpkg-dev"},

@@ -1,0 +1,50 @@
+#include "try/initramfs.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <fmt/format.h>
+
+#include <fstream>
+
+#include "support/error.h"
+
+namespace kpatch {
+
+namespace fs = std::filesystem;
+
+Initramfs::Initramfs(const fs::path& file) : file_(file), archive_(archive_write_new()) {
+  if (archive_ == nullptr || archive_write_set_format_cpio_newc(archive_) != ARCHIVE_OK ||
+      archive_write_open_filename(archive_, file.c_str()) != ARCHIVE_OK)
+    throw Error(fmt::format("can't write {}", file.string()));
+}
+
+Initramfs::~Initramfs() { archive_write_free(archive_); }
+
+void Initramfs::add_entry(const std::string& path, unsigned type, std::string_view contents) {
+  const std::unique_ptr<archive_entry, void (*)(archive_entry*)> entry(archive_entry_new(), archive_entry_free);
+  archive_entry_set_pathname(entry.get(), path.c_str());
+  archive_entry_set_filetype(entry.get(), type);
+  archive_entry_set_perm(entry.get(), 0755);
+  archive_entry_set_size(entry.get(), static_cast<la_int64_t>(contents.size()));
+  archive_entry_set_nlink(entry.get(), 1);
+  if (archive_write_header(archive_, entry.get()) != ARCHIVE_OK ||
+      archive_write_data(archive_, contents.data(), contents.size()) != static_cast<la_ssize_t>(contents.size()))
+    throw Error(fmt::format("can't write {}: {}", file_.string(), archive_error_string(archive_)));
+}
+
+void Initramfs::add(const std::string& path, std::string_view contents) {
+  for (size_t slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1))
+    if (folders_.insert(path.substr(0, slash)).second) add_entry(path.substr(0, slash), AE_IFDIR, {});
+  add_entry(path, AE_IFREG, contents);
+}
+
+void Initramfs::finish(const fs::path& behind) {
+  if (archive_write_close(archive_) != ARCHIVE_OK) throw Error(fmt::format("can't write {}", file_.string()));
+  if (behind.empty()) return;
+  std::ofstream out(file_, std::ios::binary | std::ios::app);
+  std::ifstream in(behind, std::ios::binary);
+  if (!in || !(out << in.rdbuf()) || !out.flush())
+    throw Error(fmt::format("can't put {} behind {}", behind.string(), file_.string()));
+}
+
+}  // namespace kpatch
