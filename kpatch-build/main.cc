@@ -12,6 +12,7 @@
 
 #include "kpatch-build/build-report.h"
 #include "kpatch-build/cache-command.h"
+#include "kpatch-build/disable.h"
 #include "kpatch-build/list-kernels.h"
 #include "kpatch-build/reporter.h"
 #include "kpatch-build/sandbox.h"
@@ -31,7 +32,7 @@ std::string size_of(const fs::path& file) {
   return bytes < 10240 ? fmt::format("{} bytes", bytes) : fmt::format("{} KiB", bytes / 1024);
 }
 
-void run(const Build& build, Delivery& delivery, const ModuleSigner& signer, Reporter& reporter) {
+void run(Build build, Delivery& delivery, const ModuleSigner& signer, Reporter& reporter) {
   try_patches(build);
 
   // The kernel as it runs: its source, its config, its compiler's commands, its symbols.
@@ -39,6 +40,11 @@ void run(const Build& build, Delivery& delivery, const ModuleSigner& signer, Rep
   reporter.know_release(base.release);
   require_free_name(base, build.module);
   if (build.options.test) require_testable(base);
+
+  if (!build.options.disabled.empty()) {
+    build.patches = {reporter.take(disabling_patch(build, base))};
+    reporter.know_patches(build.patches);
+  }
 
   // The source as it shall be. From here on nothing is read from the caller's own tree.
   const AppliedPatches patches = reporter.take(apply(build, base));
@@ -100,7 +106,8 @@ void build_patch(const Options& options, Console& console, Reporter& reporter) {
   reporter.know_module(module);
   reporter.try_report();
   std::vector<PatchText> patches;
-  for (const fs::path& patch : options.patches) patches.push_back(read_patch(patch));
+  if (options.disabled.empty())
+    for (const fs::path& patch : options.patches) patches.push_back(read_patch(patch));
   reporter.know_patches(patches);
   Cache cache(Cache::default_root(), console);
   Executor executor(new_log(cache.root() / "logs"), [&](std::string_view line) { console.command(line); });

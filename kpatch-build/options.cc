@@ -20,6 +20,7 @@
 
 #include "kbuild/kbuild.h"
 #include "kernel/kernel.h"
+#include "kpatch-build/disable.h"
 #include "support/error.h"
 #include "support/executor.h"
 #include "support/text.h"
@@ -87,8 +88,11 @@ Groups describe() {
                                                     "go on with another compiler than the kernel's")(
       "skip-proof", po::bool_switch(),
       "don't prove that the compiled code is the code that runs (recorded in the module)");
-  g.result.add_options()("name,n", po::value<std::string>()->value_name("NAME"),
-                         "module name (default: livepatch-PATCH)")(
+  g.result.add_options()("disable", po::value<std::vector<std::string>>()->value_name("FUNC[=VALUE]")->composing(),
+                         "instead of a patch, repeatable: let this function return the value at once; FILE:FUNC or "
+                         "MODULE:FUNC names one of "
+                         "several")("name,n", po::value<std::string>()->value_name("NAME"),
+                                    "module name (default: livepatch-PATCH)")(
       "output,o", po::value<std::string>()->value_name("DIR"), "where the .ko goes; made if missing (default: here)")(
       "non-replace,R", po::bool_switch(), "don't replace livepatches that are loaded already")(
       "previous", po::value<std::vector<std::string>>()->value_name("FILE")->composing(),
@@ -162,8 +166,8 @@ void keep_last(std::vector<po::option>& options) {
   std::set<std::string> seen;
   for (size_t i = options.size(); i-- > 0;) {
     const std::string& key = options[i].string_key;
-    const bool list =
-        key == "patch" || key == "target" || key == "ack" || key == "fixes" || key == "report" || key == "previous";
+    const bool list = key == "disable" || key == "patch" || key == "target" || key == "ack" || key == "fixes" ||
+                      key == "report" || key == "previous";
     if (!list && !seen.insert(key).second) options.erase(options.begin() + static_cast<std::ptrdiff_t>(i));
   }
 }
@@ -219,11 +223,20 @@ std::string limit(const po::variables_map& values, const char* option, const cha
   return text;
 }
 
+// The name of the patch that is made for --disable.
+std::filesystem::path patch_of_disabled(const std::vector<std::string>& disabled) {
+  std::string name = "disable";
+  for (const std::string& text : disabled) name += "-" + parse_disabled(text).function;
+  return name + ".patch";
+}
+
 Options fill(const po::variables_map& values) {
   Options o;
   std::vector<std::string> patches;
   take<std::vector<std::string>>(values, "patch", patches);
   o.patches.assign(patches.begin(), patches.end());
+  take<std::vector<std::string>>(values, "disable", o.disabled);
+  if (!o.disabled.empty()) o.patches.push_back(patch_of_disabled(o.disabled));
   take<std::string>(values, "sourcedir", o.source);
   take<std::string>(values, "config", o.config);
   take<std::string>(values, "vmlinux", o.vmlinux);
@@ -295,6 +308,8 @@ void check(const Options& o) {
   if (o.patches.empty()) throw Error("no patch file is named; usage: kpatch-build [options] PATCH... (see --help)");
   if (!o.previous.empty() && !o.replace)
     throw Error("--previous is for livepatches that replace the one before: with --non-replace that one stays");
+  if (!o.disabled.empty() && o.patches.size() > 1)
+    throw Error("--disable stands in place of a patch: build one or the other");
   if (o.sign_key.empty() != o.certificate.empty())
     throw Error("--sign KEY and --cert FILE belong together: a key and its certificate");
   if (std::error_code ignored; !o.test_script.empty() && !std::filesystem::is_regular_file(o.test_script, ignored))

@@ -16,6 +16,7 @@ enum class CacheAction : uint8_t { none, list, size, prune, drop };
 
 struct Options {
   std::vector<std::filesystem::path> patches;  // in the order in which they apply
+  std::vector<std::string> disabled;           // instead of patches: functions that shall return at once
   // The kernel. Empty: found by release.
   std::filesystem::path source;
   std::filesystem::path config;
@@ -48,7 +49,7 @@ struct Options {
   std::filesystem::path certificate;
   std::vector<std::filesystem::path> reports;  // by their endings: .json, .sarif, .html
   bool explain = false;
-  bool test = false;                 // in QEMU, before it is delivered
+  bool test = false;                  // in QEMU, before it is delivered
   std::filesystem::path test_script;  // that has to fail without it, and to pass with it
   // Looking closer.
   unsigned debug = 0;

@@ -25,6 +25,7 @@
 
 #include "elf/elf.h"
 #include "lookup/binary-data.h"
+#include "lookup/dwarf-units.h"
 #include "lookup/inlined.h"
 
 namespace kpatch {
@@ -37,19 +38,6 @@ bool has_debug_info(const BinaryData& data) {
 }
 
 DwarfSession open_dwarf(const BinaryData& data) { return {data.file.bytes(), fmt::format("'{}'", data.path.string())}; }
-
-// Calls use(unit entry) for each compile unit until it returns false.
-template <typename Use>
-void for_each_unit(Dwarf* dwarf, Use use) {
-  Dwarf_CU* unit = nullptr;
-  Dwarf_Half version;
-  uint8_t type;
-  Dwarf_Die die;
-  while (dwarf_get_units(dwarf, unit, &unit, &version, &type, &die, nullptr) == 0) {
-    if (dwarf_tag(&die) != DW_TAG_compile_unit) continue;
-    if (!use(die)) return;
-  }
-}
 
 std::string_view text_attribute(Dwarf_Die& die, unsigned attribute) {
   Dwarf_Attribute value;

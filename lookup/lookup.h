@@ -3,6 +3,7 @@
 
 #include "lookup/binary.h"
 #include "lookup/export-versions.h"
+#include "lookup/functions.h"
 #include "lookup/inlined.h"
 #include "lookup/modinfo.h"
 #include "lookup/module-folder.h"

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "patch/apply.h"
+#include "patch/early-return.h"
 #include "patch/line-marks.h"
 #include "patch/read.h"
 #include "patch/view.h"
