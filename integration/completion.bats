@@ -20,6 +20,9 @@ offered() {
   [ "$(offered "$build_dir/package/kpatch-package" --set-)" = $'--set-release\n--set-version' ]
   [ "$(offered "$build_dir/package/kpatch-package-builder" --man)" = --manifest ]
   [ "$(offered "$build_dir/kpatch-build/kpatch-build" --arch)" = $'--archive\n--archive-key\n--archversion' ]
+  [ "$(offered "$build_dir/kpatch-build/kpatch-build" --pre)" = --previous ]
+  [ "$(offered "$build_dir/kpatch-build/kpatch-build" --ass)" = --assess ]
+  [ "$(offered "$build_dir/kpatch-build/kpatch-rebuild" --prov)" = --provenance ]
   [ -z "$(offered "$build_dir/kpatch/kpatch" status --nothing)" ]
 }
 

@@ -7,19 +7,26 @@
 #include <fmt/core.h>
 
 #include <filesystem>
+#include <functional>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 
+#include "kpatch-build/assess.h"
 #include "kpatch-build/build-report.h"
+#include "kpatch-build/bundle.h"
 #include "kpatch-build/cache-command.h"
 #include "kpatch-build/disable.h"
 #include "kpatch-build/list-kernels.h"
+#include "kpatch-build/provenance.h"
 #include "kpatch-build/reporter.h"
 #include "kpatch-build/sandbox.h"
 #include "kpatch-build/signing.h"
 #include "kpatch-build/stages.h"
 #include "kpatch-build/test-module.h"
+#include "support/answer.h"
 #include "support/error.h"
+#include "support/files.h"
 #include "support/signals.h"
 
 namespace {
@@ -68,6 +75,8 @@ void run(Build build, Delivery& delivery, const ModuleSigner& signer, Reporter& 
   reporter.take(compare_with_previous(build, base, content));
   signer.sign(module);
   if (build.options.test) reporter.take(test_module(build, base, module));
+  if (!build.options.bundle.empty()) write_bundle(build, base, build.options.bundle);
+  if (!build.options.provenance.empty()) write_file(build.options.provenance, provenance(build, base, module));
   reporter.write();
   const fs::path delivered = delivery.deliver(module, build.module + ".ko");
   build.console.info(
@@ -99,16 +108,9 @@ struct TidyAtEnd {
   Cache& cache;
 };
 
-void build_patch(const Options& options, Console& console, Reporter& reporter) {
-  Delivery delivery(options.output);
-  const ModuleSigner signer(options);
-  const std::string module = module_name(options.name, options.patches);
-  reporter.know_module(module);
-  reporter.try_report();
-  std::vector<PatchText> patches;
-  if (options.disabled.empty())
-    for (const fs::path& patch : options.patches) patches.push_back(read_patch(patch));
-  reporter.know_patches(patches);
+// Makes what all stages share, and has it used.
+void with_build(const Options& options, std::vector<PatchText> patches, Console& console, Reporter& reporter,
+                const std::function<void(const Build&)>& use) {
   Cache cache(Cache::default_root(), console);
   Executor executor(new_log(cache.root() / "logs"), [&](std::string_view line) { console.command(line); });
   ScratchDirectory scratch = cache.scratch();
@@ -118,18 +120,57 @@ void build_patch(const Options& options, Console& console, Reporter& reporter) {
     console.info(fmt::format("scratch directory: {}", scratch.path().string()));
   }
   console.debug(fmt::format("log: {}", executor.log().string()));
-  run({options, console, executor, cache, scratch.path(), module, std::move(patches),
-       confine(options, executor, cache, scratch.path(), reporter)},
-      delivery, signer, reporter);
+  use({options, console, executor, cache, scratch.path(), module_name(options.name, options.patches),
+       std::move(patches), confine(options, executor, cache, scratch.path(), reporter)});
   keep_within_limits(options, cache, console);
 }
 
+// patches: those of a bundle.
+void build_patch(const Options& options, std::vector<PatchText> patches, Console& console, Reporter& reporter) {
+  Delivery delivery(options.output);
+  const ModuleSigner signer(options);
+  reporter.know_module(module_name(options.name, options.patches));
+  reporter.try_report();
+  for (const fs::path& file : {options.provenance, options.bundle})
+    if (!file.empty()) AtomicFile(file, Flush::no);
+  if (options.from_bundle.empty() && options.disabled.empty())
+    for (const fs::path& patch : options.patches) patches.push_back(read_patch(patch));
+  reporter.know_patches(patches);
+  with_build(options, std::move(patches), console, reporter,
+             [&](const Build& build) { run(build, delivery, signer, reporter); });
+}
+
 // The exit code.
-int build_and_report(const Options& options) {
+int assess_patch(const Options& options) {
+  const Answer answer(true);  // the stages' lines are for stderr
   Console console(options.debug);
+  std::vector<PatchText> patches;
+  for (const fs::path& patch : options.patches)
+    patches.push_back(may_be_commit(patch) ? patch_of_commit(patch.string()) : read_patch(patch));
+  std::vector<std::string> releases = options.releases;
+  if (releases.empty()) releases.emplace_back();
+  std::vector<Assessment> all;
+  for (const std::string& release : releases) {
+    Options one = options;
+    one.archversion = release;
+    one.skip_proof = true;  // of the kernel, which is proven when something is built
+    Reporter reporter(one, console);
+    with_build(one, patches, console, reporter, [&](const Build& build) { all.push_back(assess(build)); });
+  }
+  answer.print(options.json ? to_json(all).dump(2, ' ', false, nlohmann::json::error_handler_t::replace)
+                            : table_of(all));
+  return exit_code_of(all);
+}
+
+// The exit code.
+int build_and_report(const Options& given) {
+  Console console(given.debug);
+  Bundled bundled{given, {}};
+  if (!given.from_bundle.empty()) bundled = take_bundle(given, console);
+  const Options& options = bundled.options;
   Reporter reporter(options, console);
   try {
-    build_patch(options, console, reporter);
+    build_patch(options, std::move(bundled.patches), console, reporter);
     return reporter.status();
   } catch (const Ended&) {
   } catch (const fs::filesystem_error& error) {
@@ -149,6 +190,7 @@ int main(int argc, char** argv) {
     handle_signals();
     const std::optional<Options> options = parse_options(argc, argv);
     if (!options) return exit_ok;
+    if (options->assess) return assess_patch(*options);
     if (options->list_kernels) return list_kernels(*options, plain);
     if (options->cache == CacheAction::none) return build_and_report(*options);
     tend_cache(*options, plain);

@@ -55,7 +55,7 @@ Groups describe() {
       "vmlinux,v", po::value<std::string>()->value_name("FILE"),
       "the vmlinux that runs, with symbols (default: the release's debug package; for an own kernel it is built "
       "once and kept)")(
-      "archversion,a", po::value<std::string>()->value_name("VER"),
+      "archversion,a", po::value<std::vector<std::string>>()->value_name("VER")->composing(),
       "kernel release, or a stock series such as 6.12-cloud: the newest in the archive (default: what vmlinux says, "
       "or the running kernel)")("sourcerpm,r", po::value<std::string>()->value_name("FILE"),
                                 fmt::format("source package ({})", source_package_kinds()).c_str())(
@@ -109,6 +109,12 @@ Groups describe() {
       "boot the kernel in QEMU, load the module there and unload it, before it is delivered (kpatch-try)")(
       "test-script", po::value<std::string>()->value_name("FILE"),
       "--test, and run this shell script there: it has to fail without the module and to pass with it")(
+      "provenance", po::value<std::string>()->value_name("FILE"),
+      "write an in-toto statement of all inputs by their digests, from which kpatch-rebuild makes the same bytes")(
+      "bundle", po::value<std::string>()->value_name("FILE"),
+      "write what the build needed into one archive (.tar.zst), for --from-bundle on a machine without a network")(
+      "from-bundle", po::value<std::string>()->value_name("FILE"),
+      "build from such an archive: its patches, if none are named")(
       "explain", po::bool_switch(), "print what changed and why, and why each object and the base were made");
   g.cache.add_options()("cache", po::value<std::string>()->value_name("list|size|prune|drop"),
                         "look into the cache or make it smaller, instead of a build; what a build uses stays")(
@@ -116,7 +122,13 @@ Groups describe() {
       "remove what was not used for so long, as in 30d (also KPATCH_CACHE_MAX_AGE)")(
       "cache-max-size", po::value<std::string>()->value_name("SIZE"),
       "remove what was used longest ago until the rest is that small, as in 20G (also KPATCH_CACHE_MAX_SIZE)");
-  g.closer.add_options()("debug,d", "say more; repeat it for every command that runs")(
+  g.closer.add_options()("assess", po::bool_switch(),
+                         "instead of a build, tell for each -a whether the patch, or the COMMIT of the git repository "
+                         "here, applies, is there already, concerns what is built, and can be patched")(
+      "json", po::bool_switch(), "with --assess: answer for programs")(
+      "way-out", po::value<std::string>()->value_name("DIR"),
+      "with --assess: write what refused changes can be turned into, as patches on top that want editing")(
+      "debug,d", "say more; repeat it for every command that runs")(
       "skip-cleanup", po::bool_switch(), "keep the scratch directory")("version", "print the version")(
       "help,h", "print this help");
   g.scripts.add_options()("skip-gcc-check", po::bool_switch(), "the same as --skip-compiler-check")(
@@ -127,16 +139,18 @@ Groups describe() {
 }
 
 void print_help(const Groups& groups) {
-  std::cout << "Usage: kpatch-build [options] PATCH...        (-: standard input)\n"
-               "Builds one livepatch module from source patches, for a kernel that runs.\n\n"
-            << groups.kernel << '\n'
-            << groups.build << '\n'
-            << groups.result << '\n'
-            << groups.closer << '\n'
-            << groups.cache << '\n'
-            << groups.scripts
-            << "\nExit status: 0 built; 1 error; 2 the change can't be patched; 3 no functional change.\n"
-               "Manual: kpatch-build(1)\n";
+  std::cout
+      << "Usage: kpatch-build [options] PATCH...        (-: standard input)\n"
+         "Builds one livepatch module from source patches, for a kernel that runs.\n\n"
+      << groups.kernel << '\n'
+      << groups.build << '\n'
+      << groups.result << '\n'
+      << groups.closer << '\n'
+      << groups.cache << '\n'
+      << groups.scripts
+      << "\nExit status: 0 built; 1 error; 2 the change can't be patched; 3 no functional change.\n"
+         "With --assess, of all kernels: 0 it can be patched; 1 one doesn't apply; 2 one is refused; 3 nothing to do.\n"
+         "Manual: kpatch-build(1)\n";
 }
 
 void refuse_foreign(const po::variables_map& values) {
@@ -167,7 +181,7 @@ void keep_last(std::vector<po::option>& options) {
   for (size_t i = options.size(); i-- > 0;) {
     const std::string& key = options[i].string_key;
     const bool list = key == "disable" || key == "patch" || key == "target" || key == "ack" || key == "fixes" ||
-                      key == "report" || key == "previous";
+                      key == "report" || key == "previous" || key == "archversion";
     if (!list && !seen.insert(key).second) options.erase(options.begin() + static_cast<std::ptrdiff_t>(i));
   }
 }
@@ -240,7 +254,8 @@ Options fill(const po::variables_map& values) {
   take<std::string>(values, "sourcedir", o.source);
   take<std::string>(values, "config", o.config);
   take<std::string>(values, "vmlinux", o.vmlinux);
-  take<std::string>(values, "archversion", o.archversion);
+  take<std::vector<std::string>>(values, "archversion", o.releases);
+  if (!o.releases.empty()) o.archversion = o.releases.back();
   take<std::string>(values, "sourcerpm", o.source_package);
   take<std::string>(values, "modules", o.modules);
   take<std::string>(values, "symvers", o.symvers);
@@ -281,10 +296,16 @@ Options fill(const po::variables_map& values) {
   std::vector<std::string> reports;
   take<std::vector<std::string>>(values, "report", reports);
   o.reports.assign(reports.begin(), reports.end());
+  take<std::string>(values, "provenance", o.provenance);
+  take<std::string>(values, "bundle", o.bundle);
+  take<std::string>(values, "from-bundle", o.from_bundle);
   take<bool>(values, "explain", o.explain);
   take<bool>(values, "test", o.test);
   take<std::string>(values, "test-script", o.test_script);
   o.test |= !o.test_script.empty();
+  take<bool>(values, "assess", o.assess);
+  take<bool>(values, "json", o.json);
+  take<std::string>(values, "way-out", o.way_out);
   take<bool>(values, "skip-cleanup", o.skip_cleanup);
   if (const auto action = values.find("cache"); action != values.end())
     o.cache = cache_action(action->second.as<std::string>());
@@ -305,7 +326,13 @@ void check(const Options& o) {
       throw Error("--list-kernels does not build: no patch can be named with it (--list-kernels=SUITE)");
     return;
   }
-  if (o.patches.empty()) throw Error("no patch file is named; usage: kpatch-build [options] PATCH... (see --help)");
+  if (o.patches.empty() && o.from_bundle.empty())
+    throw Error("no patch file is named; usage: kpatch-build [options] PATCH... (see --help)");
+  if (!o.assess && (o.json || !o.way_out.empty())) throw Error("--json and --way-out belong to --assess");
+  if (o.assess && (!o.bundle.empty() || !o.from_bundle.empty()))
+    throw Error("--assess makes no bundle, and takes none");
+  if (o.assess && !o.disabled.empty()) throw Error("--assess is of patches, and --disable makes its own");
+  if (o.assess && o.full) throw Error("--assess doesn't build, and --full does");
   if (!o.previous.empty() && !o.replace)
     throw Error("--previous is for livepatches that replace the one before: with --non-replace that one stays");
   if (!o.disabled.empty() && o.patches.size() > 1)

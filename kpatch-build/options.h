@@ -25,6 +25,7 @@ struct Options {
   std::filesystem::path modules;
   std::filesystem::path symvers;
   std::string archversion;
+  std::vector<std::string> releases;  // --archversion, each time that it is given: with --assess all count
   // The build.
   unsigned jobs = 1;
   std::vector<std::string> targets;  // empty: vmlinux and modules
@@ -48,10 +49,16 @@ struct Options {
   std::string sign_key;                         // a PEM file or a URI of PKCS#11; empty: the module isn't signed
   std::filesystem::path certificate;
   std::vector<std::filesystem::path> reports;  // by their endings: .json, .sarif, .html
+  std::filesystem::path provenance;            // a statement of all inputs; empty: none
+  std::filesystem::path bundle;                // all that the build needs, for another machine; empty: none
+  std::filesystem::path from_bundle;           // where the kernel's files and the patches come from; empty: elsewhere
   bool explain = false;
   bool test = false;                  // in QEMU, before it is delivered
   std::filesystem::path test_script;  // that has to fail without it, and to pass with it
   // Looking closer.
+  bool assess = false;            // instead of a build
+  bool json = false;              // of --assess
+  std::filesystem::path way_out;  // a folder for what refused changes can be written as; empty: none
   unsigned debug = 0;
   bool skip_cleanup = false;
   std::optional<std::string> list_kernels;  // instead of a build: of this suite, or (empty) of all

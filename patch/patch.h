@@ -5,4 +5,5 @@
 #include "patch/early-return.h"
 #include "patch/line-marks.h"
 #include "patch/read.h"
+#include "patch/reverse.h"
 #include "patch/view.h"

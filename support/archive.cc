@@ -66,6 +66,7 @@ class Extraction {
     support_compression(reader.get());
     archive_read_support_filter_rpm(reader.get());
     archive_read_support_format_cpio(reader.get());
+    archive_read_support_format_tar(reader.get());
     constexpr size_t block = 1 << 20;
     if (archive_read_open_filename(reader.get(), name_.c_str(), block) != ARCHIVE_OK) fail(reader.get(), name_);
     archive_entry* entry = nullptr;

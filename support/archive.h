@@ -26,7 +26,7 @@ uint64_t unpacked_limit(uint64_t compressed, uint64_t most);
 std::vector<std::byte> decompressed(std::span<const std::byte> bytes, const std::string& name,
                                     uint64_t most = uint64_t{2} << 30);
 
-// Unpacks an .rpm, or a cpio archive (also compressed), below a folder that is there. Owners are ours, time stamps and
+// Unpacks an .rpm, or an archive of cpio or tar (also compressed), below a folder that is there. Owners are ours, time stamps and
 // modes the archive's, but for setuid and the like. Throws Error when it is damaged or cut off, is no archive, wants to
 // write outside of the folder, holds other things than files, folders and symbolic links, or when its files are larger
 // together than unpacked_limit().

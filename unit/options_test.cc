@@ -134,6 +134,26 @@ TEST(Options, OfTheCache) {
   EXPECT_THROW(parse({"--cache-max-size", "big", "a.patch"}), Error);
 }
 
+TEST(Options, OfReleases) {
+  const auto o = parse({"--previous", "a.ko", "--previous=b.patch", "--ack=dropped-fix", "-a", "1", "--assess", "-a2",
+                        "--json", "--way-out=out", "a.patch"});
+  ASSERT_TRUE(o);
+  EXPECT_EQ(o->previous, (std::vector<std::filesystem::path>{"a.ko", "b.patch"}));
+  EXPECT_EQ(o->releases, (std::vector<std::string>{"1", "2"}));
+  EXPECT_EQ(o->archversion, "2");
+  EXPECT_TRUE(o->assess && o->json);
+  EXPECT_EQ(o->way_out, "out");
+  EXPECT_EQ(parse({"--from-bundle", "a"})->from_bundle, "a");
+  const std::vector<std::vector<const char*>> wrong = {{"--previous", "a.ko", "-R", "a.patch"},
+                                                       {"--json", "a.patch"},
+                                                       {"--way-out=out", "a.patch"},
+                                                       {"--assess", "--full", "a.patch"},
+                                                       {"--assess", "--bundle=a", "a.patch"},
+                                                       {"--assess", "--from-bundle=a", "a.patch"},
+                                                       {"--assess"}};
+  for (const auto& words : wrong) EXPECT_THROW(parse(words), Error) << words.front();
+}
+
 TEST(Options, NothingElseCanBeAcknowledged) { EXPECT_THROW(parse({"a.patch", "--ack", "no-ftrace"}), Error); }
 
 TEST(Options, NamesTheModule) {
