@@ -11,3 +11,4 @@
 #include "kbuild/make-output.h"
 #include "kbuild/mentions.h"
 #include "kbuild/version-generator.h"
+#include "kbuild/why-not-built.h"

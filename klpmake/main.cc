@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "klpmake/folder.h"
 #include "klpmake/steps.h"
-#include "klpmake/workshop.h"
 #include "support/error.h"
 #include "support/signals.h"
 
@@ -102,7 +102,7 @@ int run(const CommandLine& line) {
     throw Error("there is no klpsrc.conf, and no _klpsrc.conf, which step 0 writes");
   const fs::path source = line.source.empty() && conf && !configure ? conf->source : line.source;
   const fs::path debug = line.debug.empty() && conf && !configure ? conf->debug : line.debug;
-  Workshop workshop(source, debug, line.verbosity);
+  Workshop workshop(kernel_options(source, debug), line.verbosity);
   if (configure)
     announce(0, "what the patch changes", "OK",
              [&] { write_configuration(workshop, folder, line.source, line.debug); });

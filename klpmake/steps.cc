@@ -13,10 +13,7 @@
 #include <map>
 #include <set>
 
-#include "klp/klp.h"
-#include "klpmake/bindings.h"
-#include "klpmake/source.h"
-#include "klpmake/syms.h"
+#include "from-source/from-source.h"
 #include "support/files.h"
 #include "support/text.h"
 
@@ -25,24 +22,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using std::string;
-
-// Prints what is found; throws Error when something of it ends the run.
-void report(Workshop& workshop, std::vector<Finding> findings) {
-  size_t refusals = 0;
-  for (const Finding& finding : sorted(std::move(findings))) {
-    const bool ends = finding.severity == Severity::refusal || finding.severity == Severity::error;
-    refusals += ends ? 1 : 0;
-    if (ends)
-      workshop.console().error(text_of(finding));
-    else if (finding.severity == Severity::warning)
-      workshop.console().warning(text_of(finding));
-    else
-      workshop.console().debug(text_of(finding));
-  }
-  if (refusals > 0)
-    throw ExitError(exit_unpatchable,
-                    refusals == 1 ? "nothing is made, for this reason" : "nothing is made, for these reasons");
-}
 
 AppliedPatches apply_patch(Workshop& workshop, const Folder& folder) {
   const std::vector<PatchText> patches = {read_patch(folder.patch())};
@@ -75,40 +54,6 @@ AppliedPatches patched_copies(Workshop& workshop, const Folder& folder, const Co
   std::ranges::sort(copies.modified);
   copies.modified.erase(std::unique(copies.modified.begin(), copies.modified.end()), copies.modified.end());
   return copies;
-}
-
-string table_of(const std::vector<std::pair<string, LivepatchSource>>& sources, const std::vector<string>& owners) {
-  string declarations, rows;
-  for (size_t i = 0; i < sources.size(); ++i) {
-    string prefix = sources[i].first;
-    std::ranges::replace_if(
-        prefix, [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0; }, '_');
-    for (const ReplacedFunction& function : sources[i].second.replaced) {
-      declarations += fmt::format("extern void klp_{}_{}(void);\n", prefix, function.name);
-      rows += fmt::format("\t{{ klp_{}_{}, \"{}\", \"{}\", {} }},\n", prefix, function.name, function.name, owners[i],
-                          function.position);
-    }
-  }
-  return fmt::format(
-      "// SPDX-License-Identifier: GPL-2.0\n"
-      "/*\n"
-      " * What this livepatch replaces. klpmake builds a module of this file and the sources\n"
-      " * beside it; the module's start and end, and the grouping by object, are klpmake's.\n"
-      " */\n"
-      "struct kpatch_func {{\n"
-      "\tvoid *new_func;\n"
-      "\tconst char *old_name;\n"
-      "\tconst char *object_name;\t/* \"vmlinux\", or a module's name */\n"
-      "\tunsigned long sympos;\t\t/* which of several of that name; 0: there is one */\n"
-      "}};\n"
-      "\n"
-      "{}"
-      "\n"
-      "static const struct kpatch_func funcs[]\n"
-      "__attribute__((used, section(\".kpatch.funcs\"), aligned(8))) = {{\n"
-      "{}"
-      "}};\n",
-      declarations, rows);
 }
 
 string makefile_of(const Folder& folder, const std::vector<string>& stems) {
@@ -157,7 +102,7 @@ void write_configuration(Workshop& workshop, const Folder& folder, const fs::pat
       findings.push_back({"nothing", Severity::refusal, {.source = command.source}, "no function changes", {}});
     conf.sources.push_back(std::move(entry));
   }
-  report(workshop, std::move(findings));
+  report(workshop.console(), std::move(findings));
   for (const ConfSource& entry : conf.sources) {
     write_file(folder.file(conf.stem_of(entry) + ".c"), copies.at(entry.path));
     std::error_code absent;
@@ -175,7 +120,8 @@ void write_sources(Workshop& workshop, const Folder& folder, const Conf& conf) {
   for (const ConfSource& source : conf.sources) taken.insert(source.functions.begin(), source.functions.end());
   Bindings bindings(taken);
   std::vector<std::pair<string, LivepatchSource>> made;
-  std::vector<string> owners, stems;
+  std::vector<TableRow> rows;
+  std::vector<string> stems;
   std::vector<Finding> findings;
   for (const ConfSource& source : conf.sources) {
     const CompileCommand command = workshop.command_of(source.path, source.module);
@@ -183,16 +129,23 @@ void write_sources(Workshop& workshop, const Folder& folder, const Conf& conf) {
       throw Error(fmt::format("klpsrc.conf:{}: src-name {}: the patch doesn't change it", source.line, source.path));
     const SourcePair pair = read_pair(workshop, command, copies);
     stems.push_back(conf.stem_of(source));
-    made.emplace_back(stems.back(), make_source(workshop, source, pair, stems.back(), bindings));
-    owners.push_back(pair.owner);
+    made.emplace_back(stems.back(), make_source(workshop, pair, source.functions, stems.back(), bindings));
+    for (const ReplacedFunction& function : made.back().second.replaced)
+      rows.push_back({pair.owner, function.name, replacement_name(stems.back(), function.name), function.position});
     for (const Finding& finding : made.back().second.findings) findings.push_back(finding);
   }
-  report(workshop, std::move(findings));
+  report(workshop.console(), std::move(findings));
   for (size_t i = 0; i < made.size(); ++i) {
     write_file(folder.file(stems[i] + ".c.patched"), texts.at(conf.sources[i].path));
     write_file(folder.file(stems[i] + ".c"), made[i].second.text);
   }
-  write_file(folder.file("livepatch.c"), table_of(made, owners));
+  write_file(folder.file("livepatch.c"),
+             "// SPDX-License-Identifier: GPL-2.0\n"
+             "/*\n"
+             " * What this livepatch replaces. klpmake builds a module of this file and the sources\n"
+             " * beside it; the module's start and end, and the grouping by object, are klpmake's.\n"
+             " */\n" +
+                 patch_table(rows, true));
   write_file(folder.file("Makefile"), makefile_of(folder, stems));
   std::error_code absent;
   if (bindings.symbols().empty())
@@ -201,133 +154,23 @@ void write_sources(Workshop& workshop, const Folder& folder, const Conf& conf) {
     write_file(folder.file("_klpmake.syms"), format_syms(bindings.symbols()));
 }
 
-namespace {
-
-// What the compiled sources define and leave open.
-class Linkage {
- public:
-  explicit Linkage(Workshop& workshop) : workshop_(workshop) {}
-
-  void add(const fs::path& object, const string& file, const string& owner) {
-    const Binary compiled = Binary::open(object);
-    for (const BinarySymbol& symbol : compiled.symbols()) {
-      if (symbol.name.empty() || symbol.binding == SymbolBinding::local) continue;
-      if (symbol.defined())
-        defined_.emplace(symbol.name);
-      else
-        users_[string(symbol.name)].insert({owner, file});
-    }
-  }
-
-  // Which object's code uses each placeholder. Throws Error with all names that nobody knows.
-  std::map<string, string> settle(const std::vector<LivepatchSymbol>& symbols) {
-    std::map<string, string> patched;
-    std::vector<string> errors;
-    for (const LivepatchSymbol& symbol : symbols) {
-      const auto users = users_.find(symbol.placeholder);
-      if (users == users_.end()) {
-        workshop_.console().warning(
-            fmt::format("_klpmake.syms:{}: {} is used by no source", symbol.line, symbol.placeholder));
-        continue;
-      }
-      patched[symbol.placeholder] = users->second.begin()->first;
-      if (symbol.owner != "vmlinux" && users->second.begin()->first != users->second.rbegin()->first)
-        errors.push_back(
-            fmt::format("_klpmake.syms:{}: {} of {} is used for {} and for {}: give the second one a name "
-                        "of its own, by a fourth column and asm(\"…\")",
-                        symbol.line, symbol.placeholder, symbol.owner, users->second.begin()->first,
-                        users->second.rbegin()->first));
-    }
-    for (const auto& [name, users] : users_) {
-      if (patched.contains(name) || defined_.contains(name)) continue;
-      if (name == "__this_module" || name == "_GLOBAL_OFFSET_TABLE_") continue;
-      const Export* found = workshop_.symvers().find(name);
-      if (found != nullptr && found->owner == "vmlinux") {
-        if (!found->name_space.empty()) namespaces_.insert(found->name_space);
-        continue;
-      }
-      errors.push_back(fmt::format("{}: {} is neither exported by vmlinux nor listed in _klpmake.syms",
-                                   users.begin()->second, name));
-    }
-    if (!errors.empty()) throw Error(joined(errors, "\n"));
-    return patched;
-  }
-  const std::set<string>& namespaces() const { return namespaces_; }
-
- private:
-  Workshop& workshop_;
-  std::set<string> defined_, namespaces_;
-  std::map<string, std::set<std::pair<string, string>>> users_;  // by name: the patched object, and the file
-};
-
-std::vector<string> table_words(const CompileCommand& command, const fs::path& file) {
-  std::vector<string> words = bare_command(command.arguments);
-  words.pop_back();
-  words.insert(words.end(), {"-DMODULE", "-g0", file.string()});
-  return words;
-}
-
-std::vector<Finding> audited(Workshop& workshop, const fs::path& module, const string& name) {
-  const Binary vmlinux = Binary::open(workshop.base().vmlinux_index);
-  AuditInput input;
-  input.module = module;
-  input.name = name;
-  input.release = workshop.base().release;
-  input.vmlinux = &vmlinux;
-  input.symvers = &workshop.symvers();
-  input.open_module = [&](std::string_view other) { return workshop.shipped().named(other); };
-  return audit(input);
-}
-
-}  // namespace
-
 void make_livepatch(Workshop& workshop, const Folder& folder, const Conf& conf) {
-  require_free_name(workshop.base(), folder.name);
-  const fs::path scratch = workshop.scratch() / "step2";
-  remove_tree(scratch);
-  fs::create_directories(scratch);
-  ModuleInput input;
-  input.name = folder.name;
-  input.replace = false;
-  Linkage linkage(workshop);
-  std::vector<string> objects;
-  // The compiler sees copies in one folder: what it writes of their names says nothing of this machine's.
-  const auto compile = [&](const string& file, const CompileCommand& command, const string& owner, bool preprocessed) {
+  ModulePlan plan;
+  plan.name = folder.name;
+  plan.info = {{"klpmake_version", KPATCH_VERSION}};
+  const auto add = [&](const string& file, const CompileCommand& command, const string& owner, bool table) {
     if (!fs::exists(folder.file(file))) throw Error(fmt::format("{} is missing: klpmake 1 writes it", file));
-    write_file(scratch / file, read_file(folder.file(file)), Flush::no);
-    const fs::path object = scratch / (fs::path(file).stem().string() + ".o");
-    workshop.compile(preprocessed ? livepatch_words(command, scratch / file) : table_words(command, scratch / file),
-                     object, file);
-    linkage.add(object, file, owner);
-    input.diff_objects.push_back(object);
+    plan.parts.push_back({folder.file(file), command, owner, table});
   };
   for (const ConfSource& source : conf.sources) {
     const CompileCommand command = workshop.command_of(source.path, source.module);
-    if (objects.empty()) compile("livepatch.c", command, "vmlinux", false);
-    objects.push_back(owner_of(command));
-    compile(conf.stem_of(source) + ".c", command, objects.back(), true);
+    if (plan.parts.empty()) add("livepatch.c", command, "vmlinux", true);
+    add(conf.stem_of(source) + ".c", command, owner_of(command), false);
   }
-  std::vector<LivepatchSymbol> symbols;
-  if (fs::exists(folder.file("_klpmake.syms")))
-    symbols = parse_syms(read_file(folder.file("_klpmake.syms")), "_klpmake.syms");
-  const std::map<string, string> patched = linkage.settle(symbols);
-  if (!patched.empty() || !linkage.namespaces().empty()) {
-    write_side_table(symbols, patched, linkage.namespaces(), *workshop.base().arch, scratch / "symbols.o");
-    input.diff_objects.push_back(scratch / "symbols.o");
-  }
-  std::ranges::sort(objects);
-  objects.erase(std::unique(objects.begin(), objects.end()), objects.end());
-  input.info = {{"description", fmt::format("Livepatch of {}", joined(objects, ", "))},
-                {"klpmake_version", KPATCH_VERSION},
-                {"kpatch_release", workshop.base().release}};
-  Result<fs::path> module = build_module(input, workshop.base(), scratch / "module", workshop.executor());
-  std::vector<Finding> findings = std::move(module.findings);
-  if (!module.value) return report(workshop, std::move(findings));
-  const fs::path linked = scratch / (folder.name + ".ko");
-  post_link(*module.value, linked);
-  for (Finding& finding : audited(workshop, linked, folder.name)) findings.push_back(std::move(finding));
-  report(workshop, std::move(findings));
-  write_file(folder.file(folder.name + ".ko"), read_file(linked));
+  plan.symbols_file = "_klpmake.syms";
+  if (fs::exists(folder.file(plan.symbols_file)))
+    plan.symbols = parse_syms(read_file(folder.file(plan.symbols_file)), plan.symbols_file);
+  write_file(folder.file(folder.name + ".ko"), read_file(build_livepatch(workshop, plan)));
 }
 
 }  // namespace kpatch

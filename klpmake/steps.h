@@ -3,7 +3,9 @@
 
 #include <filesystem>
 
-#include "klpmake/workshop.h"
+#include "from-source/from-source.h"
+#include "klpmake/conf.h"
+#include "klpmake/folder.h"
 
 namespace kpatch {
 

@@ -3,10 +3,10 @@
 
 #include <string>
 
-#include "klpmake/bindings.h"
+#include "from-source/bindings.h"
 #include "klpmake/conf.h"
-#include "klpmake/syms.h"
-#include "klpmake/workshop.h"
+#include "from-source/syms.h"
+#include "from-source/workshop.h"
 #include "support/error.h"
 
 namespace kpatch {

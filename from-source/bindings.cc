@@ -1,7 +1,7 @@
 // Two sources may each have a static function `show`, and the linker knows names alone. The first one is `show` in the
 // livepatch, the other `show.klp.slub`. A symbol of a module has a name for each patched object that uses it, since its
 // relocations are kept with that object; one of vmlinux is the same for all.
-#include "klpmake/bindings.h"
+#include "from-source/bindings.h"
 
 #include <fmt/core.h>
 

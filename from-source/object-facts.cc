@@ -7,7 +7,7 @@
 //
 // A symbol of the object is found in the shipped file by its name and, if it is local, by its FILE group. Where several
 // sources are called core.c, the group that has most of this object's local names is it, if there is one such.
-#include "klpmake/object-facts.h"
+#include "from-source/object-facts.h"
 
 #include <dwarf.h>
 #include <fmt/core.h>

@@ -4,12 +4,11 @@
 #include <filesystem>
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
+#include <vector>
 
 #include "kbuild/kbuild.h"
 #include "kernel/kernel.h"
-#include "klpmake/conf.h"
 #include "kpatch-build/kpatch-build.h"
 #include "lookup/lookup.h"
 #include "support/console.h"
@@ -24,26 +23,13 @@ struct ExitError : Error {
   int code;
 };
 
-// A livepatch's folder, and what stands in it.
-struct Folder {
-  std::filesystem::path path;
-  std::string name;  // of the module
-
-  std::filesystem::path file(std::string_view name) const { return path / name; }
-  // The one patch of the folder. Throws Error when there is none, or several.
-  std::filesystem::path patch() const;
-};
-// Throws Error when the folder's name is no module's.
-Folder folder_of(const std::filesystem::path& path);
-
-// The configuration, hand-written or step 0's; nothing when there is none.
-std::optional<Conf> read_conf(const Folder& folder);
+// Prints what is found. Throws ExitError (exit_unpatchable) when something of it ends the run.
+void report(Console& console, std::vector<Finding> findings);
 
 class Workshop {
  public:
-  // source, debug: -s and -b, or src-root and debug-root; empty: the release's source, the machine's kernel. Throws Error
-  // when there is no such kernel.
-  Workshop(const std::filesystem::path& source, const std::filesystem::path& debug, unsigned verbosity);
+  // kernel: the options of kpatch-build that say which. Throws Error when there is no such kernel.
+  Workshop(Options kernel, unsigned verbosity);
 
   // How the kernel compiles a source for a module; module empty: whichever it is. Throws ExitError 42 when it doesn't, or
   // when several do.

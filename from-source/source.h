@@ -1,15 +1,15 @@
-// Step 1 for one source: what of it goes into the livepatch.
+// What of one source goes into the livepatch.
 #pragma once
 
 #include <filesystem>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "extract/extract.h"
-#include "klpmake/bindings.h"
-#include "klpmake/conf.h"
-#include "klpmake/object-facts.h"
-#include "klpmake/workshop.h"
+#include "from-source/bindings.h"
+#include "from-source/object-facts.h"
+#include "from-source/workshop.h"
 #include "support/finding.h"
 
 namespace kpatch {
@@ -37,8 +37,10 @@ struct LivepatchSource {
   std::vector<ReplacedFunction> replaced;
   std::vector<Finding> findings;
 };
-LivepatchSource make_source(Workshop& workshop, const ConfSource& source, const SourcePair& pair,
-                            const std::string& stem, Bindings& bindings);
+// functions: that are asked for; those that the texts say are changed are taken as well. stem: of the source's name in the
+// livepatch, without ".c". copy: functions that are copied even where the kernel's could be called.
+LivepatchSource make_source(Workshop& workshop, const SourcePair& pair, const std::vector<std::string>& functions,
+                            const std::string& stem, Bindings& bindings, const std::set<std::string>& copy = {});
 
 // The words that compile a livepatch's source, as the kernel compiles the file that it was taken from.
 std::vector<std::string> livepatch_words(const CompileCommand& command, const std::filesystem::path& file);

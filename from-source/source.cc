@@ -11,7 +11,7 @@
 // says whether a function can be replaced: it needs an ftrace site. What the text declares and doesn't define (exports,
 // other files' functions, names in assembly) is settled afterwards, by what the compiled source leaves undefined: so
 // the names are the assembler's, not C's.
-#include "klpmake/source.h"
+#include "from-source/source.h"
 
 #include <fmt/core.h>
 
@@ -40,13 +40,14 @@ bool describes_code(string_view section) {
 
 class SourceMaker {
  public:
-  SourceMaker(Workshop& workshop, const ConfSource& source, const SourcePair& pair, const string& stem,
-              Bindings& bindings)
+  SourceMaker(Workshop& workshop, const SourcePair& pair, const std::vector<string>& functions, const string& stem,
+              Bindings& bindings, const std::set<string>& copy)
       : workshop_(workshop),
-        source_(source),
         pair_(pair),
+        functions_(functions),
         stem_(stem),
         bindings_(bindings),
+        copy_(copy),
         object_(compiled_original()),
         facts_(object_),
         shipped_(workshop.running(pair.command.module)),
@@ -56,9 +57,9 @@ class SourceMaker {
   }
 
   LivepatchSource run() {
-    result_.findings = judge_changes(changes_, source_.path);
+    result_.findings = judge_changes(changes_, path());
     std::set<string> changed;
-    for (const string& name : source_.functions) add_asked(name, changed);
+    for (const string& name : functions_) add_asked(name, changed);
     for (const Subject& subject : changes_.functions) {
       if (!changed.insert(subject.name).second) continue;
       note("not-listed", subject.name, "is changed by the patch and not listed; it is taken as well");
@@ -83,7 +84,7 @@ class SourceMaker {
   void say(Severity severity, string_view rule, const string& function, string message, string advice) {
     result_.findings.push_back({string(rule),
                                 severity,
-                                {.source = source_.path, .function = function},
+                                {.source = path(), .function = function},
                                 std::move(message),
                                 std::move(advice)});
   }
@@ -98,7 +99,7 @@ class SourceMaker {
     const AppliedPatches none;
     PatchedView nothing(workshop_.base().source, workshop_.scratch() / ("original-" + stem_), none);
     fs::path object = workshop_.scratch() / (stem_ + ".original.o");
-    workshop_.compile(workshop_.words(pair_.command, Variant::original, nothing), object, source_.path);
+    workshop_.compile(workshop_.words(pair_.command, Variant::original, nothing), object, path());
     return object;
   }
 
@@ -150,7 +151,8 @@ class SourceMaker {
     return Redirected::yes;
   }
 
-  string file_name() const { return fs::path(source_.path).filename().string(); }
+  string file_name() const { return fs::path(path()).filename().string(); }
+  const string& path() const { return pair_.command.source; }
 
   // --- what becomes of the rest ---
 
@@ -161,7 +163,7 @@ class SourceMaker {
 
   Fate decide_function(const Subject& subject) {
     const BinarySymbol* own = facts_.function(subject.symbol);
-    const bool copied = own == nullptr || copied_.contains(subject.name) ||
+    const bool copied = own == nullptr || copied_.contains(subject.name) || copy_.contains(subject.name) ||
                         !original_functions_.contains(subject.name) ||
                         std::ranges::any_of(copied_, [&](const string& f) { return facts_.inlines(f, subject.name); });
     if (!copied) return bound(subject, *own);
@@ -229,7 +231,7 @@ class SourceMaker {
     request.heading = fmt::format(
         "SPDX-License-Identifier: GPL-2.0\n *\n * From {} of {}, patched: {}.\n"
         " * Preprocessed already: macros are expanded, and no header is read.",
-        source_.path, pair_.owner, list);
+        path(), pair_.owner, list);
     string prefix = stem_;
     std::ranges::replace_if(
         prefix, [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0; }, '_');
@@ -292,10 +294,11 @@ class SourceMaker {
   }
 
   Workshop& workshop_;
-  const ConfSource& source_;
   const SourcePair& pair_;
+  const std::vector<string>& functions_;
   const string& stem_;
   Bindings& bindings_;
+  const std::set<string>& copy_;
   fs::path object_;
   ObjectFacts facts_;
   const Binary& shipped_;
@@ -346,9 +349,9 @@ std::vector<Finding> judge_changes(const UnitChanges& changes, const string& sou
   return findings;
 }
 
-LivepatchSource make_source(Workshop& workshop, const ConfSource& source, const SourcePair& pair, const string& stem,
-                            Bindings& bindings) {
-  return SourceMaker(workshop, source, pair, stem, bindings).run();
+LivepatchSource make_source(Workshop& workshop, const SourcePair& pair, const std::vector<string>& functions,
+                            const string& stem, Bindings& bindings, const std::set<string>& copy) {
+  return SourceMaker(workshop, pair, functions, stem, bindings, copy).run();
 }
 
 std::vector<string> livepatch_words(const CompileCommand& command, const fs::path& file) {

@@ -5,7 +5,7 @@
 //
 // Each becomes an entry without a place in the side table: whatever refers to the placeholder means this. Positions are
 // the kernel's own count (Binary::sympos), never this program's.
-#include "klpmake/syms.h"
+#include "from-source/syms.h"
 
 #include <elf.h>
 #include <fmt/core.h>
@@ -14,7 +14,7 @@
 
 #include "arch/arch.h"
 #include "elf/elf.h"
-#include "klpmake/workshop.h"
+#include "from-source/workshop.h"
 #include "support/error.h"
 #include "support/text.h"
 

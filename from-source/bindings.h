@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "klpmake/syms.h"
+#include "from-source/syms.h"
 
 namespace kpatch {
 

@@ -1,0 +1,52 @@
+// klp-build's commands; each gives the exit code, and throws Error.
+#pragma once
+
+#include "klp-build/catalogue.h"
+#include "klp-build/options.h"
+#include "klp-build/project.h"
+#include "klp-build/settings.h"
+#include "support/console.h"
+#include "support/executor.h"
+
+namespace kpatch {
+
+struct KlpContext {
+  const KlpCommandLine& line;
+  KlpSettings settings;
+  Console& console;
+  Executor& executor;
+};
+
+// All codestreams there are; asks the archive the first time.
+std::vector<Codestream> all_codestreams(KlpContext& context, bool ask_anew);
+// Those that --filter means. Throws Error, with what there is, when it means none.
+std::vector<Codestream> chosen_codestreams(KlpContext& context);
+// Those of a project that --filter means.
+std::vector<ProjectCodestream> chosen_of(const KlpContext& context, const Project& project);
+
+int setup_project(KlpContext& context);
+int scan_codestreams(KlpContext& context);
+
+int extract_project(KlpContext& context);
+int diff_codestreams(KlpContext& context);
+int build_project(KlpContext& context);
+int show_status(KlpContext& context);
+int show_log(KlpContext& context);
+int clean_project(KlpContext& context);
+int care_for_data(KlpContext& context);
+int clean_sources(KlpContext& context);
+
+int commit_branches(KlpContext& context);
+void push_branches(KlpContext& context, const Project& project);
+int format_patches(KlpContext& context);
+
+int prepare_tests(KlpContext& context);
+
+// Groups of codestreams with equal sources, each sorted, by their first names.
+std::vector<std::vector<std::string>> groups_of(const Project& project);
+// A source as it is compared: what a compiler numbers has no number.
+std::string normalised(const std::string& source);
+// Prints what jobs said, each line with its codestream. Gives how many failed.
+size_t show_results(KlpContext& context, const std::vector<struct JobResult>& results);
+
+}  // namespace kpatch
