@@ -4,12 +4,17 @@
 
 _kpatch() {
   local current=$2 help
-  help=$("$1" --help 2>/dev/null) || return
+  # klp-build's options are its commands'.
+  if [[ ${1##*/} == klp-build && $COMP_CWORD -gt 1 ]]; then
+    help=$("$1" "${COMP_WORDS[1]}" --help 2>/dev/null) || return
+  else
+    help=$("$1" --help 2>/dev/null) || return
+  fi
   if [[ $current == -* ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$(grep -oE '(^|[ ,[(])--?[a-zA-Z][a-zA-Z-]*' <<<"$help" | grep -oE -e '-.*' | sort -u)" -- "$current")
-  elif [[ ${1##*/} == kpatch && $COMP_CWORD -eq 1 ]]; then
-    mapfile -t COMPREPLY < <(compgen -W "$(sed -nE 's/^  ([a-z]+) .*/\1/p' <<<"$help")" -- "$current")
+  elif [[ (${1##*/} == kpatch || ${1##*/} == klp-build) && $COMP_CWORD -eq 1 ]]; then
+    mapfile -t COMPREPLY < <(compgen -W "$(sed -nE 's/^  ([a-z-]+) .*/\1/p' <<<"$help")" -- "$current")
   fi
   # Else files, by -o default.
 }
-complete -o default -F _kpatch kpatch kpatch-build kpatch-package kpatch-package-builder kpatch-sign kpatch-keys kpatch-rebuild kpatch-try kpatch-verify
+complete -o default -F _kpatch kpatch kpatch-build kpatch-package kpatch-package-builder kpatch-sign kpatch-keys kpatch-rebuild kpatch-try kpatch-verify klp-build

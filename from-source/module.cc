@@ -62,8 +62,8 @@ class Linkage {
         if (!found->name_space.empty()) namespaces_.insert(found->name_space);
         continue;
       }
-      errors.push_back(fmt::format("{}: {} is neither exported by vmlinux nor listed in {}",
-                                   users.begin()->second, name, symbols_file_));
+      errors.push_back(fmt::format("{}: {} is neither exported by vmlinux nor listed in {}", users.begin()->second,
+                                   name, symbols_file_));
     }
     if (!errors.empty()) throw Error(joined(errors, "\n"));
     return patched;

@@ -82,11 +82,8 @@ class SourceMaker {
     return std::ranges::any_of(result_.findings, [](const Finding& f) { return f.severity == Severity::refusal; });
   }
   void say(Severity severity, string_view rule, const string& function, string message, string advice) {
-    result_.findings.push_back({string(rule),
-                                severity,
-                                {.source = path(), .function = function},
-                                std::move(message),
-                                std::move(advice)});
+    result_.findings.push_back(
+        {string(rule), severity, {.source = path(), .function = function}, std::move(message), std::move(advice)});
   }
   void refuse(string_view rule, const string& function, string message, string advice = {}) {
     say(Severity::refusal, rule, function, std::move(message), std::move(advice));

@@ -4,6 +4,7 @@
 setup() {
   build_dir=${KPATCH_BUILD_DIR:-$BATS_TEST_DIRNAME/../build}
   source "$BATS_TEST_DIRNAME/../completion/completion.bash"
+  source "$BATS_TEST_DIRNAME/skip.bash"
 }
 
 # offered WORD…: what bash would offer for the last word, by the function that is registered for the first one.
@@ -30,6 +31,13 @@ offered() {
   [ "$(offered "$build_dir/kpatch/kpatch" un)" = $'uname\nuninstall\nunload' ]
   [ -z "$(offered "$build_dir/kpatch/kpatch" load un)" ]
   [[ $(complete -p kpatch) == *'-o default'* ]]
+}
+
+@test "klp-build: commands first, then each one's options" {
+  [ -x "$build_dir/klp-build/klp-build" ] || skip_package "built without libclang"
+  [ "$(offered "$build_dir/klp-build/klp-build" c)" = $'clean-sources\ncleanup\ncommit\ncs-diff' ]
+  [ "$(offered "$build_dir/klp-build/klp-build" setup --mod)" = $'--mod\n--mod-file-funcs\n--module' ]
+  [ "$(offered "$build_dir/klp-build/klp-build" cs-diff --e)" = --exit-code ]
 }
 
 @test "a program that isn't there offers nothing" {

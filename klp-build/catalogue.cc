@@ -16,6 +16,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "arch/arch.h"
 #include "kernel/kernel.h"
 #include "support/error.h"
 #include "support/files.h"
@@ -47,11 +48,18 @@ string Codestream::base() const {
   return release->flavour.find('-') == string::npos ? release->series : release->series + "-" + flavour;
 }
 
+const Arch* Codestream::architecture() const {
+  const string_view flavour = string_view(kernel).substr(kernel.rfind('-') + 1);
+  for (const Arch* arch : architectures())
+    if (!arch->distro.debian.empty() && arch->distro.debian == flavour) return arch;
+  return find_arch(host_machine());
+}
+
 string Codestream::arch() const {
-  static const std::map<string, string, std::less<>> names = {
-      {"amd64", "x86_64"}, {"arm64", "arm64"}, {"ppc64el", "ppc64le"}, {"s390x", "s390x"}, {"loong64", "loongarch64"}};
-  const auto found = names.find(string_view(kernel).substr(kernel.rfind('-') + 1));
-  return found == names.end() ? "x86_64" : found->second;
+  const Arch* arch = architecture();
+  string name = arch == nullptr ? arch_name(host_machine()) : string(arch->elf.name);
+  std::ranges::replace(name, '-', '_');
+  return name;
 }
 
 std::vector<Codestream> parse_codestreams(string_view text, const string& file) {
@@ -84,9 +92,8 @@ std::vector<Codestream> read_catalogue(const std::filesystem::path& file) {
   try {
     const nlohmann::json whole = nlohmann::json::parse(read_file(file));
     for (const auto& entry : whole.at("codestreams"))
-      codestreams.push_back({entry.at("name"), entry.at("kernel"), entry.value("version", ""),
-                             entry.value("suite", ""), entry.value("project", ""), entry.value("eol", ""),
-                             entry.value("missing", "")});
+      codestreams.push_back({entry.at("name"), entry.at("kernel"), entry.value("version", ""), entry.value("suite", ""),
+                             entry.value("project", ""), entry.value("eol", ""), entry.value("missing", "")});
   } catch (const nlohmann::json::exception& error) {
     throw Error(fmt::format("{}: {}; klp-build data --update writes it anew", file.string(), error.what()));
   }
@@ -119,8 +126,7 @@ std::function<bool(string_view)> filter_of(const string& expression, const std::
                                          pcre2_code_free);
   if (!code) {
     std::string message(256, '\0');
-    const int length =
-        pcre2_get_error_message(error, reinterpret_cast<PCRE2_UCHAR*>(message.data()), message.size());
+    const int length = pcre2_get_error_message(error, reinterpret_cast<PCRE2_UCHAR*>(message.data()), message.size());
     message.resize(static_cast<size_t>(std::max(length, 0)));
     throw Error(fmt::format("'{}': is no regular expression: {}, at character {}", expression, message, at + 1));
   }

@@ -9,6 +9,8 @@
 
 namespace kpatch {
 
+struct Arch;
+
 // A packaged kernel release that is kept patched.
 struct Codestream {
   std::string name;     // "6.12.117+deb12-cloud-amd64"; of a CSV its first column, "15.5u40"
@@ -21,6 +23,8 @@ struct Codestream {
 
   // "6.12-cloud" of a release, "15.5" of 15.5u40: what its fixes are made for.
   std::string base() const;
+  // Of the release's packages; of a folder that of this machine. nullptr: one that isn't supported.
+  const Arch* architecture() const;
   std::string arch() const;  // "x86_64"
 };
 

@@ -169,7 +169,8 @@ class Checker {
     if (paths.size() > 1) return wrong(fmt::format("Module {} is there twice: {}", module, joined(paths, ", "))), false;
     if (!paths.empty()) return true;
     string advice;
-    for (const fs::path& list : {base().modules / "modules.builtin", base().modules.parent_path() / "modules.builtin"}) {
+    for (const fs::path& list :
+         {base().modules / "modules.builtin", base().modules.parent_path() / "modules.builtin"}) {
       const string text = read_file_if_any(list);
       for (const std::string_view line : lines_of(text))
         if (const auto path = module_path_of(line); path && module_name_of(*path) == name)
@@ -224,7 +225,8 @@ class Checker {
     const string where = above.empty() ? "" : fmt::format("; it is inlined into {}", joined(above, ", "));
     if (count == 0) return warn(fmt::format("Symbol {} not found in {}{}", symbol, owner, where));
     if (count > 1) warn(fmt::format("Symbol {} is duplicated: {} has {} of that name", symbol, owner, count));
-    if (gone == count) return wrong(fmt::format("Symbol {} is init code, which is gone when a livepatch is loaded", symbol));
+    if (gone == count)
+      return wrong(fmt::format("Symbol {} is init code, which is gone when a livepatch is loaded", symbol));
     if (traced > 0) return;
     const string message = fmt::format("Symbol {} has tracing disabled.", symbol);
     // What the fix alone named climbs to its callers.

@@ -44,7 +44,7 @@ int prepare_tests(KlpContext& context);
 
 // Groups of codestreams with equal sources, each sorted, by their first names.
 std::vector<std::vector<std::string>> groups_of(const Project& project);
-// A source as it is compared: what a compiler numbers has no number.
+// A source as it is compared: without the lines that declarations come from and what macros number.
 std::string normalised(const std::string& source);
 // Prints what jobs said, each line with its codestream. Gives how many failed.
 size_t show_results(KlpContext& context, const std::vector<struct JobResult>& results);

@@ -68,7 +68,8 @@ class Extractor {
     AppliedPatches patches = apply_patches(texts, workshop_.base().source, workshop_.scratch() / "patched", false);
     for (const Finding& finding : patches.warnings) result_.warnings.push_back(text_of(finding));
     for (const string& path : patches.touched()) {
-      const bool known = std::ranges::any_of(job_.codestream.files, [&](const PatchedFile& f) { return f.path == path; });
+      const bool known =
+          std::ranges::any_of(job_.codestream.files, [&](const PatchedFile& f) { return f.path == path; });
       if (fs::path(path).extension() != ".c")
         throw Error(fmt::format("{}: only changes of .c files can be taken; kpatch-build takes all", path));
       if (!known) throw Error(fmt::format("{}: is changed by the fix, and no --file-funcs names it", path));
@@ -160,7 +161,8 @@ void build_codestream(Workshop& workshop, const Job& job) {
     plan.parts.push_back({lp / (stem_of(job, file) + ".c"), command, owner_of(command), false});
   }
   for (const ModulePart& part : plan.parts)
-    if (!fs::exists(part.file)) throw Error(fmt::format("{} is missing: klp-build extract writes it", part.file.string()));
+    if (!fs::exists(part.file))
+      throw Error(fmt::format("{} is missing: klp-build extract writes it", part.file.string()));
   plan.symbols = parse_syms(read_file(lp / plan.symbols_file), plan.symbols_file);
   const fs::path module = build_livepatch(workshop, plan);
   fs::create_directories(built);

@@ -96,7 +96,8 @@ CveRecord parse_cve_record(const string& text, const string& file) {
   try {
     const json whole = json::parse(text);
     for (const json& affected : whole.at("containers").at("cna").at("affected")) {
-      const json files = affected.value("programFiles", json::array()), versions = affected.value("versions", json::array());
+      const json files = affected.value("programFiles", json::array()),
+                 versions = affected.value("versions", json::array());
       for (const json& path : files) record.files.push_back(path);
       for (const json& version : versions) {
         const string type = version.value("versionType", ""), status = version.value("status", "");
@@ -141,8 +142,8 @@ std::vector<string> backports_of(const fs::path& git, const string& commit, Exec
 }
 
 string patch_of_commit(const fs::path& git, const string& commit, Executor& executor) {
-  const CommandResult result = executor.run(
-      {{"git", "-C", git.string(), "format-patch", "-1", "--stdout", "--no-signature", commit}, {}, {}});
+  const CommandResult result =
+      executor.run({{"git", "-C", git.string(), "format-patch", "-1", "--stdout", "--no-signature", commit}, {}, {}});
   if (!result.ok())
     throw Error(fmt::format("{}: commit {} can't be had: {}", git.string(), commit, trimmed(result.output)));
   return result.output;

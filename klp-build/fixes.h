@@ -28,8 +28,8 @@ std::optional<std::string> fixed_version_of(const std::string& text, const std::
 
 // One of the kernel's CVE records.
 struct CveRecord {
-  std::vector<std::string> files;           // that its fix is about
-  std::vector<std::string> commits;         // that fix it, one a branch
+  std::vector<std::string> files;            // that its fix is about
+  std::vector<std::string> commits;          // that fix it, one a branch
   std::map<std::string, std::string> fixed;  // "6.12": "6.12.44", the first version of a series that has it
 };
 CveRecord parse_cve_record(const std::string& text, const std::string& file);

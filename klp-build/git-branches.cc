@@ -89,7 +89,8 @@ int commit_branches(KlpContext& context) {
   for (const std::vector<string>& group : groups)
     if (repository.has(branch_of(project, group))) there.push_back(branch_of(project, group));
   if (!there.empty() && !context.line.force)
-    throw Error(fmt::format("{}: is there already: {}; --force replaces it", repository.path().string(), joined(there, ", ")));
+    throw Error(
+        fmt::format("{}: is there already: {}; --force replaces it", repository.path().string(), joined(there, ", ")));
   for (const string& branch : there) repository.git({"branch", "-q", "-D", branch});
   for (const std::vector<string>& group : groups) {
     commit_group(repository, project, group);
@@ -131,12 +132,13 @@ int format_patches(KlpContext& context) {
   std::vector<string> archs;
   for (const ProjectCodestream& codestream : project.codestreams)
     if (std::ranges::find(archs, codestream.is.arch()) == archs.end()) archs.push_back(codestream.is.arch());
-  write_file(folder / "0000-cover-letter.patch",
-             fmt::format("Subject: [Klp-patches][PATCH v{} 0/{}] {}\n\n{}\nArchitectures: {}\nGroups of equal sources:\n{}"
-                         "Already patched:\n    {}\n",
-                         context.line.patch_version, groups.size(), project.name,
-                         read_file_if_any(project.folder / "commit.msg"), joined(archs, ", "), list,
-                         project.patched_cs.empty() ? "none" : joined(project.patched_cs, "\n    ")));
+  write_file(
+      folder / "0000-cover-letter.patch",
+      fmt::format("Subject: [Klp-patches][PATCH v{} 0/{}] {}\n\n{}\nArchitectures: {}\nGroups of equal sources:\n{}"
+                  "Already patched:\n    {}\n",
+                  context.line.patch_version, groups.size(), project.name,
+                  read_file_if_any(project.folder / "commit.msg"), joined(archs, ", "), list,
+                  project.patched_cs.empty() ? "none" : joined(project.patched_cs, "\n    ")));
   context.console.info(folder.string());
   return exit_ok;
 }

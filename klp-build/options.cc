@@ -14,6 +14,7 @@
 #include <sstream>
 #include <string_view>
 
+#include "arch/arch.h"
 #include "support/error.h"
 #include "support/text.h"
 
@@ -84,7 +85,7 @@ po::options_description options_of(KlpCommandLine& line) {
     add("file-funcs", names(nullptr, "FILE FUNC…"), "what is patched; repeatable");
     add("mod-file-funcs", names(nullptr, "MODULE FILE FUNC…"), "the same, with its module");
     add("conf-mod-file-funcs", names(nullptr, "CONFIG MODULE FILE FUNC…"), "the same, with option and module");
-    add("archs", names(&line.archs, "ARCH…"), "x86_64, arm64, ppc64le, s390x, loongarch64 (default: all)");
+    add("archs", names(&line.archs, "ARCH…"), "of these architectures alone (default: all)");
     add("add-patches", names(&line.add_patches, "PATCH…"), "applied before the fix");
     add("full-checks", po::bool_switch(&line.full_checks), "accepted for old scripts: all checks are always done");
   }
@@ -161,7 +162,11 @@ void require_consistent(const KlpCommandLine& line, const po::variables_map& giv
   if (line.command == "data" && !line.download && !line.update && !line.verify_all && !line.cleanup_obsolete &&
       !given.contains("filter") && !given.contains("codestreams") && line.force)
     throw Error("data: --force goes with --download");
-  static const std::vector<string> known = {"x86_64", "arm64", "ppc64le", "s390x", "loongarch64"};
+  std::vector<string> known;
+  for (const Arch* arch : architectures()) {
+    known.emplace_back(arch->elf.name);
+    std::ranges::replace(known.back(), '-', '_');
+  }
   for (const string& arch : line.archs)
     if (std::ranges::find(known, arch) == known.end())
       throw Error(fmt::format("--archs {}: there are {}", arch, joined(known, ", ")));

@@ -23,9 +23,9 @@ struct KlpCommandLine {
   std::vector<FileFunctions> files;
   unsigned patch_version = 1;
   bool no_check = false, full_checks = false, no_patches = false, force = false, exit_code = false, fast = false;
-  bool no_run = false;                                                        // prepare-tests
+  bool no_run = false;                                                                  // prepare-tests
   bool download = false, update = false, verify_all = false, cleanup_obsolete = false;  // data
-  std::filesystem::path job;                                                  // run-job
+  std::filesystem::path job;                                                            // run-job
 };
 
 // Nothing: help or the version was asked for, and is printed. Throws Error.

@@ -33,24 +33,32 @@ string Project::module() const {
 }
 
 void require_project_name(const string& name) {
-  const bool plain = name.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-") ==
-                     string::npos;
+  const bool plain =
+      name.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-") == string::npos;
   constexpr size_t longest = 40;
   if (name.empty() || !plain || name.front() == '.' || name.front() == '-' || name.size() > longest)
-    throw Error(fmt::format("--name {}: a project is called by at most {} letters, digits, '_', '.' and '-'", name,
-                            longest));
+    throw Error(
+        fmt::format("--name {}: a project is called by at most {} letters, digits, '_', '.' and '-'", name, longest));
 }
 
 json to_json(const ProjectCodestream& codestream) {
   json files = json::object();
   for (const PatchedFile& file : codestream.files)
-    files[file.path] = {{"module", file.module},           {"conf", file.conf},
-                        {"symbols", file.symbols},         {"ext_symbols", file.ext_symbols},
+    files[file.path] = {{"module", file.module},
+                        {"conf", file.conf},
+                        {"symbols", file.symbols},
+                        {"ext_symbols", file.ext_symbols},
                         {"klpp_symbols", file.klpp_symbols}};
   const Codestream& is = codestream.is;
-  return {{"name", is.name},       {"project", is.project}, {"kernel", is.kernel},
-          {"version", is.version}, {"suite", is.suite},     {"eol", is.eol},
-          {"archs", {is.arch()}},  {"files", files},        {"configs", codestream.configs},
+  return {{"name", is.name},
+          {"project", is.project},
+          {"kernel", is.kernel},
+          {"version", is.version},
+          {"suite", is.suite},
+          {"eol", is.eol},
+          {"archs", {is.arch()}},
+          {"files", files},
+          {"configs", codestream.configs},
           {"required_patches", codestream.required_patches}};
 }
 
@@ -98,8 +106,9 @@ Project read_project(const fs::path& work_dir, const string& name) {
     const json codestreams = whole.value("codestreams", json::object());
     for (const auto& [codestream, entry] : codestreams.items()) {
       if (!entry.contains("name") || !entry.contains("kernel"))
-        throw Error(fmt::format("{}: codestream {} has no kernel, as older programs wrote it: run klp-build setup again",
-                                file.string(), codestream));
+        throw Error(
+            fmt::format("{}: codestream {} has no kernel, as older programs wrote it: run klp-build setup again",
+                        file.string(), codestream));
       project.codestreams.push_back(project_codestream_of(entry));
     }
   } catch (const json::exception& error) {
@@ -110,11 +119,10 @@ Project read_project(const fs::path& work_dir, const string& name) {
 
 void write_project(const Project& project) {
   json codestreams = json::object();
-  for (const ProjectCodestream& codestream : project.codestreams)
-    codestreams[codestream.is.name] = to_json(codestream);
-  const json whole = {{"version", this_version},    {"name", project.name},
-                      {"cve", project.cve},         {"data_dir", project.data_dir.string()},
-                      {"archs", project.archs},     {"patched_cs", project.patched_cs},
+  for (const ProjectCodestream& codestream : project.codestreams) codestreams[codestream.is.name] = to_json(codestream);
+  const json whole = {{"version", this_version},   {"name", project.name},
+                      {"cve", project.cve},        {"data_dir", project.data_dir.string()},
+                      {"archs", project.archs},    {"patched_cs", project.patched_cs},
                       {"codestreams", codestreams}};
   write_file(project.folder / "codestreams.json", whole.dump(2) + "\n");
 }

@@ -5,9 +5,9 @@
 #include <map>
 #include <set>
 
+#include "kernel/kernel.h"
 #include "klp-build/codestream-job.h"
 #include "klp-build/commands.h"
-#include "kernel/kernel.h"
 #include "kpatch-build/kpatch-build.h"
 #include "support/error.h"
 #include "support/files.h"
@@ -28,8 +28,9 @@ bool is_kernel_folder(const fs::path& folder) {
 std::vector<Codestream> ask_archive(KlpContext& context) {
   const Distro* distro = running_distro();
   if (distro == nullptr || distro->list == nullptr)
-    throw Error("archives of this system's kind aren't read yet: name codestreams by a CSV, codestreams = FILE in the "
-                "configuration");
+    throw Error(
+        "archives of this system's kind aren't read yet: name codestreams by a CSV, codestreams = FILE in the "
+        "configuration");
   string suite;
   const string system = read_file_if_any("/etc/os-release");
   for (const string_view line : lines_of(system))
@@ -37,13 +38,12 @@ std::vector<Codestream> ask_archive(KlpContext& context) {
   Cache cache(Cache::default_root(), context.console);
   Executor executor(new_log(cache.root() / "logs"), [&](string_view line) { context.console.command(line); });
   std::vector<Codestream> codestreams;
-  distro->list({cache, executor, context.console, {}, {}, suite},
-               [&](const std::vector<StockKernel>& kernels, const string& problem) {
-                 if (!problem.empty()) context.console.warning(problem);
-                 for (const StockKernel& kernel : kernels)
-                   codestreams.push_back(
-                       {kernel.release, kernel.release, kernel.version, kernel.suite, {}, {}, kernel.missing});
-               });
+  distro->list({cache, executor, context.console, {}, {}, suite}, [&](const std::vector<StockKernel>& kernels,
+                                                                      const string& problem) {
+    if (!problem.empty()) context.console.warning(problem);
+    for (const StockKernel& kernel : kernels)
+      codestreams.push_back({kernel.release, kernel.release, kernel.version, kernel.suite, {}, {}, kernel.missing});
+  });
   std::ranges::sort(codestreams, {}, &Codestream::name);
   // A release that several suites have is the newest one's.
   const auto twice = std::ranges::unique(codestreams, {}, &Codestream::name);
@@ -77,6 +77,17 @@ string build_state(const Project& project, const ProjectCodestream& codestream) 
   return fs::exists(project.lp(codestream)) ? "not built" : "not extracted";
 }
 
+// "/* from include/linux/types.h:35 */" without its line.
+string without_places(const string& source) {
+  string text;
+  for (const string_view line : whole_lines(source)) {
+    const size_t colon = line.rfind(':');
+    const bool place = line.starts_with("/* from ") && line.ends_with(" */\n") && colon != string_view::npos;
+    text += place ? string(line.substr(0, colon)) + " */\n" : string(line);
+  }
+  return text;
+}
+
 std::map<string, string> sources_in(const fs::path& folder) {
   std::map<string, string> sources;
   for (const auto& entry : entries_if_any(folder))
@@ -92,7 +103,8 @@ std::vector<Codestream> all_codestreams(KlpContext& context, bool ask_anew) {
     const string release{trimmed(read_file(given / "include/config/kernel.release"))};
     return {{release, given.string(), {}, {}, {}, {}, {}}};
   }
-  if (!given.empty() && !fs::is_directory(given)) throw Error(fmt::format("--data-dir {}: is no folder", given.string()));
+  if (!given.empty() && !fs::is_directory(given))
+    throw Error(fmt::format("--data-dir {}: is no folder", given.string()));
   const fs::path data = given.empty() ? context.settings.data_dir : given;
   for (const fs::path& csv : {context.settings.codestreams, data / "codestreams.csv"})
     if (!csv.empty() && fs::exists(csv)) return parse_codestreams(read_file(csv), csv.string());
@@ -155,8 +167,7 @@ int extract_project(KlpContext& context) {
     if (result.state == JobState::failed) continue;
     for (ProjectCodestream& codestream : project.codestreams)
       if (codestream.is.name == result.codestream.is.name) codestream.files = result.codestream.files;
-    context.console.info(
-        (project.lp(result.codestream) / (project.module() + ".c")).string());
+    context.console.info((project.lp(result.codestream) / (project.module() + ".c")).string());
   }
   write_project(project);
   string groups;
@@ -167,7 +178,8 @@ int extract_project(KlpContext& context) {
   return failed == 0 ? exit_ok : exit_error;
 }
 
-string normalised(const string& source) {
+string normalised(const string& given) {
+  const string source = without_places(given);
   static constexpr std::array<string_view, 3> numbered = {"__compiletime_assert_", "__UNIQUE_ID_", "_addressable_"};
   string text;
   size_t at = 0;
@@ -179,7 +191,8 @@ string normalised(const string& source) {
     }
     if (next == string::npos) break;
     size_t end = next + length;
-    while (end < source.size() && (std::isalnum(static_cast<unsigned char>(source[end])) != 0 || source[end] == '_')) ++end;
+    while (end < source.size() && (std::isalnum(static_cast<unsigned char>(source[end])) != 0 || source[end] == '_'))
+      ++end;
     string_view word = string_view(source).substr(next, end - next);
     word = word.substr(0, word.find_last_not_of("0123456789") + 1);
     text.append(source, at, next - at);
@@ -209,20 +222,35 @@ int diff_codestreams(KlpContext& context) {
   const Project project = project_of(context);
   const std::vector<ProjectCodestream> two = chosen_of(context, project);
   if (two.size() != 2)
-    throw Error(fmt::format("cs-diff: exactly two codestreams are compared, and {} are meant; --cs names them", two.size()));
+    throw Error(
+        fmt::format("cs-diff: exactly two codestreams are compared, and {} are meant; --cs names them", two.size()));
+  const std::map<string, string> left = sources_in(project.lp(two[0])), right = sources_in(project.lp(two[1]));
+  for (size_t i = 0; i < 2; ++i)
+    if ((i == 0 ? left : right).empty())
+      throw Error(fmt::format("{}: has no sources yet, klp-build extract makes them", two[i].is.name));
+  std::set<string> names;
+  for (const auto* side : {&left, &right})
+    for (const auto& [name, text] : *side) names.insert(name);
   const fs::path folder = project.folder / ("ccp/.diff." + random_name());
-  for (const ProjectCodestream& codestream : two) {
-    fs::create_directories(folder / codestream.is.name);
-    const auto sources = sources_in(project.lp(codestream));
-    if (sources.empty()) throw Error(fmt::format("{}: has no sources yet, klp-build extract makes them", codestream.is.name));
-    for (const auto& [name, text] : sources) write_file(folder / codestream.is.name / name, text, Flush::no);
+  fs::create_directories(folder);
+  bool differ = false;
+  for (const string& name : names) {
+    std::vector<string> words = {"diff", "-u"};
+    // What one side lacks is an empty file there.
+    for (size_t i = 0; i < 2; ++i) {
+      const auto& side = i == 0 ? left : right;
+      const auto found = side.find(name);
+      write_file(folder / std::to_string(i), found == side.end() ? string() : found->second, Flush::no);
+      words.insert(words.end(), {"--label", found == side.end() ? "/dev/null" : two[i].is.name + " " + name});
+    }
+    words.insert(words.end(), {(folder / "0").string(), (folder / "1").string()});
+    const CommandResult result = context.executor.run({words, {}, {}});
+    if (result.status > 1) throw Error("diff: " + result.output);
+    fmt::print("{}", result.output);
+    differ |= result.status == 1;
   }
-  const CommandResult result =
-      context.executor.run({{"diff", "-ruN", two[0].is.name, two[1].is.name}, folder, {}});
   remove_tree(folder);
-  if (result.status > 1) throw Error("diff: " + result.output);
-  fmt::print("{}", result.output);
-  return context.line.exit_code ? result.status : exit_ok;
+  return context.line.exit_code && differ ? exit_error : exit_ok;
 }
 
 int build_project(KlpContext& context) {
@@ -296,7 +324,8 @@ int care_for_data(KlpContext& context) {
   std::vector<Job> jobs;
   for (const Codestream& codestream : chosen) {
     const std::vector<Cache::Entry> entries = cache.entries("packages");
-    const auto entry = std::ranges::find_if(entries, [&](const Cache::Entry& e) { return is_of(e, codestream.kernel); });
+    const auto entry =
+        std::ranges::find_if(entries, [&](const Cache::Entry& e) { return is_of(e, codestream.kernel); });
     string state = codestream.missing.empty() ? "missing" : "the archive has no " + codestream.missing;
     if (entry != entries.end()) {
       state = "there";

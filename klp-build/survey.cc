@@ -67,7 +67,8 @@ class Survey {
     for (const string& arch : line_.archs)
       if (std::ranges::none_of(all, [&](const Codestream& c) { return c.arch() == arch; }))
         context_.console.warning(fmt::format("none of the codestreams is for {}", arch));
-    std::erase_if(all, [&](const Codestream& c) { return std::ranges::find(line_.archs, c.arch()) == line_.archs.end(); });
+    std::erase_if(all,
+                  [&](const Codestream& c) { return std::ranges::find(line_.archs, c.arch()) == line_.archs.end(); });
     if (all.empty()) throw Error("no codestream is left: none is for an architecture of --archs");
     return all;
   }
@@ -200,7 +201,8 @@ class Survey {
            without);
     if (!affected_.empty()) return list("All affected codestreams", all), true;
     if (patched_.empty())
-      throw Error(line_.conf.empty() ? string("no codestream is left") : fmt::format("{} isn't set in any of the codestreams", line_.conf));
+      throw Error(line_.conf.empty() ? string("no codestream is left")
+                                     : fmt::format("{} isn't set in any of the codestreams", line_.conf));
     console.info("All supported codestreams are already patched.");
     return false;
   }
@@ -210,7 +212,7 @@ class Survey {
   fs::path folder_;
   string cve_, tracker_;
   CveRecord record_;
-  std::vector<std::vector<string>> common_;            // each a list of patches, of which one fits
+  std::vector<std::vector<string>> common_;  // each a list of patches, of which one fits
   std::map<string, std::vector<string>> by_base_;
   std::vector<ProjectCodestream> affected_;
   std::vector<string> patched_;
@@ -219,7 +221,9 @@ class Survey {
 // A project's folder grows as a whole, or not at all.
 class NewFolder {
  public:
-  explicit NewFolder(const fs::path& beside) : path_(beside / (".new." + random_name())) { fs::create_directories(path_); }
+  explicit NewFolder(const fs::path& beside) : path_(beside / (".new." + random_name())) {
+    fs::create_directories(path_);
+  }
   ~NewFolder() { remove_tree(path_); }
   NewFolder(const NewFolder&) = delete;
   NewFolder& operator=(const NewFolder&) = delete;
@@ -244,8 +248,8 @@ string commit_message(const Project& project, KlpContext& context) {
   std::vector<string> upstream;
   for (const auto& entry : entries_if_any(project.folder / "upstream"))
     upstream.push_back("    " + entry.path().stem().string());
-  message += "Upstream commit(s):\n" + (upstream.empty() ? string("    none") : joined(upstream, "\n")) + "\n\nKLP: " +
-             project.name + "\n";
+  message += "Upstream commit(s):\n" + (upstream.empty() ? string("    none") : joined(upstream, "\n")) +
+             "\n\nKLP: " + project.name + "\n";
   if (!project.cve.empty()) message += "References: " + project.cve + "\n";
   return message + author(context);
 }
@@ -259,18 +263,18 @@ int setup_project(KlpContext& context) {
   const bool before = fs::exists(folder / "codestreams.json");
   Project project;
   if (before) project = read_project(context.settings.work_dir, line.name);
+  if (line.data_dir.empty() && !project.data_dir.empty()) context.settings.data_dir = project.data_dir;
   const NewFolder fresh(context.settings.work_dir);
   Survey survey(context, fresh.path());
   if (!survey.run()) return exit_ok;
   fs::create_directories(folder);
   for (const char* part : {"fixes", "upstream"})
     if (fs::exists(fresh.path() / part))
-      fs::copy(fresh.path() / part, folder / part,
-               fs::copy_options::recursive | fs::copy_options::overwrite_existing);
+      fs::copy(fresh.path() / part, folder / part, fs::copy_options::recursive | fs::copy_options::overwrite_existing);
   project.folder = folder;
   project.name = line.name;
   if (!survey.cve().empty()) project.cve = survey.cve();
-  project.data_dir = line.data_dir;
+  if (!line.data_dir.empty()) project.data_dir = line.data_dir;
   project.archs = line.archs;
   for (const ProjectCodestream& codestream : survey.affected()) {
     std::erase_if(project.codestreams, [&](const ProjectCodestream& c) { return c.is.name == codestream.is.name; });

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <map>
 
+#include "arch/arch.h"
 #include "kernel/kernel.h"
 #include "klp-build/commands.h"
 #include "support/data.h"
@@ -36,7 +37,8 @@ fs::path test_script(const KlpContext& context, const Project& project) {
 
 // The image that boots: of a release out of the cache of packages.
 fs::path image_of(const Codestream& codestream, const Cache& cache) {
-  if (codestream.kernel.find('/') != string::npos) return fs::path(codestream.kernel) / "arch/x86/boot/bzImage";
+  if (codestream.kernel.find('/') != string::npos)
+    return fs::path(codestream.kernel) / codestream.architecture()->kbuild.image;
   for (const Cache::Entry& entry : cache.entries("packages"))
     if (CacheKey::field(entry.key, "release") == codestream.kernel)
       return entry.directory / "boot" / ("vmlinuz-" + codestream.kernel);
@@ -51,7 +53,8 @@ class Tests {
         script_(test_script(context, project_)) {}
 
   int run() {
-    if (!script_.empty() && !fs::exists(script_)) throw Error(fmt::format("--script {}: there is no such file", script_.string()));
+    if (!script_.empty() && !fs::exists(script_))
+      throw Error(fmt::format("--script {}: there is no such file", script_.string()));
     const std::vector<ProjectCodestream> chosen = chosen_of(context_, project_);
     std::map<string, std::vector<ProjectCodestream>> by_arch;
     for (const ProjectCodestream& codestream : chosen) {
@@ -87,19 +90,20 @@ class Tests {
       for (const ProjectCodestream& codestream : codestreams) good &= boot(codestream, folder, said);
     write_file(folder / "tests.out", said);
     const fs::path archive = tests / (project_.name + ".tar.xz");
-    const CommandResult packed = context_.executor.run(
-        {{"tar", "-cJf", archive.string(), "--sort=name", "--owner=0", "--group=0", "-C", tests.string(), project_.name},
-         {},
-         {}});
+    const CommandResult packed = context_.executor.run({{"tar", "-cJf", archive.string(), "--sort=name", "--owner=0",
+                                                         "--group=0", "-C", tests.string(), project_.name},
+                                                        {},
+                                                        {}});
     if (!packed.ok()) throw Error("tar: " + packed.output);
     context_.console.info(archive.string());
     return good;
   }
 
   bool boot(const ProjectCodestream& codestream, const fs::path& folder, string& said) {
-    if (codestream.is.arch() != "x86_64") {
-      said += fmt::format("{}: not run, only x86_64 is booted\n", codestream.is.name);
-      context_.console.warning(fmt::format("{}: isn't run, only x86_64 is booted", codestream.is.name));
+    if (codestream.is.architecture() != find_arch(host_machine())) {
+      said += fmt::format("{}: not run, only kernels of this machine's architecture are booted\n", codestream.is.name);
+      context_.console.warning(
+          fmt::format("{}: isn't run, only kernels of this machine's architecture are booted", codestream.is.name));
       return true;
     }
     const Cache cache(Cache::default_root(), context_.console);
