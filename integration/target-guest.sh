@@ -80,6 +80,34 @@ stalled() {
   return $result
 }
 
+# Probes of who watches the old function, and ftrace turned off.
+hooks() {
+  trace=/sys/kernel/tracing
+  expect_exit 0 'nothing is against it' kpatch check $patch1 || return 1
+  # Where the second instruction is depends on what is in front of the call of ftrace.
+  for at in 9 5; do ! echo "p:kprobes/body meminfo_proc_show+$at" >>$trace/kprobe_events 2>/dev/null || break; done
+  echo 'p:kprobes/entry meminfo_proc_show' >>$trace/kprobe_events &&
+    echo 1 >$trace/events/kprobes/enable && expect_exit 0 'goes blind .*meminfo_proc_show' kpatch check $patch1 &&
+    expect_exit 0 'note .*probe at its entry' kpatch check $patch1 &&
+    expect_exit 0 'sees nothing' kpatch load $patch1 && patched yes && expect_exit 0 'goes blind' kpatch check &&
+    expect_exit 0 'is unloaded' kpatch unload --all
+  result=$?
+  echo 0 >$trace/events/kprobes/enable
+  echo >$trace/kprobe_events
+  [ $result -eq 0 ] || return 1
+  echo 0 >/proc/sys/kernel/ftrace_enabled
+  expect_exit 1 'ftrace is off' kpatch check $patch1 && expect_exit 1 'ftrace is off' kpatch load $patch1 &&
+    expect_exit 1 'ftrace_enabled' kpatch load $patch1 && ! in_memory livepatch_patch1
+  result=$?
+  echo 1 >/proc/sys/kernel/ftrace_enabled
+  sleep 300 &
+  sleeper=$!
+  sleep 0.5
+  expect_exit 0 'sleeps in hrtimer_nanosleep' kpatch check $sleep_patch || result=1
+  kill $sleeper
+  expect_exit 0 'no livepatch is loaded' kpatch check && return $result
+}
+
 # Ten upgrades, one by the next, while others fork, read and sleep.
 storm() {
   workers=
@@ -119,6 +147,6 @@ crash_loop() {
     kpatch uninstall livepatch_patch1
 }
 
-for chapter in refusals load_and_unload replace fixes storm stalled at_boot crash_loop; do
+for chapter in refusals load_and_unload replace fixes storm stalled hooks at_boot crash_loop; do
   chapter $chapter
 done

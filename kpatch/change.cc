@@ -175,10 +175,23 @@ Change Changer::load(const ModuleFile& module) {
     change.message = fmt::format("{} is loaded already", name);
     return change;
   }
+  const std::vector<Hook> hooks = hooks_on(system_, module.functions);
+  if (!options_.force && !hooks.empty() && is_against(hooks.front().bearing)) return refuse_for(module.name, hooks);
   // What was replaced or disabled stays in memory under its name.
   if (std::ranges::count(left_modules(system_), name) > 0 && !remove_module(name))
     return refuse(fmt::format("an older module of the name {} does nothing any more, but can't be unloaded", name));
   return complete_load(module, before);
+}
+
+// What the kernel would refuse without saying why, or would take though its new function never runs.
+Change Changer::refuse_for(const std::string& name, std::span<const Hook> hooks) const {
+  std::vector<std::string> details;
+  for (const Hook& hook : hooks) {
+    if (!is_against(hook.bearing)) continue;
+    details.push_back(sentence_of(hook));
+    if (!hook.advice.empty()) details.back() += "; " + hook.advice;
+  }
+  return refuse(fmt::format("{} isn't loaded: something else hooks what it replaces", name), std::move(details));
 }
 
 // The name is in the module's own struct, whatever its .modinfo says.
@@ -220,6 +233,10 @@ Change Changer::complete_load(const ModuleFile& module, const std::vector<Loaded
     if (!remove_module(old.name))
       change.details.push_back(fmt::format("{} does nothing any more, but stays in memory", old.name));
   }
+  for (const PatchedFunction& function : not_redirected(system_, *patch))
+    change.details.push_back(fmt::format("{} isn't redirected, by ftrace's own list", function.name));
+  for (const Hook& hook : hooks_on(system_, functions_of(*patch)))
+    if (hook.bearing == Bearing::blind || is_against(hook.bearing)) change.details.push_back(sentence_of(hook));
   change.message = fmt::format("{} is in effect after {:.1f} s", name, change.seconds);
   if (!change.replaced.empty()) change.message += ", in place of " + joined(change.replaced, ", ");
   return change;

@@ -3,10 +3,12 @@
 
 #include <chrono>
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "kpatch/hooks.h"
 #include "kpatch/loaded.h"
 #include "kpatch/module-file.h"
 #include "kpatch/store.h"
@@ -46,6 +48,7 @@ class Changer {
 
  private:
   Change refuse(std::string message, std::vector<std::string> details = {}) const;
+  Change refuse_for(const std::string& name, std::span<const Hook> hooks) const;
   bool wait_for_others() const;
   bool settled(const std::string& name) const;
   bool wait_for(const std::string& name, double& seconds) const;

@@ -17,6 +17,7 @@
 
 #include "kpatch/change.h"
 #include "kpatch/events.h"
+#include "kpatch/hooks.h"
 #include "kpatch/loaded.h"
 #include "kpatch/metrics.h"
 #include "kpatch/module-file.h"
@@ -104,6 +105,7 @@ class Commands {
     if (command == "info") return info();
     if (command == "status") return status();
     if (command == "vex") return vex();
+    if (command == "check") return check();
     if (command == "signal") return signal();
     if (command == "force") return force();
     return uname();
@@ -423,6 +425,65 @@ class Commands {
     if (!summary.stalled.empty()) print(std::string("waiting for"));
     print_stalled(summary.stalled, stdout);
     return code;
+  }
+
+  // Of modules before they are loaded; without any, of what is in effect.
+  int check() {
+    int worst = clear;
+    for (const std::string& name : options_.names) {
+      const ModuleFile module = module_of(name);
+      std::vector<std::string> against;
+      if (std::string why = misfit(module, system_); !why.empty()) against.push_back(std::move(why));
+      worst = std::max(worst, check(module.name, module.functions, against));
+    }
+    if (options_.names.empty())
+      for (const LoadedPatch& patch : loaded_patches(system_)) {
+        std::vector<std::string> against;
+        for (const PatchedFunction& function : not_redirected(system_, patch))
+          against.push_back(fmt::format("{} isn't redirected, by ftrace's own list", function.name));
+        worst = std::max(worst, check(patch.name, functions_of(patch), against));
+      }
+    if (!options_.json && options_.names.empty() && loaded_patches(system_).empty())
+      print(std::string("no livepatch is loaded"));
+    return finish(worst == unclear ? 2 : worst == something_against ? 1 : 0);
+  }
+
+  // In the order of what matters more.
+  enum Clearness { clear, unclear, something_against };
+
+  int check(const std::string& name, const std::vector<PatchedFunction>& functions,
+            const std::vector<std::string>& against) {
+    std::vector<Hook> hooks = hooks_on(system_, functions);
+    if (functions.empty() && !loaded_patch(system_, name))
+      hooks.push_back({Bearing::unknown, "", "which functions it replaces isn't told by modules of other builders"});
+    const std::vector<StalledTask> sleepers = sleepers_in(system_, functions);
+    int worst = against.empty() ? clear : something_against;
+    for (const Hook& hook : hooks)
+      worst = std::max<int>(worst, is_against(hook.bearing)           ? something_against
+                                   : hook.bearing == Bearing::unknown ? unclear
+                                                                      : clear);
+    if (options_.json) {
+      json value = {{"module", name}, {"against", against}, {"hooks", json::array()}, {"sleepers", json::array()}};
+      for (const Hook& hook : hooks)
+        value["hooks"].push_back({{"bearing", word_for(hook.bearing)},
+                                  {"function", hook.function},
+                                  {"what", hook.what},
+                                  {"advice", hook.advice}});
+      for (const StalledTask& task : sleepers) value["sleepers"].push_back(json_of(task));
+      results_.push_back(std::move(value));
+      return worst;
+    }
+    const char* verdicts[] = {"nothing is against it", "not all can be known", "something is against it"};
+    print(fmt::format("{}: {} function{}; {}", name, functions.size(), functions.size() == 1 ? "" : "s",
+                      verdicts[worst]));
+    for (const std::string& why : against) print(fmt::format("  {:<13} {}", "against", why));
+    for (const Hook& hook : hooks) {
+      print(fmt::format("  {:<13} {}", word_for(hook.bearing), sentence_of(hook)));
+      if (!hook.advice.empty()) print(fmt::format("  {:<13} >>> {}", "", hook.advice));
+    }
+    for (const StalledTask& task : sleepers)
+      print(fmt::format("  {:<13} {} ({}) {}", "transition", task.tid, task.command, task.why));
+    return worst;
   }
 
   // Of files and installed livepatches; without any of what runs.

@@ -66,14 +66,6 @@ std::map<std::string, size_t> ages(const System& system) {
   return ages;
 }
 
-// "[<0>] do_wait+0x61/0x80 [module]" -> do_wait
-std::string function_of(string_view frame) {
-  const size_t begin = frame.find("] ");
-  if (begin == string_view::npos) return {};
-  const string_view rest = frame.substr(begin + 2);
-  return std::string(rest.substr(0, rest.find('+')));
-}
-
 // What the note holds, which is the only one of its file: three words (the sizes of name and contents, the type), both
 // filled up to 4 bytes.
 std::string note_of(const std::string& note) {
@@ -134,37 +126,63 @@ std::vector<std::string> loaded_fixes(const System& system, const std::string& m
   return fixes;
 }
 
+std::string function_of_frame(string_view frame) {
+  const size_t begin = frame.find("] ");
+  if (begin == string_view::npos) return {};
+  const string_view rest = frame.substr(begin + 2);
+  return std::string(rest.substr(0, rest.find('+')));
+}
+
+std::vector<std::string> process_folders(const System& system) {
+  std::vector<std::string> folders;
+  for (const std::string& name : names_in(system, "/proc"))
+    if (is_number(name)) folders.push_back("/proc/" + name);
+  return folders;
+}
+
+std::vector<StalledTask> tasks_of(const System& system, const std::function<bool(const std::string& folder)>& wanted) {
+  std::vector<StalledTask> tasks;
+  for (const std::string& process : process_folders(system)) {
+    for (const std::string& thread : names_in(system, process + "/task")) {
+      const std::string folder = fmt::format("{}/task/{}", process, thread);
+      if (wanted && !wanted(folder)) continue;
+      StalledTask task{std::atoi(fs::path(process).filename().c_str()),
+                       std::atoi(thread.c_str()),
+                       system.text(folder + "/comm"),
+                       {},
+                       {},
+                       {}};
+      const std::string stack = system.text(folder + "/stack");
+      for (const string_view frame : lines_of(stack)) task.stack.emplace_back(frame);
+      tasks.push_back(std::move(task));
+    }
+  }
+  return tasks;
+}
+
 std::vector<StalledTask> stalled_tasks(const System& system, const LoadedPatch& patch) {
   // The old function may be that of a patch which is being replaced.
   std::set<std::string> functions;
   for (const LoadedPatch& any : loaded_patches(system))
     for (const PatchedThing& thing : any.things) functions.insert(thing.functions.begin(), thing.functions.end());
   const std::string target = patch.enabled ? "1" : "0";
-  std::vector<StalledTask> stalled;
-  for (const std::string& process : names_in(system, "/proc")) {
-    if (!is_number(process)) continue;
-    for (const std::string& thread : names_in(system, "/proc/" + process + "/task")) {
-      const std::string folder = fmt::format("/proc/{}/task/{}", process, thread);
-      const std::string state = system.text(folder + "/patch_state");
-      if (state.empty() || state == "-1" || state == target) continue;
-      StalledTask task{
-          std::atoi(process.c_str()), std::atoi(thread.c_str()), system.text(folder + "/comm"), {}, {}, {}};
-      const std::string stack = system.text(folder + "/stack");
-      for (const string_view frame : lines_of(stack)) task.stack.emplace_back(frame);
-      for (const std::string& frame : task.stack) {
-        const std::string function = function_of(frame);
-        if (task.function.empty() && functions.contains(function)) task.function = function;
-      }
-      // "123 (comm) S …": comm may hold anything.
-      const std::string stat = system.text(folder + "/stat");
-      const size_t end = stat.rfind(") ");
-      const bool running = end != std::string::npos && stat[end + 2] == 'R';
-      task.why = !task.function.empty() ? fmt::format("is in {}", task.function)
-                 : running              ? "is running"
-                 : task.stack.empty()   ? "its stack can't be read"
-                                        : "sleeps, and its stack shows no patched function";
-      stalled.push_back(std::move(task));
+  std::vector<StalledTask> stalled = tasks_of(system, [&](const std::string& folder) {
+    const std::string state = system.text(folder + "/patch_state");
+    return !state.empty() && state != "-1" && state != target;
+  });
+  for (StalledTask& task : stalled) {
+    for (const std::string& frame : task.stack) {
+      const std::string function = function_of_frame(frame);
+      if (task.function.empty() && functions.contains(function)) task.function = function;
     }
+    // "123 (comm) S …": comm may hold anything.
+    const std::string stat = system.text(fmt::format("/proc/{}/task/{}/stat", task.pid, task.tid));
+    const size_t end = stat.rfind(") ");
+    const bool running = end != std::string::npos && stat[end + 2] == 'R';
+    task.why = !task.function.empty() ? fmt::format("is in {}", task.function)
+               : running              ? "is running"
+               : task.stack.empty()   ? "its stack can't be read"
+                                      : "sleeps, and its stack shows no patched function";
   }
   return stalled;
 }

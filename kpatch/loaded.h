@@ -1,8 +1,10 @@
 // The livepatches of the running kernel, as sysfs and procfs show them.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "kpatch/system.h"
@@ -47,6 +49,14 @@ struct StalledTask {
   std::string why;                 // for a person
   std::vector<std::string> stack;  // innermost first; empty where it may not be read
 };
+
+// The folders of all processes: "/proc/1" …
+std::vector<std::string> process_folders(const System& system);
+// Each thread that `wanted` takes, by its folder in procfs, with its stack; `function` and `why` stay empty.
+std::vector<StalledTask> tasks_of(const System& system,
+                                  const std::function<bool(const std::string& folder)>& wanted = {});
+// "[<0>] do_wait+0x61/0x80 [module]" -> do_wait
+std::string function_of_frame(std::string_view frame);
 
 // Of the patch's transition. Idle tasks may stall as well, and aren't in procfs.
 std::vector<StalledTask> stalled_tasks(const System& system, const LoadedPatch& patch);

@@ -38,9 +38,13 @@ string_view part(string_view file, uint64_t offset, uint64_t size) {
   return file.substr(offset, size);
 }
 
+std::optional<Elf64_Shdr> section_header(string_view file, const Elf64_Ehdr& header, uint64_t index) {
+  return record<Elf64_Shdr>(file, header.e_shoff + index * sizeof(Elf64_Shdr));
+}
+
 // The bytes of the section; empty when there is none.
 string_view section(string_view file, const Elf64_Ehdr& header, string_view wanted) {
-  const auto at = [&](uint64_t index) { return record<Elf64_Shdr>(file, header.e_shoff + index * sizeof(Elf64_Shdr)); };
+  const auto at = [&](uint64_t index) { return section_header(file, header, index); };
   const auto strings = at(header.e_shstrndx);
   if (!strings) return {};
   const string_view names = part(file, strings->sh_offset, strings->sh_size);
@@ -58,6 +62,43 @@ std::string build_id_of(string_view note) {
   if (!header) return {};
   const uint64_t name = (uint64_t{header->n_namesz} + 3) / 4 * 4;
   return std::string(part(note, sizeof(Elf64_Nhdr) + name, header->n_descsz));
+}
+
+// The text that a symbol with an addend stands for, which lies in a section.
+std::string text_at(string_view file, const Elf64_Ehdr& header, const Elf64_Sym& symbol, int64_t addend) {
+  const auto home = section_header(file, header, symbol.st_shndx);
+  if (!home) return {};
+  const string_view bytes = part(file, home->sh_offset, home->sh_size);
+  const uint64_t at = symbol.st_value + static_cast<uint64_t>(addend);
+  if (at >= bytes.size()) return {};
+  const string_view rest = bytes.substr(at);
+  return std::string(rest.substr(0, rest.find('\0')));
+}
+
+// Of our modules: .kpatch.funcs (doc/formats.md), whose entries name a function and its object by relocations.
+std::vector<PatchedFunction> functions_in(string_view file, const Elf64_Ehdr& header) {
+  constexpr uint64_t entry = 32, name = 8, object = 16;
+  const string_view table = section(file, header, ".kpatch.funcs");
+  const string_view relocations = section(file, header, ".rela.kpatch.funcs");
+  string_view symbols;
+  for (unsigned i = 0; i < header.e_shnum; ++i)
+    if (const auto section = section_header(file, header, i); section && section->sh_type == SHT_SYMTAB)
+      symbols = part(file, section->sh_offset, section->sh_size);
+  if (table.size() % entry != 0) return {};
+  std::vector<PatchedFunction> functions(table.size() / entry);
+  for (uint64_t at = 0; at < relocations.size(); at += sizeof(Elf64_Rela)) {
+    const auto relocation = record<Elf64_Rela>(relocations, at);
+    if (!relocation || relocation->r_offset >= table.size()) return {};
+    const auto symbol = record<Elf64_Sym>(symbols, ELF64_R_SYM(relocation->r_info) * sizeof(Elf64_Sym));
+    if (!symbol) return {};
+    PatchedFunction& function = functions[relocation->r_offset / entry];
+    const uint64_t field = relocation->r_offset % entry;
+    if (field == name) function.name = text_at(file, header, *symbol, relocation->r_addend);
+    if (field == object) function.object = text_at(file, header, *symbol, relocation->r_addend);
+  }
+  // Another builder's table of that name has other entries.
+  if (std::ranges::any_of(functions, [](const auto& f) { return f.name.empty() || f.object.empty(); })) return {};
+  return functions;
 }
 
 std::optional<Elf64_Ehdr> own_header() {
@@ -122,6 +163,7 @@ ModuleFile read_module(const fs::path& path) {
                            [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; }))
     throw Error(fmt::format("{}: the name in its .modinfo is no module's", path.string()));
   module.build_id = build_id_of(section(file, *header, ".note.gnu.build-id"));
+  module.functions = functions_in(file, *header);
   module.is_signed = string_view(file).ends_with(signature_magic);
   return module;
 }

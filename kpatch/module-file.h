@@ -1,6 +1,7 @@
 // A livepatch as a file, as far as the machine that loads it has to know it.
 #pragma once
 
+#include <compare>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -8,6 +9,13 @@
 #include <vector>
 
 namespace kpatch {
+
+struct PatchedFunction {
+  std::string object;  // vmlinux, or a module
+  std::string name;
+
+  auto operator<=>(const PatchedFunction&) const = default;
+};
 
 struct ModuleFile {
   std::filesystem::path path;
@@ -17,6 +25,7 @@ struct ModuleFile {
   bool livepatch = false;
   bool is_signed = false;
   std::vector<std::pair<std::string, std::string>> info;  // .modinfo, in its order
+  std::vector<PatchedFunction> functions;                 // what it replaces; empty: not known, as of other builders'
 
   // What it says that it fixes: CVEs, commits, advisories.
   std::vector<std::string> fixes() const;

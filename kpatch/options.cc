@@ -23,7 +23,7 @@ struct Command {
   Names names;
 };
 
-constexpr std::array<Command, 14> commands = {{
+constexpr std::array<Command, 15> commands = {{
     {"load", "MODULE…|--all", "load livepatches, and wait until they are in effect", Names::any},
     {"unload", "MODULE…|--all", "take them out of effect, and unload them", Names::any},
     {"install", "FILE…", "keep them below /var/lib/kpatch, and load them at each start", Names::any},
@@ -32,6 +32,7 @@ constexpr std::array<Command, 14> commands = {{
     {"list", "", "those that are loaded, and those that are installed", Names::none},
     {"info", "MODULE", "what a module says of itself", Names::one},
     {"status", "", "whether this kernel is patched (exit code below)", Names::none},
+    {"check", "[MODULE…]", "who else hooks what these, or those in effect, replace", Names::any},
     {"signal", "", "who keeps the transition from ending", Names::none},
     {"force", "", "end the transition at once; its module can never be unloaded", Names::none},
     {"uname", "", "the kernel's release, and what is in effect", Names::none},
@@ -69,7 +70,8 @@ void print_help() {
       "in neither direction. status: exit 0 patched, all that is installed is in effect; 1 no livepatch; 2 one is "
       "installed\n"
       "and isn't in effect; 3 the kernel has no livepatches. status --cve: 0 all are\n"
-      "fixed, 1 of one nobody says so. Others: 0 or 1. kpatch NAME runs kpatch-NAME if it is\n"
+      "fixed, 1 of one nobody says so. check: 0 nothing is against it, 1 something is, 2 not all can be known. Others: "
+      "0 or 1. kpatch NAME runs kpatch-NAME if it is\n"
       "installed.\n";
   std::fputs(text.c_str(), stdout);
 }
@@ -177,7 +179,8 @@ TargetOptions parse_target_options(int argc, char** argv) {
     throw Error(fmt::format("kpatch {} takes no \"{}\"", first, options.names.front()));
   if (command->names == Names::one && options.names.size() != 1)
     throw Error(fmt::format("kpatch {} takes one module", first));
-  if (command->names == Names::any && options.names.empty() && !options.all && first != "accept" && first != "vex")
+  if (command->names == Names::any && options.names.empty() && !options.all && first != "accept" && first != "vex" &&
+      first != "check")
     throw Error(fmt::format("kpatch {}: which module? ({})", first, command->arguments));
   return options;
 }

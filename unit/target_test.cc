@@ -131,6 +131,25 @@ TEST_F(Target, WhatDoesNotFitIsNotLoaded) {
   EXPECT_NE(load(module()).message.find("CONFIG_LIVEPATCH"), std::string::npos);
 }
 
+TEST_F(Target, WhatSomethingElseHooksIsNotLoaded) {
+  machine_.on_load = [&](const fs::path&) { return machine_.show("livepatch_a", true, false), 0; };
+  machine_.put("/sys/kernel/tracing/enabled_functions", "f (1) R I\n");
+  ModuleFile file = module();
+  file.functions = {{"vmlinux", "f"}};
+  const Change change = load(file);
+  EXPECT_EQ(change.outcome, refused);
+  ASSERT_EQ(change.details.size(), 1U);
+  EXPECT_NE(change.details[0].find("f is held by something"), std::string::npos);
+  options_.force = true;
+  EXPECT_EQ(load(file).outcome, done);
+}
+
+TEST_F(Target, SaysWhenTheRedirectIsMissing) {
+  machine_.on_load = [&](const fs::path&) { return machine_.show("livepatch_a", true, false), 0; };
+  machine_.put("/sys/kernel/tracing/enabled_functions", "g (1)   I\n");
+  EXPECT_EQ(load(module()).details, Names{"f isn't redirected, by ftrace's own list"});
+}
+
 // As the kernel shows it; both texts are shorter than 256 bytes.
 std::string note(std::string name, const std::string& text) {
   name.push_back('\0');
