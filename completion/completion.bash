@@ -17,4 +17,4 @@ _kpatch() {
   fi
   # Else files, by -o default.
 }
-complete -o default -F _kpatch kpatch kpatch-build kpatch-package kpatch-package-builder kpatch-sign kpatch-keys kpatch-rebuild kpatch-try kpatch-verify klp-build
+complete -o default -F _kpatch kpatch kpatch-build kpatch-fleet kpatch-package kpatch-package-builder kpatch-sign kpatch-keys kpatch-rebuild kpatch-try kpatch-verify klp-build

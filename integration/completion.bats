@@ -24,6 +24,7 @@ offered() {
   [ "$(offered "$build_dir/kpatch-build/kpatch-build" --pre)" = --previous ]
   [ "$(offered "$build_dir/kpatch-build/kpatch-build" --ass)" = --assess ]
   [ "$(offered "$build_dir/kpatch-build/kpatch-rebuild" --prov)" = --provenance ]
+  [ "$(offered "$build_dir/fleet/kpatch-fleet" --store-r)" = --store-read-only ]
   [ -z "$(offered "$build_dir/kpatch/kpatch" status --nothing)" ]
 }
 

@@ -6,6 +6,7 @@ bats_require_minimum_version 1.5.0
 
 load skip.bash
 load repacked.bash
+load archive.bash
 
 setup_file() {
   local why
@@ -97,35 +98,11 @@ refused() {
   refused "can't unpack vmlinux from linux-image-unsigned-$release-dbgsym"
 }
 
-# snapshot FOLDER SUITE PACKAGE…: a part of an archive as it was on a day of 2020, signed, and valid for a week.
-snapshot() {
-  local folder=$1 suite=$2 name tree=$BATS_TEST_TMPDIR/tree packages=main/binary-amd64/Packages
-  shift 2
-  mkdir -p "$folder/dists/$suite/main/binary-amd64" "$folder/pool"
-  : >"$folder/dists/$suite/$packages"
-  for name in "$@"; do
-    mkdir -p "$tree/DEBIAN"
-    printf 'Package: %s\nVersion: 6.12.95-1\nArchitecture: amd64\nMaintainer: a <a@b>\nDescription: x\n' "$name" >"$tree/DEBIAN/control"
-    dpkg-deb -b "$tree" "$folder/pool/$name.deb" >/dev/null
-    { dpkg-deb -f "$folder/pool/$name.deb"
-      printf 'Filename: pool/%s.deb\nSize: %s\nSHA256: %s\n\n' "$name" "$(stat -c %s "$folder/pool/$name.deb")" \
-        "$(sha256sum <"$folder/pool/$name.deb" | cut -d' ' -f1)"; } >>"$folder/dists/$suite/$packages"
-  done
-  cd "$folder/dists/$suite" || return
-  printf '%s\n' 'Origin: Debian' 'Label: Debian' "Suite: $suite" "Codename: $suite" 'Date: Wed, 01 Jan 2020 00:00:00 UTC' \
-    'Valid-Until: Wed, 08 Jan 2020 00:00:00 UTC' 'Architectures: amd64' 'Components: main' 'SHA256:' \
-    " $(sha256sum <"$packages" | cut -d' ' -f1) $(stat -c %s "$packages") $packages" >Release
-  gpg --batch --yes --clearsign -o InRelease Release
-}
-
 @test "a snapshot of an archive, long out of date, whose signature is verified all the same" {
   local day=debian/20200101T000000Z r=6.12.95+deb12-cloud-amd64 archive=$BATS_TEST_TMPDIR/archive
   [ "$(uname -m)" = x86_64 ] || skip_machine "Debian's kernels are those of x86-64 here"
   command -v gpg >/dev/null || skip_package "gpg isn't installed"
-  export GNUPGHOME=$BATS_TEST_TMPDIR/gnupg
-  mkdir -m 700 "$GNUPGHOME"
-  gpg --batch --quiet --passphrase '' --quick-gen-key test default default never
-  gpg --export >"$BATS_TEST_TMPDIR/key.gpg"
+  signing_key "$BATS_TEST_TMPDIR"
   (snapshot "$archive/$day" bookworm "linux-image-$r" "linux-image-$r-dbg" "linux-headers-$r" linux-source-6.12)
   (snapshot "$archive/${day/debian/debian-security}" bookworm-security something)
   gpgconf --kill all

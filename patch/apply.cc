@@ -60,6 +60,16 @@ Misfit judge(const std::vector<string_view>& file, const Hunk& hunk) {
   return Misfit::text;
 }
 
+// What a file holds that the patch adds.
+std::string created_text(const FilePatch& file) {
+  std::string text;
+  for (const Hunk& hunk : file.hunks) {
+    for (const string_view line : hunk.new_side()) (text += line) += '\n';
+    if (hunk.new_ends_open && !text.empty()) text.pop_back();
+  }
+  return text;
+}
+
 class Applier {
  public:
   Applier(const fs::path& source, const fs::path& directory, bool ignore_whitespace)
@@ -160,11 +170,7 @@ class Applier {
   }
 
   void create(const PatchFile& patch, const FilePatch& file) {
-    std::string text;
-    for (const Hunk& hunk : file.hunks) {
-      for (const string_view line : hunk.new_side()) (text += line) += '\n';
-      if (hunk.new_ends_open && !text.empty()) text.pop_back();
-    }
+    const std::string text = created_text(file);
     if (exists(file.new_path)) {
       const bool same = contents(file.new_path) == text;
       problem(patch, file.line,
@@ -233,7 +239,47 @@ class Applier {
   std::vector<std::string> problems_;
 };
 
+// The hunk that takes it back.
+Hunk reversed(const Hunk& hunk) {
+  Hunk back = hunk;
+  std::swap(back.old_start, back.new_start);
+  std::swap(back.old_count, back.new_count);
+  std::swap(back.old_ends_open, back.new_ends_open);
+  for (std::string& line : back.lines)
+    if (line.starts_with('+'))
+      line[0] = '-';
+    else if (line.starts_with('-'))
+      line[0] = '+';
+  return back;
+}
+
+bool is_applied(const FilePatch& file, const fs::path& source) {
+  if (file.change == FileChange::create)
+    return !file.hunks.empty() && fs::is_regular_file(source / file.new_path) &&
+           read_file(source / file.new_path) == created_text(file);
+  if (file.change != FileChange::modify || file.hunks.empty()) return false;
+  const std::string text = read_file(source / file.new_path);
+  std::vector<Hunk> back;
+  for (const Hunk& hunk : file.hunks) back.push_back(reversed(hunk));
+  const bool c = file.new_path.ends_with(".c") || file.new_path.ends_with(".h");
+  return std::ranges::all_of(place_hunks(back, whole_lines(text), c, false),
+                             [](const HunkPlace& place) { return place.at.has_value(); });
+}
+
 }  // namespace
+
+bool is_applied(const PatchText& given, const fs::path& source) {
+  try {
+    PatchFile patch = parse_patch(given.path, given.text);
+    resolve_paths(patch, [&](const std::string& file) { return fs::is_regular_file(source / file); });
+    return !patch.files.empty() &&
+           std::ranges::all_of(patch.files, [&](const FilePatch& file) { return is_applied(file, source); });
+  } catch (const Error&) {
+    return false;
+  } catch (const fs::filesystem_error&) {
+    return false;
+  }
+}
 
 std::vector<std::string> AppliedPatches::touched() const {
   std::vector<std::string> all = modified;

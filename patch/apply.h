@@ -29,4 +29,8 @@ struct AppliedPatches {
 AppliedPatches apply_patches(std::span<const PatchText> patches, const std::filesystem::path& source,
                              const std::filesystem::path& directory, bool ignore_whitespace);
 
+// Does the source have all that the patch adds, in its places, and nothing of what it removes? Never throws for what the
+// patch and the source hold: what can't be told isn't applied.
+bool is_applied(const PatchText& patch, const std::filesystem::path& source);
+
 }  // namespace kpatch

@@ -221,6 +221,27 @@ TEST_F(Tree, SaysThatAPatchIsAppliedAlready) {
   EXPECT_NE(message.find("already applied"), std::string::npos) << message;
 }
 
+TEST_F(Tree, KnowsWhatIsApplied) {
+  const auto applied = [&](const std::string& text) { return is_applied({"0.patch", text}, root_ / "source"); };
+  EXPECT_FALSE(applied(plain));
+  write("source/fs/a.c", "// moved\n\tone\n\tnew\n\ttwo\n\tthree\n");
+  EXPECT_TRUE(applied(plain));
+  // A part of it isn't enough.
+  EXPECT_FALSE(applied(std::string(plain) + "--- a/fs/b.c\n+++ b/fs/b.c\n@@ -1 +1,2 @@\n b\n+c\n"));
+  const std::string removes = "--- a/fs/a.c\n+++ b/fs/a.c\n@@ -1,3 +1,2 @@\n \tone\n-\tnew\n \ttwo\n";
+  EXPECT_FALSE(applied(removes));
+  write("source/fs/a.c", "\tone\n\ttwo\n");
+  EXPECT_TRUE(applied(removes));
+  const std::string adds = "--- /dev/null\n+++ b/fs/new.c\n@@ -0,0 +1 @@\n+int x;\n";
+  EXPECT_FALSE(applied(adds));
+  write("source/fs/new.c", "int y;\n");
+  EXPECT_FALSE(applied(adds));
+  write("source/fs/new.c", "int x;\n");
+  EXPECT_TRUE(applied(adds));
+  EXPECT_FALSE(applied("no patch"));
+  EXPECT_FALSE(applied("--- a/fs/gone.c\n+++ b/fs/gone.c\n@@ -1 +1,2 @@\n b\n+c\n"));
+}
+
 TEST_F(Tree, SaysThatTabsBecameSpaces) {
   const std::string spaces =
       "--- a/fs/a.c\n+++ b/fs/a.c\n@@ -1,3 +1,4 @@\n        one\n+       new\n        two\n        three\n";
