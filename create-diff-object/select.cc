@@ -338,7 +338,48 @@ class Selector {
         need_unnamed(chunk, r, target, reason);
       return;
     }
+    if (is_another_end(chunk, r, target)) return;
     need_symbol(chunk, r, target, home, reason);
+  }
+
+  // An assembler writes a local variable as a place in its section. Where sections hold several variables, the end of one
+  // is the beginning of the next, and a loop that stops at its array's end has that address:
+  //
+  //     .data..read_mostly:   loggers (kernel's)   denied (new)        for (p = loggers; p < loggers + 26; ++p)
+  //
+  // Where the two don't go to the same place this must be told, and isn't: refused where the code takes the address, and
+  // refers to the first one as well.
+  bool is_another_end(const Chunk& chunk, const Relocation& r, const Target& target) {
+    const Symbol& next = patched_.symbol(target.symbol);
+    const SectionKind kind = patched_.section(target.section).kind;
+    const bool variables = kind == SectionKind::data || kind == SectionKind::bss || kind == SectionKind::rodata;
+    if (!variables || target.offset != 0 || target.symbol == r.symbol || next.type != SymbolType::object ||
+        next.value == 0 || patched_.section(chunk.section).kind == SectionKind::table)
+      return false;
+    const SymbolId before = patched_.symbol_at(target.section, next.value - 1);
+    if (before == no_symbol || patched_.symbol(before).type != SymbolType::object) return false;
+    const Symbol& array = patched_.symbol(before);
+    const SymbolId kernels_array = pair_.twins.orig(before), kernels_next = pair_.twins.orig(target.symbol);
+    if (array.value + array.size != next.value) return false;
+    if (kernels_array != no_symbol && kernels_next != no_symbol) {
+      const Symbol &a = orig_.symbol(kernels_array), &b = orig_.symbol(kernels_next);
+      if (a.section == b.section && a.value + a.size == b.value) return false;
+    }
+    const Section& home = patched_.section(chunk.section);
+    const auto takes_address = patched_.arch().code.takes_address;
+    if ((home.flags & SHF_EXECINSTR_FLAG) != 0 && takes_address != nullptr &&
+        !takes_address(home.code(), chunk.begin, r))
+      return false;
+    const std::span<const Relocation> all = patched_.relocations(chunk.section, chunk.begin, chunk.end);
+    if (std::ranges::none_of(all, [&](const Relocation& other) { return patched_.target(other).symbol == before; }))
+      return false;
+    diagnostics_.refuse(
+        "array-end", chunk.place(patched_, r.offset),
+        fmt::format("the address is the end of {} and the beginning of {}, which don't lie together any more, and the "
+                    "object doesn't tell which is meant",
+                    array.name, next.name),
+        "give the new variable no section of its own (__read_mostly and the like), or put it elsewhere in the file");
+    return true;
   }
 
   void need_symbol(const Chunk& chunk, const Relocation& r, const Target& target, const Section& home,

@@ -177,6 +177,14 @@ class Finder {
                   fmt::format("{} is affected, but of no --target: it stays as it is", command.object));
       return;
     }
+    if (!command.module.empty() && !module_file(base_, command.module)) {
+      refuse(
+          "new-module", command.source,
+          fmt::format("it is part of {}.ko, which the kernel that runs doesn't have: a livepatch changes what is there",
+                      command.module),
+          "build the new module by itself, and leave its files out of the patch");
+      return;
+    }
     const auto [it, fresh] = objects_.try_emplace(command.object);
     AffectedObject& object = it->second;
     if (fresh) {

@@ -72,6 +72,17 @@ constexpr auto tools_for_people = std::to_array<string_view>({
     "scripts/git",
 });
 
+// Headers that a script or a host program makes C of as well, which isn't made anew. What is in a comment may count.
+constexpr auto lists = std::to_array<string_view>({
+    "include/linux/oid_registry.h",         // lib/build_OID_registry: oid_registry_data.c
+    "include/scsi/scsi_devinfo.h",          // drivers/scsi/Makefile: scsi_devinfo_tbl.c
+    "include/uapi/asm-generic/resource.h",  // security/apparmor/Makefile: rlim_names.h
+    "include/uapi/linux/capability.h",      // security/apparmor/Makefile: capability_names.h
+    "lib/crc32defs.h",                      // lib/gen_crc32table.c: crc32table.h
+    "security/selinux/include/classmap.h",  // genheaders: flask.h, av_permissions.h
+    "security/selinux/include/initial_sid_to_string.h",
+});
+
 // Host programs that the build of a kernel runs.
 constexpr auto host_programs = std::to_array<string_view>({"tools/objtool/", "tools/bpf/resolve_btfids/"});
 
@@ -100,7 +111,10 @@ FileVerdict file_verdict(string_view path, string_view arch) {
   if (name == "cpufeatures.h" || name == "vmxfeatures.h")
     if (path.starts_with("arch/"))
       if (architecture_of(path) == arch) return {FileRole::generator, "a list that a script turns into C"};
-  if (path.starts_with("tools/")) return {FileRole::idle, "a tool beside the kernel"};
+  if (std::ranges::count(lists, path) > 0) return {FileRole::generator, "a list that the kernel's build makes C of"};
+  // kernel/bpf/relo_core.c is `#include "../../tools/lib/bpf/relo_core.c"`.
+  const bool of_kernel = path.starts_with("tools/lib/bpf/") && (name.ends_with(".c") || name.ends_with(".h"));
+  if (path.starts_with("tools/") && !of_kernel) return {FileRole::idle, "a tool beside the kernel"};
   if (path.starts_with("usr/")) return {FileRole::idle, "the initramfs"};
   if (const string_view owner = architecture_of(path); !arch.empty() && !owner.empty() && owner != arch)
     return {FileRole::idle, "another architecture, " + std::string{owner}};

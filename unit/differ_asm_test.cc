@@ -203,6 +203,8 @@ TEST_P(DifferAssembly, GivesTheGoldenFacts) {
   EXPECT_EQ(fs::exists(directory_ / "out.o"), result.exit_code == exit_ok);
 }
 
+#define READ_MOSTLY(name) \
+  ".section .data..read_mostly,\"aw\"\n.type " #name ",@object\n.size " #name ",8\n" #name ": .quad 1\n"
 #define F_SAME "func f\nmov $1,%eax\nend f\n"
 #define F_CHANGED "func f\nmov $2,%eax\nend f\n"
 #define G_SAME "func g\nmov $1,%eax\nend g\n"
@@ -422,6 +424,23 @@ const Case cases[] = {
      F_SAME,
      "func f\nmov fresh(%rip),%eax\nend f\n.comm fresh,8\n",
      {"changed f", "f -> fresh (patch)", "exit 0"}},
+    {"TheEndOfAnArrayIsNotTheNewVariableBehindIt",
+     READ_MOSTLY(first) "func f\nlea first(%rip),%rax\nlea first+8(%rip),%rcx\nend f\n",
+     READ_MOSTLY(first) READ_MOSTLY(fresh) "func f\nnop\nlea first(%rip),%rax\nlea first+8(%rip),%rcx\nend f\n",
+     {"changed f", "refused array-end f", "exit 2"}},
+    {"TheEndOfANewArrayIsNotTheVariableBehindIt",
+     READ_MOSTLY(first) F_SAME,
+     READ_MOSTLY(fresh) READ_MOSTLY(first) "func f\nlea fresh(%rip),%rax\nlea fresh+8(%rip),%rcx\nend f\n",
+     {"changed f", "refused array-end f", "exit 2"}},
+    {"ANewVariableBehindAnother",
+     READ_MOSTLY(first) "func f\nlea first(%rip),%rax\nend f\nfunc g\nmov first(%rip),%rax\nend g\n",
+     READ_MOSTLY(first) READ_MOSTLY(
+         fresh) "func f\nlea first(%rip),%rax\nmov fresh(%rip),%rcx\nend f\nfunc g\nlea fresh(%rip),%rax\nend g\n",
+     {"changed f", "changed g", "f -> vmlinux:first,0", "exit 0"}},
+    {"TheEndOfAnArrayThatStaysBesideTheNext",
+     READ_MOSTLY(first) READ_MOSTLY(second) "func f\nlea first(%rip),%rax\nlea first+8(%rip),%rcx\nend f\n",
+     READ_MOSTLY(first) READ_MOSTLY(second) "func f\nnop\nlea first(%rip),%rax\nlea first+8(%rip),%rcx\nend f\n",
+     {"changed f", "f -> vmlinux:first,0", "f -> vmlinux:second,0", "exit 0"}},
     {"NewTracepointEntry",
      F_SAME,
      "func f\nlea tp(%rip),%rax\nend f\n.section __tracepoints,\"aw\"\n.type tp,@object\n.size tp,8\ntp: .quad 0\n",
