@@ -230,7 +230,7 @@ class Hooks {
           "has a BPF program whose kind isn't known here, and may be one that keeps it from running",
           "bpftool link shows it; --force if it only looks on");
     else
-      add(Bearing::note, "has a BPF program (fentry or fexit), which goes on to be called");
+      add(Bearing::note, "has a BPF program that looks on, and goes on to be called");
   }
 
   template <typename Add>

@@ -4,9 +4,9 @@
 #include <string>
 
 #include "from-source/bindings.h"
-#include "klpmake/conf.h"
 #include "from-source/syms.h"
 #include "from-source/workshop.h"
+#include "klpmake/conf.h"
 #include "support/error.h"
 
 namespace kpatch {
