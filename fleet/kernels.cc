@@ -55,15 +55,16 @@ class Archives {
 
   const std::vector<StockKernel>& listed(const std::string& suite) {
     const auto [place, is_new] = lists_.try_emplace(suite);
-    if (!is_new) return place->second;
+    std::vector<StockKernel>& list = place->second;
+    if (!is_new) return list;
     const Distro* distro = running_distro();
     if (!distro || !distro->list) throw Error("a pattern of kernels: archives of this system's kind aren't read yet");
     distro->list(tools(suite), [&](const std::vector<StockKernel>& kernels, const std::string& problem) {
       // A suite that can't be looked into would be a row that is missing in silence.
       if (!problem.empty()) throw Error(problem);
-      place->second.insert(place->second.end(), kernels.begin(), kernels.end());
+      list.insert(list.end(), kernels.begin(), kernels.end());
     });
-    return place->second;
+    return list;
   }
 
   const Plan& plan_;
