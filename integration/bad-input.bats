@@ -124,6 +124,24 @@ teardown() {
   refused 2 'fs/jfs/jfs_umount\.c' 'config'
 }
 
+@test "a module that the kernel doesn't have" {
+  cat >"$patch" <<'END'
+--- a/net/netfilter/Makefile
++++ b/net/netfilter/Makefile
+@@ -1,2 +1,3 @@
+ # SPDX-License-Identifier: GPL-2.0
++obj-m += nf_quirk.o
+ netfilter-objs := core.o nf_log.o nf_queue.o nf_sockopt.o utils.o
+--- /dev/null
++++ b/net/netfilter/nf_quirk.c
+@@ -0,0 +1,2 @@
++#include <linux/module.h>
++MODULE_LICENSE("GPL");
+END
+  build "$patch"
+  refused 2 'nf_quirk\.ko' new-module
+}
+
 @test "of two files, one that the config does not build" {
   change fs/jfs/jfs_umount.c 's/^int jfs_umount\(.*/int jfs_unused;\n&/' >>"$patch"
   build "$patch"

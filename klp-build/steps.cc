@@ -46,8 +46,8 @@ std::vector<Codestream> ask_archive(KlpContext& context) {
   });
   std::ranges::sort(codestreams, {}, &Codestream::name);
   // A release that several suites have is the newest one's.
-  const auto twice = std::ranges::unique(codestreams, {}, &Codestream::name);
-  codestreams.erase(twice.begin(), twice.end());
+  const auto same = [](const Codestream& a, const Codestream& b) { return a.name == b.name; };
+  codestreams.erase(std::unique(codestreams.begin(), codestreams.end(), same), codestreams.end());
   if (codestreams.empty()) throw Error("the archive has no kernel");
   return codestreams;
 }

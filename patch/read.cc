@@ -103,6 +103,8 @@ class Parser {
       if (context_diff_) fail(1, "is a context diff; a unified one is needed (diff -u, git diff)");
       const bool blank = std::all_of(lines_.begin(), lines_.end(),
                                      [](const auto& l) { return l.find_first_not_of(" \t\r") == l.npos; });
+      if (const string_view encoding = text_encoding(); !encoding.empty())
+        throw Error(fmt::format("{}: its text is encoded ({}); save it as plain text", patch_.path.string(), encoding));
       throw Error(fmt::format("{}: {}", patch_.path.string(),
                               blank ? "the patch is empty" : "holds no change: no unified diff is in it"));
     }
@@ -117,6 +119,14 @@ class Parser {
   }
 
  private:
+  // How a mail, or an editor, wrote the text; empty: as it is.
+  string_view text_encoding() const {
+    if (!lines_.empty() && (lines_[0].starts_with("\xff\xfe") || lines_[0].starts_with("\xfe\xff"))) return "UTF-16";
+    for (const std::string& line : lines_)
+      if (line.starts_with("Content-Transfer-Encoding:") && line.find("base64") != std::string::npos) return "base64";
+    return {};
+  }
+
   [[noreturn]] void fail(size_t line, string_view what) const {
     throw Error(fmt::format("{}:{}: error: {}", patch_.path.string(), line, what));
   }
