@@ -56,7 +56,7 @@ std::string needed_program(const std::string& name, const std::string& folder) {
   return found->string();
 }
 
-std::vector<PatchText> read_inputs(const Job& job) {
+std::vector<PatchText> read_inputs(const CellJob& job) {
   std::vector<PatchText> patches;
   for (size_t i = 0; i < job.patches.size(); ++i) {
     patches.push_back(read_patch(job.patches[i]));
@@ -69,7 +69,7 @@ std::vector<PatchText> read_inputs(const Job& job) {
 
 // --- triage ------------------------------------------------------------------------------------------------------------
 
-fs::path source_of(const Job& job, const DistroTools& tools) {
+fs::path source_of(const CellJob& job, const DistroTools& tools) {
   const Distro* distro = distro_of_release(job.kernel.release);
   if (!distro) distro = running_distro();
   if (!distro || !distro->fetch_source)
@@ -121,7 +121,7 @@ json assess(const std::vector<PatchText>& patches, const fs::path& source, const
   return {{"state", notes.empty() ? "applies" : "applies with an offset"}, {"message", message}, {"needed", numbers}};
 }
 
-json triage(const Job& job, const fs::path& folder, Console& console) {
+json triage(const CellJob& job, const fs::path& folder, Console& console) {
   const std::vector<PatchText> patches = read_inputs(job);
   Cache cache(Cache::default_root(), console);
   Executor executor(folder / "log");
@@ -134,7 +134,7 @@ json triage(const Job& job, const fs::path& folder, Console& console) {
 
 class Steps {
  public:
-  Steps(const Job& job, const fs::path& folder) : job_(job), folder_(folder), executor_(folder / "log") {}
+  Steps(const CellJob& job, const fs::path& folder) : job_(job), folder_(folder), executor_(folder / "log") {}
 
   json run() {
     read_inputs(job_);
@@ -251,7 +251,7 @@ class Steps {
     return true;
   }
 
-  const Job& job_;
+  const CellJob& job_;
   fs::path folder_;
   Executor executor_;
   json result_;
@@ -293,7 +293,7 @@ void publish(const fs::path& folder, const fs::path& place) {
 // A folder that goes away with this object, if it wasn't published.
 class Draft {
  public:
-  explicit Draft(const Workshop& workshop) : path_(workshop.root / "drafts" / random_name()) {
+  explicit Draft(const FleetWorkshop& workshop) : path_(workshop.root / "drafts" / random_name()) {
     fs::create_directories(path_);
   }
   Draft(const Draft&) = delete;
@@ -317,8 +317,8 @@ std::string line_of(const json& result) {
 }
 
 // Made before, by anybody?
-bool fetch(const Job& job, const std::string& key, const Draft& draft) {
-  const Store store(job.store);
+bool fetch(const CellJob& job, const std::string& key, const Draft& draft) {
+  const ResultStore store(job.store);
   if (!store.any()) return false;
   const auto start = std::chrono::steady_clock::now();
   if (const auto why = store.fetch(key, draft.path()); why) {
@@ -333,7 +333,7 @@ bool fetch(const Job& job, const std::string& key, const Draft& draft) {
   return true;
 }
 
-void work(const Job& job, const std::string& key, const Draft& draft, Console& console) {
+void work(const CellJob& job, const std::string& key, const Draft& draft, Console& console) {
   if (fetch(job, key, draft)) return;
   const auto start = std::chrono::steady_clock::now();
   json result = job.kind == "triage" ? triage(job, draft.path(), console) : Steps(job, draft.path()).run();
@@ -345,19 +345,19 @@ void work(const Job& job, const std::string& key, const Draft& draft, Console& c
   result["seconds"] = seconds_since(start);
   result["files"] = digests_below(draft.path());
   write_file(draft.path() / "result.json", result.dump(2, ' ', false, json::error_handler_t::replace) + "\n");
-  if (const auto why = Store(job.store).keep(key, draft.path()); why && !why->empty())
+  if (const auto why = ResultStore(job.store).keep(key, draft.path()); why && !why->empty())
     fmt::print("cell: the store: {}\n", *why);
 }
 
 }  // namespace
 
 int run_cell(const fs::path& file) {
-  const Workshop workshop{fs::absolute(file).parent_path().parent_path()};
+  const FleetWorkshop workshop{fs::absolute(file).parent_path().parent_path()};
   const std::string key = file.stem().string();
   Console console(0);
-  Job job;
+  CellJob job;
   try {
-    job = json::parse(read_file(file)).get<Job>();
+    job = json::parse(read_file(file)).get<CellJob>();
   } catch (const json::exception& error) {
     throw Error(fmt::format("{}: it is no cell's file: {}", file.string(), error.what()));
   }

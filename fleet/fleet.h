@@ -74,7 +74,7 @@ std::vector<FleetKernel> kernels_of(const Plan& plan, Console& console);
 // --- cells -------------------------------------------------------------------------------------------------------------
 
 // The unit of work: everything that a worker needs to know, in a file of its own. Inputs are named with their digests.
-struct Job {
+struct CellJob {
   std::string kind;  // "triage" or "build"
   FleetKernel kernel;
   std::string fix;
@@ -92,11 +92,11 @@ struct Job {
   // Of all that shapes the result, and nothing else: 64 hex digits.
   std::string key() const;
 };
-void to_json(nlohmann::json& to, const Job& job);
-void from_json(const nlohmann::json& from, Job& job);
+void to_json(nlohmann::json& to, const CellJob& job);
+void from_json(const nlohmann::json& from, CellJob& job);
 
 // Where a run keeps what isn't for people: OUTPUT/.fleet.
-struct Workshop {
+struct FleetWorkshop {
   std::filesystem::path root;
   std::filesystem::path job(const std::string& key) const { return root / "jobs" / (key + ".json"); }
   std::filesystem::path cell(const std::string& key) const { return root / "cells" / key; }
@@ -110,14 +110,14 @@ std::optional<nlohmann::json> result_of(const std::filesystem::path& cell);
 int run_cell(const std::filesystem::path& file);
 
 // Runs the jobs that have no result, through ninja. Those whose worker died are run again.
-void run_jobs(const std::vector<Job>& jobs, const std::string& phase, const Plan& plan, const Workshop& workshop,
-              Console& console);
+void run_jobs(const std::vector<CellJob>& jobs, const std::string& phase, const Plan& plan,
+              const FleetWorkshop& workshop, Console& console);
 
 // --- the store ---------------------------------------------------------------------------------------------------------
 
-class Store {
+class ResultStore {
  public:
-  explicit Store(StorePlace place) : place_(std::move(place)) {}
+  explicit ResultStore(StorePlace place) : place_(std::move(place)) {}
   // Puts a result's files into the folder. Empty: done; else why not, which is "" where it simply has none.
   std::optional<std::string> fetch(const std::string& key, const std::filesystem::path& to) const;
   // Empty: kept, or nobody wants it kept; else why not. Nobody needs a store: a full one is no reason to fail.

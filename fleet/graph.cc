@@ -80,14 +80,14 @@ std::vector<std::function<std::string(const std::string&)>> workers_of(const Pla
 
 // Caches of workers aren't shared, and a kernel takes a minute to prepare: cells of one go to one worker, as long as there
 // are enough kernels for all of them.
-size_t turn_of(const std::vector<Job>& jobs, size_t job, size_t workers) {
+size_t turn_of(const std::vector<CellJob>& jobs, size_t job, size_t workers) {
   std::map<std::string, size_t> numbers;
-  for (const Job& each : jobs) numbers.emplace(each.kernel.release, numbers.size());
+  for (const CellJob& each : jobs) numbers.emplace(each.kernel.release, numbers.size());
   return numbers.size() < workers ? job : numbers.at(jobs[job].kernel.release);
 }
 
-std::string graph_of(const std::vector<Job>& jobs, size_t round, unsigned depth, const Plan& plan,
-                     const Workshop& workshop) {
+std::string graph_of(const std::vector<CellJob>& jobs, size_t round, unsigned depth, const Plan& plan,
+                     const FleetWorkshop& workshop) {
   const auto workers = workers_of(plan);
   const std::string self = fs::read_symlink("/proc/self/exe").string();
   std::string text = "ninja_required_version = 1.10\n";
@@ -112,8 +112,8 @@ void show(std::string_view line, Console& console) {
   if (line.starts_with("cell: ")) console.info("  " + std::string(line.substr(6)));
 }
 
-void run_round(const std::vector<Job>& jobs, const std::string& phase, size_t round, const Plan& plan,
-               const Workshop& workshop, Console& console) {
+void run_round(const std::vector<CellJob>& jobs, const std::string& phase, size_t round, const Plan& plan,
+               const FleetWorkshop& workshop, Console& console) {
   const unsigned depth = std::max(1U, plan.jobs);
   const fs::path graph = workshop.root / (phase + ".ninja");
   write_file(graph, graph_of(jobs, round, depth, plan, workshop));
@@ -130,10 +130,10 @@ void run_round(const std::vector<Job>& jobs, const std::string& phase, size_t ro
 
 }  // namespace
 
-void run_jobs(const std::vector<Job>& jobs, const std::string& phase, const Plan& plan, const Workshop& workshop,
-              Console& console) {
-  std::vector<Job> left;
-  for (const Job& job : jobs) {
+void run_jobs(const std::vector<CellJob>& jobs, const std::string& phase, const Plan& plan,
+              const FleetWorkshop& workshop, Console& console) {
+  std::vector<CellJob> left;
+  for (const CellJob& job : jobs) {
     const std::string key = job.key();
     if (result_of(workshop.cell(key))) continue;
     remove_tree(workshop.cell(key));  // torn, if it is there
@@ -145,7 +145,7 @@ void run_jobs(const std::vector<Job>& jobs, const std::string& phase, const Plan
     if (round > 0) console.warning(fmt::format("{} of the workers died; their cells are run again", left.size()));
     run_round(left, phase, round, plan, workshop, console);
     check_interrupted();
-    std::erase_if(left, [&](const Job& job) {
+    std::erase_if(left, [&](const CellJob& job) {
       return fs::exists(workshop.failure(job.key())) || result_of(workshop.cell(job.key())).has_value();
     });
   }

@@ -16,7 +16,7 @@ namespace kpatch {
 using nlohmann::json;
 namespace fs = std::filesystem;
 
-std::string Job::key() const {
+std::string CellJob::key() const {
   json shape = {{"kind", kind}, {"tool", KPATCH_VERSION}, {"version", kernel.version}, {"patches", digests}};
   // Without a version nobody knows whether two releases are of one source.
   if (kind == "build" || kernel.version.empty()) shape["release"] = kernel.release;
@@ -35,7 +35,7 @@ std::string Job::key() const {
   return sha256_of(shape.dump());
 }
 
-void to_json(json& to, const Job& job) {
+void to_json(json& to, const CellJob& job) {
   json patches = json::array();
   for (size_t i = 0; i < job.patches.size(); ++i)
     patches.push_back({{"file", job.patches[i].string()}, {"sha256", job.digests[i]}});
@@ -59,7 +59,7 @@ void to_json(json& to, const Job& job) {
         {"archive-key", job.archive_key.string()}};
 }
 
-void from_json(const json& from, Job& job) {
+void from_json(const json& from, CellJob& job) {
   job.kind = from.at("kind");
   job.kernel.release = from.at("release");
   job.kernel.version = from.at("version");

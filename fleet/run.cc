@@ -23,7 +23,7 @@ using nlohmann::json;
 namespace fs = std::filesystem;
 
 struct Cell {
-  Job job;
+  CellJob job;
   json outcome;  // state, message, seconds …
 };
 
@@ -59,7 +59,7 @@ class Run {
   }
 
   // A copy that stays what it is while the run lasts, by its digest.
-  void take_input(Job& job, const fs::path& patch) const {
+  void take_input(CellJob& job, const fs::path& patch) const {
     const std::string text = read_file(patch), digest = sha256_of(text);
     const fs::path copy = workshop_.root / "inputs" / digest / patch.filename();
     if (read_file_if_any(copy) != text) {
@@ -70,8 +70,8 @@ class Run {
     job.digests.push_back(digest);
   }
 
-  Job job_of(const FleetKernel& kernel, const Fix& fix) const {
-    Job job;
+  CellJob job_of(const FleetKernel& kernel, const Fix& fix) const {
+    CellJob job;
     job.kind = "triage";
     job.kernel = kernel;
     job.fix = fix.name;
@@ -82,7 +82,7 @@ class Run {
     return job;
   }
 
-  json outcome_of(const Job& job) const {
+  json outcome_of(const CellJob& job) const {
     const std::string key = job.key();
     if (auto result = result_of(workshop_.cell(key))) return *result;
     const json failure = json::parse(read_file_if_any(workshop_.failure(key)), nullptr, false);
@@ -91,7 +91,7 @@ class Run {
   }
 
   void triage() {
-    std::map<std::string, Job> jobs;  // kernels of equal source share one
+    std::map<std::string, CellJob> jobs;  // kernels of equal source share one
     for (const Fix& fix : plan_.fixes)
       for (const FleetKernel& kernel : kernels_) {
         Cell cell{job_of(kernel, fix), {}};
@@ -102,7 +102,7 @@ class Run {
           jobs.emplace(cell.job.key(), cell.job);
         cells_.push_back(std::move(cell));
       }
-    std::vector<Job> all;
+    std::vector<CellJob> all;
     for (const Cell& cell : cells_)
       if (const auto it = jobs.find(cell.job.key()); it != jobs.end()) {
         all.push_back(it->second);
@@ -115,8 +115,8 @@ class Run {
   }
 
   // Of the triaged one: with the patches that the release lacks, and all that shapes a module.
-  Job build_job(const Cell& cell) const {
-    Job job = cell.job;
+  CellJob build_job(const Cell& cell) const {
+    CellJob job = cell.job;
     job.kind = "build";
     job.module = "livepatch-" + job.fix;
     std::ranges::replace(job.module, '.', '-');
@@ -135,7 +135,7 @@ class Run {
   }
 
   void build() {
-    std::vector<Job> jobs;
+    std::vector<CellJob> jobs;
     std::vector<Cell*> built;
     for (Cell& cell : cells_)
       if (cell.outcome.at("state").get<std::string>().starts_with("applies")) {
@@ -203,7 +203,7 @@ class Run {
 
   Plan plan_;
   Console& console_;
-  Workshop workshop_;
+  FleetWorkshop workshop_;
   FileLock lock_;
   std::vector<FleetKernel> kernels_;
   std::vector<Cell> cells_;

@@ -117,7 +117,7 @@ fs::file_time_type now() { return fs::file_time_type::clock::now(); }
 
 }  // namespace
 
-std::string Store::get(const std::string& name, size_t most) const {
+std::string ResultStore::get(const std::string& name, size_t most) const {
   if (is_url(place_.where)) return download(place_.where + (place_.where.ends_with('/') ? "" : "/") + name, most);
   const fs::path file = fs::path(place_.where) / name;
   std::error_code ignored;
@@ -126,7 +126,7 @@ std::string Store::get(const std::string& name, size_t most) const {
   return read_file(file);
 }
 
-std::optional<std::string> Store::fetch(const std::string& key, const fs::path& to) const {
+std::optional<std::string> ResultStore::fetch(const std::string& key, const fs::path& to) const {
   if (place_.where.empty()) return "";
   try {
     const std::string text = get("results/" + key, largest_list);
@@ -150,7 +150,7 @@ std::optional<std::string> Store::fetch(const std::string& key, const fs::path& 
   }
 }
 
-std::optional<std::string> Store::keep(const std::string& key, const fs::path& from) const {
+std::optional<std::string> ResultStore::keep(const std::string& key, const fs::path& from) const {
   if (place_.where.empty() || place_.read_only || is_url(place_.where)) return std::nullopt;
   const fs::path store = place_.where;
   try {

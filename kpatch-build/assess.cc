@@ -54,11 +54,13 @@ bool applies_backwards(const Build& build, const Base& base) {
 }
 
 // What ends without objects: not built, without influence, or refused.
-Verdict without_objects(const Assessment& a) {
+PatchVerdict without_objects(const Assessment& a) {
   const auto refused = std::ranges::count_if(a.findings, is_refusal);
   const auto not_built =
       std::ranges::count_if(a.findings, [](const Finding& f) { return is_refusal(f) && f.rule == "not-built"; });
-  return refused == 0 ? Verdict::no_change : refused == not_built ? Verdict::not_built : Verdict::refused;
+  return refused == 0           ? PatchVerdict::no_change
+         : refused == not_built ? PatchVerdict::not_built
+                                : PatchVerdict::refused;
 }
 
 void name_types(Assessment& a, const Base& base, const AppliedPatches& patches) {
@@ -120,7 +122,9 @@ void look_closer(Assessment& a, const Build& build, const Base& base, const Appl
   const std::vector<PairReport> reports = compare(build, base, view, *pairs.value);
   for (const PairReport& report : reports) add(a, report.findings);
   const bool refused = std::ranges::any_of(a.findings, is_refusal);
-  a.verdict = refused ? Verdict::refused : choose(reports).value ? Verdict::patchable : Verdict::no_change;
+  a.verdict = refused                 ? PatchVerdict::refused
+              : choose(reports).value ? PatchVerdict::patchable
+                                      : PatchVerdict::no_change;
 }
 
 void look(Assessment& a, const Build& build) {
@@ -131,15 +135,15 @@ void look(Assessment& a, const Build& build) {
   try {
     patches = apply_patches(build.patches, base.source, build.scratch / "patched", build.options.ignore_whitespace);
   } catch (const Error& error) {
-    a.verdict = applies_backwards(build, base) ? Verdict::already_there : Verdict::does_not_apply;
-    if (a.verdict == Verdict::does_not_apply) a.message = error.what();
+    a.verdict = applies_backwards(build, base) ? PatchVerdict::already_there : PatchVerdict::does_not_apply;
+    if (a.verdict == PatchVerdict::does_not_apply) a.message = error.what();
     return;
   }
   a.offset = std::ranges::any_of(
       patches->warnings, [](const Finding& f) { return f.message.find(" was applied at line ") != std::string::npos; });
   add(a, patches->warnings);
   if (patches->touched().empty()) {
-    a.verdict = Verdict::no_change;
+    a.verdict = PatchVerdict::no_change;
     return;
   }
   keep_line_numbers(*patches, base.source);
@@ -151,7 +155,7 @@ void look(Assessment& a, const Build& build) {
   if (!affected.value) {
     a.verdict = without_objects(a);
   } else if (a.objects > most_objects) {
-    a.verdict = Verdict::likely;
+    a.verdict = PatchVerdict::likely;
     name_types(a, base, *patches);
   } else {
     look_closer(a, build, base, *patches, view);
@@ -161,23 +165,23 @@ void look(Assessment& a, const Build& build) {
 
 }  // namespace
 
-std::string_view name_of(Verdict verdict) {
+std::string_view name_of(PatchVerdict verdict) {
   switch (verdict) {
-    case Verdict::patchable:
+    case PatchVerdict::patchable:
       return "patchable";
-    case Verdict::likely:
+    case PatchVerdict::likely:
       return "likely";
-    case Verdict::already_there:
+    case PatchVerdict::already_there:
       return "already there";
-    case Verdict::not_built:
+    case PatchVerdict::not_built:
       return "not built";
-    case Verdict::no_change:
+    case PatchVerdict::no_change:
       return "no change";
-    case Verdict::refused:
+    case PatchVerdict::refused:
       return "refused";
-    case Verdict::does_not_apply:
+    case PatchVerdict::does_not_apply:
       return "does not apply";
-    case Verdict::failed:
+    case PatchVerdict::failed:
       return "failed";
   }
   return "";
@@ -192,7 +196,7 @@ Assessment assess(const Build& build) {
   } catch (const Interrupted&) {
     throw;
   } catch (const std::exception& error) {
-    a.verdict = Verdict::failed;
+    a.verdict = PatchVerdict::failed;
     a.message = error.what();
   }
   a.findings = sorted(std::move(a.findings));
@@ -201,13 +205,13 @@ Assessment assess(const Build& build) {
 }
 
 int exit_code_of(const std::vector<Assessment>& all) {
-  const auto any = [&](std::initializer_list<Verdict> verdicts) {
+  const auto any = [&](std::initializer_list<PatchVerdict> verdicts) {
     return std::ranges::any_of(
         all, [&](const Assessment& a) { return std::ranges::find(verdicts, a.verdict) != verdicts.end(); });
   };
-  if (any({Verdict::failed, Verdict::does_not_apply})) return exit_error;
-  if (any({Verdict::refused})) return exit_unpatchable;
-  return any({Verdict::patchable, Verdict::likely}) ? exit_ok : exit_no_change;
+  if (any({PatchVerdict::failed, PatchVerdict::does_not_apply})) return exit_error;
+  if (any({PatchVerdict::refused})) return exit_unpatchable;
+  return any({PatchVerdict::patchable, PatchVerdict::likely}) ? exit_ok : exit_no_change;
 }
 
 std::string table_of(const std::vector<Assessment>& all) {

@@ -12,7 +12,7 @@
 
 namespace kpatch {
 
-enum class Verdict : uint8_t {
+enum class PatchVerdict : uint8_t {
   patchable,       // compiled and compared: nothing is refused
   likely,          // too much to compile here, and nothing that was looked at is refused
   already_there,   // it applies backwards
@@ -22,11 +22,11 @@ enum class Verdict : uint8_t {
   does_not_apply,  // neither way
   failed           // it couldn't be found out
 };
-std::string_view name_of(Verdict verdict);  // "already there"
+std::string_view name_of(PatchVerdict verdict);  // "already there"
 
 struct Assessment {
   std::string release{};
-  Verdict verdict = Verdict::failed;
+  PatchVerdict verdict = PatchVerdict::failed;
   bool offset = false;    // it applies, elsewhere than its lines say
   bool compiled = false;  // and compared
   size_t objects = 0;     // that it may change

@@ -233,7 +233,7 @@ Change Changer::complete_load(const ModuleFile& module, const std::vector<Loaded
     if (!remove_module(old.name))
       change.details.push_back(fmt::format("{} does nothing any more, but stays in memory", old.name));
   }
-  for (const PatchedFunction& function : not_redirected(system_, *patch))
+  for (const HookedFunction& function : not_redirected(system_, *patch))
     change.details.push_back(fmt::format("{} isn't redirected, by ftrace's own list", function.name));
   for (const Hook& hook : hooks_on(system_, functions_of(*patch)))
     if (hook.bearing == Bearing::blind || is_against(hook.bearing)) change.details.push_back(sentence_of(hook));

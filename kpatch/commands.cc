@@ -439,7 +439,7 @@ class Commands {
     if (options_.names.empty())
       for (const LoadedPatch& patch : loaded_patches(system_)) {
         std::vector<std::string> against;
-        for (const PatchedFunction& function : not_redirected(system_, patch))
+        for (const HookedFunction& function : not_redirected(system_, patch))
           against.push_back(fmt::format("{} isn't redirected, by ftrace's own list", function.name));
         worst = std::max(worst, check(patch.name, functions_of(patch), against));
       }
@@ -451,7 +451,7 @@ class Commands {
   // In the order of what matters more.
   enum Clearness { clear, unclear, something_against };
 
-  int check(const std::string& name, const std::vector<PatchedFunction>& functions,
+  int check(const std::string& name, const std::vector<HookedFunction>& functions,
             const std::vector<std::string>& against) {
     std::vector<Hook> hooks = hooks_on(system_, functions);
     if (functions.empty() && !loaded_patch(system_, name))

@@ -77,18 +77,18 @@ class Hooks {
     read_names("/sys/kernel/debug/error_injection/list", injectable_);
     read_names("/sys/kernel/debug/fail_function/inject", failing_);
     for (const LoadedPatch& patch : loaded_patches(system))
-      for (const PatchedFunction& function : functions_of(patch)) patched_.insert(function);
+      for (const HookedFunction& function : functions_of(patch)) patched_.insert(function);
     const std::string release = system.release();
     major_ = leading_number(release);
   }
 
   bool readable() const { return readable_; }
-  const Site* site(const PatchedFunction& function) const {
+  const Site* site(const HookedFunction& function) const {
     const auto found = sites_.find(function);
     return found == sites_.end() ? nullptr : &found->second;
   }
 
-  void judge(const PatchedFunction& function, std::vector<Hook>& hooks) {
+  void judge(const HookedFunction& function, std::vector<Hook>& hooks) {
     const auto add = [&](Bearing bearing, std::string what, std::string advice = {}) {
       hooks.push_back({bearing, function.name, std::move(what), std::move(advice)});
     };
@@ -203,12 +203,12 @@ class Hooks {
   }
 
   // Only what may be made to fail lets a program decide that the function doesn't run.
-  bool may_be_made_to_fail(const PatchedFunction& function) const {
+  bool may_be_made_to_fail(const HookedFunction& function) const {
     return injectable_.contains(function.name) || function.name.starts_with("security_");
   }
 
   template <typename Add>
-  void judge_direct(const PatchedFunction& function, const Site& here, const Add& add) {
+  void judge_direct(const HookedFunction& function, const Site& here, const Add& add) {
     if (!here.direct.starts_with(bpf_trampoline)) {
       add(Bearing::excludes, fmt::format("has a direct call of {}", here.direct.empty() ? "a module" : here.direct),
           "unload the module whose code that is");
@@ -234,7 +234,7 @@ class Hooks {
   }
 
   template <typename Add>
-  void judge_probe(const PatchedFunction& function, const Add& add) const {
+  void judge_probe(const HookedFunction& function, const Add& add) const {
     if (injectable_.contains(function.name))
       add(Bearing::suppresses, "has a probe at its entry, and is one of those that a probe may keep from running",
           "remove the probe, or --force if it only looks on");
@@ -243,7 +243,7 @@ class Hooks {
   }
 
   template <typename Add>
-  void judge_kprobes(const PatchedFunction& function, const Site* here, const Add& add) const {
+  void judge_kprobes(const HookedFunction& function, const Site* here, const Add& add) const {
     const auto found = probes_.find(function);
     if (found == probes_.end()) return;
     for (const Probe& probe : found->second) {
@@ -260,10 +260,10 @@ class Hooks {
   const System& system_;
   bool readable_ = false;
   unsigned major_ = 0;
-  std::map<PatchedFunction, Site> sites_;
-  std::map<PatchedFunction, std::vector<Probe>> probes_;
+  std::map<HookedFunction, Site> sites_;
+  std::map<HookedFunction, std::vector<Probe>> probes_;
   std::set<std::string> injectable_, failing_;
-  std::set<PatchedFunction> patched_;  // by a livepatch that is loaded
+  std::set<HookedFunction> patched_;  // by a livepatch that is loaded
   std::optional<std::set<std::pair<unsigned, unsigned>>> links_;
 };
 
@@ -289,11 +289,11 @@ std::string sentence_of(const Hook& hook) {
   return hook.function.empty() ? hook.what : fmt::format("{} {}", hook.function, hook.what);
 }
 
-std::vector<Hook> hooks_on(const System& system, std::span<const PatchedFunction> functions) {
+std::vector<Hook> hooks_on(const System& system, std::span<const HookedFunction> functions) {
   Hooks known(system);
   std::vector<Hook> hooks;
   known.judge_machine(hooks);
-  for (const PatchedFunction& function : functions) known.judge(function, hooks);
+  for (const HookedFunction& function : functions) known.judge(function, hooks);
   std::ranges::stable_sort(hooks, [](const Hook& a, const Hook& b) { return a.bearing > b.bearing; });
   const auto same = [](const Hook& a, const Hook& b) {
     return std::tie(a.function, a.what) == std::tie(b.function, b.what);
@@ -302,19 +302,19 @@ std::vector<Hook> hooks_on(const System& system, std::span<const PatchedFunction
   return hooks;
 }
 
-std::vector<PatchedFunction> functions_of(const LoadedPatch& patch) {
-  std::vector<PatchedFunction> functions;
+std::vector<HookedFunction> functions_of(const LoadedPatch& patch) {
+  std::vector<HookedFunction> functions;
   for (const PatchedThing& thing : patch.things)
     if (thing.patched.value_or(true))
       for (const std::string& function : thing.functions) functions.push_back({thing.object, function});
   return functions;
 }
 
-std::vector<PatchedFunction> not_redirected(const System& system, const LoadedPatch& patch) {
+std::vector<HookedFunction> not_redirected(const System& system, const LoadedPatch& patch) {
   const Hooks known(system);
-  std::vector<PatchedFunction> lost;
+  std::vector<HookedFunction> lost;
   if (!known.readable()) return lost;
-  for (const PatchedFunction& function : functions_of(patch)) {
+  for (const HookedFunction& function : functions_of(patch)) {
     // Whether its module is there isn't told by kernels before 6.1.
     if (function.object != "vmlinux" && !fs::exists(system.path("/sys/module/" + function.object))) continue;
     const Site* site = known.site(function);
@@ -323,9 +323,9 @@ std::vector<PatchedFunction> not_redirected(const System& system, const LoadedPa
   return lost;
 }
 
-std::vector<StalledTask> sleepers_in(const System& system, std::span<const PatchedFunction> functions) {
+std::vector<StalledTask> sleepers_in(const System& system, std::span<const HookedFunction> functions) {
   std::set<std::string> names;
-  for (const PatchedFunction& function : functions) names.insert(function.name);
+  for (const HookedFunction& function : functions) names.insert(function.name);
   std::vector<StalledTask> sleepers;
   for (StalledTask& task : tasks_of(system)) {
     for (const std::string& frame : task.stack) {

@@ -39,15 +39,15 @@ inline bool is_against(Bearing bearing) { return bearing >= Bearing::suppresses;
 
 // Hooks of these functions, by tracefs, debugfs and procfs; what is against a livepatch comes first. Two functions of one
 // name in one object can't be told apart there: the hook of either is named.
-std::vector<Hook> hooks_on(const System& system, std::span<const PatchedFunction> functions);
+std::vector<Hook> hooks_on(const System& system, std::span<const HookedFunction> functions);
 
 // What a loaded livepatch replaces now: without the functions of modules that aren't there.
-std::vector<PatchedFunction> functions_of(const LoadedPatch& patch);
+std::vector<HookedFunction> functions_of(const LoadedPatch& patch);
 
 // Functions of the patch that ftrace doesn't lead to a livepatch, by its own list; empty as well where that can't be read.
-std::vector<PatchedFunction> not_redirected(const System& system, const LoadedPatch& patch);
+std::vector<HookedFunction> not_redirected(const System& system, const LoadedPatch& patch);
 
 // A thread that sleeps in one of the functions, or below a BPF trampoline: the transition waits for it.
-std::vector<StalledTask> sleepers_in(const System& system, std::span<const PatchedFunction> functions);
+std::vector<StalledTask> sleepers_in(const System& system, std::span<const HookedFunction> functions);
 
 }  // namespace kpatch

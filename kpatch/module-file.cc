@@ -76,7 +76,7 @@ std::string text_at(string_view file, const Elf64_Ehdr& header, const Elf64_Sym&
 }
 
 // Of our modules: .kpatch.funcs (doc/formats.md), whose entries name a function and its object by relocations.
-std::vector<PatchedFunction> functions_in(string_view file, const Elf64_Ehdr& header) {
+std::vector<HookedFunction> functions_in(string_view file, const Elf64_Ehdr& header) {
   constexpr uint64_t entry = 32, name = 8, object = 16;
   const string_view table = section(file, header, ".kpatch.funcs");
   const string_view relocations = section(file, header, ".rela.kpatch.funcs");
@@ -85,13 +85,13 @@ std::vector<PatchedFunction> functions_in(string_view file, const Elf64_Ehdr& he
     if (const auto section = section_header(file, header, i); section && section->sh_type == SHT_SYMTAB)
       symbols = part(file, section->sh_offset, section->sh_size);
   if (table.size() % entry != 0) return {};
-  std::vector<PatchedFunction> functions(table.size() / entry);
+  std::vector<HookedFunction> functions(table.size() / entry);
   for (uint64_t at = 0; at < relocations.size(); at += sizeof(Elf64_Rela)) {
     const auto relocation = record<Elf64_Rela>(relocations, at);
     if (!relocation || relocation->r_offset >= table.size()) return {};
     const auto symbol = record<Elf64_Sym>(symbols, ELF64_R_SYM(relocation->r_info) * sizeof(Elf64_Sym));
     if (!symbol) return {};
-    PatchedFunction& function = functions[relocation->r_offset / entry];
+    HookedFunction& function = functions[relocation->r_offset / entry];
     const uint64_t field = relocation->r_offset % entry;
     if (field == name) function.name = text_at(file, header, *symbol, relocation->r_addend);
     if (field == object) function.object = text_at(file, header, *symbol, relocation->r_addend);

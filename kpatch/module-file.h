@@ -10,11 +10,11 @@
 
 namespace kpatch {
 
-struct PatchedFunction {
+struct HookedFunction {
   std::string object;  // vmlinux, or a module
   std::string name;
 
-  auto operator<=>(const PatchedFunction&) const = default;
+  auto operator<=>(const HookedFunction&) const = default;
 };
 
 struct ModuleFile {
@@ -25,7 +25,7 @@ struct ModuleFile {
   bool livepatch = false;
   bool is_signed = false;
   std::vector<std::pair<std::string, std::string>> info;  // .modinfo, in its order
-  std::vector<PatchedFunction> functions;                 // what it replaces; empty: not known, as of other builders'
+  std::vector<HookedFunction> functions;                  // what it replaces; empty: not known, as of other builders'
 
   // What it says that it fixes: CVEs, commits, advisories.
   std::vector<std::string> fixes() const;

@@ -28,13 +28,13 @@ BootableKernel find_bootable(const std::string& release, const BootableKernel& g
   return kernel;
 }
 
-std::vector<ModuleFile> loading_order(const fs::path& modules, const std::vector<std::string>& names) {
+std::vector<TriedModule> loading_order(const fs::path& modules, const std::vector<std::string>& names) {
   std::map<std::string, fs::path> files;
   walk(modules, [&](const fs::directory_entry& entry) {
     if (const auto path = module_path_of(entry.path().string())) files.emplace(module_name_of(*path), entry.path());
     return true;
   });
-  std::vector<ModuleFile> order;
+  std::vector<TriedModule> order;
   std::set<std::string> seen;
   const std::function<void(const std::string&)> add = [&](const std::string& name) {
     const auto found = files.find(name);

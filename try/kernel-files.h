@@ -19,13 +19,13 @@ struct BootableKernel {
 // Error when the image isn't among the release's files.
 BootableKernel find_bootable(const std::string& release, const BootableKernel& given, const DistroTools& tools);
 
-struct ModuleFile {
+struct TriedModule {
   std::string name;            // as the kernel spells it
   std::filesystem::path file;  // maybe compressed
 };
 
 // The files of modules and of what they depend on, in an order in which they can be loaded. What the folder doesn't have
 // is left out: it may be built in.
-std::vector<ModuleFile> loading_order(const std::filesystem::path& modules, const std::vector<std::string>& names);
+std::vector<TriedModule> loading_order(const std::filesystem::path& modules, const std::vector<std::string>& names);
 
 }  // namespace kpatch

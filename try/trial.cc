@@ -125,9 +125,9 @@ class Trial {
   }
 
   // The paths in the guest, as words.
-  static std::string add_modules(Initramfs& image, const std::vector<ModuleFile>& files) {
+  static std::string add_modules(Initramfs& image, const std::vector<TriedModule>& files) {
     std::string words;
-    for (const ModuleFile& module : files) {
+    for (const TriedModule& module : files) {
       const std::string path = fmt::format("{}modules/{}.ko", here, module.name);
       image.add(path, contents_of(module.file));
       words += (words.empty() ? "/" : " /") + path;
@@ -142,7 +142,7 @@ class Trial {
     image.add(std::string(here) + "busybox", read_busybox());
     image.add(std::string(here) + "init", read_file(data_file("try/guest-init.sh")));
     if (!probe) {
-      std::vector<ModuleFile> modules = loading_order(input_.kernel.modules, patched_modules());
+      std::vector<TriedModule> modules = loading_order(input_.kernel.modules, patched_modules());
       plan += fmt::format("modules={}\n", shell_word(add_modules(image, modules)));
       const std::string name = input_.module.filename().string();
       image.add(fmt::format("{}livepatch/{}", here, name), contents_of(input_.module));

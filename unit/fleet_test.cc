@@ -55,40 +55,40 @@ TEST(Fleet, ThePageEscapesWhatOthersWrote) {
 }
 
 TEST(Fleet, AKeyIsOfWhatShapesTheResult) {
-  Job job;
+  CellJob job;
   job.kind = "build";
   job.kernel = {"6.1.0-1-amd64", "6.1.2-1", {}};
   job.module = "livepatch-a";
   job.patches = {"a.patch"};
   job.digests = {"d"};
   const std::string key = job.key();
-  Job same = job;
+  CellJob same = job;
   same.jobs = 8;
   same.store.where = "/s";
   same.patches = {"/elsewhere/a.patch"};
   EXPECT_EQ(same.key(), key);
   const auto differs = [&](const auto& change) {
-    Job other = job;
+    CellJob other = job;
     change(other);
     EXPECT_NE(other.key(), key);
   };
-  differs([](Job& j) { j.digests = {"e"}; });
-  differs([](Job& j) { j.kernel.release = "6.1.0-1-cloud-amd64"; });
-  differs([](Job& j) { j.kernel.version = "6.1.2-2"; });
-  differs([](Job& j) { j.module = "livepatch-b"; });
-  differs([](Job& j) { j.patches = {"b.patch"}; });
-  differs([](Job& j) { j.package = "deb"; });
-  differs([](Job& j) { j.try_it = true; });
-  differs([](Job& j) { j.kind = "triage"; });
-  EXPECT_EQ(json(job).get<Job>().key(), key);
+  differs([](CellJob& j) { j.digests = {"e"}; });
+  differs([](CellJob& j) { j.kernel.release = "6.1.0-1-cloud-amd64"; });
+  differs([](CellJob& j) { j.kernel.version = "6.1.2-2"; });
+  differs([](CellJob& j) { j.module = "livepatch-b"; });
+  differs([](CellJob& j) { j.patches = {"b.patch"}; });
+  differs([](CellJob& j) { j.package = "deb"; });
+  differs([](CellJob& j) { j.try_it = true; });
+  differs([](CellJob& j) { j.kind = "triage"; });
+  EXPECT_EQ(json(job).get<CellJob>().key(), key);
 }
 
 TEST(Fleet, KernelsOfEqualSourceShareATriage) {
-  Job job;
+  CellJob job;
   job.kind = "triage";
   job.kernel = {"6.1.0-1-amd64", "6.1.2-1", {}};
   job.digests = {"d"};
-  Job other = job;
+  CellJob other = job;
   other.kernel.release = "6.1.0-1-cloud-amd64";
   EXPECT_EQ(other.key(), job.key());
   other.kernel.release = "6.12.0-1-amd64";
@@ -136,12 +136,12 @@ TEST(Fleet, AStoreNeverWritesOutsideOfTheFolder) {
   for (const char* name : {"../evil", ".evil", "", "a/b"}) {
     const json list = {{"key", key}, {"files", {{name, digest}}}};
     write_file(store / "results" / key, list.dump());
-    const auto why = Store({store.string(), false, {}, {}}).fetch(key, to);
+    const auto why = ResultStore({store.string(), false, {}, {}}).fetch(key, to);
     ASSERT_TRUE(why);
     EXPECT_NE(why->find("names a file"), std::string::npos) << name;
   }
   EXPECT_FALSE(fs::exists(folder.path() / "evil"));
-  EXPECT_EQ(Store({store.string(), false, {}, {}}).fetch(std::string(64, 'b'), to), "");
+  EXPECT_EQ(ResultStore({store.string(), false, {}, {}}).fetch(std::string(64, 'b'), to), "");
 }
 
 }  // namespace

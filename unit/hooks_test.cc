@@ -33,7 +33,7 @@ class HooksTest : public testing::Test {
     fs::create_directories(system_.path("/sys/kernel/livepatch/livepatch_a/" + object + "/" + function + ",1"));
   }
   // "BEARING: SENTENCE", of f.
-  Said said(const PatchedFunction& function = {"vmlinux", "f"}) const {
+  Said said(const HookedFunction& function = {"vmlinux", "f"}) const {
     Said list;
     for (const Hook& hook : hooks_on(system_, std::span(&function, 1)))
       list.push_back(std::string(word_for(hook.bearing)) + ": " + sentence_of(hook));
@@ -73,7 +73,7 @@ TEST_F(HooksTest, AFunctionThatFtraceDoesNotLeadToTheLivepatch) {
   patch("vmlinux", "f");
   patch("m", "h");  // of a module that isn't loaded
   EXPECT_EQ(not_redirected(system_, *loaded_patch(system_, "livepatch_a")),
-            (std::vector<PatchedFunction>{{"vmlinux", "f"}}));
+            (std::vector<HookedFunction>{{"vmlinux", "f"}}));
   sites("f (1) R               \ttramp: 0x1 (kprobe_ftrace_handler+0x0/0x1) ->x\n");
   EXPECT_EQ(not_redirected(system_, *loaded_patch(system_, "livepatch_a")).size(), 1U);
   fs::remove(system_.path("/sys/kernel/tracing/enabled_functions"));
@@ -108,7 +108,7 @@ TEST_F(HooksTest, AProbeWithinTheFunctionGoesBlind) {
 TEST_F(HooksTest, FailFunctionIsTurnedOffByItsFile) {
   sites("f (1) R I\n");
   put("/sys/kernel/debug/fail_function/inject", "f\n");
-  const PatchedFunction function{"vmlinux", "f"};
+  const HookedFunction function{"vmlinux", "f"};
   EXPECT_EQ(hooks_on(system_, std::span(&function, 1)).front().advice,
             "echo '!f' >/sys/kernel/debug/fail_function/inject");
 }
@@ -157,7 +157,7 @@ TEST_F(HooksTest, FtraceThatIsOffAndWhatCannotBeRead) {
 }
 
 TEST_F(HooksTest, TasksThatSleepInAFunction) {
-  const PatchedFunction functions[] = {{"vmlinux", "f"}};
+  const HookedFunction functions[] = {{"vmlinux", "f"}};
   const auto task = [&](const std::string& pid, const std::string& stack) {
     put("/proc/" + pid + "/task/" + pid + "/comm", "name\n");
     put("/proc/" + pid + "/task/" + pid + "/stack", stack);
