@@ -154,7 +154,7 @@ class Closure {
   void need_function(const string& name) {
     const SourceEntity* entity = unit_.entity(name);
     if (entity == nullptr || name.starts_with("__builtin_") || !asked_.insert(name).second) return;
-    Fate fate;
+    Treatment fate;
     if (entity->definition && !request_.functions.contains(name)) {
       fate = request_.decide(subject_of_entity(unit_, name, *entity));
       (fate.copy ? result_.copied : result_.declared).push_back(name);
@@ -207,7 +207,7 @@ class Closure {
   void need_variable(const string& name) {
     const SourceEntity* entity = unit_.entity(name);
     if (entity == nullptr || !asked_.insert(name).second) return;
-    Fate fate;
+    Treatment fate;
     if (entity->definition) {
       fate = request_.decide(subject_of_entity(unit_, name, *entity));
       (fate.copy ? result_.copied : result_.declared).push_back(name);
@@ -246,7 +246,7 @@ class Closure {
         alone = false;
         if (asked_.insert(other).second) {
           const SourceEntity* entity = unit_.entity(other);
-          const Fate fate = request_.decide(subject_of_entity(unit_, other, *entity));
+          const Treatment fate = request_.decide(subject_of_entity(unit_, other, *entity));
           if (fate.copy) refuse_mixed(other, cursor);
           result_.declared.push_back(other);
           declared.label = fate.label;
@@ -390,7 +390,7 @@ class Closure {
       if (!of_static) return walk(child, statement);
       Subject subject = subject_of_local(unit_, child, function_);
       subject.occurrence = seen_here_[subject.name]++;
-      const Fate fate = request_.decide(subject);
+      const Treatment fate = request_.decide(subject);
       if (fate.copy) {
         copied.push_back(child);
         return walk_variable(child, false);

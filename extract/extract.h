@@ -33,14 +33,14 @@ struct Subject {
 };
 
 // What becomes of it: its text is copied, or it is declared, so that references mean the one that is there.
-struct Fate {
+struct Treatment {
   bool copy = true;
   std::string label{};  // the assembler's name of it; empty: the one that it has
 };
 
 struct ExtractRequest {
   std::set<std::string> functions;  // that are wanted; always copied
-  std::function<Fate(const Subject&)> decide;
+  std::function<Treatment(const Subject&)> decide;
   std::function<void(const Subject&)> on_wanted{};  // may be empty; called for each of `functions`
   std::string heading;                              // a comment at the top; may have several lines
   bool whole_types = false;    // every struct that is named is written in full, also where its name would do

@@ -106,9 +106,9 @@ int run(const CommandLine& line) {
   request.decide = [&](const Subject& subject) {
     unused.erase(subject.name);
     const bool state = subject.kind == Subject::Kind::variable && subject.writable && subject.function.empty();
-    return Fate{!state && !line.externalize.contains(subject.name) &&
-                    (subject.internal || subject.kind == Subject::Kind::variable),
-                {}};
+    return Treatment{!state && !line.externalize.contains(subject.name) &&
+                         (subject.internal || subject.kind == Subject::Kind::variable),
+                     {}};
   };
   const Extraction extraction = unit.extract(request);
   for (const Finding& finding : sorted(extraction.findings)) fmt::print(stderr, "{}\n", text_of(finding));

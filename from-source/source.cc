@@ -153,12 +153,12 @@ class SourceMaker {
 
   // --- what becomes of the rest ---
 
-  Fate decide(const Subject& subject) {
+  Treatment decide(const Subject& subject) {
     if (subject.kind == Subject::Kind::function) return decide_function(subject);
     return subject.function.empty() ? decide_variable(subject) : decide_local(subject);
   }
 
-  Fate decide_function(const Subject& subject) {
+  Treatment decide_function(const Subject& subject) {
     const BinarySymbol* own = facts_.function(subject.symbol);
     const bool copied = own == nullptr || copied_.contains(subject.name) || copy_.contains(subject.name) ||
                         !original_functions_.contains(subject.name) ||
@@ -169,14 +169,14 @@ class SourceMaker {
     return {true, subject.internal || own == nullptr ? string() : fmt::format("{}.klp.{}", subject.name, stem_)};
   }
 
-  Fate decide_variable(const Subject& subject) {
+  Treatment decide_variable(const Subject& subject) {
     const BinarySymbol* own = facts_.variable(subject.symbol);
     if (own == nullptr || (subject.scalar_constant && subject.internal)) return {};
     if (own->binding == SymbolBinding::local && describes_code(facts_.section_of(*own))) return {};
     return bound(subject, *own);
   }
 
-  Fate decide_local(const Subject& subject) {
+  Treatment decide_local(const Subject& subject) {
     std::vector<LocalVariable> known = facts_.locals(subject.function, subject.name);
     if (known.empty() || subject.scalar_constant) return {};
     if (known.size() > 1) std::erase_if(known, [&](const LocalVariable& v) { return v.line != subject.location.line; });
@@ -193,7 +193,7 @@ class SourceMaker {
   }
 
   // The kernel's.
-  Fate bound(const Subject& subject, const BinarySymbol& own) {
+  Treatment bound(const Subject& subject, const BinarySymbol& own) {
     try {
       const uint32_t index = shipped_symbol(shipped_, facts_, own, file_name(), pair_.owner);
       const BinarySymbol& symbol = shipped_.symbols()[index];

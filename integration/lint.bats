@@ -77,6 +77,19 @@ rooms() {
   finds pipes bad:3 bad:4 bad:5 bad:7 bad:8 bad:9 bad:11 sourced.bash:1
 }
 
+@test "type-names: one of each, declarations, within others, in sources" {
+  printf '%s\n' 'struct A {' '  struct Part {' '};' 'class B;' 'enum class E : int { one };' 'template <>' 'struct std::hash<A> {' | file one/a.h
+  printf '%s\n' 'struct A;' 'class B final : public C {' '  struct Part {' '// struct A {' | file two/b.h
+  printf '%s\n' 'struct A {' | file two/b.cc
+  passes type-names
+}
+
+@test "type-names: two of one name" {
+  printf '%s\n' 'struct A {' 'enum class E {' 'class D : public A {' | file one/a.h
+  printf '%s\n' '// another' 'class A {' 'enum E : char { one };' 'struct D {};' | file two/b.h
+  finds type-names two/b.h:2 two/b.h:3 two/b.h:4
+}
+
 @test "skips: with a kind" {
   printf '%s\n' 'TEST(A, B) {' '  if (!gcc) SKIP_PACKAGE("no gcc");' '  // GTEST_SKIP says no kind' '}' | file unit/a_test.cc
   echo '#define SKIP_PACKAGE(why) GTEST_SKIP() << "[package] " << why' | file unit/skip.h

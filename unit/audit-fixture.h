@@ -326,7 +326,7 @@ inline constexpr const char* klp_show = ".klp.rela.vmlinux..text.show";
 inline constexpr const char* count = ".klp.sym.dummy.count,0";
 
 // Which of the kernel's files the audit gets: with types, or without, as an own kernel without debug information is.
-enum class Types { known, unknown };
+enum class KnownTypes { known, unknown };
 
 class AuditFixture : public testing::Test {
  protected:
@@ -377,14 +377,15 @@ class AuditFixture : public testing::Test {
   }
 
   static std::vector<std::string> findings(const fs::path& file, const std::string& release = "6.12.1-test",
-                                           const std::string& name = "livepatch-fix", Types types = Types::known) {
+                                           const std::string& name = "livepatch-fix",
+                                           KnownTypes types = KnownTypes::known) {
     // Of this suite's folder: those of another one are gone.
     const auto binary = [](const char* file) -> const Binary& {
       const auto known = binaries_.find(file);
       return known != binaries_.end() ? known->second
                                       : binaries_.emplace(file, Binary::open(directory_ / file)).first->second;
     };
-    const Binary& vmlinux = binary(types == Types::known ? "vmlinux" : "vmlinux-plain");
+    const Binary& vmlinux = binary(types == KnownTypes::known ? "vmlinux" : "vmlinux-plain");
     const Binary& dummy = binary("dummy.ko");
     static const Symvers exports = Symvers::read(directory_ / "symvers");
     std::vector<std::string> found;

@@ -31,13 +31,14 @@ class DifferArch : public testing::Test {
   void TearDown() override { fs::remove_all(directory_); }
 
   // Nothing when it isn't installed.
-  static const Toolchain* toolchain(std::string_view name) {
-    for (const Toolchain& t : toolchains())
+  static const TestToolchain* toolchain(std::string_view name) {
+    for (const TestToolchain& t : toolchains())
       if (t.name == name && t.installed()) return &t;
     return nullptr;
   }
 
-  void compile(const Toolchain& t, const std::string& text, const std::string& object, const std::string& flags = "") {
+  void compile(const TestToolchain& t, const std::string& text, const std::string& object,
+               const std::string& flags = "") {
     t.compile(directory_, text, object, "-ffunction-sections -fdata-sections " + flags);
   }
 
@@ -51,7 +52,7 @@ class DifferArch : public testing::Test {
 
 // arch/arm64/include/asm/alternative-macros.h, ALTINSTR_ENTRY_CB: no replacement, but who writes it.
 TEST_F(DifferArch, WhoWritesAnAlternativeIsAPartOfIt) {
-  const Toolchain* a = toolchain("arm64");
+  const TestToolchain* a = toolchain("arm64");
   if (a == nullptr) SKIP_PACKAGE("needs the cross compiler of arm64");
   const auto source = [](const std::string& callback) {
     return "struct alt_instr { int instr, alt; short cpucap; char length, alt_length; }; struct alt_instr entry;\n"
@@ -69,7 +70,7 @@ TEST_F(DifferArch, WhoWritesAnAlternativeIsAPartOfIt) {
 }
 
 TEST_F(DifferArch, ObjectsOfTwoMachinesAreAnError) {
-  const Toolchain *a = toolchain("arm64"), *s = toolchain("s390x");
+  const TestToolchain *a = toolchain("arm64"), *s = toolchain("s390x");
   if (a == nullptr || s == nullptr) SKIP_PACKAGE("needs the cross compilers of arm64 and s390x");
   compile(*a, "int f(int x) { return x; }", "orig.o");
   compile(*s, "int f(int x) { return x; }", "patched.o");
@@ -84,7 +85,7 @@ TEST_F(DifferArch, ObjectsOfTwoMachinesAreAnError) {
 
 // e_flags stands at 48 in the header (ELF gABI).
 TEST_F(DifferArch, OtherElfFlagsAreAnError) {
-  const Toolchain* p = toolchain("ppc64le");
+  const TestToolchain* p = toolchain("ppc64le");
   if (p == nullptr) SKIP_PACKAGE("needs the cross compiler of ppc64le");
   compile(*p, "int f(int x) { return x; }", "orig.o");
   compile(*p, "int f(int x) { return x + 1; }", "patched.o");
@@ -97,7 +98,7 @@ TEST_F(DifferArch, OtherElfFlagsAreAnError) {
 
 // The kernel is little-endian (ELFv2); objects of the other ABI mean other things by the same relocations.
 TEST_F(DifferArch, BigEndianPowerPcIsAnError) {
-  const Toolchain* p = toolchain("ppc64le");
+  const TestToolchain* p = toolchain("ppc64le");
   if (p == nullptr) SKIP_PACKAGE("needs the cross compiler of ppc64le");
   std::ofstream(directory_ / "file.c") << "int f(int x) { return x; }";
   run_in(directory_, std::string{p->compiler} + " -mbig-endian -c -o orig.o file.c");
@@ -105,7 +106,7 @@ TEST_F(DifferArch, BigEndianPowerPcIsAnError) {
 }
 
 TEST_F(DifferArch, SiblingCallsToTheKernelAreRefusedAllOfThem) {
-  const Toolchain* p = toolchain("ppc64le");
+  const TestToolchain* p = toolchain("ppc64le");
   if (p == nullptr) SKIP_PACKAGE("needs the cross compiler of ppc64le");
   const std::string rest =
       "#define own static __attribute__((noinline, noclone))\n"
@@ -131,7 +132,7 @@ TEST_F(DifferArch, SiblingCallsToTheKernelAreRefusedAllOfThem) {
 // Each function's entry lies in a section bound to the function's, at the function's own distance.
 TEST_F(DifferArch, PatchableEntriesStayWithTheirFunctions) {
   for (const char* name : {"arm64", "arm64_args"}) {
-    const Toolchain* a = toolchain(name);
+    const TestToolchain* a = toolchain(name);
     if (a == nullptr) SKIP_PACKAGE("needs the cross compiler of arm64");
     // f and h share a section
     const std::string text =
@@ -175,7 +176,7 @@ TEST_F(DifferArch, PatchableEntriesStayWithTheirFunctions) {
 
 // Tables that the linker reads are in the target's byte order, whatever the host.
 TEST_F(DifferArch, IntermediateTablesAreInTheTargetsByteOrder) {
-  const Toolchain* s = toolchain("s390x");
+  const TestToolchain* s = toolchain("s390x");
   if (s == nullptr) SKIP_PACKAGE("needs the cross compiler of s390x");
   const std::string twin = "static __attribute__((noinline,noclone)) int twin(int x) { asm(\"\"); return x + ";
   compile(*s, twin + "1; } int f(int x) { return twin(x); }", "orig.o");
@@ -200,7 +201,7 @@ TEST_F(DifferArch, IntermediateTablesAreInTheTargetsByteOrder) {
 
 // Two files of one name with the same locals: nothing tells which is meant.
 TEST_F(DifferArch, FilesThatNothingTellsApartAreRefused) {
-  const Toolchain* gcc = toolchain("gcc");
+  const TestToolchain* gcc = toolchain("gcc");
   if (gcc == nullptr) SKIP_MACHINE("needs gcc on x86-64");
   const std::string twin = "static __attribute__((noinline,noclone)) int twin(int x) { asm(\"\"); return x + 1; } ";
   compile(*gcc, twin + "int f(int x) { return twin(x) + 1; }", "orig.o");

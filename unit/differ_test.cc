@@ -108,7 +108,7 @@ std::vector<std::string> comparable(const std::vector<std::string>& list) {
   return out;
 }
 
-class Differ : public testing::TestWithParam<std::tuple<Toolchain, Case>> {
+class Differ : public testing::TestWithParam<std::tuple<TestToolchain, Case>> {
  protected:
   void SetUp() override {
     if (!toolchain().installed()) SKIP_PACKAGE(toolchain().compiler << " is not installed");
@@ -121,11 +121,11 @@ class Differ : public testing::TestWithParam<std::tuple<Toolchain, Case>> {
     if (!directory_.empty()) fs::remove_all(directory_, ignored);
   }
 
-  const Toolchain& toolchain() const { return std::get<0>(GetParam()); }
+  const TestToolchain& toolchain() const { return std::get<0>(GetParam()); }
   const Case& test_case() const { return std::get<1>(GetParam()); }
 
   // The second file of the parent is the same for all cases of a compiler.
-  static fs::path other_object(const Toolchain& toolchain) {
+  static fs::path other_object(const TestToolchain& toolchain) {
     const fs::path folder = fs::temp_directory_path() / ("differ-test-" + std::to_string(getpid()));
     fs::create_directories(folder);
     const std::string name = std::string{toolchain.name} + ".o";

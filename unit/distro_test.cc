@@ -120,7 +120,7 @@ TEST(Distro, KnowsItsPackaging) {
 
 TEST(Layout, FilesLieWhereTheirPackagesPutThem) {
   struct Case {
-    const Layout& layout;
+    const InstalledLayout& layout;
     const char* release;
     std::initializer_list<const char*> places;  // vmlinux, config, symvers, a module, the image
   };

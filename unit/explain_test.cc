@@ -26,7 +26,7 @@ constexpr const char* before =
     "int f(int x) { return help(x + 1); }\n"
     "int g(int x) { return printk(\"b\", x) + 3; }\n";
 
-class Explain : public testing::TestWithParam<Toolchain> {
+class Explain : public testing::TestWithParam<TestToolchain> {
  protected:
   void SetUp() override {
     if (!GetParam().installed()) SKIP_PACKAGE(GetParam().compiler << " is not installed");
@@ -147,7 +147,7 @@ INSTANTIATE_TEST_SUITE_P(All, Explain, testing::ValuesIn(toolchains()),
 
 #ifdef __x86_64__
 TEST(ExplainInlined, ByDwarf) {
-  const Toolchain& gcc = toolchains().front();
+  const TestToolchain& gcc = toolchains().front();
   const fs::path directory = fs::temp_directory_path() / ("explain-inlined-" + std::to_string(getpid()));
   fs::create_directories(directory);
   std::string orig = before;

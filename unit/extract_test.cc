@@ -20,7 +20,7 @@ Extraction extracted(const string& text, std::set<string> functions, const std::
   request.heading = "test";
   request.decide = [&](const Subject& s) {
     const string name = s.function.empty() ? s.name : s.function + "." + s.name;
-    return Fate{!declared.contains(name), s.function.empty() ? string() : s.name + ".7"};
+    return Treatment{!declared.contains(name), s.function.empty() ? string() : s.name + ".7"};
   };
   return unit_of(text).extract(request);
 }

@@ -132,7 +132,7 @@ const Case cases[] = {
      {"changed f", "exit 0"}},
 };
 
-class LineNumbersProof : public testing::TestWithParam<std::tuple<Toolchain, Case>> {};
+class LineNumbersProof : public testing::TestWithParam<std::tuple<TestToolchain, Case>> {};
 
 TEST_P(LineNumbersProof, GivesTheExpectedFacts) {
   const auto& [toolchain, item] = GetParam();

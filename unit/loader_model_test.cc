@@ -27,7 +27,7 @@ struct Loaded {
   std::string release{};  // "6.12" when empty
   std::vector<std::string> findings{};
   Mutation mutate{};
-  Types types = Types::unknown;
+  KnownTypes types = KnownTypes::unknown;
 };
 
 void PrintTo(const Loaded& c, std::ostream* out) { *out << c.name; }
@@ -91,7 +91,7 @@ INSTANTIATE_TEST_SUITE_P(
     Sections, Loader,
     testing::Values(
         Loaded{"good_5_10", "", "5.10"}, Loaded{"good_6_1", "", "6.1"}, Loaded{"good_7_2", "", "7.2"},
-        Loaded{"good_typed", "", "6.12", {}, {}, Types::known},
+        Loaded{"good_typed", "", "6.12", {}, {}, KnownTypes::known},
         Loaded{"initcall",
                "\n  .section .initcall6.init,\"a\"\n  .quad callback\n",
                "",
@@ -210,7 +210,7 @@ INSTANTIATE_TEST_SUITE_P(
                 ".altinstructions+0xc: points at no code: apply_alternatives would overwrite another place",
                 ".altinstructions+0x10: points at no code: apply_alternatives would overwrite another place"}},
         // The fixture's kernel has types, with 14 bytes.
-        Loaded{"types_go_before_the_release", alternatives(14), "5.10", {}, {}, Types::known},
+        Loaded{"types_go_before_the_release", alternatives(14), "5.10", {}, {}, KnownTypes::known},
         Loaded{"zero_return_site",
                "\n  .section .return_sites,\"a\"\n  .long 0\n",
                "",
@@ -407,7 +407,7 @@ INSTANTIATE_TEST_SUITE_P(
                  s.bytes.resize(56);
                  s.header.sh_size = 56;
                },
-               Types::known},
+               KnownTypes::known},
         Loaded{"no_init",
                "",
                "",

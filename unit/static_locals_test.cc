@@ -58,7 +58,7 @@ const Case cases[] = {
      {"111?", "222?"}},
 };
 
-class StaticLocalsTest : public testing::TestWithParam<std::tuple<Toolchain, Case>> {};
+class StaticLocalsTest : public testing::TestWithParam<std::tuple<TestToolchain, Case>> {};
 
 TEST_P(StaticLocalsTest, FindTheirTwins) {
   const auto& [toolchain, item] = GetParam();

@@ -32,8 +32,8 @@ constexpr const char* clang_x86_flags =
 
 }  // namespace
 
-const std::vector<Toolchain>& toolchains() {
-  static const std::vector<Toolchain> all{
+const std::vector<TestToolchain>& toolchains() {
+  static const std::vector<TestToolchain> all{
 #ifdef __x86_64__
       {"gcc", "gcc", "ld", gcc_x86_flags, x86_prelude},
       {"gcc_11", "gcc-11", "ld", gcc_x86_flags, x86_prelude},
@@ -61,9 +61,9 @@ const std::vector<Toolchain>& toolchains() {
   return all;
 }
 
-void PrintTo(const Toolchain& toolchain, std::ostream* out) { *out << toolchain.name; }
+void PrintTo(const TestToolchain& toolchain, std::ostream* out) { *out << toolchain.name; }
 
-bool Toolchain::installed() const {
+bool TestToolchain::installed() const {
   std::istringstream path{std::getenv("PATH") == nullptr ? "/usr/bin" : std::getenv("PATH")};
   for (std::string folder; std::getline(path, folder, ':');)
     if (access((std::filesystem::path{folder} / compiler).c_str(), X_OK) == 0) return true;
@@ -75,16 +75,16 @@ void run_in(const std::filesystem::path& directory, const std::string& command) 
   ASSERT_EQ(std::system(line.c_str()), 0) << line;
 }
 
-void Toolchain::compile(const std::filesystem::path& directory, const std::string& text, const std::string& object,
-                        const std::string& extra_flags, const std::string& source) const {
+void TestToolchain::compile(const std::filesystem::path& directory, const std::string& text, const std::string& object,
+                            const std::string& extra_flags, const std::string& source) const {
   std::ofstream(directory / source) << prelude << text;
   run_in(directory, std::string{compiler} +
                         " -w -O2 -g0 -fno-pie -fno-asynchronous-unwind-tables -fno-common -fno-stack-protector " +
                         flags + " " + extra_flags + " -c -o " + object + " " + source);
 }
 
-void Toolchain::link_relocatable(const std::filesystem::path& directory, const std::string& object,
-                                 const std::string& inputs) const {
+void TestToolchain::link_relocatable(const std::filesystem::path& directory, const std::string& object,
+                                     const std::string& inputs) const {
   run_in(directory, std::string{linker} + " -r -o " + object + " " + inputs);
 }
 

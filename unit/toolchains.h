@@ -9,7 +9,7 @@
 
 namespace kpatch {
 
-struct Toolchain {
+struct TestToolchain {
   const char* name;      // gcc, clang_19, arm64 …; an identifier
   const char* compiler;  // a program in PATH
   const char* linker;
@@ -25,9 +25,9 @@ struct Toolchain {
                         const std::string& inputs) const;
 };
 
-void PrintTo(const Toolchain& toolchain, std::ostream* out);
+void PrintTo(const TestToolchain& toolchain, std::ostream* out);
 
-const std::vector<Toolchain>& toolchains();
+const std::vector<TestToolchain>& toolchains();
 
 // Runs a shell command in the directory; a failure fails the running test.
 void run_in(const std::filesystem::path& directory, const std::string& command);

@@ -27,7 +27,7 @@ namespace kpatch {
 namespace fs = std::filesystem;
 
 // /lib is in /usr since Debian 13, Fedora, SUSE 15.4: on a system it is the same folder, in packages another one.
-constinit const Layout debian_layout = {
+constinit const InstalledLayout debian_layout = {
     .distribution = "Debian",
     .vmlinux = {"linux-image-{R}-dbg",
                 "usr/lib/debug/boot/vmlinux-{R} usr/lib/debug/lib/modules/{R}/vmlinux "
@@ -45,7 +45,7 @@ constinit const Layout debian_layout = {
     .source = "linux-source-* linux_*.dsc",
 };
 
-constinit const Layout ubuntu_layout = {
+constinit const InstalledLayout ubuntu_layout = {
     .distribution = "Ubuntu",
     .vmlinux = {"linux-image-unsigned-{R}-dbgsym linux-image-{R}-dbgsym", "usr/lib/debug/boot/vmlinux-{R}"},
     .config = {"linux-modules-{R}", "boot/config-{R}"},
@@ -56,7 +56,7 @@ constinit const Layout ubuntu_layout = {
     .source = "linux-source-* linux_*.dsc",
 };
 
-constinit const Layout rpm_layout = {
+constinit const InstalledLayout rpm_layout = {
     .distribution = "Fedora or RHEL",
     .vmlinux = {"kernel-debuginfo kernel-rt-debuginfo kernel-debug-debuginfo",
                 "usr/lib/debug/lib/modules/{R}/vmlinux usr/lib/debug/usr/lib/modules/{R}/vmlinux"},
@@ -74,7 +74,7 @@ constinit const Layout rpm_layout = {
     .source = "kernel-*.src.rpm",
 };
 
-constinit const Layout suse_layout = {
+constinit const InstalledLayout suse_layout = {
     .distribution = "SUSE",
     .vmlinux = {"kernel-{F}-debuginfo",
                 "usr/lib/debug/boot/vmlinux-{R}.debug usr/lib/debug/lib/modules/{R}/vmlinux.debug "
@@ -94,7 +94,7 @@ constinit const Layout suse_layout = {
 };
 
 // The headers package has the build tree; symbols are fetched by build id (debuginfod.cc).
-constinit const Layout arch_layout = {
+constinit const InstalledLayout arch_layout = {
     .distribution = "Arch",
     .vmlinux = {"linux-headers", "usr/lib/modules/{R}/build/vmlinux"},
     .config = {"linux-headers", "usr/lib/modules/{R}/build/.config"},
@@ -119,7 +119,7 @@ std::string name_of_machine(std::string_view DistroFacts::*name) {
 
 }  // namespace
 
-std::span<const Layout* const> layouts() {
+std::span<const InstalledLayout* const> layouts() {
   static constexpr std::array all = {&debian_layout, &ubuntu_layout, &rpm_layout, &suse_layout, &arch_layout};
   return all;
 }
@@ -144,7 +144,7 @@ fs::path place_below(const fs::path& root, const LayoutPart& part, std::string_v
   return {};
 }
 
-KernelFiles files_below(const Layout& layout, const fs::path& root, const std::string& release) {
+KernelFiles files_below(const InstalledLayout& layout, const fs::path& root, const std::string& release) {
   KernelFiles files;
   files.release = release;
   files.vmlinux = place_below(root, layout.vmlinux, release);
@@ -159,11 +159,12 @@ KernelFiles files_below(const Layout& layout, const fs::path& root, const std::s
 KernelFiles files_below(const fs::path& root, const std::string& release) {
   KernelFiles files;
   files.release = release;
-  for (const Layout* layout : layouts()) take_missing(files, files_below(*layout, root, release));
+  for (const InstalledLayout* layout : layouts()) take_missing(files, files_below(*layout, root, release));
   return files;
 }
 
-std::optional<KernelFiles> installed_files(const Layout& layout, const std::string& release, const DistroTools& tools) {
+std::optional<KernelFiles> installed_files(const InstalledLayout& layout, const std::string& release,
+                                           const DistroTools& tools) {
   KernelFiles files = files_below(layout, "/", release);
   if (files.vmlinux.empty() || files.config.empty() || files.symvers.empty() || files.modules.empty())
     return std::nullopt;
@@ -180,7 +181,7 @@ void make_usable(KernelFiles& files, const fs::path& root, const DistroTools& to
   if (!split && !packed) return;
   fs::path stripped;
   if (split)
-    for (const Layout* layout : layouts())
+    for (const InstalledLayout* layout : layouts())
       if (stripped.empty()) stripped = place_below(root, layout->stripped, files.release);
   if (split && stripped.empty())
     throw Error(fmt::format("{} has symbols alone; the vmlinux that they were split from is missing ({})",

@@ -24,7 +24,7 @@ struct LayoutPart {
   std::string_view packages, places;
 };
 
-struct Layout {
+struct InstalledLayout {
   std::string_view distribution;
   LayoutPart vmlinux;     // with symbols and DWARF; ".debug": those alone, the rest is in `stripped`
   LayoutPart stripped{};  // the vmlinux that a ".debug" belongs to, maybe compressed
@@ -34,9 +34,9 @@ struct Layout {
   std::string_view source;  // packages that hold it, for messages
 };
 
-extern const Layout debian_layout, ubuntu_layout, rpm_layout, suse_layout, arch_layout;
+extern const InstalledLayout debian_layout, ubuntu_layout, rpm_layout, suse_layout, arch_layout;
 // All of them.
-std::span<const Layout* const> layouts();
+std::span<const InstalledLayout* const> layouts();
 
 // The words of a text of the table, of that release.
 std::vector<std::string> layout_words(std::string_view text, std::string_view release);
@@ -45,12 +45,13 @@ std::vector<std::string> layout_words(std::string_view text, std::string_view re
 std::filesystem::path place_below(const std::filesystem::path& root, const LayoutPart& part, std::string_view release);
 
 // The files of a release below a root, as they lie there: vmlinux may be a ".debug", symvers compressed. Empty: isn't there.
-KernelFiles files_below(const Layout& layout, const std::filesystem::path& root, const std::string& release);
+KernelFiles files_below(const InstalledLayout& layout, const std::filesystem::path& root, const std::string& release);
 // The same, whatever layout each lies in.
 KernelFiles files_below(const std::filesystem::path& root, const std::string& release);
 
 // Of a release that is installed as a whole, ready for use; nothing when it isn't.
-std::optional<KernelFiles> installed_files(const Layout& layout, const std::string& release, const DistroTools& tools);
+std::optional<KernelFiles> installed_files(const InstalledLayout& layout, const std::string& release,
+                                           const DistroTools& tools);
 
 // Makes of such files what a base is made from, in the cache: symvers unpacked, vmlinux joined with what its ".debug" was
 // split from, or fetched by the image's build id where there is none and DEBUGINFOD_URLS is set. Files that are as they

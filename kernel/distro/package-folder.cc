@@ -101,14 +101,16 @@ bool may_hold(const LayoutPart& part, const FoundPackage& package, std::string_v
   return package.kind == Kind::deb && is_named(part, package, release);
 }
 
-constexpr std::array parts = {&Layout::vmlinux, &Layout::stripped,      &Layout::config, &Layout::symvers,
-                              &Layout::modules, &Layout::debug_modules, &Layout::image};
+constexpr std::array parts = {&InstalledLayout::vmlinux, &InstalledLayout::stripped, &InstalledLayout::config,
+                              &InstalledLayout::symvers, &InstalledLayout::modules,  &InstalledLayout::debug_modules,
+                              &InstalledLayout::image};
 
-bool is_of(const Layout& layout, const FoundPackage& package, std::string_view release) {
+bool is_of(const InstalledLayout& layout, const FoundPackage& package, std::string_view release) {
   return std::ranges::any_of(parts, [&](auto part) { return may_hold(layout.*part, package, release); });
 }
 
-Packages of_release(const Layout& layout, const std::vector<FoundPackage>& packages, std::string_view release) {
+Packages of_release(const InstalledLayout& layout, const std::vector<FoundPackage>& packages,
+                    std::string_view release) {
   Packages found;
   for (const FoundPackage& package : packages)
     if (is_of(layout, package, release)) found.push_back(&package);
@@ -116,10 +118,10 @@ Packages of_release(const Layout& layout, const std::vector<FoundPackage>& packa
 }
 
 // The layout that fits the packages best: by those that it knows by their names, then by those that hold a file of it.
-const Layout& layout_of(const std::vector<FoundPackage>& packages, std::string_view release) {
-  const Layout* best = layouts()[0];
+const InstalledLayout& layout_of(const std::vector<FoundPackage>& packages, std::string_view release) {
+  const InstalledLayout* best = layouts()[0];
   std::pair<size_t, size_t> most{};
-  for (const Layout* layout : layouts()) {
+  for (const InstalledLayout* layout : layouts()) {
     std::pair<size_t, size_t> fits{};
     for (const FoundPackage* package : of_release(*layout, packages, release)) {
       fits.second++;
@@ -172,25 +174,26 @@ std::string instead(const LayoutPart& part, const std::vector<FoundPackage>& pac
   return others.empty() ? "" : fmt::format(" ({} is of another kernel)", names_of(others));
 }
 
-void require_parts(const fs::path& folder, const Layout& layout, const std::vector<FoundPackage>& packages,
+void require_parts(const fs::path& folder, const InstalledLayout& layout, const std::vector<FoundPackage>& packages,
                    std::string_view release) {
   struct Wanted {
-    LayoutPart Layout::*part;
+    LayoutPart InstalledLayout::*part;
     const char* what;
   };
-  for (const Wanted& wanted : {Wanted{&Layout::vmlinux, "the debug package (vmlinux with its symbols)"},
-                               Wanted{&Layout::config, "the package with the kernel's config"},
-                               Wanted{&Layout::symvers, "the package with Module.symvers"},
-                               Wanted{&Layout::modules, "the package with the modules"}}) {
+  for (const Wanted& wanted : {Wanted{&InstalledLayout::vmlinux, "the debug package (vmlinux with its symbols)"},
+                               Wanted{&InstalledLayout::config, "the package with the kernel's config"},
+                               Wanted{&InstalledLayout::symvers, "the package with Module.symvers"},
+                               Wanted{&InstalledLayout::modules, "the package with the modules"}}) {
     const LayoutPart& part = layout.*wanted.part;
     const auto is_there = [&](const LayoutPart& wanted_part) {
       return std::ranges::any_of(packages, [&](const FoundPackage& p) { return may_hold(wanted_part, p, release); });
     };
-    if (is_there(part) || (wanted.part == &Layout::vmlinux && has_debuginfod() && is_there(layout.image))) continue;
-    throw Error(
-        fmt::format("{} lacks {} of {}: {} of {}{}{}", folder.string(), wanted.what, release,
-                    layout_words(part.packages, release)[0], layout.distribution, instead(part, packages, release),
-                    wanted.part == &Layout::vmlinux ? "; or name a server that has it in DEBUGINFOD_URLS" : ""));
+    if (is_there(part) || (wanted.part == &InstalledLayout::vmlinux && has_debuginfod() && is_there(layout.image)))
+      continue;
+    throw Error(fmt::format(
+        "{} lacks {} of {}: {} of {}{}{}", folder.string(), wanted.what, release,
+        layout_words(part.packages, release)[0], layout.distribution, instead(part, packages, release),
+        wanted.part == &InstalledLayout::vmlinux ? "; or name a server that has it in DEBUGINFOD_URLS" : ""));
   }
 }
 
@@ -254,8 +257,8 @@ void unpack_rpm(const FoundPackage& package, const fs::path& target, const std::
 }
 
 // vmlinux alone, from the first place that has it (a link isn't enough).
-void unpack_vmlinux(const fs::path& package, const Layout& layout, const std::string& release, const fs::path& target,
-                    Executor& executor) {
+void unpack_vmlinux(const fs::path& package, const InstalledLayout& layout, const std::string& release,
+                    const fs::path& target, Executor& executor) {
   const fs::path folder = target / ".unpacked";
   CommandResult result;
   for (const std::string& place : layout_words(layout.vmlinux.places, release)) {
@@ -271,8 +274,8 @@ void unpack_vmlinux(const fs::path& package, const Layout& layout, const std::st
   executor.fail(fmt::format("can't unpack vmlinux from {}", package.filename().string()), result);
 }
 
-void unpack_debs_of(const Packages& packages, const Layout& layout, const std::string& release, const fs::path& target,
-                    const DistroTools& tools) {
+void unpack_debs_of(const Packages& packages, const InstalledLayout& layout, const std::string& release,
+                    const fs::path& target, const DistroTools& tools) {
   const FoundPackage* debug = nullptr;
   for (const FoundPackage* package : packages)
     if (is_named(layout.vmlinux, *package, release))
@@ -287,11 +290,11 @@ void unpack_debs_of(const Packages& packages, const Layout& layout, const std::s
   unpack_vmlinux(kept, layout, release, target, tools.executor);
 }
 
-void unpack_rpms_of(const Packages& packages, const Layout& layout, const std::string& release, const fs::path& target,
-                    const DistroTools& tools) {
+void unpack_rpms_of(const Packages& packages, const InstalledLayout& layout, const std::string& release,
+                    const fs::path& target, const DistroTools& tools) {
   std::vector<std::string> places;
   for (auto part : parts)
-    if (part != &Layout::debug_modules)
+    if (part != &InstalledLayout::debug_modules)
       std::ranges::move(layout_words((layout.*part).places, release), std::back_inserter(places));
   Console::Stage stage(tools.console, "unpacking " + release);
   size_t done = 0;
@@ -304,8 +307,8 @@ void unpack_rpms_of(const Packages& packages, const Layout& layout, const std::s
   }
 }
 
-void fill_entry(const fs::path& target, const Packages& packages, const Layout& layout, const std::string& release,
-                const DistroTools& tools) {
+void fill_entry(const fs::path& target, const Packages& packages, const InstalledLayout& layout,
+                const std::string& release, const DistroTools& tools) {
   Packages debs, rpms;
   for (const FoundPackage* package : packages) (package->kind == Kind::deb ? debs : rpms).push_back(package);
   if (!debs.empty()) unpack_debs_of(debs, layout, release, target, tools);
@@ -367,7 +370,7 @@ void unpack_expanded_source(const Packages& packages, const fs::path& folder, co
 // The package with the source of the kernel's version; with that of SUSE the one that has the rest. Empty: the folder has
 // none, but the distribution's archive may. Throws Error where it is nowhere.
 Packages source_packages(const fs::path& folder, const std::vector<FoundPackage>& packages, const FoundPackage& kernel,
-                         const Layout& layout, const std::string& release) {
+                         const InstalledLayout& layout, const std::string& release) {
   Packages sources, others;
   for (const FoundPackage& package : packages)
     if (is_source_of(package, kernel, release))
@@ -447,7 +450,7 @@ std::vector<std::string> releases_of(const std::vector<FoundPackage>& packages) 
 KernelFiles files_of_packages(const fs::path& folder, const std::string& release, bool with_source,
                               const DistroTools& tools) {
   const std::vector<FoundPackage> all = packages_in(folder, tools.executor);
-  const Layout& layout = layout_of(all, release);
+  const InstalledLayout& layout = layout_of(all, release);
   const Packages packages = of_release(layout, all, release);
   if (packages.empty()) unknown_release(folder, release, all);
   require_our_architecture(packages, release);
