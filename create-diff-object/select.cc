@@ -348,7 +348,7 @@ class Selector {
   //     .data..read_mostly:   loggers (kernel's)   denied (new)        for (p = loggers; p < loggers + 26; ++p)
   //
   // Where the two don't go to the same place this must be told, and isn't: refused where the code takes the address, and
-  // refers to the first one as well.
+  // refers to the first one as well, or to its end in the kernel that runs.
   bool is_another_end(const Chunk& chunk, const Relocation& r, const Target& target) {
     const Symbol& next = patched_.symbol(target.symbol);
     const SectionKind kind = patched_.section(target.section).kind;
@@ -371,8 +371,9 @@ class Selector {
         !takes_address(home.code(), chunk.begin, r))
       return false;
     const std::span<const Relocation> all = patched_.relocations(chunk.section, chunk.begin, chunk.end);
-    if (std::ranges::none_of(all, [&](const Relocation& other) { return patched_.target(other).symbol == before; }))
-      return false;
+    const bool used =
+        std::ranges::any_of(all, [&](const Relocation& other) { return patched_.target(other).symbol == before; });
+    if (!used && !had_end_of(kernels_array, pair_.twins.orig(chunk.symbol))) return false;
     diagnostics_.refuse(
         "array-end", chunk.place(patched_, r.offset),
         fmt::format("the address is the end of {} and the beginning of {}, which don't lie together any more, and the "
@@ -380,6 +381,19 @@ class Selector {
                     array.name, next.name),
         "give the new variable no section of its own (__read_mostly and the like), or put it elsewhere in the file");
     return true;
+  }
+
+  // Whether the original's code of a symbol refers to the place behind an array.
+  bool had_end_of(SymbolId array, SymbolId user) const {
+    if (array == no_symbol || user == no_symbol) return false;
+    const Symbol& a = orig_.symbol(array);
+    const Object::Extent extent = orig_.extent(user);
+    return std::ranges::any_of(
+        orig_.relocations(orig_.symbol(user).section, extent.begin, extent.end), [&](const Relocation& r) {
+          const Target target = orig_.target(r);
+          const uint64_t base = target.symbol == no_symbol ? 0 : orig_.symbol(target.symbol).value;
+          return target.section == a.section && base + static_cast<uint64_t>(target.offset) == a.value + a.size;
+        });
   }
 
   void need_symbol(const Chunk& chunk, const Relocation& r, const Target& target, const Section& home,

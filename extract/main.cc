@@ -12,7 +12,7 @@
 #include "extract/extract.h"
 #include "support/error.h"
 #include "support/files.h"
-#include "support/signals.h"
+#include "support/program.h"
 #include "support/text.h"
 
 namespace {
@@ -125,14 +125,10 @@ int run(const CommandLine& line) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  try {
-    handle_signals();
-    const std::optional<CommandLine> line = parse(argc, argv);
-    return line ? run(*line) : exit_ok;
-  } catch (const Interrupted& interrupted) {
-    return 128 + interrupted.signal;
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "kpatch-extract: error: {}\n", error.what());
-    return exit_error;
-  }
+  return run_program(
+      [&] {
+        const std::optional<CommandLine> line = parse(argc, argv);
+        return line ? run(*line) : exit_ok;
+      },
+      "kpatch-extract: ");
 }

@@ -12,7 +12,7 @@
 #include "fleet/fleet.h"
 #include "kernel/kernel.h"
 #include "support/error.h"
-#include "support/signals.h"
+#include "support/program.h"
 #include "support/text.h"
 
 namespace {
@@ -72,17 +72,8 @@ void print_help(const po::options_description& visible) {
 
 Given parse(int argc, char** argv) {
   Given given;
-  po::options_description visible = described(given), all;
-  all.add(visible).add_options()("word", po::value(&given.words));
-  po::positional_options_description positional;
-  positional.add("word", -1);
-  po::variables_map values;
-  try {
-    po::store(po::command_line_parser(argc, argv).options(all).positional(positional).run(), values);
-    po::notify(values);
-  } catch (const po::error& error) {
-    throw Error(fmt::format("{}; see --help", error.what()));
-  }
+  const po::options_description visible = described(given);
+  const po::variables_map values = parse_program_options(argc, argv, visible, given.words, "kpatch-fleet");
   given.ends = values.count("help") != 0 || values.count("version") != 0;
   if (values.count("help") != 0)
     print_help(visible);
@@ -168,13 +159,5 @@ int run(const Given& given) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  handle_signals();
-  try {
-    return run(parse(argc, argv));
-  } catch (const Interrupted& interrupted) {
-    return 128 + interrupted.signal;
-  } catch (const std::exception& error) {
-    std::fputs(fmt::format("error: {}\n", error.what()).c_str(), stderr);
-    return exit_error;
-  }
+  return run_program([&] { return run(parse(argc, argv)); });
 }

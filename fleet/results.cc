@@ -7,6 +7,7 @@
 
 #include "fleet/fleet.h"
 #include "support/error.h"
+#include "support/html.h"
 
 namespace kpatch {
 namespace {
@@ -42,27 +43,6 @@ std::vector<std::string> group_lines(const json& results) {
 
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
-std::string escaped(std::string_view text) {
-  std::string result;
-  for (const char c : text) switch (c) {
-      case '&':
-        result += "&amp;";
-        break;
-      case '<':
-        result += "&lt;";
-        break;
-      case '>':
-        result += "&gt;";
-        break;
-      case '"':
-        result += "&quot;";
-        break;
-      default:
-        result += c;
-    }
-  return result;
-}
-
 constexpr std::string_view style = R"(
 body { font: 15px/1.4 sans-serif; margin: 2em; color: #222 } table { border-collapse: collapse }
 th, td { text-align: left; padding: .3em .8em; border: 1px solid #ccc; vertical-align: top } th { background: #f3f3f3 }
@@ -84,11 +64,12 @@ std::string page_cell(const json& cell) {
   const std::string state = text_of(cell, "state"), message = text_of(cell, "message");
   std::string text = fmt::format("<td class=\"{}\">", kind_of(state));
   if (const std::string module = text_of(cell, "module"); !module.empty())
-    text += fmt::format("<a href=\"{}/{}/{}\">{}</a>", escaped(text_of(cell, "release")), escaped(text_of(cell, "fix")),
-                        escaped(module), escaped(cell_text(cell)));
+    text += fmt::format("<a href=\"{}/{}/{}\">{}</a>", escaped_html(text_of(cell, "release")),
+                        escaped_html(text_of(cell, "fix")), escaped_html(module), escaped_html(cell_text(cell)));
   else
-    text += escaped(cell_text(cell));
-  if (!message.empty()) text += fmt::format("<details><summary>why</summary><pre>{}</pre></details>", escaped(message));
+    text += escaped_html(cell_text(cell));
+  if (!message.empty())
+    text += fmt::format("<details><summary>why</summary><pre>{}</pre></details>", escaped_html(message));
   return text + "</td>";
 }
 
@@ -133,11 +114,11 @@ std::string page_of(const json& results) {
       "charset=\"utf-8\"><title>Livepatches</title><style>{}</style></head><body>\n"
       "<h1>Livepatches</h1>\n<table><tr><th>kernel</th>",
       style);
-  for (const json& fix : results.at("fixes")) text += fmt::format("<th>{}</th>", escaped(fix.get<std::string>()));
+  for (const json& fix : results.at("fixes")) text += fmt::format("<th>{}</th>", escaped_html(fix.get<std::string>()));
   text += "</tr>\n";
   for (const json& kernel : results.at("kernels")) {
-    text += fmt::format("<tr><th>{}<br><small class=\"no\">{}</small></th>", escaped(text_of(kernel, "release")),
-                        escaped(text_of(kernel, "version")));
+    text += fmt::format("<tr><th>{}<br><small class=\"no\">{}</small></th>", escaped_html(text_of(kernel, "release")),
+                        escaped_html(text_of(kernel, "version")));
     for (const json& fix : results.at("fixes")) {
       const auto& row = rows.at(text_of(kernel, "release"));
       const auto cell = row.find(fix.get<std::string>());
@@ -148,15 +129,15 @@ std::string page_of(const json& results) {
   text += "</table>\n";
   if (const auto groups = group_lines(results); !groups.empty()) {
     text += "<h2>Backports</h2><pre>";
-    for (const std::string& line : groups) text += escaped(line) + "\n";
+    for (const std::string& line : groups) text += escaped_html(line) + "\n";
     text += "</pre>\n";
   }
   if (!results.at("changes").empty()) {
     text += "<h2>New since the last run</h2><ul>";
-    for (const json& change : results.at("changes")) text += "<li>" + escaped(change.get<std::string>()) + "</li>";
+    for (const json& change : results.at("changes")) text += "<li>" + escaped_html(change.get<std::string>()) + "</li>";
     text += "</ul>\n";
   }
-  return text + fmt::format("<p class=\"no\">{}</p></body></html>\n", escaped(text_of(results, "tool")));
+  return text + fmt::format("<p class=\"no\">{}</p></body></html>\n", escaped_html(text_of(results, "tool")));
 }
 
 std::vector<std::string> changes_between(const json& before, const json& after) {

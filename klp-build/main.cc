@@ -9,7 +9,7 @@
 #include "klp-build/commands.h"
 #include "support/error.h"
 #include "support/files.h"
-#include "support/signals.h"
+#include "support/program.h"
 
 namespace {
 
@@ -59,14 +59,10 @@ int run(const KlpCommandLine& line) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  try {
-    handle_signals();
-    const std::optional<KlpCommandLine> line = parse_klp_options(argc, argv);
-    return line ? run(*line) : exit_ok;
-  } catch (const Interrupted& interrupted) {
-    return 128 + interrupted.signal;
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "klp-build: error: {}\n", error.what());
-    return exit_error;
-  }
+  return run_program(
+      [&] {
+        const std::optional<KlpCommandLine> line = parse_klp_options(argc, argv);
+        return line ? run(*line) : exit_ok;
+      },
+      "klp-build: ");
 }

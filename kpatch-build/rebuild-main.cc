@@ -12,8 +12,9 @@
 #include "kpatch-build/provenance.h"
 #include "support/error.h"
 #include "support/files.h"
+#include "support/program.h"
+#include "support/scratch.h"
 #include "support/sha256.h"
-#include "support/signals.h"
 #include "support/text.h"
 
 namespace {
@@ -35,26 +36,11 @@ std::optional<RebuildOptions> parse(int argc, char** argv) {
   for (int i = argc - 1; i > 0; --i)
     if (std::string_view(argv[i]) == "--") own = i;
   for (int i = own + 1; i < argc; ++i) options.more.emplace_back(argv[i]);
-  po::options_description visible("Options"), all;
+  po::options_description visible("Options");
   visible.add_options()("provenance", po::value(&statement)->value_name("FILE"),
                         "its statement (default: KO and .intoto.json)")("version", "print the version")(
       "help,h", "print this help");
-  all.add(visible).add_options()("file", po::value(&files));
-  po::positional_options_description positional;
-  positional.add("file", -1);
-  namespace style = po::command_line_style;
-  po::variables_map values;
-  try {
-    po::store(po::command_line_parser(own, argv)
-                  .options(all)
-                  .positional(positional)
-                  .style(style::unix_style & ~style::allow_guessing)
-                  .run(),
-              values);
-    po::notify(values);
-  } catch (const po::error& problem) {
-    throw Error(fmt::format("{}; see kpatch-rebuild --help", problem.what()));
-  }
+  const po::variables_map values = parse_program_options(own, argv, visible, files, "kpatch-rebuild");
   if (values.contains("help")) {
     std::cout << "Usage: kpatch-rebuild [options] KO [-- OPTION...]\n"
                  "Makes a livepatch again from what --provenance of kpatch-build wrote, and compares the bytes.\n"
@@ -73,20 +59,6 @@ std::optional<RebuildOptions> parse(int argc, char** argv) {
   options.statement = statement.empty() ? files.front() + ".intoto.json" : statement;
   return options;
 }
-
-class TemporaryFolder {
- public:
-  TemporaryFolder() : path_(fs::temp_directory_path() / ("kpatch-rebuild-" + random_name())) {
-    fs::create_directory(path_);
-  }
-  ~TemporaryFolder() { remove_tree(path_); }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
 
 // In the order in which they apply; each in a folder of its own, since two may have one name.
 std::vector<std::string> write_patches(const Provenance& recorded, const fs::path& folder) {
@@ -141,7 +113,7 @@ int run(const RebuildOptions& options) {
                             options.module.string()));
   if (options.more.empty() && !recorded.given.empty())
     throw Error(fmt::format("it was made with {}: give them again behind --", joined(recorded.given, ", ")));
-  const TemporaryFolder folder;
+  const Scratch folder;
   const fs::path out = folder.path() / "out", again_file = folder.path() / "again.json";
   std::vector<std::string> argv = {
       own_program("kpatch-build"), "-a", recorded.release, "-n", recorded.name, "-o", out.string(), "--provenance",
@@ -166,14 +138,8 @@ int run(const RebuildOptions& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  try {
-    handle_signals();
+  return run_program([&] {
     const auto options = parse(argc, argv);
     return options ? run(*options) : exit_ok;
-  } catch (const Interrupted& interrupted) {
-    return 128 + interrupted.signal;
-  } catch (const std::exception& error) {
-    std::fputs(fmt::format("error: {}\n", error.what()).c_str(), stderr);
-    return exit_error;
-  }
+  });
 }

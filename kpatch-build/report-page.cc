@@ -11,6 +11,7 @@
 #include <set>
 
 #include "support/error.h"
+#include "support/html.h"
 #include "support/text.h"
 
 namespace kpatch {
@@ -69,11 +70,11 @@ std::string findings_table(const BuildFacts& facts) {
     std::string where = f.location.source;
     if (f.location.line != 0) where += fmt::format(":{}", f.location.line);
     const std::string subject = subject_of(f.location);
-    text +=
-        fmt::format("<tr><td class={0}>{0}<td><code>{1}</code><td><code>{2}</code><td>{3}{4}{5}</tr>\n",
-                    word(f.severity), escaped(f.rule), escaped(where),
-                    subject.empty() ? "" : fmt::format("<code>{}</code>: ", escaped(subject)), escaped(message_of(f)),
-                    f.advice.empty() ? "" : fmt::format("<br><span class=soft>{}</span>", escaped(f.advice)));
+    text += fmt::format("<tr><td class={0}>{0}<td><code>{1}</code><td><code>{2}</code><td>{3}{4}{5}</tr>\n",
+                        word(f.severity), escaped_html(f.rule), escaped_html(where),
+                        subject.empty() ? "" : fmt::format("<code>{}</code>: ", escaped_html(subject)),
+                        escaped_html(message_of(f)),
+                        f.advice.empty() ? "" : fmt::format("<br><span class=soft>{}</span>", escaped_html(f.advice)));
   }
   return text + "</table>\n";
 }
@@ -81,9 +82,9 @@ std::string findings_table(const BuildFacts& facts) {
 std::string functions_table(std::string_view what, const std::vector<ReportedFunction>& functions) {
   std::string text;
   for (const ReportedFunction& f : functions) {
-    text += fmt::format("<tr><td>{}<td><code>{}</code><td>{}", what, escaped(f.name), escaped(f.reason));
-    if (!f.original.empty()) text += fmt::format("<br><span class=soft>was: {}</span>", escaped(f.original));
-    if (!f.patched.empty()) text += fmt::format("<br><span class=soft>is: {}</span>", escaped(f.patched));
+    text += fmt::format("<tr><td>{}<td><code>{}</code><td>{}", what, escaped_html(f.name), escaped_html(f.reason));
+    if (!f.original.empty()) text += fmt::format("<br><span class=soft>was: {}</span>", escaped_html(f.original));
+    if (!f.patched.empty()) text += fmt::format("<br><span class=soft>is: {}</span>", escaped_html(f.patched));
     text += "</tr>\n";
   }
   return text;
@@ -92,7 +93,7 @@ std::string functions_table(std::string_view what, const std::vector<ReportedFun
 std::string list_of(std::string_view title, const std::vector<std::string>& lines) {
   if (lines.empty()) return "";
   std::string text = fmt::format("<details><summary>{}, {}</summary><ul>\n", title, lines.size());
-  for (const std::string& line : lines) text += fmt::format("<li><code>{}</code>\n", escaped(line));
+  for (const std::string& line : lines) text += fmt::format("<li><code>{}</code>\n", escaped_html(line));
   return text + "</ul></details>\n";
 }
 
@@ -100,8 +101,8 @@ std::string object_part(const PairReport& object) {
   std::string rows = functions_table("changed", object.changed) + functions_table("new", object.added) +
                      functions_table("line numbers only", object.lines_only);
   std::string text = fmt::format("<details open><summary><code>{}</code> of {}: {} changed, {} new</summary>\n",
-                                 escaped(object.pair.command.source), escaped(object.object), object.changed.size(),
-                                 object.added.size());
+                                 escaped_html(object.pair.command.source), escaped_html(object.object),
+                                 object.changed.size(), object.added.size());
   if (!rows.empty()) text += "<table><tr><th>Function is<th>Name<th>Why</tr>\n" + rows + "</table>\n";
   if (!object.included.empty())
     text += fmt::format("<details><summary>Copied with them, {}</summary><table>\n{}</table></details>\n",
@@ -123,9 +124,9 @@ std::string_view line_class(std::string_view line) {
 }
 
 std::string patch_part(const std::string& name, const std::string& patch) {
-  std::string text = fmt::format("<details open><summary><code>{}</code></summary><pre>", escaped(name));
+  std::string text = fmt::format("<details open><summary><code>{}</code></summary><pre>", escaped_html(name));
   for (std::string_view line : lines_of(patch))
-    text += fmt::format("<span{}>{}</span>", line_class(line), line.empty() ? " " : escaped(line));
+    text += fmt::format("<span{}>{}</span>", line_class(line), line.empty() ? " " : escaped_html(line));
   return text + "</pre></details>\n";
 }
 
@@ -161,43 +162,13 @@ json sarif_result(const Finding& f) {
 
 }  // namespace
 
-std::string escaped(std::string_view text) {
-  std::string result;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        result += "&amp;";
-        break;
-      case '<':
-        result += "&lt;";
-        break;
-      case '>':
-        result += "&gt;";
-        break;
-      case '"':
-        result += "&quot;";
-        break;
-      case '\'':
-        result += "&#39;";
-        break;
-      default:
-        // Control characters have no place in HTML, but for tab and newline.
-        if (static_cast<unsigned char>(c) < 0x20 && c != '\t' && c != '\n')
-          result += "\xef\xbf\xbd";
-        else
-          result += c;
-    }
-  }
-  return result;
-}
-
 std::string html_report(const BuildFacts& facts, const Options& options) {
   const std::string title = facts.module.empty() ? "livepatch" : facts.module;
   std::string text = fmt::format(
       "<!doctype html>\n<html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\">\n"
       "<title>{0}</title><style>{1}</style>\n<h1>{0}</h1>\n<p>for {2}: <b class={3}>{4}</b></p>\n"
       "<nav><a href=#findings>Findings</a><a href=#objects>What is patched</a><a href=#patch>The patch</a></nav>\n",
-      escaped(title), style, escaped(facts.release.empty() ? "a kernel that isn't known yet" : facts.release),
+      escaped_html(title), style, escaped_html(facts.release.empty() ? "a kernel that isn't known yet" : facts.release),
       facts.status == exit_ok ? "good" : "error", ending(facts.status));
   text += "<h2 id=findings>Findings</h2>\n" + findings_table(facts);
   text += "<h2 id=objects>What is patched, and why</h2>\n";
@@ -208,7 +179,7 @@ std::string html_report(const BuildFacts& facts, const Options& options) {
     text += patch_part(options.patches[i].filename().string(), facts.patch_texts[i]);
   const std::string summary = options_summary(options);
   return text + fmt::format("<p class=soft>kpatch-build " KPATCH_VERSION "{}{}</p>\n", summary.empty() ? "" : ", ",
-                            escaped(summary));
+                            escaped_html(summary));
 }
 
 std::string sarif_report(const BuildFacts& facts, const Options&) {

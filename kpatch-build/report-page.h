@@ -2,7 +2,6 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 
 #include "kpatch-build/build-report.h"
 
@@ -14,8 +13,5 @@ std::string html_report(const BuildFacts& facts, const Options& options);
 
 // SARIF 2.1.0 (OASIS): one run, its findings as results.
 std::string sarif_report(const BuildFacts& facts, const Options& options);
-
-// A text within HTML, in attributes too.
-std::string escaped(std::string_view text);
 
 }  // namespace kpatch

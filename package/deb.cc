@@ -20,11 +20,12 @@
 #include <ctime>
 #include <utility>
 
-#include "package/scratch.h"
+#include "package/output.h"
 #include "package/scriptlets.h"
 #include "support/error.h"
 #include "support/executor.h"
 #include "support/files.h"
+#include "support/scratch.h"
 #include "support/text.h"
 
 namespace kpatch {

@@ -15,7 +15,7 @@
 #include "support/command.h"
 #include "support/error.h"
 #include "support/files.h"
-#include "support/signals.h"
+#include "support/program.h"
 
 namespace {
 
@@ -74,14 +74,8 @@ void run(const PackageOptions& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  handle_signals();
-  try {
+  return run_program([&] {
     if (const auto options = parse_package_options(argc, argv)) run(*options);
     return exit_ok;
-  } catch (const Interrupted& interrupted) {
-    return 128 + interrupted.signal;
-  } catch (const std::exception& error) {
-    std::fputs(fmt::format("error: {}\n", error.what()).c_str(), stderr);
-    return exit_error;
-  }
+  });
 }

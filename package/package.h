@@ -7,6 +7,6 @@
 #include "package/manifest.h"
 #include "package/package-options.h"
 #include "package/rpm.h"
-#include "package/scratch.h"
 #include "package/scriptlets.h"
 #include "package/spec.h"
+#include "support/scratch.h"

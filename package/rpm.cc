@@ -8,11 +8,12 @@
 
 #include <cstdlib>
 
-#include "package/scratch.h"
+#include "package/output.h"
 #include "package/spec.h"
 #include "support/error.h"
 #include "support/executor.h"
 #include "support/files.h"
+#include "support/scratch.h"
 
 namespace kpatch {
 namespace {

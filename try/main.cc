@@ -11,7 +11,7 @@
 #include "support/answer.h"
 #include "support/error.h"
 #include "support/files.h"
-#include "support/signals.h"
+#include "support/program.h"
 #include "try/try.h"
 
 namespace {
@@ -51,7 +51,7 @@ std::optional<TryOptions> parse(int argc, char** argv) {
   std::vector<std::string> files;
   std::string kernel, modules, test, initramfs, disk, console;
   int seconds = 300;
-  po::options_description visible("Options"), all;
+  po::options_description visible("Options");
   visible.add_options()("test-script", po::value(&test)->value_name("FILE"),
                         "a shell script that fails without the livepatch, and passes with it")(
       "archversion,a", po::value(&options.release)->value_name("RELEASE"),
@@ -72,22 +72,7 @@ std::optional<TryOptions> parse(int argc, char** argv) {
       "keep the kernel's messages there (default: kept where the livepatch fails)")(
       "json", po::bool_switch(&options.json), "answer for programs")("version", "print the version")("help,h",
                                                                                                      "print this help");
-  all.add(visible).add_options()("file", po::value(&files));
-  po::positional_options_description positional;
-  positional.add("file", -1);
-  namespace style = po::command_line_style;
-  po::variables_map values;
-  try {
-    po::store(po::command_line_parser(argc, argv)
-                  .options(all)
-                  .positional(positional)
-                  .style(style::unix_style & ~style::allow_guessing)
-                  .run(),
-              values);
-    po::notify(values);
-  } catch (const po::error& problem) {
-    throw Error(fmt::format("{}; see kpatch-try --help", problem.what()));
-  }
+  const po::variables_map values = parse_program_options(argc, argv, visible, files, "kpatch-try");
   if (values.contains("help")) {
     std::cout
         << "Usage: kpatch-try [options] KO\n"
@@ -143,14 +128,8 @@ int run(TryOptions options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  try {
-    handle_signals();
+  return run_program([&] {
     auto options = parse(argc, argv);
     return options ? run(std::move(*options)) : exit_ok;
-  } catch (const Interrupted& interrupted) {
-    return 128 + interrupted.signal;
-  } catch (const std::exception& error) {
-    std::fputs(fmt::format("error: {}\n", error.what()).c_str(), stderr);
-    return exit_error;
-  }
+  });
 }

@@ -10,7 +10,7 @@
 #include "kernel/kernel.h"
 #include "support/answer.h"
 #include "support/error.h"
-#include "support/signals.h"
+#include "support/program.h"
 #include "verify/verify.h"
 
 namespace {
@@ -29,29 +29,14 @@ std::optional<VerifyOptions> parse(int argc, char** argv) {
   VerifyOptions options;
   std::vector<std::string> files;
   std::string modules, symvers;
-  po::options_description visible("Options"), all;
+  po::options_description visible("Options");
   visible.add_options()("archversion,a", po::value(&options.release)->value_name("RELEASE"),
                         "judge it for this kernel, whose files are installed, cached or fetched as kpatch-build does")(
       "modules,m", po::value(&modules)->value_name("DIR"), "the kernel's modules (default: /lib/modules/RELEASE)")(
       "symvers", po::value(&symvers)->value_name("FILE"), "its Module.symvers (default: beside VMLINUX)")(
       "json", po::bool_switch(&options.json), "answer for programs")("version", "print the version")("help,h",
                                                                                                      "print this help");
-  all.add(visible).add_options()("file", po::value(&files));
-  po::positional_options_description positional;
-  positional.add("file", -1);
-  namespace style = po::command_line_style;
-  po::variables_map values;
-  try {
-    po::store(po::command_line_parser(argc, argv)
-                  .options(all)
-                  .positional(positional)
-                  .style(style::unix_style & ~style::allow_guessing)
-                  .run(),
-              values);
-    po::notify(values);
-  } catch (const po::error& problem) {
-    throw Error(fmt::format("{}; see kpatch-verify --help", problem.what()));
-  }
+  const po::variables_map values = parse_program_options(argc, argv, visible, files, "kpatch-verify");
   if (values.contains("help")) {
     std::cout
         << "Usage: kpatch-verify [options] KO [VMLINUX]\n"
@@ -139,14 +124,8 @@ int run(const VerifyOptions& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  try {
-    handle_signals();
+  return run_program([&] {
     const auto options = parse(argc, argv);
     return options ? run(*options) : exit_ok;
-  } catch (const Interrupted& interrupted) {
-    return 128 + interrupted.signal;
-  } catch (const std::exception& error) {
-    std::fputs(fmt::format("error: {}\n", error.what()).c_str(), stderr);
-    return exit_error;
-  }
+  });
 }

@@ -1,12 +1,11 @@
-// What making a package needs for itself.
 #pragma once
 
 #include <filesystem>
-#include <string>
 
 namespace kpatch {
 
-// A folder that goes with it.
+// A new folder among the system's temporary ones, for this user alone; it goes with the object. Throws Error when it can't
+// be made.
 class Scratch {
  public:
   Scratch();
@@ -18,8 +17,5 @@ class Scratch {
  private:
   std::filesystem::path path_;
 };
-
-// For a message: a colon and the last lines of a command's output, each indented; empty when there is none.
-std::string last_lines(const std::string& output);
 
 }  // namespace kpatch
