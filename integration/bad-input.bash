@@ -6,9 +6,11 @@
 . "$(dirname "${BASH_SOURCE[0]}")/skip.bash"
 
 # The files of a stock release, as kpatch-build keeps them in its cache; it is run once where they aren't there yet.
-# Sets shared (that cache), release, source, config, vmlinux, symvers. Skips when they can't be had.
+# Sets kpatch_build, shared (that cache), release, source, config, vmlinux, symvers. Skips when they can't be had.
 # shellcheck disable=SC2034  # the tests use them
 stock_inputs() {
+  kpatch_build=${kpatch_build:-${KPATCH_BUILD_DIR:-$BATS_TEST_DIRNAME/../build}/kpatch-build/kpatch-build}
+  [ -x "$kpatch_build" ] || { echo "kpatch-build isn't built"; return 1; }
   local why
   shared=${KPATCH_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kpatch}
   release=${KPATCH_TEST_RELEASE:-$(newest_release 6.12)}

@@ -10,8 +10,6 @@ load bad-input.bash
 odd_name=$'my (linux) & source; <*?> $x \'y\' "z" %s:\\t ü\nend'
 
 setup() {
-  kpatch_build=${KPATCH_BUILD_DIR:-$BATS_TEST_DIRNAME/../build}/kpatch-build/kpatch-build
-  [ -x "$kpatch_build" ] || { echo "kpatch-build isn't built"; return 1; }
   stock_inputs
   out=$BATS_TEST_TMPDIR/out
   use_cache "$BATS_FILE_TMPDIR/cache"

@@ -11,8 +11,6 @@ load archive.bash
 load slurm.bash
 
 setup_file() {
-  kpatch_build=${KPATCH_BUILD_DIR:-$BATS_TEST_DIRNAME/../build}/kpatch-build/kpatch-build
-  [ -x "$kpatch_build" ] || { echo "kpatch-build isn't built"; return 1; }
   stock_inputs
   patches "$BATS_FILE_TMPDIR"
 }

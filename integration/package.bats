@@ -48,8 +48,6 @@ refused() { [ "$status" -eq "$1" ] && [[ $output == *"$2"* ]] || { echo "$status
 
 @test "builder: the page's commands, a real patch for a real kernel" {
   needs rpmbuild rpm
-  # shellcheck disable=SC2034  # for stock_inputs
-  kpatch_build=$build_dir/kpatch-build/kpatch-build
   stock_inputs
   export PATH=$build_dir/kpatch-build:$PATH
   run kpatch-package-builder -b livepatch-test.patch -k "$release"

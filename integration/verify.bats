@@ -7,8 +7,6 @@ bats_require_minimum_version 1.5.0
 load bad-input.bash
 
 setup_file() {
-  kpatch_build=${KPATCH_BUILD_DIR:-$BATS_TEST_DIRNAME/../build}/kpatch-build/kpatch-build
-  [ -x "$kpatch_build" ] || { echo "kpatch-build isn't built"; return 1; }
   stock_inputs
   "$kpatch_build" -a "$release" -n livepatch-ours -o "$BATS_FILE_TMPDIR" \
     "$BATS_TEST_DIRNAME/kinds/vmlinux-and-modules/any.patch"
