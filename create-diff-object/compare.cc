@@ -28,6 +28,9 @@ namespace {
 
 bool is_text(SectionKind kind) { return kind == SectionKind::text || kind == SectionKind::shared_text; }
 
+// Writable data of a symbol, with and without bytes in the file.
+bool is_variable(SectionKind kind) { return kind == SectionKind::data || kind == SectionKind::bss; }
+
 struct Range {
   SectionId section;
   uint64_t begin = 0, end = 0;
@@ -81,7 +84,7 @@ class Comparer {
     }
     const Symbol& o = orig_.symbol(twin);
     const SectionKind orig_kind = orig_.section(o.section).kind;
-    if (orig_kind != kind && !(is_text(kind) && is_text(orig_kind))) {
+    if (orig_kind != kind && !(is_text(kind) && is_text(orig_kind)) && !(is_variable(kind) && is_variable(orig_kind))) {
       const std::string_view before = orig_.section(o.section).name, after = patched_.section(p.section).name;
       diagnostics_.refuse("moved", place_of(patched_, id),
                           before == after ? fmt::format("its section {} is of another kind", after)
@@ -110,7 +113,7 @@ class Comparer {
     const Section &a = orig_.section(o), &b = patched_.section(p);
     const bool data = b.kind == SectionKind::data || b.kind == SectionKind::rodata || b.kind == SectionKind::bss;
     if (!data || a.owner == no_symbol || b.owner == no_symbol) return {};
-    if (a.type != b.type) return "type";
+    if (a.type != b.type && !(is_variable(a.kind) && is_variable(b.kind))) return "type";
     if (a.flags != b.flags) return "set of flags";
     if (a.entry_size != b.entry_size) return "entry size";
     return a.alignment < b.alignment ? "alignment" : "";
@@ -218,8 +221,13 @@ class Comparer {
     return all.empty() ? all : all.subspan(r.begin, r.size());
   }
 
+  // Zeros need no bytes in a file: of a variable with __read_mostly they have them, of one without it they don't.
   bool same_bytes(const Range& a, const Range& b) const {
     const auto x = bytes(orig_, a), y = bytes(patched_, b);
+    const auto zeros = [](const auto& all) {
+      return std::ranges::all_of(all, [](std::byte byte) { return byte == std::byte{0}; });
+    };
+    if (x.empty() != y.empty() && a.size() == b.size()) return zeros(x) && zeros(y);
     return x.size() == y.size() && std::equal(x.begin(), x.end(), y.begin());
   }
 

@@ -10,7 +10,8 @@
 // Code shows that only as other numbers in instructions, so the types of both objects are compared, as the compiler
 // described them in DWARF. The same holds for what a module passes to an exported function.
 //
-// New members in a hole, other names, and new values of an enum leave what exists where it is.
+// New members in a hole, other names, and new values of an enum leave what exists where it is; of the first two the author
+// is told, since what lies there may mean something else now.
 //
 // A struct that lives on the stacks of patched functions alone is no danger, but that can't be shown: its address may go
 // through a `void *` (smp_call_function(), a work item), into a task's field, or come back from a cast, and none of these
@@ -55,6 +56,8 @@ bool same_meaning(const TypeMember& one, const TypeMember& other) {
   return one.size == other.size && (same_shape(one.shape, other.shape) || same_shape(one.bare, other.bare));
 }
 
+std::string_view last_part(std::string_view name) { return name.substr(name.rfind('.') + 1); }
+
 bool overlap(const TypeMember& one, const TypeMember& other) {
   return one.bits < other.bits + other.size && other.bits < one.bits + one.size;
 }
@@ -63,6 +66,7 @@ bool overlap(const TypeMember& one, const TypeMember& other) {
 struct NewMembers {
   std::vector<std::string> gained;     // "n at 104", where no member was that is gone
   std::vector<std::string> replacing;  // "p lies where a was": not the same under another name
+  std::vector<std::string> renamed;    // "n was m": the same bytes under another name
 };
 
 NewMembers new_members(const TypeLayout& before, const TypeLayout& after) {
@@ -73,18 +77,28 @@ NewMembers new_members(const TypeLayout& before, const TypeLayout& after) {
     if (!after.members.contains(name)) gone.emplace_back(name, &member);
   std::ranges::stable_sort(fresh, {}, [](const auto& entry) { return entry.second->bits; });
   NewMembers result;
-  std::string_view holder;  // the last one gained: what lies in it came with it
+  std::string_view holder;   // the last one gained: what lies in it came with it
+  std::string_view renamer;  // the same of the last one renamed
+  const auto lies_in = [](std::string_view name, std::string_view outer) {
+    return !outer.empty() && name.starts_with(outer) && name[outer.size()] == '.';
+  };
   for (const auto& [name, member] : fresh) {
-    std::string_view was;
-    bool renamed = false;
+    std::string_view was, called;
     for (const auto& [old_name, old] : gone) {
-      renamed |= old->bits == member->bits && same_meaning(*old, *member);
+      const bool same = old->bits == member->bits && same_meaning(*old, *member);
+      if (same && (called.empty() || last_part(old_name) == last_part(name))) called = old_name;
       if (was.empty() && overlap(*old, *member)) was = old_name;
     }
-    if (renamed) continue;
+    if (!called.empty()) {
+      // In or out of a struct within, a member is called as before.
+      if (last_part(called) == last_part(name) || lies_in(name, renamer)) continue;
+      result.renamed.push_back(fmt::format("{} was {}", name, called));
+      renamer = name;
+      continue;
+    }
     if (!was.empty()) {
       result.replacing.push_back(fmt::format("{} lies where {} was", name, was));
-    } else if (holder.empty() || !(name.starts_with(holder) && name[holder.size()] == '.')) {
+    } else if (!lies_in(name, holder)) {
       result.gained.push_back(fmt::format("{} at {}", name, in_bytes(member->bits)));
       holder = name;
     }
@@ -311,6 +325,15 @@ void check_type(const Types& types, const std::string& name, const TypeLayout& a
                        "make sure that the patched functions set it before they read it, or use a shadow variable "
                        "(klp_shadow_alloc)",
                        users_of(types, name)});
+    if (!fresh.renamed.empty())
+      diagnostics.add(
+          {"data-layout", Severity::warning, place,
+           fmt::format("{}has a member under another name ({}): what exists holds it as the old one, and code "
+                       "that isn't patched goes on writing it so",
+                       now, some_of(fresh.renamed)),
+           "make sure that the name alone is new: where its unit or its meaning is, too (jiffies, then "
+           "nanoseconds), keep the old member, and what is new in a shadow variable (klp_shadow_alloc)",
+           users_of(types, name)});
     return;
   }
   std::vector<NameList> users = users_of(types, name);

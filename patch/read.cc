@@ -97,6 +97,7 @@ class Parser {
   }
 
   PatchFile run() {
+    check_quoted_printable();
     mend();
     while (at_ < lines_.size()) step();
     if (patch_.files.empty()) {
@@ -125,6 +126,19 @@ class Parser {
     for (const std::string& line : lines_)
       if (line.starts_with("Content-Transfer-Encoding:") && line.find("base64") != std::string::npos) return "base64";
     return {};
+  }
+
+  // RFC 2045, 6.7: the diff is still one to look at, but "=" is written "=3D" in it, and long lines end in "=".
+  void check_quoted_printable() const {
+    bool header = false;
+    for (const std::string& line : lines_) {
+      header |= line.starts_with("Content-Transfer-Encoding:") && line.find("quoted-printable") != std::string::npos;
+      if (header && (line.find("=3D") != std::string::npos || (line.size() == 76 && line.ends_with('='))))
+        throw Error(
+            fmt::format("{}: its text is encoded (quoted-printable); save it as plain text (git mailinfo writes "
+                        "the message and the patch of a mail)",
+                        patch_.path.string()));
+    }
   }
 
   [[noreturn]] void fail(size_t line, string_view what) const {

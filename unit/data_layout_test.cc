@@ -101,6 +101,14 @@ const Case cases[] = {
      "struct s { union { long a; }; int b; };",
      "struct s { union { long a; int n; }; int b; };",
      {"warning data-layout struct s"}},
+    {"AnotherName",
+     "struct s { unsigned long jiffies; int b; };",
+     "struct s { unsigned long ns; int b; };",
+     {"warning data-layout struct s"}},
+    {"AnotherNameForAStructWithin",
+     "struct in { int x, y; }; struct s { struct in old; int b; };",
+     "struct in { int x, y; }; struct s { struct in young; int b; };",
+     {"warning data-layout struct s"}},
     {"StructForAnotherInAVariable",
      "struct t { int x, y; }; static struct t t; int g(void) { return t.x; } void put(int x) { t.x = x; } struct s { "
      "int b; };",
@@ -172,7 +180,10 @@ const Case cases[] = {
      "struct s { int a, b, c, d; } __attribute__((aligned(8)));",
      {}},
     {"TheSame", "struct s { int a, b; };", "struct s { int a, b; };", {}},
-    {"AnotherName", "struct s { int a, b; };", "struct s { int better, b; };", {}},
+    {"OutOfAStructWithin",
+     "struct s { int b; struct { int head, tail; } ring; };",
+     "struct s { int b; int head, tail; };",
+     {}},
     {"NewValueOfAnEnum",
      "enum e { one, two }; struct s { int b; enum e e; };",
      "enum e { one, two, three }; struct s { int b; enum e e; };",
@@ -232,6 +243,13 @@ TEST_F(DataLayout, BitFieldsOfDwarf4AreKnownToo) {
   EXPECT_EQ(findings(with("struct s { unsigned b : 3, c : 5; };", "1"),
                      with("struct s { unsigned c : 5, b : 3; };", "2"), {}, "-gdwarf-4 -gstrict-dwarf"),
             (std::vector<std::string>{"refused data-layout struct s"}));
+}
+
+TEST_F(DataLayout, TellsWhichMemberHasAnotherName) {
+  EXPECT_EQ(
+      message(with("struct s { long jiffies; int b; };", "1"), with("struct s { long ns; int b; };", "2")),
+      "has a member under another name (ns was jiffies): what exists holds it as the old one, and code that isn't "
+      "patched goes on writing it so (passed to or from f)");
 }
 
 TEST_F(DataLayout, TellsWhoUsesTheType) {

@@ -129,6 +129,8 @@ TEST(PatchFile, Refuses) {
       {"--- a/x\n+++ b/x\n@@ nonsense @@\n", "no hunk header"},
       {"--- a/x\n+++ b/x\n", "no hunk"},
       {"From: a\nContent-Transfer-Encoding: base64\n\nZGlmZiAtLWdpdCBhL2EgYi9h\n", "encoded (base64)"},
+      {"Content-Transfer-Encoding: quoted-printable\n\n--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a =3D 1;\n+a =3D 2;\n",
+       "encoded (quoted-printable)"},
       {"\xff\xfe-\0-\0-\0", "encoded (UTF-16)"},
       {"*** a/x\n--- b/x\n***************\n*** 1 ****\n", "context diff"},
       {"diff --cc x.c\nindex 1,2..3\n", "combined diff"},
