@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -21,6 +22,8 @@
 #include "kernel/kernel.h"
 #include "patch/patch.h"
 #include "support/command.h"
+#include "support/data.h"
+#include "support/digest.h"
 #include "support/error.h"
 #include "support/executor.h"
 #include "support/files.h"
@@ -55,6 +58,14 @@ std::string needed_program(const std::string& name, const std::string& folder) {
   if (!found) throw Error(fmt::format("{} isn't installed", name));
   return found->string();
 }
+
+// Programs that have a part in a result, and their folders in the build.
+constexpr std::array<std::pair<const char*, const char*>, 6> makers = {{{"kpatch-fleet", "fleet"},
+                                                                        {"kpatch-build", "kpatch-build"},
+                                                                        {"kpatch-sign", "sign"},
+                                                                        {"kpatch-verify", "verify"},
+                                                                        {"kpatch-try", "try"},
+                                                                        {"kpatch-package", "package"}}};
 
 std::vector<PatchText> read_inputs(const CellJob& job) {
   std::vector<PatchText> patches;
@@ -259,10 +270,11 @@ class Steps {
 
 // --- both --------------------------------------------------------------------------------------------------------------
 
+// Of its files, but for the result itself.
 json digests_below(const fs::path& folder) {
   json files = json::object();
   for (const auto& entry : entries_of(folder))
-    if (entry.path().filename() != "result.json")
+    if (entry.is_regular_file() && entry.path().filename() != "result.json")
       files[entry.path().filename().string()] = sha256_of(read_file(entry.path()));
   return files;
 }
@@ -380,6 +392,18 @@ int run_cell(const fs::path& file) {
                json({{"message", error.what()}}).dump(2, ' ', false, json::error_handler_t::replace) + "\n");
     return exit_error;
   }
+}
+
+std::string digest_of_our_programs() {
+  static const std::string digest = [] {
+    std::string text;
+    for (const auto& [name, folder] : makers)
+      if (const auto file = program(name, folder)) text += fmt::format("{} {}\n", name, digest_of_file(*file));
+    text += digests_below(data_file("kmod-template")).dump() + digests_below(data_file("kmod-template/linux")).dump() +
+            digest_of_file(data_file("kbuild/query.mk"));
+    return sha256_of(text);
+  }();
+  return digest;
 }
 
 }  // namespace kpatch

@@ -95,6 +95,10 @@ struct CellJob {
 void to_json(nlohmann::json& to, const CellJob& job);
 void from_json(const nlohmann::json& from, CellJob& job);
 
+// Of the programs that make results, and of what they compile into each module: one that was mended makes them anew, though
+// its version is as before. Throws Error when our files aren't there.
+std::string digest_of_our_programs();
+
 // Where a run keeps what isn't for people: OUTPUT/.fleet.
 struct FleetWorkshop {
   std::filesystem::path root;

@@ -17,7 +17,7 @@ using nlohmann::json;
 namespace fs = std::filesystem;
 
 std::string CellJob::key() const {
-  json shape = {{"kind", kind}, {"tool", KPATCH_VERSION}, {"version", kernel.version}, {"patches", digests}};
+  json shape = {{"kind", kind}, {"tool", digest_of_our_programs()}, {"version", kernel.version}, {"patches", digests}};
   // Without a version nobody knows whether two releases are of one source.
   if (kind == "build" || kernel.version.empty()) shape["release"] = kernel.release;
   if (kind == "triage") {

@@ -71,6 +71,7 @@ DOUBLE
   printf '#!/bin/bash\n[ ! -e "$(dirname "$0")/unsound" ] || { echo "it has no ftrace site"; exit 2; }\n' >bin/kpatch-verify
   chmod +x bin/*
   fleet=$PWD/bin/kpatch-fleet
+  export KPATCH_DATA_DIR=$BATS_TEST_DIRNAME/..
 }
 
 fleet() { run --separate-stderr timeout 300 "$fleet" "$@"; printf 'exit %s\n%s\n%s\n' "$status" "$output" "$stderr"; }
@@ -168,6 +169,16 @@ PLANS
   ours first.patch second.patch
   [ "$status" -eq 0 ]
   [ "$(builds)" -eq 3 ]
+}
+
+@test "a program that was mended makes anew what it made, though its version is as before" {
+  doubles
+  ours first.patch
+  ours first.patch
+  [ "$(builds)" -eq 1 ]
+  echo '# mended' >>bin/kpatch-build
+  ours first.patch
+  [ "$(builds)" -eq 2 ]
 }
 
 @test "a module that fails its audit isn't delivered; a refused fix needs a person" {

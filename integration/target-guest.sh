@@ -126,6 +126,21 @@ storm() {
   expect_exit 0 'is unloaded' kpatch unload --all && patched no && return $result
 }
 
+# What ran before is put back when the command fails after the load, or the kernel warns while it is watched.
+health() {
+  expect_exit 0 'is in effect' kpatch load $patch1 &&
+    expect_exit 1 "couldn't be put back" kpatch load --watch 2 $patch2 && ! in_memory livepatch_patch2 &&
+    expect_exit 0 'is installed' kpatch install $patch1 && kpatch accept livepatch_patch1 >/dev/null &&
+    expect_exit 1 "isn't loaded: the health command ended with 1" kpatch load --health false $patch2 &&
+    expect_exit 2 'livepatch_patch1 is in effect again' kpatch load --health '! grep -q "^livepatch_patch2 " /proc/modules' \
+      $patch2 && patched yes && ! in_memory livepatch_patch2 && [ ! -e "$store/livepatch_patch1.trial" ] || return 1
+  (sleep 2 && echo '<3>INFO: task a:1 blocked for more than 120 seconds.' >/dev/kmsg) &
+  expect_exit 2 'the kernel logged "INFO: task a:1 blocked for more than 120 seconds."; livepatch_patch1 is in effect again' \
+    kpatch load --watch 1m $patch2 && ! in_memory livepatch_patch2 &&
+    expect_exit 0 'nothing was amiss in 3 s' kpatch load --watch 3 --health 'grep -q livepatch_patch2 /proc/modules || :' \
+      $patch2 && ! in_memory livepatch_patch1 && kpatch unload --all && kpatch uninstall livepatch_patch1 && patched no
+}
+
 at_boot() {
   expect_exit 0 'is installed' kpatch install $patch1 && expect_exit 2 "isn't in effect" kpatch status &&
     expect_exit 0 "livepatch_patch1 ($release)" kpatch list &&
@@ -147,6 +162,6 @@ crash_loop() {
     kpatch uninstall livepatch_patch1
 }
 
-for chapter in refusals load_and_unload replace fixes storm stalled hooks at_boot crash_loop; do
+for chapter in refusals load_and_unload replace fixes storm stalled hooks health at_boot crash_loop; do
   chapter $chapter
 done

@@ -17,6 +17,7 @@
 
 #include "kpatch/change.h"
 #include "kpatch/events.h"
+#include "kpatch/health.h"
 #include "kpatch/hooks.h"
 #include "kpatch/loaded.h"
 #include "kpatch/metrics.h"
@@ -128,12 +129,20 @@ class Commands {
       throw Error(fmt::format("kpatch {}: only root can do that", options_.command));
   }
 
-  Changer changer() const {
+  ChangeOptions change_options() const {
     ChangeOptions options;
     options.wait = options_.wait;
     options.force = options_.force;
     options.tell = [](std::string_view line) { tell(std::string(line)); };
-    return {system_, std::move(options)};
+    return options;
+  }
+
+  Changer changer() const { return {system_, change_options()}; }
+
+  WatchOptions watch() const { return {options_.health, options_.watch}; }
+
+  Change load_one(const ModuleFile& module) {
+    return watch().asked() ? load_and_watch(system_, change_options(), module, watch()) : changer().load(module);
   }
 
   // What happened to a module, for whoever asks later. file: what was to be loaded.
@@ -184,8 +193,11 @@ class Commands {
         throw;
       }
     }
-    Changer changes = changer();
-    for (const ModuleFile& module : modules) worst = std::max(worst, report(changes.load(module), module));
+    for (const ModuleFile& module : modules) {
+      const Change change = load_one(module);
+      worst = std::max(worst, report(change, module));
+      if (change.outcome != done && watch().asked()) break;  // the machine isn't well, or can't be watched
+    }
     return finish(worst);
   }
 
@@ -202,7 +214,6 @@ class Commands {
       return finish(done);
     }
     int worst = done;
-    Changer changes = changer();
     for (const Installed& installed : store_.installed(system_.release())) {
       const auto trial = store_.trial(installed.name, installed.release);
       if (options_.boot && trial && trial->boot_id != system_.boot_id()) {
@@ -215,7 +226,7 @@ class Commands {
       }
       try {
         const ModuleFile module = read_module(installed.file);
-        const Change change = changes.load(module);
+        const Change change = load_one(module);
         log(change, installed.name, module.path, module.build_id, module.release);
         worst = std::max(worst, report(change, installed.name));
       } catch (const Error& error) {

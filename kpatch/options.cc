@@ -53,6 +53,11 @@ void print_help() {
       "  --all                    load: all that are installed for this kernel; unload: all that are loaded\n"
       "  --boot                   load: as the service does: not what crashed the machine, nor with kpatch.enable=0\n"
       "  --wait SECONDS           for a transition, and for taking it back (default: 60)\n"
+      "  --health COMMAND         load: must succeed before, after, and while --watch lasts; gets KPATCH_MODULE. If "
+      "it\n"
+      "                           fails, what ran before is put back\n"
+      "  --watch TIME             load: for so long (90, 15m, 2h) the kernel must not warn, oops or hang, or what ran\n"
+      "                           before is put back\n"
       "  -k, --kernel-version V   install, uninstall: for another kernel than this\n"
       "  --cve NAME               status: whether a livepatch in effect fixes it (a CVE, a commit, an advisory); "
       "repeatable\n"
@@ -81,11 +86,14 @@ const Command* find(const std::string& name) {
   return it == commands.end() ? nullptr : it;
 }
 
-std::chrono::seconds seconds_of(const char* text) {
+std::chrono::seconds seconds_of(const char* option, const char* text) {
   char* end = nullptr;
-  const long value = std::strtol(text, &end, 10);
-  if (end == text || *end != '\0' || value < 1 || value > 86400)
-    throw Error(fmt::format("--wait {}: give seconds, from 1 to 86400", text));
+  long value = std::strtol(text, &end, 10);
+  const std::string_view unit = end;
+  const long factor = unit.empty() || unit == "s" ? 1 : unit == "m" ? 60 : unit == "h" ? 3600 : 0;
+  if (value >= 1 && value <= 86400) value *= factor;
+  if (end == text || factor == 0 || value < 1 || value > 86400)
+    throw Error(fmt::format("{} {}: give seconds, minutes or hours (90, 15m, 2h), up to a day", option, text));
   return std::chrono::seconds(value);
 }
 
@@ -114,6 +122,7 @@ TargetOptions parse_target_options(int argc, char** argv) {
   const option known[] = {
       {"all", no_argument, nullptr, 'a'},          {"boot", no_argument, nullptr, 'b'},
       {"wait", required_argument, nullptr, 'w'},   {"kernel-version", required_argument, nullptr, 'k'},
+      {"health", required_argument, nullptr, 'H'}, {"watch", required_argument, nullptr, 'W'},
       {"force", no_argument, nullptr, 'f'},        {"json", no_argument, nullptr, 'j'},
       {"cve", required_argument, nullptr, 'c'},    {"metrics", required_argument, nullptr, 'm'},
       {"log", required_argument, nullptr, 'l'},    {"format", required_argument, nullptr, 'F'},
@@ -130,7 +139,13 @@ TargetOptions parse_target_options(int argc, char** argv) {
         options.boot = options.all = true;
         break;
       case 'w':
-        options.wait = seconds_of(optarg);
+        options.wait = seconds_of("--wait", optarg);
+        break;
+      case 'H':
+        options.health = optarg;
+        break;
+      case 'W':
+        options.watch = seconds_of("--watch", optarg);
         break;
       case 'k':
         options.release = optarg;
@@ -171,6 +186,8 @@ TargetOptions parse_target_options(int argc, char** argv) {
   options.names.assign(argv + optind, argv + argc);
   const bool takes_all = first == "load" || first == "unload" || first == "accept";
   if (options.all && (!takes_all || !options.names.empty())) throw Error("--all stands in place of modules");
+  if ((!options.health.empty() || options.watch.count() > 0) && (first != "load" || options.boot))
+    throw Error("--health and --watch belong to kpatch load, without --boot");
   if (!options.cves.empty() && first != "status") throw Error("--cve belongs to kpatch status");
   if (!options.metrics.empty() && first != "status") throw Error("--metrics belongs to kpatch status");
   if (options.format != "openvex" && options.format != "csaf")

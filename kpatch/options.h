@@ -17,6 +17,8 @@ struct TargetOptions {
   std::string format = "openvex";  // vex: or csaf
   std::string author, publisher;   // vex
   std::chrono::seconds wait{60};
+  std::string health;             // load: a command
+  std::chrono::seconds watch{0};  // load
   bool all = false, boot = false, force = false, json = false;
 };
 
