@@ -34,6 +34,14 @@ offered() {
   [[ $(complete -p kpatch) == *'-o default'* ]]
 }
 
+@test "kpatch-explain: rules" {
+  [ "$(offered "$build_dir/rules/kpatch-explain" dropped-f)" = $'dropped-fix\ndropped-function' ]
+  [ "$(offered "$build_dir/rules/kpatch-explain" --j)" = --json ]
+  mkdir "$BATS_TEST_TMPDIR/bin"
+  cp "$build_dir/kpatch/kpatch" "$build_dir/rules/kpatch-explain" "$BATS_TEST_TMPDIR/bin/"
+  [ "$(offered "$BATS_TEST_TMPDIR/bin/kpatch" explain data-l)" = data-layout ]
+}
+
 @test "klp-build: commands first, then each one's options" {
   [ -x "$build_dir/klp-build/klp-build" ] || skip_package "built without libclang"
   [ "$(offered "$build_dir/klp-build/klp-build" c)" = $'clean-sources\ncleanup\ncommit\ncs-diff' ]

@@ -118,3 +118,41 @@ rooms() {
     'const char* d = "has no ENDBR";' 'auto e = ".orc_unwind";' | file klp/a.cc
   finds arch-names klp/a.cc:1 klp/a.cc:3 klp/a.cc:4 klp/a.cc:5 klp/a.cc:6
 }
+
+# A rule that one source names, its text, and the guide that rules/table.py makes of it.
+ruled() {
+  echo 'd.refuse("no-way", place, "is one");' | file klp/a.cc
+  printf '%s\n' 'group: code' 'kind: refusal' 'programs: kpatch-build' 'summary: A way' 'example: none: it is made up' '' \
+    'It is.' '' 'Instead: another.' | file doc/rules/no-way.md
+  printf '%s\n' '# Guide' '<!-- rules: written by rules/table.py from doc/rules/, not to be edited here -->' '<!-- end of rules -->' |
+    file doc/patch-author-guide.md
+  "$BATS_TEST_DIRNAME/../rules/table.py" guide "$tree"
+}
+
+@test "rules: named, told, shown" {
+  ruled
+  printf '%s\n' '// d.refuse("an-idea", place, "no");' 'auto at = text.find("no-rule");' | file klp/b.cc
+  grep -F '### Rule `no-way`' "$tree/doc/patch-author-guide.md"
+  passes rules
+}
+
+@test "rules: without a text, in each way to name one" {
+  ruled
+  printf '%s\n' 'd.warn("a-one", place, "x");' 'return {"b-two", Severity::error, {}, "x"};' 'push({' '    "c-three",' \
+    '    Severity::refusal,' '});' '{".x", Fate::refused, "d-four",' 'say(Severity::error, "e-five", x);' | file klp/b.cc
+  finds rules klp/b.cc:1 klp/b.cc:2 klp/b.cc:3 klp/b.cc:7 klp/b.cc:8
+}
+
+@test "rules: a text of nobody's, without an example or a key; a guide of before; examples of nothing" {
+  ruled
+  printf '%s\n' 'group: code' 'kind: refusal' 'programs: x' 'summary: x' '' 'Instead: x.' | file doc/rules/no-example.md
+  finds rules doc/rules/no-example.md:1 doc/rules/no-example.md:1
+  rm "$tree/doc/rules/no-example.md"
+  echo x | file integration/rules/gone/bad.patch
+  finds rules integration/rules/gone:1
+  rm -r "$tree/integration"
+  sed -i 's/^summary: .*/summary: Another way/' "$tree/doc/rules/no-way.md"
+  finds rules doc/patch-author-guide.md:1
+  sed -i 's/^kind: .*/sort: refusal/' "$tree/doc/rules/no-way.md"
+  finds rules doc/rules/no-way.md:2
+}

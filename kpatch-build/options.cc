@@ -10,7 +10,6 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <array>
 #include <boost/program_options.hpp>
 #include <cstdlib>
 #include <iostream>
@@ -21,6 +20,7 @@
 #include "kbuild/kbuild.h"
 #include "kernel/kernel.h"
 #include "kpatch-build/disable.h"
+#include "rules/rules.h"
 #include "support/error.h"
 #include "support/executor.h"
 #include "support/text.h"
@@ -31,11 +31,6 @@ namespace {
 namespace po = boost::program_options;
 
 constexpr size_t longest_module_name = 55;
-
-// Rules whose findings the author alone can judge.
-constexpr auto acknowledgeable =
-    std::to_array<std::string_view>({"objtool", "data-layout", "dropped-function", "dropped-hunk", "dropped-callback",
-                                     "dropped-shadow", "dropped-fix"});
 
 struct Groups {
   po::options_description kernel{"Which kernel"};
@@ -272,8 +267,9 @@ Options fill(const po::variables_map& values) {
   take<bool>(values, "ignore-whitespace", o.ignore_whitespace);
   take<std::vector<std::string>>(values, "ack", o.acknowledged);
   for (const std::string& rule : o.acknowledged)
-    if (std::ranges::find(acknowledgeable, rule) == acknowledgeable.end())
-      throw Error(fmt::format("--ack {}: {} are what can be acknowledged", rule, joined(acknowledgeable, ", ")));
+    if (const Rule* known = find_rule(rule); known == nullptr || !known->acknowledgeable)
+      throw Error(
+          fmt::format("--ack {}: {} are what can be acknowledged", rule, joined(acknowledgeable_rules(), ", ")));
   o.skip_compiler_check = values["skip-compiler-check"].as<bool>() || values["skip-gcc-check"].as<bool>();
   if (const auto suite = values.find("list-kernels"); suite != values.end())
     o.list_kernels = suite->second.as<std::string>();

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "rules/rules.h"
 #include "support/error.h"
 #include "support/html.h"
 #include "support/text.h"
@@ -146,6 +147,15 @@ std::string_view sarif_level(Severity severity) {
   return severity == Severity::warning ? "warning" : "error";
 }
 
+json sarif_rule(const std::string& id) {
+  json rule = {{"id", id}};
+  if (const Rule* known = find_rule(id)) {
+    rule["shortDescription"] = {{"text", known->summary}};
+    rule["help"] = {{"text", rule_page(*known, 100, false)}, {"markdown", known->text}};
+  }
+  return rule;
+}
+
 json sarif_result(const Finding& f) {
   json location = json::object();
   if (!f.location.source.empty()) {
@@ -189,7 +199,7 @@ std::string sarif_report(const BuildFacts& facts, const Options&) {
     results.push_back(sarif_result(f));
     ids.insert(f.rule);
   }
-  for (const std::string& id : ids) rules.push_back({{"id", id}});
+  for (const std::string& id : ids) rules.push_back(sarif_rule(id));
   const json driver = {{"name", "kpatch-build"}, {"version", KPATCH_VERSION}, {"rules", rules}};
   const json run = {
       {"tool", {{"driver", driver}}},

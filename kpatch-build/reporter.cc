@@ -15,9 +15,11 @@
 
 #include "kernel/kernel.h"
 #include "kpatch-build/report-page.h"
+#include "rules/rules.h"
 #include "support/digest.h"
 #include "support/error.h"
 #include "support/files.h"
+#include "support/text.h"
 
 namespace kpatch {
 namespace {
@@ -53,8 +55,20 @@ void Reporter::print(const std::vector<Finding>& findings) {
   }
 }
 
+// A person who was refused something may not know that there is a text about it.
+void Reporter::point_to_rules(const std::vector<Finding>& findings) {
+  std::vector<std::string> names;
+  for (const Finding& finding : sorted(findings))
+    if (finding.severity >= Severity::refusal && find_rule(finding.rule) != nullptr &&
+        std::ranges::find(names, finding.rule) == names.end())
+      names.push_back(finding.rule);
+  if (names.size() == 1) console_.info(fmt::format("kpatch explain {} tells more", names.front()));
+  if (names.size() > 1) console_.info(fmt::format("kpatch explain RULE tells more of {}", joined(names, ", ")));
+}
+
 void Reporter::take(std::vector<Finding> findings) {
   print(findings);
+  point_to_rules(findings);
   facts_.findings.insert(facts_.findings.end(), findings.begin(), findings.end());
   facts_.status = status_of(findings);
   if (facts_.status != exit_ok) throw Ended{};
@@ -66,6 +80,7 @@ void Reporter::take_compared(std::vector<PairReport> objects) {
   std::vector<Finding> all;
   for (const PairReport& object : facts_.objects) all.insert(all.end(), object.findings.begin(), object.findings.end());
   print(all);
+  point_to_rules(all);
   facts_.status = status_of(all);
   if (facts_.status != exit_ok) throw Ended{};
 }

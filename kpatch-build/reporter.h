@@ -52,6 +52,7 @@ class Reporter {
 
  private:
   void print(const std::vector<Finding>& findings);
+  void point_to_rules(const std::vector<Finding>& findings);
   [[noreturn]] void end(std::string no_change);
 
   const Options& options_;

@@ -89,6 +89,10 @@ class Rule:
             raise Wrong(f"{self.file}:1: no paragraph begins with \"Instead:\"")
         self.folder = root / "integration/rules" / self.name
         self.examples = {side: self.text_of(side) for side in ("bad", "good")}
+        for side, text in self.examples.items():
+            if bool(text) == bool(self.no_example):
+                raise Wrong(f"{self.file}:1: integration/rules/{self.name}/ has no {side} example, and no reason is given"
+                            if not text else f"{self.file}:1: has a {side} example, and a reason why there is none")
 
     # As the guide shows it: the options, and the patch.
     def text_of(self, side):
@@ -120,14 +124,13 @@ class Rule:
         if self.no_example:
             return text + f"\nNo example: {self.no_example}.\n"
         for side, says in (("bad", "Bad:"), ("good", "Good:")):
-            if self.examples[side]:
-                text += f"\n{says}\n\n```diff\n{self.examples[side]}```\n"
+            text += f"\n{says}\n\n```diff\n{self.examples[side]}```\n"
         return text
 
 
 def read(root):
     rules, problems = [], []
-    for file in sorted((root / "doc/rules").glob("*.md")):
+    for file in sorted((root / "doc/rules").glob("*.md"), key=lambda path: path.stem):
         try:
             rules.append(Rule(root, file))
         except Wrong as wrong:
@@ -161,10 +164,12 @@ def literal(text):
     return "\n     ".join(f'"{line}\\n"' for line in escaped.split("\n")[:-1]) or '""'
 
 
+def line(text):
+    return literal(text + "\n")[:-3] + '"'
+
+
 def row(rule):
-    line = lambda text: literal(text + "\n")[:-3] + '"'
-    kinds = " | ".join(f"{kind}_kind" for kind in rule.kinds)
-    return (f"    {{{line(rule.name)}, {line(GROUPS[rule.group])}, {kinds}, {str(rule.acknowledgeable).lower()},\n"
+    return (f"    {{{line(rule.name)}, {line(GROUPS[rule.group])}, {line(', '.join(rule.kinds))}, {str(rule.acknowledgeable).lower()},\n"
             f"     {line(', '.join(rule.programs))},\n     {line(rule.summary)},\n     {literal(rule.body)},\n"
             f"     {line(rule.no_example)},\n     {literal(rule.examples['bad'])},\n"
             f"     {literal(rule.examples['good'])}}},\n")
@@ -176,7 +181,6 @@ def cpp(root, out, depfile):
         raise Wrong("\n".join(problems))
     pathlib.Path(out).write_text(
         '// Written by rules/table.py.\n#include "rules/rules.h"\n\n#include <array>\n\nnamespace kpatch {\nnamespace {\n\n'
-        "constexpr unsigned notice_kind = 1, warning_kind = 2, refusal_kind = 4, error_kind = 8;\n\n"
         "constexpr auto rows = std::to_array<Rule>({\n" + "".join(row(rule) for rule in rules) +
         "});\n\n}  // namespace\n\nstd::span<const Rule> all_rules() { return rows; }\n\n}  // namespace kpatch\n")
     inputs = [root / "doc/rules", root / "integration/rules"]

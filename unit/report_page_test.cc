@@ -75,7 +75,12 @@ TEST(ReportPage, SarifHasWhatItsSchemaRequires) {
   const std::string text = sarif.dump();
   EXPECT_NE(text.find("\"uri\":\"fs/a%20b.c\""), std::string::npos);
   EXPECT_NE(text.find("\"startLine\":12"), std::string::npos);
-  EXPECT_EQ(run["tool"]["driver"]["rules"].size(), 3U);
+  const auto& rules = run["tool"]["driver"]["rules"];
+  ASSERT_EQ(rules.size(), 3U);
+  EXPECT_EQ(rules[1]["id"], "data-init");
+  EXPECT_NE(rules[1].at("help").at("markdown").get<std::string>().find("Instead: "), std::string::npos);
+  EXPECT_EQ(rules[1]["help"].at("text").get<std::string>().find('`'), std::string::npos);
+  EXPECT_FALSE(rules[2].contains("help"));  // hot-path is no rule
 }
 
 TEST(ReportPage, SarifOfBytesThatAreNoText) {
