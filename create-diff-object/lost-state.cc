@@ -8,6 +8,11 @@
 // ones that the same functions use. One that holds the same (by its type in DWARF; without DWARF its size) is taken for
 // its successor, and the patch is refused. One that holds something else may be a lock in another's place or may have
 // nothing to do with it: the author is told.
+//
+// Functions are kept as well, by timers, work items, notifiers: the kernel's own goes on being called by what was set up
+// before, though the patch calls it otherwise.
+//
+//   INIT_WORK(&w->work, old_name);          →    INIT_WORK(&w->work, new_name);      /* and a fix in new_name */
 
 #include "create-diff-object/lost-state.h"
 
@@ -41,7 +46,11 @@ class LostState {
       const Object::Extent extent = orig_.extent(function);
       for (const Relocation& r : orig_.relocations(orig_.symbol(function).section, extent.begin, extent.end)) {
         const Target target = orig_.meaning(r);
-        if (target.symbol != no_symbol && target.section != no_section) check(target.symbol, function);
+        if (target.symbol == no_symbol || target.section == no_section) continue;
+        if (orig_.symbol(target.symbol).function())
+          check_function(target.symbol, function, r);
+        else
+          check(target.symbol, function);
       }
     }
   }
@@ -56,12 +65,112 @@ class LostState {
     if (is_static_local(s.name)) {
       const Section& home = orig_.section(s.section);
       if (!s.global() && (home.flags & SHF_WRITE) != 0 && home.kind != SectionKind::dyndbg)
-        diagnostics_.refuse("static-local", place_of(orig_, used),
-                            fmt::format("of {} is no longer there, or has another size: its state would be lost",
-                                        orig_.symbol(function).name));
+        lose_static_local(used, function);
     } else if ((holds_state(orig_, used) || tells_apart(orig_, used)) && checked_.insert(used).second) {
       look_for_successor(used, orig_.symbol(function).name);
     }
+  }
+
+  // Without a new variable that could stand in its place nothing begins anew: the kernel's keeps what it holds, for the
+  // time after the livepatch.
+  void lose_static_local(SymbolId used, SymbolId function) {
+    if (!checked_.insert(used).second) return;
+    const std::string_view user = orig_.symbol(function).name;
+    if (has_heir(used))
+      diagnostics_.refuse("static-local", place_of(orig_, used),
+                          fmt::format("of {} is no longer there, or has another size: its state would be lost", user));
+    else
+      diagnostics_.warn(
+          "static-local", place_of(orig_, used),
+          fmt::format("of {} is no longer there: what it holds stays in the kernel, and counts again once "
+                      "the livepatch is unloaded",
+                      user));
+  }
+
+  // A new writable variable, or one of another file, that the same functions use, or new ones; or any new static local,
+  // since that may have moved to whatever function.
+  bool has_heir(SymbolId lost) {
+    for (uint32_t i = 1; i < patched_.symbols().size(); ++i) {
+      const SymbolId id{i};
+      const Symbol& heir = patched_.symbol(id);
+      if (pair_.twins.orig(id) != no_symbol || heir.function()) continue;
+      if (heir.section == no_section ? !from_elsewhere().contains(id) : !holds_state(patched_, id)) continue;
+      if (heir.section == no_section || is_static_local(heir.name) || have_a_user_in_common(lost, id) ||
+          has_a_new_user(id))
+        return true;
+    }
+    return false;
+  }
+
+  bool has_a_new_user(SymbolId id) {
+    return std::ranges::any_of(users().second[index(id)],
+                               [&](const std::string& user) { return new_functions().contains(user); });
+  }
+
+  const std::set<std::string, std::less<>>& new_functions() {
+    if (!new_functions_) {
+      new_functions_.emplace();
+      for (uint32_t i = 1; i < patched_.symbols().size(); ++i) {
+        const Symbol& s = patched_.symbols()[i];
+        if (s.function() && s.section != no_section && pair_.twins.orig(SymbolId{i}) == no_symbol)
+          new_functions_->emplace(outermost_name(s.name));
+      }
+    }
+    return *new_functions_;
+  }
+
+  // What code refers to of other files, but doesn't call. The object doesn't tell a variable there from a function.
+  const std::set<SymbolId>& from_elsewhere() {
+    if (!from_elsewhere_) {
+      from_elsewhere_.emplace();
+      for (const Section& section : patched_.sections()) {
+        if (section.kind != SectionKind::text && section.kind != SectionKind::shared_text) continue;
+        for (const Relocation& r : section.relocations) {
+          const Target target = patched_.meaning(r);
+          if (target.symbol != no_symbol && !patched_.symbol(target.symbol).defined() &&
+              patched_.arch().code.use_of(section.code(), r) != Use::call)
+            from_elsewhere_->insert(target.symbol);
+        }
+      }
+    }
+    return *from_elsewhere_;
+  }
+
+  // A function that is gone, and whose address a replaced one took.
+  void check_function(SymbolId lost, SymbolId user, const Relocation& r) {
+    if (pair_.twins.patched(lost) != no_symbol || part_parent(orig_.symbol(lost).name)) return;
+    if (orig_.arch().code.use_of(orig_.section(orig_.symbol(user).section).code(), r) != Use::address) return;
+    if (!checked_.insert(lost).second) return;
+    const std::string_view name = orig_.symbol(lost).name, taker = orig_.symbol(user).name;
+    if (const SymbolId heir = new_function_handed_out_by(pair_.twins.patched(user)); heir != no_symbol)
+      diagnostics_.refuse(
+          "state-lost", place_of(patched_, heir),
+          fmt::format("may be {} of the kernel that runs under another name. {} handed out the address of "
+                      "that one, and what it was handed to (a timer, a work item, a list) goes on calling "
+                      "it, without the patch",
+                      name, taker),
+          "leave the function's name as it is: the kernel's own leads to the patched one then");
+    else
+      diagnostics_.warn("state-lost", place_of(orig_, lost),
+                        fmt::format("is gone. {} handed out its address, and what it was handed to before the patch (a "
+                                    "timer, a work item, a list) goes on calling it",
+                                    taker),
+                        "take it back in a pre_patch callback, or leave the function there, and patch it");
+  }
+
+  SymbolId new_function_handed_out_by(SymbolId user) const {
+    if (user == no_symbol) return no_symbol;
+    const SectionId home = patched_.symbol(user).section;
+    const Object::Extent extent = patched_.extent(user);
+    for (const Relocation& r : patched_.relocations(home, extent.begin, extent.end)) {
+      const Target target = patched_.meaning(r);
+      if (target.symbol == no_symbol || target.offset != 0 || pair_.twins.orig(target.symbol) != no_symbol) continue;
+      const Symbol& s = patched_.symbol(target.symbol);
+      if (s.function() && s.section != no_section &&
+          patched_.arch().code.use_of(patched_.section(home).code(), r) == Use::address)
+        return target.symbol;
+    }
+    return no_symbol;
   }
 
   static bool holds_state(const Object& object, SymbolId id) {
@@ -141,9 +250,15 @@ class LostState {
   }
 
   bool have_a_user_in_common(SymbolId lost, SymbolId id) {
-    if (!users_) users_ = {find_users(orig_, true), find_users(patched_, true)};
-    const auto &before = users_->first[index(lost)], &after = users_->second[index(id)];
+    const auto &before = users().first[index(lost)], &after = users().second[index(id)];
     return std::ranges::any_of(before, [&](const auto& user) { return std::ranges::binary_search(after, user); });
+  }
+
+  using Users = std::vector<std::vector<std::string>>;  // of each symbol, by its id
+
+  const std::pair<Users, Users>& users() {
+    if (!users_) users_ = {find_users(orig_, true), find_users(patched_, true)};
+    return *users_;
   }
 
   bool hold_the_same(std::string_view lost, std::string_view heir) {
@@ -159,7 +274,9 @@ class LostState {
   const Object& patched_;
   Diagnostics& diagnostics_;
   std::set<SymbolId> checked_;  // by original id
-  std::optional<std::pair<std::vector<std::vector<std::string>>, std::vector<std::vector<std::string>>>> users_;
+  std::optional<std::pair<Users, Users>> users_;
+  std::optional<std::set<std::string, std::less<>>> new_functions_;
+  std::optional<std::set<SymbolId>> from_elsewhere_;
   std::optional<std::pair<Types, Types>> types_;
 };
 

@@ -275,7 +275,32 @@ const Case cases[] = {
     {"LostStaticLocal",
      "int f(void) { static int count; return ++count; }",
      "int f(void) { return 7; }",
+     {"changed f", "warning static-local count.0", "exit 0"}},
+    {"StaticLocalOfAnotherFileNow",
+     "int f(void) { static int count; return ++count; }",
+     "extern int f_count; int f(void) { return ++f_count; }",
      {"changed f", "refused static-local count.0", "exit 2"}},
+    {"StaticLocalThatANewFunctionHas",
+     "void use(int); void f(void) { static int count; use(++count); }",
+     "void use(int); static int seen; static noinline void g(void) { use(++seen); } "
+     "void f(void) { g(); use(1); }",
+     {"changed f", "new g", "refused static-local count.0", "exit 2"}},
+    {"CallbackUnderAnotherName",
+     "void put(void (*)(int)); void use(int); static void old_fn(int x) { use(x); } void f(void) { put(old_fn); }",
+     "void put(void (*)(int)); void use(int); static void new_fn(int x) { use(x + 1); } void f(void) { put(new_fn); }",
+     {"changed f", "new new_fn", "refused state-lost new_fn", "warning handed-out new_fn", "exit 2"}},
+    {"CallbackThatGoes",
+     "void put(void (*)(int)); void use(int); static void old_fn(int x) { use(x); } void f(void) { put(old_fn); }",
+     "void put(void (*)(int)); void use(int); void f(void) { put(0); }",
+     {"changed f", "warning state-lost old_fn", "f -> put (patch)", "exit 0"}},
+    {"CallbackThatWasCalledAlone",
+     "void use(int); static noinline void old_fn(int x) { use(x); use(1); } void f(int x) { "
+     "old_fn(x); "
+     "use(2); }",
+     "void use(int); static noinline void new_fn(int x) { use(x); use(3); } void f(int x) { "
+     "new_fn(x); "
+     "use(2); }",
+     {"changed f", "new new_fn", "f -> use (patch)", "new_fn -> use (patch)", "exit 0"}},
     {"ChangedData",
      "int table[2] = {1, 2}; int f(int i) { return table[i]; }",
      "int table[2] = {1, 3}; int f(int i) { return table[i]; }",
