@@ -229,6 +229,31 @@ class Correlator {
     group = std::move(left);
   }
 
+  // Constants hold no state: equal contents are as good as identity (`__msg.3` of NL_SET_ERR_MSG, dozens a file). Of
+  // several that are equal, those of equal users belong together, in their order: else functions that nobody touched would
+  // seem to refer to another one. Their numbers move with every new static local of the file, and say nothing.
+  void pair_constants(Group& group) {
+    std::map<std::pair<uint64_t, std::vector<std::string>>, Group> by_users;
+    for (SymbolId id : group.orig) by_users[{shape(orig_, id), orig_users_[index(id)]}].orig.push_back(id);
+    for (SymbolId id : group.patched) by_users[{shape(patched_, id), patched_users_[index(id)]}].patched.push_back(id);
+    std::map<uint64_t, Group> shapes;
+    for (auto& [key, same] : by_users) pair_in_order(same, shapes[key.first]);
+    group = {};
+    for (auto& [shape, same] : shapes) pair_in_order(same, group);
+    std::sort(group.orig.begin(), group.orig.end());
+    std::sort(group.patched.begin(), group.patched.end());
+  }
+
+  // The first with the first, and so on; what one side has more of goes to `left`.
+  void pair_in_order(Group& same, Group& left) {
+    std::sort(same.orig.begin(), same.orig.end());
+    std::sort(same.patched.begin(), same.patched.end());
+    const auto pairs = static_cast<std::ptrdiff_t>(std::min(same.orig.size(), same.patched.size()));
+    for (size_t i = 0; i < static_cast<size_t>(pairs); ++i) join(same.orig[i], same.patched[i], Evidence::content);
+    left.orig.insert(left.orig.end(), same.orig.begin() + pairs, same.orig.end());
+    left.patched.insert(left.patched.end(), same.patched.begin() + pairs, same.patched.end());
+  }
+
   static size_t shared(const std::vector<std::string>& a, const std::vector<std::string>& b) {
     size_t count = 0;
     for (auto i = a.begin(), j = b.begin(); i != a.end() && j != b.end();) {
@@ -374,9 +399,8 @@ class Correlator {
   // A static local's number says nothing; its users do. The last one of a stem follows when its users cannot speak:
   // they are new, or vanished by inlining.
   void pair_static_locals(Group& group) {
-    // Constants hold no state: equal contents are as good as identity (`__msg.3` of NL_SET_ERR_MSG, dozens a file).
     const Symbol& s = patched_.symbol(group.patched.front());
-    if (s.section != no_section && patched_.section(s.section).kind == SectionKind::rodata) pair_by_content(group);
+    if (s.section != no_section && patched_.section(s.section).kind == SectionKind::rodata) pair_constants(group);
     if (!alone(group)) pair_by_place(group);
     if (!alone(group)) pair_by_declaration(group);
     pair_by_users(group, true);

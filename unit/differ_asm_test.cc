@@ -205,6 +205,10 @@ TEST_P(DifferAssembly, GivesTheGoldenFacts) {
 
 #define READ_MOSTLY(name) \
   ".section .data..read_mostly,\"aw\"\n.type " #name ",@object\n.size " #name ",8\n" #name ": .quad 1\n"
+#define CONSTANT(number)                                                                                  \
+  ".section .rodata.symbols." #number ",\"a\"\n.type symbols." #number ",@object\n.size symbols." #number \
+  ",8\n"                                                                                                  \
+  "symbols." #number ": .quad 7\n"
 #define F_SAME "func f\nmov $1,%eax\nend f\n"
 #define F_CHANGED "func f\nmov $2,%eax\nend f\n"
 #define G_SAME "func g\nmov $1,%eax\nend g\n"
@@ -307,6 +311,13 @@ const Case cases[] = {
      "local h.isra.0\nsite\nmov $1,%eax\nend h.isra.0\nfunc f\ncall h.isra.0\nend f\n",
      "local h.isra.3\nsite\nmov $1,%eax\nend h.isra.3\nfunc f\ncall h.isra.3\nend f\n",
      {"exit 3"}},
+    // Numbers of equal constants move with every new one of the file; g and h are the same.
+    {"EqualConstantsGoByTheirUsers",
+     CONSTANT(1)
+         CONSTANT(2) "func g\nlea symbols.1(%rip),%rax\nend g\nfunc h\nlea symbols.2(%rip),%rax\nend h\n" F_SAME,
+     CONSTANT(2)
+         CONSTANT(3) "func g\nlea symbols.2(%rip),%rax\nend g\nfunc h\nlea symbols.3(%rip),%rax\nend h\n" F_CHANGED,
+     {"changed f", "exit 0"}},
     {"ChangedCloneHasTheKernelsName",
      "local h.isra.0\nsite\nmov $1,%eax\nend h.isra.0\nfunc f\ncall h.isra.0\nend f\n",
      "local h.isra.3\nsite\nmov $2,%eax\nend h.isra.3\nfunc f\ncall h.isra.3\nend f\n",
