@@ -346,14 +346,6 @@ void check_type(const Types& types, const std::string& name, const TypeLayout& a
                    keep_layout, std::move(users)});
 }
 
-// Of a static local, "count.7" or "f.count", "count".
-std::string source_name(std::string_view symbol) {
-  if (!is_static_local(symbol)) return std::string{symbol};
-  const size_t dot = symbol.rfind('.');
-  const bool numbered = symbol.find_first_not_of("0123456789", dot + 1) == std::string_view::npos;
-  return std::string{numbered ? symbol.substr(0, dot) : symbol.substr(dot + 1)};
-}
-
 // A struct of the same file that is gone under its old name, and goes on under another one. What hangs on lists, or lies
 // on the stacks of sleeping tasks, was made as the old one all the same.
 void check_renamed_types(const Types& before, const Types& after, bool acknowledged, Diagnostics& diagnostics) {

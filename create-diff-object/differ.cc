@@ -20,6 +20,7 @@
 #include "create-diff-object/correlate.h"
 #include "create-diff-object/data-layout.h"
 #include "create-diff-object/groups.h"
+#include "create-diff-object/handed-out.h"
 #include "create-diff-object/layout.h"
 #include "create-diff-object/lints.h"
 #include "create-diff-object/object.h"
@@ -161,6 +162,7 @@ DifferResult run_differ(const DifferInput& input) {
   const Comparison comparison = compare(pair, diagnostics);
   const Selection selection = select(pair, comparison, input.needed, diagnostics);
   check_groups(pair, selection, diagnostics);
+  warn_of_handed_out(pair, selection, parent, diagnostics);
   lint(pair, selection, parent, diagnostics);
   std::vector<ExportChange> export_changes;
   if (!input.export_changes.empty()) export_changes = read_export_changes(read_file(input.export_changes));

@@ -1,14 +1,10 @@
-// Three mistakes that load, run, and show much later:
+// Two mistakes that load, run, and show much later:
 //
-//   timer_setup(&t, new_tick, 0)      new_tick is the livepatch's own. echo 0 > enabled; rmmod; and a second later the
-//                                     timer calls what was freed
 //   while (!kthread_should_stop())    the thread is in here whenever it is looked at, so that the transition to (or from)
 //                                     the livepatch does not end (Documentation/livepatch/livepatch.rst)
 //   limit = 2                         limit is __ro_after_init: the kernel made it read-only when its init was over
 //                                     (init/main.c, mark_readonly, since 4.6; of a module: do_init_module,
 //                                     module_enable_ro, since 4.8), and the write is a fault
-//
-// A pointer to a function that the kernel has goes to the kernel's own, and is no such case.
 #include "create-diff-object/lints.h"
 
 #include <fmt/format.h>
@@ -35,103 +31,11 @@ class Linter {
       : pair_(pair), patched_(pair.patched), selection_(selection), parent_(parent), diagnostics_(diagnostics) {}
 
   void run() {
-    find_handed_out();
-    find_handed_out_data();
     find_main_loops();
     find_sealed_writes();
   }
 
  private:
-  void find_handed_out() {
-    const std::set<SymbolId> added(selection_.added.begin(), selection_.added.end());
-    if (added.empty()) return;
-    std::map<SymbolId, std::set<std::string>> takers;
-    for (const Chunk& chunk : selection_.chunks) {
-      const Section& home = patched_.section(chunk.section);
-      switch (home.kind) {
-        case SectionKind::text:
-        case SectionKind::shared_text:
-        case SectionKind::data:
-        case SectionKind::rodata:
-          break;
-        default:
-          continue;  // tables tell of code, and the author's macros are what undoes things
-      }
-      for (const Relocation& r : patched_.relocations(chunk.section, chunk.begin, chunk.end)) {
-        const Target target = patched_.meaning(r);
-        if (target.symbol == no_symbol || target.offset != 0 || !added.contains(target.symbol)) continue;
-        if (patched_.arch().code.use_of(home.code(), r) == Use::call) continue;
-        takers[target.symbol].insert(chunk.name(patched_));
-      }
-    }
-    for (const auto& [function, names] : takers)
-      diagnostics_.warn(
-          "handed-out", place_of(patched_, function),
-          fmt::format("is new in the livepatch, and {} takes its address: who keeps it (a timer, a work item, a "
-                      "notifier, a table of operations) would call freed memory once the livepatch is unloaded",
-                      fmt::join(names, ", ")),
-          "take it back in a pre_unpatch callback, or never unload");
-  }
-
-  bool is_function(const Symbol& symbol) const {
-    if (symbol.function()) return true;
-    return !symbol.defined() && std::ranges::any_of(parent_.named(symbol.name), [&](uint32_t id) {
-      return parent_.symbols()[id].type == SymbolType::function;
-    });
-  }
-
-  // New variables that lead to functions of the kernel (operations, a timer); those of the livepatch are told of
-  // themselves.
-  std::set<SymbolId> new_operations() const {
-    const std::set<SymbolId> added(selection_.added.begin(), selection_.added.end());
-    std::set<SymbolId> operations;
-    for (const Chunk& chunk : selection_.chunks) {
-      if (chunk.symbol == no_symbol || pair_.twins.orig(chunk.symbol) != no_symbol) continue;
-      const Symbol& s = patched_.symbol(chunk.symbol);
-      const SectionKind kind = patched_.section(chunk.section).kind;
-      if (s.type != SymbolType::object || is_special_static(s.name)) continue;
-      if (kind != SectionKind::rodata && kind != SectionKind::data) continue;
-      bool leads = false, own = false;
-      for (const Relocation& r : patched_.relocations(chunk.section, chunk.begin, chunk.end)) {
-        const Target target = patched_.meaning(r);
-        if (target.symbol == no_symbol) continue;
-        leads |= is_function(patched_.symbol(target.symbol));
-        own |= added.contains(target.symbol);
-      }
-      if (leads && !own) operations.insert(chunk.symbol);
-    }
-    return operations;
-  }
-
-  void find_handed_out_data() {
-    const std::set<SymbolId> operations = new_operations();
-    if (operations.empty()) return;
-    const CodeFacts& code = patched_.arch().code;
-    const auto takes_address = [&](const Section& home, uint64_t from, const Relocation& r) {
-      if (code.takes_address != nullptr) return code.takes_address(home.code(), from, r);
-      return code.use_of(home.code(), r) == Use::address;
-    };
-    std::map<SymbolId, std::set<std::string>> takers;
-    for (const Chunk& chunk : selection_.chunks) {
-      const Section& home = patched_.section(chunk.section);
-      if (home.kind != SectionKind::text && home.kind != SectionKind::shared_text) continue;
-      for (const Relocation& r : patched_.relocations(chunk.section, chunk.begin, chunk.end)) {
-        const Target target = patched_.meaning(r);
-        if (target.symbol != no_symbol && target.offset == 0 && operations.contains(target.symbol) &&
-            takes_address(home, chunk.begin, r))
-          takers[target.symbol].insert(chunk.name(patched_));
-      }
-    }
-    for (const auto& [variable, names] : takers)
-      diagnostics_.warn(
-          "handed-out", place_of(patched_, variable),
-          fmt::format("is new in the livepatch and leads to functions, and {} takes its address: who keeps "
-                      "it (an open file, a timer, a list) would read freed memory once the livepatch is "
-                      "unloaded",
-                      fmt::join(names, ", ")),
-          "take it back in a pre_unpatch callback, or never unload");
-  }
-
   // Asked by a thread's main loop between two turns.
   static bool asks_for_the_end(std::string_view name) {
     constexpr auto names = std::to_array<std::string_view>(

@@ -8,8 +8,6 @@
 namespace kpatch {
 
 // Warnings:
-//   handed-out  the address of a function that is new in the livepatch goes to code or data: whoever keeps it (a timer, a
-//               work item, RCU, a notifier, a table of operations) calls freed memory when the livepatch is gone
 //   stall       a replaced function that a kernel thread runs as its main loop: the thread never leaves it, and the
 //               transition waits for it
 //   ro-after-init  new code writes to a variable that is read-only since the init of the kernel, of its module, or of the

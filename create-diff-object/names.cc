@@ -157,4 +157,11 @@ bool section_belongs_to(std::string_view section, std::string_view symbol, bool 
   return std::any_of(data_prefixes.begin(), data_prefixes.end(), matches);
 }
 
+std::string source_name(std::string_view symbol) {
+  if (!is_static_local(symbol)) return std::string{symbol};
+  const size_t dot = symbol.rfind('.');
+  const bool numbered = symbol.find_first_not_of("0123456789", dot + 1) == std::string_view::npos;
+  return std::string{numbered ? symbol.substr(0, dot) : symbol.substr(dot + 1)};
+}
+
 }  // namespace kpatch

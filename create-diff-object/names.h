@@ -36,6 +36,8 @@ bool is_mangled(std::string_view name);
 std::optional<std::string_view> part_parent(std::string_view name);
 // `f` for `f.isra.0.part.1` and `f.cold`: the name that the source has.
 std::string outermost_name(std::string_view name);
+// Of a static local, "count.7" or "f.count", "count"; else the name itself.
+std::string source_name(std::string_view symbol);
 bool is_cold_part(std::string_view name);
 
 // Whether section `section` is the one that the compiler makes for symbol `symbol` alone.

@@ -573,8 +573,9 @@ class Selector {
                             "is no longer exported: modules that use it would be left behind");
     for (std::string_view symbol : after)
       if (!before.contains(symbol))
-        diagnostics_.refuse("export", {.function = std::string{symbol}},
-                            "is exported by the patch: a livepatch can't add exports");
+        diagnostics_.refuse(
+            "export", {.function = std::string{symbol}}, "is exported by the patch: a livepatch can't add exports",
+            "leave the EXPORT_SYMBOL line out: files of the same patch find a new global function without it");
   }
 
   void finish() {

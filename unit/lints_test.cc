@@ -128,5 +128,63 @@ TEST_F(HandedOutData, IsNoneWhereItIsReadInPlaceOrLeadsToNoFunction) {
             Facts{});
 }
 
+// What is linked somewhere, or named by a string, outlives the livepatch there.
+class HandedOut : public ObjectFiles {
+ protected:
+  Facts warnings(const std::string& before, const std::string& after) {
+    compile(types + before, "orig.o", "-g -fno-pie -pg -mfentry -mrecord-mcount -mcmodel=kernel");
+    compile(types + after, "patched.o", "-g -fno-pie -pg -mfentry -mrecord-mcount -mcmodel=kernel");
+    Facts list;
+    for (const Finding& f : run_differ(input(path("orig.o"), path("patched.o"))).findings)
+      if (f.rule == "handed-out") list.push_back(name_of(f.location) + ": " + f.message);
+    return list;
+  }
+
+  const std::string types =
+      "struct list_head { struct list_head *next, *prev; }; struct work_struct { long data; struct list_head entry; "
+      "void (*func)(void *); }; struct mutex { long owner; struct list_head wait_list; }; "
+      "struct watch { int x; struct list_head list; }; struct table { struct mutex lock; int x; }; "
+      "extern void put(void *), old_fn(void *), print(const char *), __request_region(long, const char *); ";
+  const std::string before = "int f(int x) { return x; }";
+};
+
+TEST_F(HandedOut, VariablesThatAreLinked) {
+  const auto linked = [](const std::string& name, const std::string& link) {
+    return Facts{name +
+                 ": is new in the livepatch, and f takes its address: what it is linked to (it is, or has, a struct " +
+                 link + ") would lead to freed memory once the livepatch is unloaded"};
+  };
+  EXPECT_EQ(
+      warnings(before, "static struct work_struct work; int f(int x) { work.func = old_fn; put(&work); return x; }"),
+      linked("work", "work_struct"));
+  EXPECT_EQ(warnings(before, "static struct watch watch; int f(int x) { put(&watch.list); return x + watch.x; }"),
+            linked("watch", "list_head"));
+  EXPECT_EQ(warnings(before, "int f(int x) { static struct watch seen[4]; put(&seen[1].list); return x + seen[2].x; }")
+                .front()
+                .substr(0, 12),
+            linked("seen", "list_head").front().substr(0, 4) + ".0: is n");
+}
+
+TEST_F(HandedOut, WhatIsLinkedNowhere) {
+  // In a lock's list somebody is while he waits.
+  EXPECT_EQ(warnings(before, "static struct mutex lock; int f(int x) { put(&lock); return x; }"), Facts{});
+  EXPECT_EQ(warnings(before, "static struct table table; int f(int x) { put(&table.lock); return x + table.x; }"),
+            Facts{});
+  EXPECT_EQ(warnings(before, "static long count[4]; int f(int x) { put(count); return x; }"), Facts{});
+  // Its address goes nowhere.
+  EXPECT_EQ(warnings(before, "static struct watch watch; int f(int x) { watch.x += x; return watch.x; }"), Facts{});
+  // The kernel's own.
+  EXPECT_EQ(warnings("static struct watch watch; int f(int x) { put(&watch.list); return x + watch.x; }",
+                     "static struct watch watch; int f(int x) { put(&watch.list); return x - watch.x; }"),
+            Facts{});
+}
+
+TEST_F(HandedOut, NamesThatTheCalleeKeeps) {
+  EXPECT_EQ(warnings(before, "int f(int x) { __request_region(x, \"fix\"); return x; }"),
+            Facts{"f: gives the livepatch's string \"fix\" to __request_region, which keeps it: who reads it there "
+                  "(/proc/interrupts, /proc/iomem) would read freed memory once the livepatch is unloaded"});
+  EXPECT_EQ(warnings(before, "int f(int x) { print(\"fix\"); __request_region(x, 0); return x; }"), Facts{});
+}
+
 }  // namespace
 }  // namespace kpatch
