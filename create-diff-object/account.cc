@@ -315,6 +315,8 @@ class Accountant {
             entry.reason = "state of messages, of which a copy comes with its function";
             break;
           }
+          // What nothing takes may be wanted by a function that is refused itself.
+          if (diagnostics_.refused()) break;
           diagnostics_.refuse("unaccounted", {.function = std::string{name}},
                               fmt::format("changes ({}), and has no place in the module", comparison_.reason(id)));
           break;

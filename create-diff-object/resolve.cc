@@ -69,7 +69,14 @@ void Resolver::check_time(uint32_t symbol) {
                         "leave out what refers to it: nothing that runs later may");
     return;
   }
-  if (parent_name_ == "vmlinux") return;
+  if (parent_name_ == "vmlinux") {
+    // kernel/livepatch/core.c, klp_find_object_symbol(): address 0 is "not found". Per-CPU data of x86-64 begins there.
+    if (s.value == 0 && !parent_.relocatable())
+      diagnostics_.refuse("missing", {.function = std::string{s.name}},
+                          "has address 0 in vmlinux, which the kernel takes for a symbol that it hasn't",
+                          "patch the callers, or call a function that isn't patched for what needs it");
+    return;
+  }
   if (const BinarySymbol* twin = parent_.shifts_sympos(symbol))
     diagnostics_.refuse(
         "init-twin", {.function = std::string{s.name}},

@@ -519,9 +519,11 @@ class Selector {
           fmt::format("lies in {}, which is gone when a livepatch is loaded: {}", home.name, comparison_.reason(id)));
     else if (home.kind == SectionKind::rodata && comparison_.status[index(id)] == Status::changed)
       diagnostics_.refuse("data-init", place_of(patched_, id),
-                          fmt::format("lies in {}: {}; its address is stored or passed on, so that something may hold "
-                                      "the kernel's own, or a copy's when the livepatch is gone",
-                                      home.name, comparison_.reason(id)),
+                          fmt::format("lies in {}: {}; {}", home.name, comparison_.reason(id),
+                                      patched_.symbol(id).global()
+                                          ? "it is global, so that other files may read the kernel's own, which stays"
+                                          : "its address is stored or passed on, so that something may hold the "
+                                            "kernel's own, or a copy's when the livepatch is gone"),
                           "let patched code read another constant, new in the patch; where the address is kept (an "
                           "operations table, an attribute), write the member in a pre_patch callback, and take it back "
                           "in post_unpatch");

@@ -16,6 +16,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <map>
 #include <optional>
@@ -122,9 +123,19 @@ class Parser {
  private:
   // How a mail, or an editor, wrote the text; empty: as it is.
   string_view text_encoding() const {
-    if (!lines_.empty() && (lines_[0].starts_with("\xff\xfe") || lines_[0].starts_with("\xfe\xff"))) return "UTF-16";
-    for (const std::string& line : lines_)
+    // What a file begins with, and the program that wrote it.
+    constexpr auto beginnings = std::to_array<std::pair<string_view, string_view>>({{"\xff\xfe", "UTF-16"},
+                                                                                    {"\xfe\xff", "UTF-16"},
+                                                                                    {"\x1f\x8b", "gzip"},
+                                                                                    {"\xfd\x37zXZ", "xz"},
+                                                                                    {"\x28\xb5\x2f\xfd", "zstd"},
+                                                                                    {"BZh", "bzip2"}});
+    for (const auto& [beginning, name] : beginnings)
+      if (!lines_.empty() && lines_[0].starts_with(beginning)) return name;
+    for (const std::string& line : lines_) {
+      if (line.starts_with("> diff --git ") || line.starts_with("> @@ -")) return "quoted with \"> \" by a mail";
       if (line.starts_with("Content-Transfer-Encoding:") && line.find("base64") != std::string::npos) return "base64";
+    }
     return {};
   }
 

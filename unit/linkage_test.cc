@@ -50,6 +50,29 @@ class Linkage : public ObjectFiles {
   static constexpr const char* traced = "-fno-pie -pg -mfentry -mrecord-mcount -mcmodel=kernel";
 };
 
+// Per-CPU data of x86-64 begins at address 0, which the kernel's klp_find_object_symbol() takes for "not found".
+TEST_F(Linkage, ASymbolAtAddressZeroIsNoneThatTheKernelFinds) {
+  const auto source = [](const std::string& what) {
+    return "extern char first[], second[]; int f(char *p) { return p < " + what + "; }";
+  };
+  compile(source("(char *)16"), "orig.o", traced);
+  toolchains().front().compile(
+      folder_.path(),
+      "__attribute__((section(\"percpu\"))) char first[64] = {1}; char second[64] = {1}; void __fentry__(void) {}", "b.o",
+      traced, "b.c");
+  run_in(folder_.path(),
+         "ld -z noexecstack -e 0 -Ttext=0xffffffff81000000 --section-start=percpu=0 -o vmlinux orig.o b.o");
+  const auto facts = [&](const std::string& what) {
+    compile(source(what), "patched.o", traced);
+    DifferInput pair = input(path("orig.o"), path("patched.o"));
+    pair.parent_symtab = path("vmlinux");
+    return facts_of(pair);
+  };
+  const Facts refused = {"refused missing first", "exit 2"}, found = {"second klp vmlinux,0", "exit 0"};
+  EXPECT_EQ(facts("first").back(), refused.back());
+  EXPECT_EQ(facts("second"), found);
+}
+
 // module_init() gives a function a second name; what can't be patched is told of once.
 TEST_F(Linkage, AnAliasOfWhatIsRefusedIsNotRefusedAgain) {
   const auto source = [](int result) {

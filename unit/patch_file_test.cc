@@ -132,6 +132,8 @@ TEST(PatchFile, Refuses) {
       {"Content-Transfer-Encoding: quoted-printable\n\n--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a =3D 1;\n+a =3D 2;\n",
        "encoded (quoted-printable)"},
       {"\xff\xfe-\0-\0-\0", "encoded (UTF-16)"},
+      {"\x1f\x8b\x08", "encoded (gzip)"},
+      {"> diff --git a/x b/x\n> --- a/x\n> +++ b/x\n", "encoded (quoted"},
       {"*** a/x\n--- b/x\n***************\n*** 1 ****\n", "context diff"},
       {"diff --cc x.c\nindex 1,2..3\n", "combined diff"},
       {"diff --git a/x b/x\nGIT binary patch\n", "binary"},
