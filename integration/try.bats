@@ -60,6 +60,25 @@ SCRIPT
   [ "$status" -eq 1 ] && [[ $stderr == *"is missing"* ]]
 }
 
+@test "a kernel by its image and its modules, and a module of it that nothing patches" {
+  needs_guests
+  cat >beside.sh <<'SCRIPT'
+grep -q '^dummy ' /proc/modules || exit 0
+dmesg -c >/dev/null
+cat /proc/meminfo >/dev/null
+dmesg | grep -q 'meminfo_proc_show: livepatched'
+SCRIPT
+  check --kernel "$packages/boot/vmlinuz-$release" --modules "$packages/lib/modules/$release" --with dummy \
+    --test-script beside.sh "$ours"
+  [ "$status" -eq 0 ]
+  # One that is built in is there already.
+  builtin=$(basename "$(tail -n 1 "$packages/lib/modules/$release/modules.builtin")" .ko)
+  check --with "$builtin" --with dummy --test-script beside.sh "$ours"
+  [ "$status" -eq 0 ]
+  check --kernel "$packages/boot/vmlinuz-$release" --modules "$packages/lib/modules/$release" --with no_such "$ours"
+  [ "$status" -eq 1 ] && [[ $stderr == *no_such* ]]
+}
+
 @test "a livepatch of vmlinux and a module does what its test asks, by a program of another initramfs" {
   needs_guests
   mkdir -p more/opt

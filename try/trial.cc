@@ -124,6 +124,24 @@ class Trial {
     return {names.begin(), names.end()};
   }
 
+  // Of a module that the author asked for nobody may go on without.
+  void check_extra_modules(const std::vector<TriedModule>& found) const {
+    const fs::path folder = input_.kernel.modules;  // lib/modules/RELEASE, or kernel/ in it
+    const std::string builtin =
+        read_file_if_any(folder / "modules.builtin") + read_file_if_any(folder.parent_path() / "modules.builtin");
+    for (const std::string& name : input_.extra_modules) {
+      const auto is_it = [&](std::string_view other) { return other == module_name_of(name); };
+      if (std::ranges::any_of(found, is_it, &TriedModule::name)) continue;
+      const auto lines = lines_of(builtin);
+      if (std::ranges::any_of(lines, [&](std::string_view line) {
+            const auto path = module_path_of(line);
+            return path && is_it(module_name_of(*path));
+          }))
+        continue;
+      throw Error(fmt::format("--with {}: {} has no module of that name", name, input_.kernel.modules.string()));
+    }
+  }
+
   // The paths in the guest, as words.
   static std::string add_modules(Initramfs& image, const std::vector<TriedModule>& files) {
     std::string words;
@@ -143,6 +161,7 @@ class Trial {
     image.add(std::string(here) + "init", read_file(data_file("try/guest-init.sh")));
     if (!probe) {
       std::vector<TriedModule> modules = loading_order(input_.kernel.modules, patched_modules());
+      check_extra_modules(modules);
       plan += fmt::format("modules={}\n", shell_word(add_modules(image, modules)));
       const std::string name = input_.module.filename().string();
       image.add(fmt::format("{}livepatch/{}", here, name), contents_of(input_.module));
