@@ -89,6 +89,19 @@ struct LandingPad {
   std::string_view seals_symbol{};  // what vmlinux has where its kernel demands landing pads
 };
 
+// Code whose instructions are to be shown.
+struct ListingInput {
+  std::span<const std::byte> code;  // a section
+  // What the field there stands for ("seq_printf", "\"%lu kB\\n\""); nothing where no relocation fills it. Short.
+  std::function<std::optional<std::string>(uint64_t field)> meaning;
+};
+
+struct ListedInstruction {
+  std::string text{};                // without the target of a branch, and with what its relocated fields mean
+  uint64_t length = 0;               // bytes
+  std::optional<uint64_t> branch{};  // where it leads to in the section
+};
+
 // How instructions are read.
 struct CodeFacts {
   uint64_t max_function_offset = 0;  // bytes that may stand before the function in a section of its own
@@ -115,6 +128,8 @@ struct CodeFacts {
   // nullptr: no objtool reads this architecture, or it needs no such help.
   std::span<const std::byte> (*trap_behind)(std::span<const std::byte> code) = nullptr;
   const LandingPad* landing_pad = nullptr;  // nullptr: there is none
+  // The instruction at `at`, for a reader; nothing where none is. nullptr: there is no disassembler.
+  std::optional<ListedInstruction> (*list)(const ListingInput& input, uint64_t at) = nullptr;
 };
 
 // Distances in bytes, both included.

@@ -26,6 +26,7 @@
 #include <optional>
 
 #include "arch/arch.h"
+#include "arch/x86-64-listing.h"
 #include "arch/x86-64-loader.h"
 #include "support/bytes.h"
 
@@ -427,7 +428,8 @@ const Arch arch_x86_64{
              .instruction_at = instruction_at,
              .escapes = escapes,
              .trap_behind = trap_behind,
-             .landing_pad = &landing_pad},
+             .landing_pad = &landing_pad,
+             .list = list_x86_64},
     .ftrace = {.calls = ftrace_calls, .tables = ftrace_tables, .sites = ftrace_sites},
     .tables = tables,
     // A field that isn't zero is refused (arch/x86/kernel/module.c, __write_relocate_add). Since 6.3 the kernel takes

@@ -90,14 +90,10 @@ class Builder {
 
   const std::set<ReferenceReport>& references() const { return references_; }
   const std::set<std::string>& globals() const { return globals_; }
+  const std::vector<OutputPlace>& places() const { return places_; }
 
  private:
   static constexpr uint32_t none = UINT32_MAX;
-
-  struct OutputRange {
-    uint32_t section = none;
-    uint64_t offset = 0;
-  };
 
   std::string output_name(const Chunk& chunk) const {
     const Section& home = patched_.section(chunk.section);
@@ -291,7 +287,7 @@ class Builder {
 
   void inside(const Relocation& r, const Chunk& copy, OutputRelocation& out) {
     const Symbol& s = patched_.symbol(r.symbol);
-    const OutputRange& to = places_[number(&copy)];
+    const OutputPlace& to = places_[number(&copy)];
     if (const auto known = symbols_.find(index(r.symbol)); known != symbols_.end()) {
       out.symbol = known->second;
       return;
@@ -637,7 +633,7 @@ class Builder {
   std::set<SymbolId> replaced_;
   OutputObject out_;
   std::map<std::pair<uint32_t, std::string>, uint32_t> section_of_;
-  std::vector<OutputRange> places_;                 // by chunk
+  std::vector<OutputPlace> places_;                 // by chunk
   std::unordered_map<uint32_t, uint32_t> symbols_;  // patched symbol → output symbol
   std::unordered_map<uint32_t, uint32_t> section_symbols_;
   std::unordered_map<std::string, uint32_t> externals_;
@@ -662,6 +658,7 @@ OutputObject build_output(const Pair& pair, const Selection& selection, Resolver
   OutputObject object = builder.run();
   report.references.assign(builder.references().begin(), builder.references().end());
   report.globals.assign(builder.globals().begin(), builder.globals().end());
+  report.places = builder.places();
   return object;
 }
 

@@ -2,6 +2,7 @@
 // and the post-link step read (doc/formats.md).
 #pragma once
 
+#include <cstdint>
 #include <set>
 #include <string>
 #include <vector>
@@ -14,7 +15,14 @@
 
 namespace kpatch {
 
+// Where a chunk lies in the output.
+struct OutputPlace {
+  uint32_t section = UINT32_MAX;
+  uint64_t offset = 0;
+};
+
 struct OutputReport {
+  std::vector<OutputPlace> places;          // by chunk of the selection
   std::vector<ReferenceReport> references;  // how each reference to something outside is resolved; sorted, each once
   std::vector<std::string> globals;         // sorted: new symbols that other objects of the patch may refer to
 };

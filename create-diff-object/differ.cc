@@ -19,10 +19,12 @@
 #include "create-diff-object/compare.h"
 #include "create-diff-object/correlate.h"
 #include "create-diff-object/data-layout.h"
+#include "create-diff-object/debug-info.h"
 #include "create-diff-object/groups.h"
 #include "create-diff-object/handed-out.h"
 #include "create-diff-object/layout.h"
 #include "create-diff-object/lints.h"
+#include "create-diff-object/listing.h"
 #include "create-diff-object/object.h"
 #include "create-diff-object/places.h"
 #include "create-diff-object/resolve.h"
@@ -45,13 +47,15 @@ void check_headers(const Object& orig, const Object& patched) {
 }
 
 // Functions under the kernel's names, with the first difference of each.
-std::vector<FunctionReport> functions(const Pair& pair, const Comparison& comparison,
-                                      const std::vector<SymbolId>& ids) {
+std::vector<FunctionReport> functions(const Pair& pair, const Comparison& comparison, const ColdParts& orig_parts,
+                                      const ColdParts& patched_parts, const std::vector<SymbolId>& ids) {
   std::vector<FunctionReport> list;
   for (SymbolId id : ids) {
     const SymbolId twin = pair.twins.orig(id);
     const Symbol& named = twin == no_symbol ? pair.patched.symbol(id) : pair.orig.symbol(twin);
     list.push_back({std::string{named.name}, comparison.reason(id), {}});
+    if (twin != no_symbol) list.back().orig_size = code_size(pair.orig, orig_parts, twin);
+    list.back().patched_size = code_size(pair.patched, patched_parts, id);
   }
   return list;
 }
@@ -98,9 +102,10 @@ std::vector<std::string> vanished_functions(const Object& orig, const Object& pa
 }
 
 void describe(const Pair& pair, const Comparison& comparison, const Selection& selection, DifferResult& result) {
-  result.changed = functions(pair, comparison, selection.functions);
-  result.added = functions(pair, comparison, selection.added);
-  result.lines_only = functions(pair, comparison, selection.lines_only);
+  const ColdParts orig_parts = cold_parts(pair.orig), patched_parts = cold_parts(pair.patched);
+  result.changed = functions(pair, comparison, orig_parts, patched_parts, selection.functions);
+  result.added = functions(pair, comparison, orig_parts, patched_parts, selection.added);
+  result.lines_only = functions(pair, comparison, orig_parts, patched_parts, selection.lines_only);
   std::unordered_multimap<std::string_view, FunctionReport*> added;
   for (FunctionReport& function : result.added) added.emplace(function.name, &function);
   for (const Chunk& chunk : selection.chunks) {
@@ -176,6 +181,7 @@ DifferResult run_differ(const DifferInput& input) {
     add_differences(pair, comparison, selection, result);
     result.twins = twins_by_evidence(pair);
   }
+  if (input.listing) result.listings = list_functions(pair, selection);
 
   if (!selection.nothing_to_do()) {
     // What is refused already doesn't keep the rest from being said; but what is left out for that isn't missing.
@@ -183,11 +189,17 @@ DifferResult run_differ(const DifferInput& input) {
     Diagnostics more;
     Resolver resolver(parent, input.parent_name, symvers, orig, input.made_global, more);
     OutputReport report;
-    const OutputObject output = build_output(pair, selection, resolver, parent, input.parent_needs, more, report);
+    OutputObject output = build_output(pair, selection, resolver, parent, input.parent_needs, more, report);
     for (const Finding& finding : more.all())
       if (!refused || finding.rule != "missing") diagnostics.add(finding);
     parent.require_unchanged();
-    if (!diagnostics.refused()) write_elf(output, input.output);
+    if (!diagnostics.refused()) {
+      write_elf(output, input.output);
+      if (!input.debug_output.empty()) {
+        add_debug_info(patched, selection, report.places, output);
+        write_elf(output, input.debug_output);
+      }
+    }
     if (!refused) {
       result.references = std::move(report.references);
       result.globals = std::move(report.globals);

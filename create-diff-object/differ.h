@@ -32,6 +32,8 @@ struct DifferInput {
   std::set<std::string> acknowledged{};  // rules whose refusals the author takes upon himself: "data-layout"
   // Exports whose versions the patch changes, as lookup/export-versions.h writes them; empty: none.
   std::filesystem::path export_changes{};
+  std::filesystem::path debug_output{};  // the output with debug information; empty: none is written
+  bool listing = false;                  // list the instructions of what changed and of what is new
 };
 
 // One instruction, and where it comes from.
@@ -50,7 +52,8 @@ struct DifferenceReport {
 struct FunctionReport {
   std::string name;  // as the kernel has it
   std::string reason;
-  std::optional<DifferenceReport> difference{};  // changed functions: the first instruction that differs
+  std::optional<DifferenceReport> difference{};         // changed functions: the first instruction that differs
+  std::optional<uint64_t> orig_size{}, patched_size{};  // changed and new functions: bytes of code, cold part included
 };
 
 // How a reference of the output to something outside it is resolved.
@@ -82,6 +85,20 @@ struct AccountReport {
   std::string reason;  // may be empty
 };
 
+struct ListingLine {
+  uint64_t offset = 0;           // from the function's start
+  std::string text;              // ListedInstruction, or ".byte 0x06" where no instruction is
+  std::optional<uint64_t> to{};  // where a branch within the function leads to, as offset
+  std::string file{};            // as the compiler was told; empty without debug information
+  int line = 0;                  // from 1; 0 without debug information
+};
+
+// A changed function, its cold part, or a new function. One side is empty where it isn't there.
+struct ListingReport {
+  std::string name;
+  std::vector<ListingLine> orig, patched;
+};
+
 struct DifferResult {
   int exit_code = 0;                    // ExitCode
   std::vector<Finding> findings;        // sorted
@@ -96,6 +113,7 @@ struct DifferResult {
   std::vector<std::string> prototypes;      // global functions whose prototype changes, and isn't refused; sorted
   std::vector<TwinReport> twins;            // sorted; with input.explain
   std::vector<AccountReport> account;       // sorted
+  std::vector<ListingReport> listings;      // with input.listing
 };
 
 // Reads, compares and writes input.output (only when something changed and nothing was refused). Throws Error for

@@ -74,6 +74,10 @@ std::optional<CommandLine> parse(int argc, char** argv) {
       "exports whose versions the patch changes: a line each, name, both CRCs and what changed");
   add("explain", options::bool_switch(&line.explain), "say why each function changed or was included");
   add("report", options::value(&line.report)->value_name("FILE"), "write the findings as JSON");
+  add("listing", options::bool_switch(&line.input.listing),
+      "put the instructions of changed and new functions into the report, with their source lines");
+  add("debug-output", options::value(&line.input.debug_output)->value_name("FILE"),
+      "write the output once more, with the debug information of PATCHED.o");
   options::options_description all;
   all.add(visible).add_options()("files", options::value(&files));
   options::positional_options_description positions;

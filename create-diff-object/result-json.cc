@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "create-diff-object/differ.h"
+#include "create-diff-object/listing.h"
 
 namespace kpatch {
 
@@ -71,6 +72,8 @@ std::string json_report(const DifferInput& input, const DifferResult& result) {
       if (f.difference)
         entry["difference"] = {{"original", code_json(f.difference->orig)},
                                {"patched", code_json(f.difference->patched)}};
+      if (f.orig_size) entry["size"]["original"] = *f.orig_size;
+      if (f.patched_size) entry["size"]["patched"] = *f.patched_size;
       array.push_back(std::move(entry));
     }
     return array;
@@ -87,20 +90,24 @@ std::string json_report(const DifferInput& input, const DifferResult& result) {
         {{"what", a.what}, {"name", a.name}, {"change", a.change}, {"fate", a.fate}, {"reason", a.reason}});
   json findings = json::array();
   for (const Finding& f : result.findings) findings.push_back(to_json(f));
-  const json report = {{"object", input.parent_name},
-                       {"exit", result.exit_code},
-                       {"changed", functions(result.changed)},
-                       {"new", functions(result.added)},
-                       {"lines_only", functions(result.lines_only)},
-                       {"included", functions(result.included)},
-                       {"callbacks", result.callbacks},
-                       {"references", references},
-                       {"globals", result.globals},
-                       {"vanished", result.vanished},
-                       {"prototypes", result.prototypes},
-                       {"twins", twins},
-                       {"account", account},
-                       {"findings", findings}};
+  json report = {{"object", input.parent_name},
+                 {"exit", result.exit_code},
+                 {"changed", functions(result.changed)},
+                 {"new", functions(result.added)},
+                 {"lines_only", functions(result.lines_only)},
+                 {"included", functions(result.included)},
+                 {"callbacks", result.callbacks},
+                 {"references", references},
+                 {"globals", result.globals},
+                 {"vanished", result.vanished},
+                 {"prototypes", result.prototypes},
+                 {"twins", twins},
+                 {"account", account},
+                 {"findings", findings}};
+  if (input.listing) {
+    report["listings"] = json::array();
+    for (const ListingReport& listing : result.listings) report["listings"].push_back(to_json(listing));
+  }
   // A name that is no UTF-8 is shown as far as it goes.
   return report.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
 }

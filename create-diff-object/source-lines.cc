@@ -92,6 +92,11 @@ std::optional<SourcePlace> SourceLines::at(SectionId section, uint64_t offset) c
   return place;
 }
 
+std::optional<SourcePlace> SourceLines::position(SectionId section, uint64_t offset) const {
+  const std::optional<Row> row = this->row(section, offset);
+  return row ? std::optional{SourcePlace{row->file, row->line, {}}} : std::nullopt;
+}
+
 std::optional<int> SourceLines::line(SectionId section, uint64_t offset) const {
   const std::optional<Row> row = this->row(section, offset);
   return row ? std::optional{row->line} : std::nullopt;

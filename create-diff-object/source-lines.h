@@ -32,6 +32,8 @@ class SourceLines {
   SourceLines& operator=(const SourceLines&) = delete;
 
   std::optional<SourcePlace> at(SectionId section, uint64_t offset) const;
+  // The same without what is inlined, which costs far more to find.
+  std::optional<SourcePlace> position(SectionId section, uint64_t offset) const;
   // The line alone, and the lines of the calls that were inlined there, innermost first. nothing, or empty: not known.
   std::optional<int> line(SectionId section, uint64_t offset) const;
   std::vector<int> call_lines(SectionId section, uint64_t offset) const;

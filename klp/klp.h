@@ -3,6 +3,7 @@
 
 #include "klp/audit.h"
 #include "klp/content.h"
+#include "klp/debug-file.h"
 #include "klp/delivery.h"
 #include "klp/loader-facts.h"
 #include "klp/patch-tables.h"

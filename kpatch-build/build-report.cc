@@ -11,6 +11,7 @@
 #include <set>
 #include <tuple>
 
+#include "elf/elf.h"
 #include "kernel/kernel.h"
 #include "support/error.h"
 
@@ -21,6 +22,8 @@ nlohmann::json function_list(const std::vector<ReportedFunction>& functions) {
   nlohmann::json list = nlohmann::json::array();
   for (const ReportedFunction& f : functions) {
     list.push_back({{"name", f.name}, {"reason", f.reason}});
+    if (f.original_size) list.back()["size"]["original"] = *f.original_size;
+    if (f.patched_size) list.back()["size"]["patched"] = *f.patched_size;
     if (!f.original.empty()) list.back()["original"] = f.original;
     if (!f.patched.empty()) list.back()["patched"] = f.patched;
   }
@@ -72,6 +75,17 @@ std::string explanation(std::span<const PairReport> reports) {
   return text;
 }
 
+ModuleSize size_of_module(const std::filesystem::path& module) {
+  const FileBytes bytes = FileBytes::read(module);
+  ModuleSize size;
+  size.file = bytes.bytes().size();
+  const ElfFile elf(bytes.bytes(), module.string());
+  for (const ElfSection& section : elf.sections())
+    if ((section.header.sh_flags & SHF_ALLOC) != 0)
+      ((section.header.sh_flags & SHF_EXECINSTR) != 0 ? size.text : size.data) += section.header.sh_size;
+  return size;
+}
+
 std::string json_report(const BuildFacts& facts, const Options& options) {
   using nlohmann::json;
   const auto finding_list = [](const std::vector<Finding>& findings) {
@@ -99,6 +113,7 @@ std::string json_report(const BuildFacts& facts, const Options& options) {
   json whole = {{"tool", "kpatch-build " KPATCH_VERSION},   {"release", facts.release}, {"module", facts.module},
                 {"options", options_summary(options)},      {"patches", patches},       {"exit", facts.status},
                 {"findings", finding_list(facts.findings)}, {"objects", objects}};
+  if (facts.size) whole["size"] = {{"text", facts.size->text}, {"data", facts.size->data}, {"file", facts.size->file}};
   if (facts.livepatch) whole["livepatch"] = to_json(*facts.livepatch);
   return whole.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
 }

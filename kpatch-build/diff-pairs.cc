@@ -65,6 +65,10 @@ std::vector<ReportedFunction> functions(const nlohmann::json& report, const char
   std::vector<ReportedFunction> list;
   for (const auto& entry : report.value(key, nlohmann::json::array())) {
     list.push_back({entry.value("name", ""), entry.value("reason", "")});
+    if (const auto size = entry.find("size"); size != entry.end()) {
+      if (size->contains("original")) list.back().original_size = size->at("original").get<uint64_t>();
+      if (size->contains("patched")) list.back().patched_size = size->at("patched").get<uint64_t>();
+    }
     if (const auto difference = entry.find("difference"); difference != entry.end()) {
       list.back().original = place(difference->value("original", nlohmann::json::object()), tree);
       list.back().patched = place(difference->value("patched", nlohmann::json::object()), tree);
@@ -73,7 +77,7 @@ std::vector<ReportedFunction> functions(const nlohmann::json& report, const char
   return list;
 }
 
-void read_report(const fs::path& path, const fs::path& tree, PairReport& into) {
+void read_report(const fs::path& path, const fs::path& tree, const fs::path& patched_tree, PairReport& into) {
   const nlohmann::json report = nlohmann::json::parse(read_file_if_any(path), nullptr, false);
   if (report.is_discarded()) throw Error("create-diff-object left no report");
   into.changed = functions(report, "changed", tree);
@@ -98,6 +102,10 @@ void read_report(const fs::path& path, const fs::path& tree, PairReport& into) {
   for (const auto& twin : report.value("twins", nlohmann::json::array()))
     into.twins.push_back(fmt::format("{} -> {} (by {})", twin.value("original", ""), twin.value("patched", ""),
                                      twin.value("evidence", "")));
+  if (const auto listings = report.find("listings"); listings != report.end()) {
+    const auto in_tree = [&](const std::string& file) { return tree_path(file, tree); };
+    into.listings = listings_of(*listings, {tree, in_tree}, {patched_tree, in_tree});
+  }
   for (const auto& finding : report.value("findings", nlohmann::json::array())) {
     into.findings.push_back(finding_of(finding));
     // Without debug information the object's own source is all that is known.
@@ -188,8 +196,9 @@ void refuse(PairReport& report, const char* rule, const std::string& function, s
 }
 
 std::vector<PairReport> diff_pairs(std::span<const ObjectPair> pairs, const Base& base, const std::string& module_name,
-                                   const fs::path& directory, std::span<const std::string> acknowledged, unsigned jobs,
-                                   Executor& executor, const std::function<void(size_t, size_t)>& progress) {
+                                   const fs::path& directory, const DiffExtras& extras,
+                                   std::span<const std::string> acknowledged, unsigned jobs, Executor& executor,
+                                   const std::function<void(size_t, size_t)>& progress) {
   fs::create_directories(directory);
   const std::string program = own_program("create-diff-object");
   std::vector<std::string> common = struct_size_options(base);
@@ -206,6 +215,11 @@ std::vector<PairReport> diff_pairs(std::span<const ObjectPair> pairs, const Base
     Command command;
     command.ours = true;
     command.argv = {program, "--report=" + (directory / fmt::format("{}.json", reports.size())).string()};
+    if (!extras.patched_tree.empty()) command.argv.emplace_back("--listing");
+    if (extras.debug_info) {
+      report.debug_output = directory / fmt::format("{}.debug.o", reports.size());
+      command.argv.push_back("--debug-output=" + report.debug_output.string());
+    }
     command.argv.insert(command.argv.end(), common.begin(), common.end());
     if (!pair.command.module.empty())
       for (const std::string& module : shipped.needed_by(report.object))
@@ -227,7 +241,7 @@ std::vector<PairReport> diff_pairs(std::span<const ObjectPair> pairs, const Base
         report.status == exit_ok || report.status == exit_unpatchable || report.status == exit_no_change;
     if (!decided)
       executor.fail(fmt::format("{}: comparing the objects failed", report.pair.command.source), results[i]);
-    read_report(directory / fmt::format("{}.json", i), base.source, report);
+    read_report(directory / fmt::format("{}.json", i), base.source, extras.patched_tree, report);
   }
   join_layout_findings(reports);
   check_together(reports,

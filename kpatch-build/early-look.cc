@@ -88,8 +88,8 @@ std::vector<Finding> layouts_seen_early(const Build& build, const Base& base, co
   Console::Stage stage(build.console, "a first look");
   const std::vector<ObjectPair> pairs = compile_pairs(chosen, false, settings, build.executor, {}).value.value();
   std::vector<Finding> refusals;
-  for (PairReport& report : diff_pairs(pairs, base, build.module, build.scratch / "early", build.options.acknowledged,
-                                       build.options.jobs, build.executor, {}))
+  for (PairReport& report : diff_pairs(pairs, base, build.module, build.scratch / "early", {},
+                                       build.options.acknowledged, build.options.jobs, build.executor, {}))
     for (Finding& finding : report.findings)
       if (finding.rule == "data-layout" && finding.severity == Severity::refusal)
         refusals.push_back(std::move(finding));

@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 
+#include "arch/arch.h"
 #include "kpatch-build/assess.h"
 #include "kpatch-build/build-report.h"
 #include "kpatch-build/bundle.h"
@@ -45,6 +46,8 @@ void run(Build build, Delivery& delivery, const ModuleSigner& signer, Reporter& 
   // The kernel as it runs: its source, its config, its compiler's commands, its symbols.
   const Base base = reporter.take(prepare_base(build));
   reporter.know_release(base.release);
+  if (base.arch->code.list == nullptr)
+    reporter.know_no_listings(fmt::format("There is no disassembler for {} here.", base.arch->elf.name));
   require_free_name(base, build.module);
   if (build.options.test) require_testable(base);
 
@@ -72,12 +75,16 @@ void run(Build build, Delivery& delivery, const ModuleSigner& signer, Reporter& 
   reporter.take(audit(build, base, reports, module));
   const LivepatchContent content = content_of_module(build, base, module);
   reporter.know_content(content);
+  reporter.know_size(size_of_module(module));
   reporter.take(compare_with_previous(build, base, content));
+  fs::path debug;
+  if (build.options.debug_info) debug = reporter.take(make_debug_file(build, base, reports, module));
   signer.sign(module);
   if (build.options.test) reporter.take(test_module(build, base, module));
   if (!build.options.bundle.empty()) write_bundle(build, base, build.options.bundle);
   if (!build.options.provenance.empty()) write_file(build.options.provenance, provenance(build, base, module));
   reporter.write();
+  if (!debug.empty()) delivery.deliver(debug, build.module + ".ko.debug");
   const fs::path delivered = delivery.deliver(module, build.module + ".ko");
   build.console.info(
       fmt::format("patched functions\n{}{} ({})", patched_functions(reports), delivered.string(), size_of(delivered)));

@@ -100,6 +100,10 @@ Groups describe() {
       "cert", po::value<std::string>()->value_name("FILE"), "that key's certificate, PEM or DER")(
       "report", po::value<std::vector<std::string>>()->value_name("FILE")->composing(),
       "write what changed and why: .json, .sarif or .html, repeatable")(
+      "debug-info", po::bool_switch(),
+      "also write NAME.ko.debug: the module's debug information, for perf, drgn, crash and decode_stacktrace.sh")(
+      "guide", po::value<std::string>()->value_name("ADDRESS"),
+      "where reports link a finding's rule to: the address of the patch author's guide (also KPATCH_GUIDE)")(
       "test", po::bool_switch(),
       "boot the kernel in QEMU, load the module there and unload it, before it is delivered (kpatch-try)")(
       "test-script", po::value<std::string>()->value_name("FILE"),
@@ -225,7 +229,7 @@ std::vector<std::string> fixes_of(const std::vector<std::string>& lists) {
 }
 
 // The option, else the variable of the environment; empty when neither is there.
-std::string limit(const po::variables_map& values, const char* option, const char* variable) {
+std::string given_or_set(const po::variables_map& values, const char* option, const char* variable) {
   std::string text;
   take<std::string>(values, option, text);
   if (const char* set = std::getenv(variable); text.empty() && set != nullptr) text = set;
@@ -292,6 +296,8 @@ Options fill(const po::variables_map& values) {
   std::vector<std::string> reports;
   take<std::vector<std::string>>(values, "report", reports);
   o.reports.assign(reports.begin(), reports.end());
+  o.debug_info = values["debug-info"].as<bool>();
+  o.guide = given_or_set(values, "guide", "KPATCH_GUIDE");
   take<std::string>(values, "provenance", o.provenance);
   take<std::string>(values, "bundle", o.bundle);
   take<std::string>(values, "from-bundle", o.from_bundle);
@@ -305,9 +311,9 @@ Options fill(const po::variables_map& values) {
   take<bool>(values, "skip-cleanup", o.skip_cleanup);
   if (const auto action = values.find("cache"); action != values.end())
     o.cache = cache_action(action->second.as<std::string>());
-  if (const auto age = limit(values, "cache-max-age", "KPATCH_CACHE_MAX_AGE"); !age.empty())
+  if (const auto age = given_or_set(values, "cache-max-age", "KPATCH_CACHE_MAX_AGE"); !age.empty())
     o.limits.age = parse_age(age, "--cache-max-age");
-  if (const auto size = limit(values, "cache-max-size", "KPATCH_CACHE_MAX_SIZE"); !size.empty())
+  if (const auto size = given_or_set(values, "cache-max-size", "KPATCH_CACHE_MAX_SIZE"); !size.empty())
     o.limits.size = parse_size(size, "--cache-max-size");
   return o;
 }
@@ -378,6 +384,11 @@ std::optional<Options> parse_options(int argc, const char* const* argv) {
   } catch (const po::error& e) {
     throw Error(fmt::format("{} (see --help)", e.what()));
   }
+}
+
+bool wants_listings(const Options& options) {
+  return std::any_of(options.reports.begin(), options.reports.end(),
+                     [](const std::filesystem::path& report) { return report.extension() == ".html"; });
 }
 
 std::string module_name(const std::string& given, const std::vector<std::filesystem::path>& patches) {

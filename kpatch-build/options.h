@@ -49,6 +49,8 @@ struct Options {
   std::string sign_key;                         // a PEM file or a URI of PKCS#11; empty: the module isn't signed
   std::filesystem::path certificate;
   std::vector<std::filesystem::path> reports;  // by their endings: .json, .sarif, .html
+  bool debug_info = false;                     // NAME.ko.debug beside the module
+  std::string guide;                           // the address of the author's guide; empty: reports have no links to it
   std::filesystem::path provenance;            // a statement of all inputs; empty: none
   std::filesystem::path bundle;                // all that the build needs, for another machine; empty: none
   std::filesystem::path from_bundle;           // where the kernel's files and the patches come from; empty: elsewhere
@@ -66,6 +68,9 @@ struct Options {
   CacheAction cache = CacheAction::none;  // instead of a build
   CacheLimits limits;                     // --cache-max-age, --cache-max-size, or KPATCH_CACHE_MAX_AGE, _SIZE
 };
+
+// Whether a report shows instructions. That a file lists them costs some time.
+bool wants_listings(const Options& options);
 
 // Reads the command line. Empty: --help or --version was asked for and has been printed.
 // Throws Error when an option is unknown, lacks its value, or no patch is named.

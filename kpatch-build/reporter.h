@@ -42,6 +42,8 @@ class Reporter {
   void know_module(std::string name) { facts_.module = std::move(name); }
   void know_content(LivepatchContent content) { facts_.livepatch = std::move(content); }
   void know_release(std::string release) { facts_.release = std::move(release); }
+  void know_size(ModuleSize size) { facts_.size = size; }
+  void know_no_listings(std::string why) { facts_.no_listings = std::move(why); }
 
   // Of what was taken so far: the exit code.
   int status() const { return facts_.status; }

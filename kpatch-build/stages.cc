@@ -217,9 +217,11 @@ std::vector<PairReport> compare(const Build& build, const Base& base, const Patc
   for (const ObjectPair& pair : pairs) modules.push_back(pair.command.module);
   unpack_debug_modules(base, modules, build.cache, build.executor, build.console);
   Console::Stage stage(build.console, "compare");
+  DiffExtras extras{{}, build.options.debug_info};
+  if (wants_listings(build.options)) extras.patched_tree = view.root();
   std::vector<PairReport> reports =
-      diff_pairs(pairs, base, build.module, build.scratch / "diff", build.options.acknowledged, build.options.jobs,
-                 build.executor, [&](size_t done, size_t total) { stage.progress(done, total); });
+      diff_pairs(pairs, base, build.module, build.scratch / "diff", extras, build.options.acknowledged,
+                 build.options.jobs, build.executor, [&](size_t done, size_t total) { stage.progress(done, total); });
   check_left_behind(reports, {base.source, view.root(), base.arch->kbuild.folder, [&] {
                                 std::set<std::string> sources;
                                 for (const CompileCommand& command : shipped_commands(base, build.executor))
@@ -377,7 +379,9 @@ std::vector<Finding> compare_with_previous(const Build& build, const Base& base,
   return findings;
 }
 
-Result<fs::path> make_module(const Build& build, const Base& base, const std::vector<PairReport>& reports) {
+namespace {
+
+ModuleInput module_input(const Build& build, const Base& base, const std::vector<PairReport>& reports) {
   ModuleInput input;
   input.name = build.module;
   input.jobs = build.options.jobs;
@@ -390,6 +394,28 @@ Result<fs::path> make_module(const Build& build, const Base& base, const std::ve
     input.diff_objects.push_back(report.output);
     input.patched_objects.push_back(report.pair.patched);
   }
+  return input;
+}
+
+}  // namespace
+
+Result<fs::path> make_debug_file(const Build& build, const Base& base, const std::vector<PairReport>& reports,
+                                 const fs::path& module) {
+  Console::Stage stage(build.console, "debug information");
+  ModuleInput input = module_input(build, base, reports);
+  input.diff_objects.clear();
+  for (const PairReport& report : reports) input.diff_objects.push_back(report.debug_output);
+  Result<fs::path> file = build_module(input, base, build.scratch / "debug", build.executor);
+  if (!file.value) return file;
+  const fs::path linked = build.scratch / (build.module + ".ko.debug");
+  post_link(*file.value, linked);
+  match_debug_file(module, linked);
+  file.value = linked;
+  return file;
+}
+
+Result<fs::path> make_module(const Build& build, const Base& base, const std::vector<PairReport>& reports) {
+  const ModuleInput input = module_input(build, base, reports);
   Console::Stage stage(build.console, "module");
   Result<fs::path> module = build_module(input, base, build.scratch / "module", build.executor);
   if (!module.value) return module;

@@ -60,6 +60,11 @@ std::vector<Finding> prove(const Build& build, const Base& base, PatchedView& vi
 // Links and finishes the module. Gives its file.
 Result<std::filesystem::path> make_module(const Build& build, const Base& base, const std::vector<PairReport>& reports);
 
+// The same module once more with debug information (--debug-info), which a debugger takes for that of `module`.
+Result<std::filesystem::path> make_debug_file(const Build& build, const Base& base,
+                                              const std::vector<PairReport>& reports,
+                                              const std::filesystem::path& module);
+
 // What the module and its patches have, and what they have no more of --previous.
 LivepatchContent content_of_module(const Build& build, const Base& base, const std::filesystem::path& module);
 std::vector<Finding> compare_with_previous(const Build& build, const Base& base, const LivepatchContent& now);

@@ -19,12 +19,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <iterator>
 #include <optional>
 #include <vector>
 
 #include "support/error.h"
 #include "support/files.h"
+#include "support/matching.h"
 #include "support/text.h"
 
 namespace kpatch {
@@ -37,51 +39,13 @@ using Lines = std::vector<string_view>;
 constexpr string_view mark = " /* kpatch */\n";
 constexpr size_t most_edits = 4000;
 
-// For each line of b the line of a that it is, or none: Myers, "An O(ND) difference algorithm". Gives up behind
-// most_edits insertions and removals.
-std::optional<std::vector<std::optional<size_t>>> match(const Lines& a, const Lines& b) {
-  const auto n = static_cast<int64_t>(a.size()), m = static_cast<int64_t>(b.size());
-  const int64_t limit = std::min<int64_t>(n + m, most_edits);
-  std::vector<int64_t> furthest(static_cast<size_t>(2 * limit + 2), 0);
-  const auto at = [&](int64_t k) -> int64_t& { return furthest[static_cast<size_t>(k + limit)]; };
-  std::vector<std::vector<int64_t>> trace;
-  int64_t edits = -1;
-  for (int64_t d = 0; d <= limit && edits < 0; ++d) {
-    trace.emplace_back(furthest.begin() + (limit - d), furthest.begin() + (limit + d + 1));
-    for (int64_t k = -d; k <= d; k += 2) {
-      int64_t x = k == -d || (k != d && at(k - 1) < at(k + 1)) ? (d == 0 ? 0 : at(k + 1)) : at(k - 1) + 1;
-      while (x < n && x - k < m && a[static_cast<size_t>(x)] == b[static_cast<size_t>(x - k)]) ++x;
-      at(k) = x;
-      if (x >= n && x - k >= m) edits = d;
-    }
-  }
-  if (edits < 0) return std::nullopt;
-  std::vector<std::optional<size_t>> twins(b.size());
-  int64_t x = n, y = m;
-  for (int64_t d = edits; d >= 0 && (x > 0 || y > 0); --d) {
-    // trace[d] holds what the step before left, for diagonals -d … d
-    const auto before = [&](int64_t k) {
-      return k < -d || k > d ? int64_t{0} : trace[static_cast<size_t>(d)][static_cast<size_t>(k + d)];
-    };
-    const int64_t k = x - y;
-    const bool down = d != 0 && (k == -d || (k != d && before(k - 1) < before(k + 1)));
-    const int64_t start_x = d == 0 ? 0 : down ? before(k + 1) : before(k - 1) + 1;
-    while (x > start_x) {
-      --x, --y;
-      twins[static_cast<size_t>(y)] = static_cast<size_t>(x);
-    }
-    if (d != 0) (down ? y : x) -= 1;
-  }
-  return twins;
-}
-
 bool is_c(const fs::path& path) { return path.extension() == ".c" || path.extension() == ".h"; }
 
 }  // namespace
 
 std::string with_original_lines(string_view original, string_view patched) {
   const Lines a = whole_lines(original), b = whole_lines(patched);
-  const auto twins = match(a, b);
+  const auto twins = matched_lines(a, b, most_edits);
   if (!twins) return std::string{patched};
   std::string text;
   text.reserve(patched.size() + 256);
@@ -97,10 +61,19 @@ std::string with_original_lines(string_view original, string_view patched) {
   return text;
 }
 
+std::optional<int> line_mark(string_view line) {
+  constexpr string_view directive = "#line ";
+  if (!line.starts_with(directive) || !line.ends_with(mark.substr(0, mark.size() - 1))) return std::nullopt;
+  line.remove_prefix(directive.size());
+  int number = 0;
+  if (std::from_chars(line.data(), line.data() + line.size(), number).ec != std::errc{}) return std::nullopt;
+  return number;
+}
+
 std::string without_line_marks(string_view text) {
   std::string result;
   for (string_view line : whole_lines(text))
-    if (!line.starts_with("#line ") || !line.ends_with(mark)) result += line;
+    if (!line.ends_with('\n') || !line_mark(line.substr(0, line.size() - 1))) result += line;
   return result;
 }
 

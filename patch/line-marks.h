@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -17,6 +18,8 @@ std::string with_original_lines(std::string_view original, std::string_view patc
 // Throws Error when a file can't be written.
 bool keep_line_numbers(const AppliedPatches& patches, const std::filesystem::path& source);
 
+// The number that such a directive sets; nothing for other lines. line: without its newline.
+std::optional<int> line_mark(std::string_view line);
 // The text without the directives that with_original_lines() inserted: what the patch says.
 std::string without_line_marks(std::string_view text);
 // Takes them out of every modified file below `root` (a patched view), for messages with the patched file's lines.

@@ -1,0 +1,74 @@
+#!/usr/bin/env bats
+# --report of a real kernel's build: the page as a parser of HTML reads it, and the files for programs beside it.
+
+bats_require_minimum_version 1.5.0
+
+load bad-input.bash
+
+setup() {
+  kpatch_build=${KPATCH_BUILD_DIR:-$BATS_TEST_DIRNAME/../build}/kpatch-build/kpatch-build
+  stock_inputs
+  command -v python3 >/dev/null || skip_package "python3 isn't installed"
+  cd "$BATS_TEST_TMPDIR" || return 1
+  sed '1i Subject: [PATCH] say "</script><img src=x>" & more\n\n---' "$BATS_TEST_DIRNAME/patches/patch2.patch" >fix.patch
+}
+
+page() { run python3 "$BATS_TEST_DIRNAME/report-check.py" "$@"; printf '%s\n' "$output"; }
+
+@test "a page, SARIF and JSON of one build" {
+  "$kpatch_build" -a "$release" -o out --report a.html --report b.sarif --report c.json fix.patch
+  page a.html meminfo_proc_show 'call _printk' 'meminfo_proc_show: livepatched\n' 'pr_info("meminfo_proc_show: livepatched\n");'
+  [ "$status" -eq 0 ]
+  page a.html comment_mt 'call _printk' 'pr_info("comment_mt: livepatched\n");'
+  [ "$status" -eq 0 ]
+  grep -q '<p>say &quot;&lt;/script&gt;&lt;img src=x&gt;&quot; &amp; more</p>' a.html
+  # The original's own source stands beside it.
+  grep -q '<tr class=s><td>.*si_meminfo(&amp;i);<td>.*si_meminfo(&amp;i);' a.html
+  python3 - <<'CHECK'
+import json
+sarif, report = json.load(open("b.sarif")), json.load(open("c.json"))
+assert sarif["version"] == "2.1.0" and sarif["runs"][0]["invocations"][0]["exitCode"] == 0
+assert all(r["ruleId"] in {x["id"] for x in sarif["runs"][0]["tool"]["driver"]["rules"]} for r in sarif["runs"][0]["results"])
+assert report["exit"] == 0 and report["size"]["text"] > 0 and report["size"]["file"] > report["size"]["text"]
+sizes = [f["size"] for o in report["objects"] for f in o["changed"]]
+assert len(sizes) == 2 and all(s["patched"] > s["original"] > 0 for s in sizes), sizes
+CHECK
+}
+
+@test "the page of a refused patch has its instructions, and links to a guide that is named" {
+  # one function that can be patched, and one that runs at boot alone
+  change fs/proc/meminfo.c 's/^\tsi_meminfo\(&i\);/\tpr_info("now");\n&/; s/^\tpde = proc_create_single\(/\tpr_info("boot");\n&/' >refused.patch
+  run "$kpatch_build" -a "$release" -o out --guide guide.html --report a.html refused.patch
+  printf "%s\n" "$output"
+  [ "$status" -eq 2 ]
+  [ ! -e out/livepatch-refused.ko ]
+  grep -q '<span class="badge refusal">refusal</span><td><a href="guide.html#rule-[a-z-]*">' a.html
+  page a.html meminfo_proc_show 'call _printk'
+  [ "$status" -eq 0 ]
+}
+
+@test "without a page no instructions are listed" {
+  "$kpatch_build" -a "$release" -o out --skip-cleanup --report c.json fix.patch 2>&1 | tee log
+  local scratch
+  scratch=$(sed -n 's/^scratch directory: //p' log)
+  run grep -c '"listings"' "$scratch/diff/0.json"
+  rm -rf "$scratch"
+  [ "$output" = 0 ]
+}
+
+@test "debug information: the module stays the same, and its functions have their lines" {
+  command -v addr2line >/dev/null || skip_package "binutils aren't installed"
+  "$kpatch_build" -a "$release" -o plain fix.patch
+  "$kpatch_build" -a "$release" -o out --debug-info fix.patch
+  cmp plain/livepatch-fix.ko out/livepatch-fix.ko
+  [ ! -e plain/livepatch-fix.ko.debug ]
+  id() { readelf -n "$1" | sed -n 's/.*Build ID: //p'; }
+  [ -n "$(id out/livepatch-fix.ko)" ]
+  [ "$(id out/livepatch-fix.ko)" = "$(id out/livepatch-fix.ko.debug)" ]
+  # The call of printk that the patch added, by the relocation that stands in it.
+  local at
+  at=$(readelf -rW out/livepatch-fix.ko.debug | awk '/^Relocation section/ { of = $3 ~ /rela.text.comment_mt/ } of && /_printk/ { print "0x" $1; exit }')
+  run addr2line -f -j .text.comment_mt -e out/livepatch-fix.ko.debug "$at"
+  printf '%s\n' "$at" "$output"
+  [[ $output == comment_mt*net/netfilter/xt_comment.c:23* ]]
+}
