@@ -73,7 +73,7 @@ summary { cursor: pointer; font-size: .9em; color: var(--soft) } details { margi
 pre { white-space: pre-wrap; overflow-wrap: anywhere; font: 12.5px/1.5 ui-monospace, Menlo, Consolas, monospace; margin: .4em 0;
   padding: .6em .8em; background: var(--card); border-radius: 6px; max-width: 60em; color: var(--text) }
 footer { margin-top: 2em; color: var(--soft); font-size: .9em }
-@media (max-width: 40em) { body { padding: 1em .8em; font-size: 14px } tbody th { white-space: normal; max-width: 11em;
+@media (max-width: 40em) { body { padding: 1em .8em; font-size: 14px } tbody th { white-space: normal; min-width: 9em; max-width: 11em;
   overflow-wrap: anywhere } }
 @media print { body { max-width: none; padding: 0; font-size: 10px; print-color-adjust: exact;
   -webkit-print-color-adjust: exact } .wide { overflow: visible } tr { break-inside: avoid } tbody th { position: static } }

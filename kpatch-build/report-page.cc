@@ -81,15 +81,18 @@ std::string readable_size(uint64_t bytes) {
 
 // --- findings ---
 
-// What the guide says of it goes with it: the page is read where the guide isn't.
 std::string rule_link(std::string_view rule, const Options& options) {
-  std::string name = fmt::format("<code>{}</code>", escaped_html(rule));
-  if (!options.guide.empty())
-    name = fmt::format("<a href=\"{}\">{}</a>", escaped_html(guide_address(options.guide, rule)), name);
+  const std::string name = fmt::format("<code>{}</code>", escaped_html(rule));
+  if (options.guide.empty()) return name;
+  return fmt::format("<a href=\"{}\">{}</a>", escaped_html(guide_address(options.guide, rule)), name);
+}
+
+// What the guide says of a rule: the page is read where the guide isn't.
+std::string rule_part(std::string_view rule) {
   const Rule* known = find_rule(rule);
-  if (known == nullptr) return name;
-  return fmt::format("{}<details><summary class=soft>what it is</summary><div class=rule>{}</div></details>", name,
-                     escaped_html(rule_page(*known, 100, false)));
+  if (known == nullptr) return "";
+  return fmt::format("<details><summary class=soft>more of {}</summary><div class=rule>{}</div></details>",
+                     escaped_html(rule), escaped_html(rule_page(*known, 100, false)));
 }
 
 std::string finding_rows(const std::vector<Finding>& findings, bool notices, const Options& options) {
@@ -101,10 +104,11 @@ std::string finding_rows(const std::vector<Finding>& findings, bool notices, con
     const std::string subject = subject_of(f.location);
     text += fmt::format(
         "<tr data-find=\"{1} {2} {3}\"><td><span class=\"badge "
-        "{0}\">{0}</span><td>{4}<td><code>{2}</code><td>{5}{6}{7}</tr>\n",
+        "{0}\">{0}</span><td>{4}<td><code>{2}</code><td>{5}{6}{7}{8}</tr>\n",
         word(f.severity), escaped_html(f.rule), escaped_html(where), escaped_html(subject), rule_link(f.rule, options),
         subject.empty() ? "" : fmt::format("<code>{}</code>: ", escaped_html(subject)), escaped_html(message_of(f)),
-        f.advice.empty() ? "" : fmt::format("<br><span class=soft>{}</span>", escaped_html(f.advice)));
+        f.advice.empty() ? "" : fmt::format("<br><span class=soft>{}</span>", escaped_html(f.advice)),
+        rule_part(f.rule));
   }
   return text;
 }

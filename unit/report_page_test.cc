@@ -82,6 +82,12 @@ TEST(ReportPage, LinksRulesToAGuideThatIsNamed) {
             std::string::npos);
 }
 
+TEST(ReportPage, HasWhatTheGuideSaysOfARule) {
+  const std::string page = html_report(facts(), options());
+  EXPECT_NE(page.find("<summary class=soft>more of data-init</summary><div class=rule>"), std::string::npos);
+  EXPECT_EQ(page.find("more of hot-path"), std::string::npos);  // no rule
+}
+
 TEST(ReportPage, SaysWhatThePatchIsFor) {
   EXPECT_EQ(subject_of_patch("From 12 Mon\nFrom: A <a@b>\nSubject: [PATCH 1/2] mm: mend it\n\nText\n---\n"),
             "mm: mend it");
