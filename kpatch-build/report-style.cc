@@ -63,7 +63,7 @@ details.card > .inner { padding: .4em .9em }
 summary .soft, summary .badge { font-weight: 400; margin-left: .6em } details details summary { font-weight: 400 }
 .tools { display: flex; flex-wrap: wrap; gap: .2em 1.5em; padding: .4em .9em; color: var(--soft); font-size: .9em }
 .list summary { font-weight: 400; font-size: .9em }
-.rule { white-space: pre-wrap; max-width: 46em; font-size: .9em }
+.rule { white-space: pre-wrap; font: 12.5px/1.5 ui-monospace, Menlo, Consolas, monospace }
 .code { width: 100%; min-width: 56em; table-layout: fixed }
 .code col.at { width: 6.2em }
 .code td { padding: 0 .6em; vertical-align: top; white-space: pre-wrap; overflow-wrap: anywhere }
