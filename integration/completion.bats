@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# Completion: what bash offers behind a program's name.
+# Completion: what bash and zsh offer behind a program's name.
 
 setup() {
   build_dir=${KPATCH_BUILD_DIR:-$BATS_TEST_DIRNAME/../build}
@@ -52,4 +52,30 @@ offered() {
 @test "a program that isn't there offers nothing" {
   run offered "$build_dir/none/kpatch" un
   [ -z "$output" ]
+}
+
+# offered_by_zsh WORD…: what zsh would offer for the last word. Its compadd and _files are doubles that print.
+offered_by_zsh() {
+  command -v zsh >/dev/null || skip_package "zsh is not installed"
+  zsh -f -c '
+    compadd() { local match; for match in "${@[2,-1]}"; do [[ $match != $words[CURRENT]* ]] || print -r -- $match; done }
+    _files() { print files }
+    complete_words() { local words=("$@") CURRENT=$#; source "'"$BATS_TEST_DIRNAME"'/../completion/_kpatch" }
+    complete_words "$@"' zsh "$@" | sort
+}
+
+@test "zsh offers what bash does" {
+  local words
+  for words in "kpatch/kpatch status --c" "package/kpatch-package --set-" "kpatch-build/kpatch-build --arch" \
+    "kpatch/kpatch un" "rules/kpatch-explain dropped-f" "kpatch-build/kpatch-build --nothing"; do
+    # shellcheck disable=SC2086 # words
+    set -- $words
+    [ "$(offered_by_zsh "$build_dir/$1" "${@:2}")" = "$(offered "$build_dir/$1" "${@:2}")" ]
+  done
+  [ "$(offered_by_zsh "$build_dir/kpatch/kpatch" load un)" = files ]
+  # It is asked for each program that bash completes.
+  local program
+  for program in $(grep '^complete' "$BATS_TEST_DIRNAME/../completion/completion.bash" | grep -oE '(kpatch|klp)[a-z-]*'); do
+    head -n 1 "$BATS_TEST_DIRNAME/../completion/_kpatch" | grep -qw -e "$program"
+  done
 }
