@@ -64,7 +64,7 @@ PYTHON
 @test "in a terminal: colours and its width; none with NO_COLOR, nor where it is dumb" {
   in_terminal 'stty cols 50; kpatch explain ro-after-init'
   [ "$status" -eq 0 ]
-  [[ $output == *"$escape[1mro-after-init$escape[0m"* ]]
+  [[ $output == *"${escape}[1mro-after-init${escape}[0m"* ]]
   in_terminal 'stty cols 50; NO_COLOR=1 kpatch explain ro-after-init'
   [[ $output == *'ro-after-init (warning)'* && $output != *"$escape"* ]]
   [ -z "$(tr -d '\r' <<<"$output" | sed '/^Bad:/,$d' | grep -E '.{51}' || true)" ]
@@ -75,6 +75,7 @@ PYTHON
 @test "a build that is refused points to it once; one that isn't doesn't" {
   load bad-input.bash
   stock_inputs
+  # shellcheck disable=SC2034  # build() writes there
   out=$BATS_TEST_TMPDIR/out
   build "$BATS_TEST_DIRNAME/rules/not-built/bad.patch"
   [ "$status" -eq 2 ]

@@ -58,8 +58,8 @@ TEST_F(Linkage, ASymbolAtAddressZeroIsNoneThatTheKernelFinds) {
   compile(source("(char *)16"), "orig.o", traced);
   toolchains().front().compile(
       folder_.path(),
-      "__attribute__((section(\"percpu\"))) char first[64] = {1}; char second[64] = {1}; void __fentry__(void) {}", "b.o",
-      traced, "b.c");
+      "__attribute__((section(\"percpu\"))) char first[64] = {1}; char second[64] = {1}; void __fentry__(void) {}",
+      "b.o", traced, "b.c");
   run_in(folder_.path(),
          "ld -z noexecstack -e 0 -Ttext=0xffffffff81000000 --section-start=percpu=0 -o vmlinux orig.o b.o");
   const auto facts = [&](const std::string& what) {
