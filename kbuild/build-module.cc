@@ -5,7 +5,7 @@
 //                                 parts/livepatch-end.o
 //
 // The kernel's own build makes the module: it links the parts, runs objtool over the result (which makes ORC, return
-// and call site tables anew, see doc/architecture.md), and modpost. What it must know:
+// and call site tables anew, see doc/stages.md), and modpost. What it must know:
 //
 //  - kbuild runs in a folder of links to the base, with a Module.symvers of vmlinux alone. With the whole one modpost
 //    would write `depends=` for exports of modules, modprobe would load those before the livepatch, and patching a
