@@ -128,6 +128,20 @@ po::options_description options_of(KlpCommandLine& line) {
   return options;
 }
 
+// A file that is named again has more functions, in the same module.
+void add_file(std::vector<FileFunctions>& files, FileFunctions file) {
+  const auto known = std::ranges::find(files, file.file, &FileFunctions::file);
+  if (known == files.end()) {
+    files.push_back(std::move(file));
+    return;
+  }
+  if (known->module != file.module || known->conf != file.conf)
+    throw Error(fmt::format("{} is named twice, with another module or config", file.file));
+  for (string& function : file.functions)
+    if (std::ranges::find(known->functions, function) == known->functions.end())
+      known->functions.push_back(std::move(function));
+}
+
 void take_files(const po::parsed_options& parsed, KlpCommandLine& line) {
   for (const po::option& option : parsed.options) {
     const size_t before = option.string_key == "file-funcs"            ? 0
@@ -142,7 +156,7 @@ void take_files(const po::parsed_options& parsed, KlpCommandLine& line) {
     if (before >= 1) file.module = option.value[before - 1];
     if (before == 2) file.conf = option.value[0];
     file.functions.assign(option.value.begin() + static_cast<std::ptrdiff_t>(before) + 1, option.value.end());
-    line.files.push_back(std::move(file));
+    add_file(line.files, std::move(file));
   }
 }
 

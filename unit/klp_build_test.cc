@@ -68,6 +68,17 @@ TEST(KlpBuildOptions, FilesAreKeptApart) {
   EXPECT_EQ(line.files[3].conf, "CONFIG_X");
 }
 
+TEST(KlpBuildOptions, AFileThatIsNamedAgainHasMoreFunctions) {
+  const KlpCommandLine line =
+      parsed({"setup", "-n", "x", "--file-funcs", "a.c", "f", "g", "--file-funcs", "a.c", "g", "h"});
+  ASSERT_EQ(line.files.size(), 1u);
+  EXPECT_EQ(line.files[0].functions, (Words{"f", "g", "h"}));
+  EXPECT_EQ(error_of([] {
+              parsed({"setup", "-n", "x", "--file-funcs", "a.c", "f", "--mod-file-funcs", "m", "a.c", "g"});
+            }),
+            "a.c is named twice, with another module or config");
+}
+
 TEST(KlpBuildOptions, SaysWhatIsWrong) {
   EXPECT_EQ(error_of([] {
               parsed({"setup", "-n", "x", "--conf", "SND", "--file-funcs", "a.c", "f"});
