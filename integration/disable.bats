@@ -37,6 +37,12 @@ SCRIPT
   [ "$status" -eq 0 ] && [[ $output == *__x64_sys_personality* ]]
 }
 
+@test "a function with a static variable, which keeps what it holds" {
+  disable --disable netpoll_send_udp
+  [ "$status" -eq 0 ] && [[ $output == *netpoll_send_udp* ]]
+  [[ $stderr == *"ip_ident"*"of netpoll_send_udp is no longer there: what it holds stays in the kernel"*"[static-local]"* ]]
+}
+
 @test "refused: a struct, a macro's function, one of several, none, the wrong value" {
   disable --disable ns_to_timespec64
   [ "$status" -eq 2 ] && [[ $stderr == *"returns a struct timespec64"*"[disable-type]"* ]]
