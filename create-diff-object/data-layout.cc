@@ -317,23 +317,24 @@ void check_type(const Types& types, const std::string& name, const TypeLayout& a
   const auto change = layout_change(before, after);
   if (!change) {
     const NewMembers fresh = new_members(before, after);
-    if (!fresh.gained.empty())
-      diagnostics.add({"data-layout", Severity::warning, place,
-                       fmt::format("{}gains {}, where there was room: in what exists lies whatever was left there, and "
-                                   "code that isn't patched neither sets nor keeps it",
-                                   now, some_of(fresh.gained)),
-                       "make sure that the patched functions set it before they read it, or use a shadow variable "
-                       "(klp_shadow_alloc)",
-                       users_of(types, name)});
-    if (!fresh.renamed.empty())
+    const auto warn = [&](std::string message, std::string advice) {
       diagnostics.add(
-          {"data-layout", Severity::warning, place,
-           fmt::format("{}has a member under another name ({}): what exists holds it as the old one, and code "
-                       "that isn't patched goes on writing it so",
-                       now, some_of(fresh.renamed)),
-           "make sure that the name alone is new: where its unit or its meaning is, too (jiffies, then "
-           "nanoseconds), keep the old member, and what is new in a shadow variable (klp_shadow_alloc)",
-           users_of(types, name)});
+          {"data-layout", Severity::warning, place, now + message, std::move(advice), users_of(types, name)});
+    };
+    if (!fresh.gained.empty())
+      warn(fmt::format(
+               "gains {}, where there was room: in what exists lies whatever was left there, and code that isn't "
+               "patched neither sets nor keeps it",
+               some_of(fresh.gained)),
+           "make sure that the patched functions set it before they read it, or use a shadow variable "
+           "(klp_shadow_alloc)");
+    if (!fresh.renamed.empty())
+      warn(fmt::format("has a member under another name ({}): what exists holds it as the old one, and code that isn't "
+                       "patched goes on writing it so",
+                       some_of(fresh.renamed)),
+           "make sure that the name alone is new: where its unit or its meaning is, too (jiffies, then nanoseconds), "
+           "keep "
+           "the old member, and what is new in a shadow variable (klp_shadow_alloc)");
     return;
   }
   std::vector<NameList> users = users_of(types, name);

@@ -87,16 +87,16 @@ class LostState {
                       user));
   }
 
-  // A new writable variable, or one of another file, that the same functions use, or new ones; or any new static local,
-  // since that may have moved to whatever function.
+  // A new writable variable that the same functions use, or new ones; any new static local, since that may have moved to
+  // whatever function; or anything new of another file: a variable, or a function that has it now.
   bool has_heir(SymbolId lost) {
     for (uint32_t i = 1; i < patched_.symbols().size(); ++i) {
       const SymbolId id{i};
       const Symbol& heir = patched_.symbol(id);
-      if (pair_.twins.orig(id) != no_symbol || heir.function()) continue;
-      if (heir.section == no_section ? !from_elsewhere().contains(id) : !holds_state(patched_, id)) continue;
-      if (heir.section == no_section || is_static_local(heir.name) || have_a_user_in_common(lost, id) ||
-          has_a_new_user(id))
+      if (pair_.twins.orig(id) != no_symbol) continue;
+      if (heir.global() && !heir.defined()) return true;
+      if (holds_state(patched_, id) &&
+          (is_static_local(heir.name) || have_a_user_in_common(lost, id) || has_a_new_user(id)))
         return true;
     }
     return false;
@@ -119,30 +119,13 @@ class LostState {
     return *new_functions_;
   }
 
-  // What code refers to of other files, but doesn't call. The object doesn't tell a variable there from a function.
-  const std::set<SymbolId>& from_elsewhere() {
-    if (!from_elsewhere_) {
-      from_elsewhere_.emplace();
-      for (const Section& section : patched_.sections()) {
-        if (section.kind != SectionKind::text && section.kind != SectionKind::shared_text) continue;
-        for (const Relocation& r : section.relocations) {
-          const Target target = patched_.meaning(r);
-          if (target.symbol != no_symbol && !patched_.symbol(target.symbol).defined() &&
-              patched_.arch().code.use_of(section.code(), r) != Use::call)
-            from_elsewhere_->insert(target.symbol);
-        }
-      }
-    }
-    return *from_elsewhere_;
-  }
-
   // A function that is gone, and whose address a replaced one took.
   void check_function(SymbolId lost, SymbolId user, const Relocation& r) {
     if (pair_.twins.patched(lost) != no_symbol || part_parent(orig_.symbol(lost).name)) return;
     if (orig_.arch().code.use_of(orig_.section(orig_.symbol(user).section).code(), r) != Use::address) return;
     if (!checked_.insert(lost).second) return;
     const std::string_view name = orig_.symbol(lost).name, taker = orig_.symbol(user).name;
-    if (const SymbolId heir = new_function_handed_out_by(pair_.twins.patched(user)); heir != no_symbol)
+    if (const SymbolId heir = new_callback(pair_.twins.patched(user)); heir != no_symbol)
       diagnostics_.refuse(
           "state-lost", place_of(patched_, heir),
           fmt::format("may be {} of the kernel that runs under another name. {} handed out the address of "
@@ -156,6 +139,15 @@ class LostState {
                                     "timer, a work item, a list) goes on calling it",
                                     taker),
                         "take it back in a pre_patch callback, or leave the function there, and patch it");
+  }
+
+  // A new function whose address is taken by the same function, or, where that takes none now, by any other.
+  SymbolId new_callback(SymbolId user) const {
+    SymbolId found = new_function_handed_out_by(user);
+    for (uint32_t i = 1; i < patched_.symbols().size() && found == no_symbol; ++i)
+      if (patched_.symbols()[i].function() && patched_.symbols()[i].section != no_section)
+        found = new_function_handed_out_by(SymbolId{i});
+    return found;
   }
 
   SymbolId new_function_handed_out_by(SymbolId user) const {
@@ -276,7 +268,6 @@ class LostState {
   std::set<SymbolId> checked_;  // by original id
   std::optional<std::pair<Users, Users>> users_;
   std::optional<std::set<std::string, std::less<>>> new_functions_;
-  std::optional<std::set<SymbolId>> from_elsewhere_;
   std::optional<std::pair<Types, Types>> types_;
 };
 

@@ -172,10 +172,16 @@ class WatchedLoad {
       back.message = fmt::format("{}, and {} couldn't be taken back: {}", amiss, module_.name, back.message);
       return back;
     }
+    // With --force it may have replaced one whose file isn't installed.
+    std::vector<std::string> lost;
+    for (const std::string& name : change.replaced)
+      if (std::ranges::count(running, name) == 0) lost.push_back(name);
     change.outcome = taken_back;
-    change.message = fmt::format("{} was taken back: {}; {}", module_.name, amiss,
-                                 running.empty() ? "what ran before its load runs again"
-                                                 : fmt::format("{} is in effect again", joined(running, ", ")));
+    change.message = fmt::format(
+        "{} was taken back: {}; {}", module_.name, amiss,
+        !lost.empty()     ? fmt::format("{} isn't in effect again: its file isn't installed", joined(lost, ", "))
+        : running.empty() ? "what ran before its load runs again"
+                          : fmt::format("{} is in effect again", joined(running, ", ")));
     change.replaced.clear();
     return change;
   }

@@ -143,7 +143,8 @@ class Parser {
   void check_quoted_printable() const {
     bool header = false;
     for (const std::string& line : lines_) {
-      header |= line.starts_with("Content-Transfer-Encoding:") && line.find("quoted-printable") != std::string::npos;
+      // Of several mails each has its own.
+      if (line.starts_with("Content-Transfer-Encoding:")) header = line.find("quoted-printable") != std::string::npos;
       if (header && (line.find("=3D") != std::string::npos || (line.size() == 76 && line.ends_with('='))))
         throw Error(
             fmt::format("{}: its text is encoded (quoted-printable); save it as plain text (git mailinfo writes "

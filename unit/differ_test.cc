@@ -285,6 +285,16 @@ const Case cases[] = {
      "void use(int); static int seen; static noinline void g(void) { use(++seen); } "
      "void f(void) { g(); use(1); }",
      {"changed f", "new g", "refused static-local count.0", "exit 2"}},
+    {"StaticLocalThatAFunctionOfAnotherFileHas",
+     "void use(int); void f(void) { static int count; use(++count); }",
+     "void use(int); int next(void); void f(void) { use(next()); }",
+     {"changed f", "refused static-local count.0", "exit 2"}},
+    {"CallbackThatAnotherFunctionHandsOut",
+     "void put(void (*)(int)); void use(int); static void old_fn(int x) { use(x); } void f(void) { put(old_fn); } "
+     "void g(void) { use(1); }",
+     "void put(void (*)(int)); void use(int); static void new_fn(int x) { use(x + 1); } void f(void) { put(0); } "
+     "void g(void) { put(new_fn); use(1); }",
+     {"changed f", "changed g", "new new_fn", "refused state-lost new_fn", "warning handed-out new_fn", "exit 2"}},
     {"CallbackUnderAnotherName",
      "void put(void (*)(int)); void use(int); static void old_fn(int x) { use(x); } void f(void) { put(old_fn); }",
      "void put(void (*)(int)); void use(int); static void new_fn(int x) { use(x + 1); } void f(void) { put(new_fn); }",

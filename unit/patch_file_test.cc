@@ -119,6 +119,14 @@ TEST(PatchFile, ReadsTimeStampsWhoseTabBecameSpaces) {
   EXPECT_EQ(patch.files[0].new_path, "b/x y.c");
 }
 
+TEST(PatchFile, TheEncodingOfOneMailIsNotThatOfTheNext) {
+  const PatchFile patch = parse_patch("x",
+                                      "Content-Transfer-Encoding: quoted-printable\n\na cover letter\n\n"
+                                      "Content-Transfer-Encoding: 8bit\n\n"
+                                      "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a =3D 1;\n+a =3D 2;\n");
+  EXPECT_EQ(patch.files.size(), 1U);
+}
+
 TEST(PatchFile, Refuses) {
   const std::map<std::string, std::string> cases = {
       {"", "is empty"},
