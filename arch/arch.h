@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "arch/address-flow.h"
 #include "arch/emulator.h"
 #include "arch/loader.h"
 #include "arch/sections.h"
@@ -21,6 +22,13 @@ namespace kpatch {
 struct CodeSection {
   std::span<const std::byte> contents;
   bool executable = false;
+};
+
+// What the kernel does to the instruction that a table's entry refers to.
+enum class Effect : uint8_t {
+  none,
+  leads,     // goes on elsewhere from it, at times: where the entry's second reference leads to
+  replaces,  // may write others over it
 };
 
 // A special section: a table whose entries refer to code by their first relocation.
@@ -39,6 +47,7 @@ struct TableFacts {
   // sizes without one. With length 0 it leads nowhere (x86: ALTERNATIVE with nothing instead): where it points to,
   // some other entry's code begins.
   uint32_t (*length_offset)(uint64_t entry_size) = nullptr;
+  Effect effect = Effect::replaces;
 };
 
 // What a reference leads to, as far as it tells the form of a table.
@@ -115,6 +124,10 @@ struct CodeFacts {
   // Whether the instruction at the relocation writes to the target itself, as operand; code is followed from `from` on,
   // a function's start. A write through an address that was made before isn't known. nullptr: can't be told.
   bool (*writes)(const CodeSection& section, uint64_t from, const Relocation& relocation) = nullptr;
+  // Whether a function does nothing with the addresses that it makes of a constant, by the relocations at `fields` (of
+  // the section, sorted), but to read there, and to hand them to functions which do no more. nullptr: can't be told.
+  bool (*only_reads)(const CodeSection& section, const CodeRange& function, std::span<const uint64_t> fields,
+                     const FlowFacts& facts) = nullptr;
   // Whether two functions of equal size differ in nothing but numbers that an instruction loads, and is_line() holds
   // for each of these.
   bool (*numbers_only)(std::span<const std::byte> orig, std::span<const std::byte> patched,

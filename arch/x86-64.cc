@@ -26,6 +26,7 @@
 #include <optional>
 
 #include "arch/arch.h"
+#include "arch/x86-64-flow.h"
 #include "arch/x86-64-listing.h"
 #include "arch/x86-64-loader.h"
 #include "support/bytes.h"
@@ -44,15 +45,16 @@ constexpr auto tables = std::to_array<TableFacts>({
      .line_offset = 8,
      .line_size = 2,
      .max_references = 3,
-     .once_from_entry = true},
+     .once_from_entry = true,
+     .effect = Effect::none},
     // The handler is a third reference before 5.16.
-    {.section = "__ex_table", .struct_name = "exception_table_entry", .max_references = 3},
-    {.section = "__jump_table", .struct_name = "jump_entry", .max_references = 3},
+    {.section = "__ex_table", .struct_name = "exception_table_entry", .max_references = 3, .effect = Effect::leads},
+    {.section = "__jump_table", .struct_name = "jump_entry", .max_references = 3, .effect = Effect::leads},
     {.section = ".altinstructions", .struct_name = "alt_instr", .max_references = 2, .length_offset = length_offset},
     {.section = ".parainstructions", .struct_name = "paravirt_patch_site"},
-    {.section = ".printk_index", .fixed_size = 8},
-    {.section = "__mcount_loc", .fixed_size = 8, .compared = false},
-    {.section = ".smp_locks", .fixed_size = 4},
+    {.section = ".printk_index", .fixed_size = 8, .effect = Effect::none},
+    {.section = "__mcount_loc", .fixed_size = 8, .compared = false, .effect = Effect::none},
+    {.section = ".smp_locks", .fixed_size = 4, .effect = Effect::none},
 });
 
 constexpr auto ftrace_calls = std::to_array<std::string_view>({"__fentry__", "mcount"});
@@ -424,6 +426,7 @@ const Arch arch_x86_64{
              .use_of = use_of,
              .takes_address = takes_address,
              .writes = writes,
+             .only_reads = only_reads_x86_64,
              .numbers_only = numbers_only,
              .instruction_at = instruction_at,
              .escapes = escapes,

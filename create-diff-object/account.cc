@@ -408,7 +408,14 @@ class Accountant {
       entry.reason = "system calls are traced by the kernel's own events";
       return;
     }
-    // Exports that come or go are refused by the symbol's own name already; one that changes its kind leaves a section
+    // A new export is warned of; files of the patch find what it names without it.
+    if (rule.rule == "export" && entry.change == "new" &&
+        (entry.name.starts_with("__ksymtab_") || entry.name.starts_with("__export_symbol_"))) {
+      entry.fate = Fate::idle;
+      entry.reason = "a livepatch adds no exports";
+      return;
+    }
+    // Exports that go are refused by the symbol's own name already; one that changes its kind leaves a section
     // for another (___ksymtab_gpl+f for ___ksymtab+f, before 6.4).
     if (rule.rule == "export" && one_sided)
       for (const std::string_view prefix : {"__ksymtab_", "__export_symbol_"})

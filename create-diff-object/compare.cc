@@ -20,6 +20,7 @@
 
 #include "arch/arch.h"
 #include "create-diff-object/callers.h"
+#include "create-diff-object/fresh-constants.h"
 #include "create-diff-object/line-number-changes.h"
 #include "create-diff-object/places.h"
 
@@ -48,7 +49,7 @@ class Comparer {
     for (bool functions : {false, true}) {
       for (uint32_t i = 1; i < patched_.symbols().size(); ++i)
         if (patched_.symbols()[i].function() == functions) compare_symbol(SymbolId{i});
-      if (!functions) find_fresh_constants();
+      if (!functions) take_fresh_constants();
     }
     spread_to_parents();
     return std::move(result_);
@@ -119,68 +120,14 @@ class Comparer {
     return a.alignment < b.alignment ? "alignment" : "";
   }
 
-  // A static constant without pointers to code or data has no identity that matters, when only functions read it, and
-  // read it in place:
-  //   static const u8 table[] = { 1, 2, 3 };     changed: copied, and its readers with it
-  //   static const struct file_operations ops    holds functions, may have been handed out: stays refused
-  void find_fresh_constants() {
-    std::set<SymbolId> candidates;
-    for (uint32_t i = 1; i < patched_.symbols().size(); ++i) {
-      const Symbol& s = patched_.symbols()[i];
-      if (result_.status[i] != Status::changed || s.global() || s.type != SymbolType::object) continue;
-      if (patched_.section(s.section).kind != SectionKind::rodata) continue;
-      if (only_strings(orig_, pair_.twins.orig(SymbolId{i})) && only_strings(patched_, SymbolId{i}))
-        candidates.insert(SymbolId{i});
+  // Constants that are copied count as changed, also where they only point to one that is.
+  void take_fresh_constants() {
+    for (auto& [id, reason] : find_fresh_constants(pair_, result_.status)) {
+      result_.fresh_constants.insert(id);
+      if (reason.empty()) continue;
+      result_.status[index(id)] = Status::changed;
+      result_.reasons[id] = std::move(reason);
     }
-    if (candidates.empty()) return;
-    for (SymbolId id : read_elsewhere(patched_, [](SymbolId id) { return id; })) candidates.erase(id);
-    for (SymbolId id : read_elsewhere(orig_, [&](SymbolId id) { return pair_.twins.patched(id); }))
-      candidates.erase(id);
-    for (SymbolId id : address_taken(patched_, candidates, [](SymbolId id) { return id; })) candidates.erase(id);
-    for (SymbolId id : address_taken(orig_, candidates, [&](SymbolId id) { return pair_.twins.patched(id); }))
-      candidates.erase(id);
-    result_.fresh_constants = std::move(candidates);
-  }
-
-  // Those of the constants (patched ids) whose address code takes: it may be kept or compared where nobody sees it, and
-  // outlive the livepatch. Reading them by an instruction's own operand leaves nothing behind.
-  template <typename Map>
-  static std::set<SymbolId> address_taken(const Object& object, const std::set<SymbolId>& constants, Map map) {
-    std::set<SymbolId> taken;
-    if (object.arch().code.takes_address == nullptr) return taken;
-    for (uint32_t i = 1; i < object.symbols().size(); ++i) {
-      const Symbol& s = object.symbols()[i];
-      if (!s.function() || s.section == no_section || !is_text(object.section(s.section).kind)) continue;
-      const Object::Extent extent = object.extent(SymbolId{i});
-      for (const Relocation& r : object.relocations(s.section, extent.begin, extent.end)) {
-        const SymbolId target = object.meaning(r).symbol;
-        if (target == no_symbol) continue;
-        const SymbolId constant = map(target);
-        if (constants.contains(constant) && !taken.contains(constant) &&
-            object.arch().code.takes_address(object.section(s.section).code(), s.value, r))
-          taken.insert(constant);
-      }
-    }
-    return taken;
-  }
-
-  static bool only_strings(const Object& object, SymbolId id) {
-    const Object::Extent extent = object.extent(id);
-    for (const Relocation& r : object.relocations(object.symbol(id).section, extent.begin, extent.end))
-      if (!object.target(r).is_string) return false;
-    return true;
-  }
-
-  // Symbols that something other than replaceable code refers to: data, tables, init code.
-  template <typename Map>
-  static std::set<SymbolId> read_elsewhere(const Object& object, Map map) {
-    std::set<SymbolId> read;
-    for (const Section& section : object.sections()) {
-      if (is_text(section.kind) || section.kind == SectionKind::debug || section.kind == SectionKind::toc) continue;
-      for (const Relocation& r : section.relocations)
-        if (const SymbolId id = object.meaning(r).symbol; id != no_symbol) read.insert(map(id));
-    }
-    return read;
   }
 
   static Range range(const Object& object, SymbolId id) {

@@ -39,7 +39,7 @@ class Selector {
         markers_(read_markers(patched_)) {}
 
   Selection run() {
-    check_vanished_exports();
+    check_exports();
     for (uint32_t i = 1; i < patched_.symbols().size(); ++i) add_root(SymbolId{i});
     for (const Markers::Entry& entry : markers_.callbacks) add_callback(entry);
     check_ignored();
@@ -559,8 +559,9 @@ class Selector {
         diagnostics_.note("ignore", {.section = section}, "is to be ignored, but nothing in it changed");
   }
 
-  // An export that comes or goes changes the table that other modules were linked with.
-  void check_vanished_exports() {
+  // An export that goes was in the table that other modules were linked with. One that comes may only be needed by the
+  // patch's own files, as when a helper is shared by two modules.
+  void check_exports() {
     auto exports = [](const Object& object) {
       std::set<std::string_view> names;
       for (const Symbol& s : object.symbols())
@@ -575,9 +576,10 @@ class Selector {
                             "is no longer exported: modules that use it would be left behind");
     for (std::string_view symbol : after)
       if (!before.contains(symbol))
-        diagnostics_.refuse(
-            "export", {.function = std::string{symbol}}, "is exported by the patch: a livepatch can't add exports",
-            "leave the EXPORT_SYMBOL line out: files of the same patch find a new global function without it");
+        diagnostics_.warn(
+            "export", {.function = std::string{symbol}},
+            "is exported by the patch, which a livepatch can't do: files of the same patch find it, modules "
+            "that are built later don't");
   }
 
   void finish() {

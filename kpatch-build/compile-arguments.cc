@@ -1,6 +1,6 @@
 // Kbuild's command, and what is ours of it
 //
-// Kbuild's command for fs/proc/meminfo.o is run as it is, in kbuild's own directory, but for five things:
+// Kbuild's command for fs/proc/meminfo.o is run as it is, in kbuild's own directory, but for these things:
 //
 //     gcc … -I SRC/include … SRC/fs/proc/meminfo.c       the kernel's
 //     gcc … -I VIEW/include … VIEW/fs/proc/meminfo.c     the patched source; -fmacro-prefix-map=SRC/= becomes VIEW/=, so
@@ -11,6 +11,7 @@
 //     -include asm-generic/runtime-const.h               (x86 since 6.11, vmlinux's objects only) a runtime constant is
 //         an instruction with a placeholder that the kernel fills in once, at boot. In a module nobody would. The
 //         generic header has the same include guard and turns the constants into loads of the variables they come from.
+//     -I KEYS                                            where a branch on a module's key can't be (module-keys.cc)
 #include "kpatch-build/compile-arguments.h"
 
 #include <fmt/core.h>
@@ -75,7 +76,8 @@ std::vector<std::string> compile_arguments(const CompileCommand& command, Varian
       ours.insert(ours.end(), {"-include", "asm-generic/runtime-const.h"});
     // Before the kernel's folders: linux/livepatch_helpers.h.
     const auto first = std::ranges::find_if(ours, [](const std::string& word) { return word.starts_with("-I"); });
-    ours.insert(first, "-I" + settings.author_headers.string());
+    const auto authors = ours.insert(first, "-I" + settings.author_headers.string());
+    if (!settings.key_headers.empty()) ours.insert(authors, "-I" + settings.key_headers.string());
   }
   if (sections) ours.insert(ours.end(), {"-ffunction-sections", "-fdata-sections"});
   if (variant == Variant::as_shipped) ours.push_back("-g0");  // code is compared, nothing else

@@ -31,6 +31,7 @@ struct CompileSettings {
   std::filesystem::path author_headers;  // kpatch-macros.h
   unsigned jobs = 1;
   std::vector<std::string> launcher{};  // words in front of each compile; they run outside of the sandbox
+  std::filesystem::path key_headers{};  // of write_key_header(); empty: static branches are what they are
 };
 
 // One compile to run.

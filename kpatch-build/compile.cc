@@ -202,6 +202,29 @@ std::vector<ExportTexts> preprocess_exports(std::span<const ObjectPair* const> p
   return texts;
 }
 
+bool compile_again(std::span<ObjectPair*> pairs, const CompileSettings& settings, Executor& executor) {
+  CompileJobs compiles(settings, executor);
+  std::vector<AffectedObject> objects;
+  std::vector<CompileJob> jobs;
+  std::vector<fs::path*> places;
+  for (ObjectPair* pair : pairs) {
+    for (const Variant variant : {Variant::original, Variant::patched}) {
+      fs::path& place = variant == Variant::original ? pair->original : pair->patched;
+      if (place == "/dev/null") continue;
+      jobs.push_back(compiles.job(objects.size(), variant));
+      jobs.back().output = settings.directory / fmt::format("again-{}.o", jobs.size());
+      places.push_back(&place);
+    }
+    objects.push_back({pair->command, pair->command, true, {}});
+  }
+  const std::vector<CommandResult> results = compiles.run(objects, jobs, {});
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    if (!results[i].ok()) return false;
+    *places[i] = jobs[i].output;
+  }
+  return true;
+}
+
 void compile_plain(std::span<ObjectPair*> pairs, const CompileSettings& settings, Executor& executor) {
   CompileJobs compiles(settings, executor);
   std::vector<AffectedObject> objects;

@@ -45,6 +45,10 @@ Result<std::vector<ObjectPair>> compile_pairs(std::span<const AffectedObject> ob
 std::vector<ExportTexts> preprocess_exports(std::span<const ObjectPair* const> pairs, const CompileSettings& settings,
                                             Executor& executor);
 
+// Compiles the original and the patched object of each pair once more, as `settings` say, and enters them there. Returns
+// whether all compile.
+bool compile_again(std::span<ObjectPair*> pairs, const CompileSettings& settings, Executor& executor);
+
 // Compiles the plain variant of each pair that has an original and no plain object yet, and enters it there.
 void compile_plain(std::span<ObjectPair*> pairs, const CompileSettings& settings, Executor& executor);
 

@@ -5,11 +5,14 @@
 #include "kpatch-build/stages.h"
 
 #include <fmt/core.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <functional>
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 #include <span>
 
 #include "arch/arch.h"
@@ -21,6 +24,7 @@
 #include "kpatch-build/early-look.h"
 #include "kpatch-build/export-changes.h"
 #include "kpatch-build/left-behind.h"
+#include "kpatch-build/module-keys.h"
 #include "kpatch-build/previous.h"
 #include "kpatch-build/sandbox.h"
 #include "kpatch-build/shipped-binaries.h"
@@ -211,7 +215,47 @@ Result<std::vector<ObjectPair>> compile_full(const Build& build, const Base& bas
   return result;
 }
 
-std::vector<PairReport> compare(const Build& build, const Base& base, const PatchedView& view,
+namespace {
+
+// Those pairs that static branches on keys of modules stop, with tests of these keys instead; nothing where that doesn't
+// help.
+std::optional<std::vector<PairReport>> with_tested_keys(
+    const Build& build, const Base& base, PatchedView& view, const std::vector<PairReport>& reports,
+    const std::function<std::vector<PairReport>(const std::vector<ObjectPair>&, const char*)>& diff) {
+  std::vector<ObjectPair> pairs;
+  for (const PairReport& report : reports) pairs.push_back(report.pair);
+  std::set<std::string> keys;
+  std::vector<size_t> again;
+  std::vector<ObjectPair*> stopped;
+  for (size_t i = 0; i < reports.size(); ++i) {
+    const std::set<std::string> own = refused_module_keys(reports[i]);
+    if (own.empty()) continue;
+    keys.insert(own.begin(), own.end());
+    again.push_back(i);
+    stopped.push_back(&pairs[i]);
+  }
+  if (stopped.empty() || build.options.full) return std::nullopt;
+  CompileSettings settings = settings_of(build, base, view);
+  settings.key_headers = build.scratch / "keys";
+  write_key_header(settings.key_headers, keys);
+  if (!compile_again(stopped, settings, build.executor)) return std::nullopt;
+  std::vector<PairReport> tested = diff(pairs, "diff-tested");
+  for (size_t i : again) {
+    if (!stands_for(tested[i], reports[i])) return std::nullopt;
+    tested[i].findings.push_back({"static-key",
+                                  Severity::notice,
+                                  {.source = tested[i].pair.command.source},
+                                  fmt::format("static branches on {} are tests of its state in the livepatch: a branch "
+                                              "on a key of another module can't be patched",
+                                              fmt::join(refused_module_keys(reports[i]), ", ")),
+                                  {}});
+  }
+  return tested;
+}
+
+}  // namespace
+
+std::vector<PairReport> compare(const Build& build, const Base& base, PatchedView& view,
                                 const std::vector<ObjectPair>& pairs) {
   std::vector<std::string> modules;
   for (const ObjectPair& pair : pairs) modules.push_back(pair.command.module);
@@ -219,9 +263,13 @@ std::vector<PairReport> compare(const Build& build, const Base& base, const Patc
   Console::Stage stage(build.console, "compare");
   DiffExtras extras{{}, build.options.debug_info};
   if (wants_listings(build.options)) extras.patched_tree = view.root();
-  std::vector<PairReport> reports =
-      diff_pairs(pairs, base, build.module, build.scratch / "diff", extras, build.options.acknowledged,
-                 build.options.jobs, build.executor, [&](size_t done, size_t total) { stage.progress(done, total); });
+  const auto diff = [&](const std::vector<ObjectPair>& of, const char* folder) {
+    return diff_pairs(of, base, build.module, build.scratch / folder, extras, build.options.acknowledged,
+                      build.options.jobs, build.executor,
+                      [&](size_t done, size_t total) { stage.progress(done, total); });
+  };
+  std::vector<PairReport> reports = diff(pairs, "diff");
+  if (auto tested = with_tested_keys(build, base, view, reports, diff)) reports = std::move(*tested);
   check_left_behind(reports, {base.source, view.root(), base.arch->kbuild.folder, [&] {
                                 std::set<std::string> sources;
                                 for (const CompileCommand& command : shipped_commands(base, build.executor))

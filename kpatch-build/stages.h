@@ -49,7 +49,7 @@ Result<std::vector<ObjectPair>> compile_full(const Build& build, const Base& bas
                                              PatchedView& view);
 
 // What the differ says of each pair, refusals included.
-std::vector<PairReport> compare(const Build& build, const Base& base, const PatchedView& view,
+std::vector<PairReport> compare(const Build& build, const Base& base, PatchedView& view,
                                 const std::vector<ObjectPair>& pairs);
 // Those that go into the module. No value when there is nothing to patch.
 Result<std::vector<PairReport>> choose(std::vector<PairReport> reports);

@@ -49,7 +49,7 @@ class ObjectFiles : public testing::Test {
     input.parent_symtab = orig == "/dev/null" ? patched : orig;
     input.symvers = "/dev/null";
     input.output = path("output.o");
-    input.struct_sizes = {{"bug_entry", 12}, {"jump_entry", 16}};
+    input.struct_sizes = {{"alt_instr", 14}, {"bug_entry", 12}, {"jump_entry", 16}};
     return input;
   }
 

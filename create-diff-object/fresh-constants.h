@@ -1,0 +1,24 @@
+// Constants that change, and of which a copy serves.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "create-diff-object/compare.h"
+
+namespace kpatch {
+
+// Those constants (patched ids) of which the livepatch may have a copy, with the reason where they didn't change
+// themselves. changed(id): whether a patched symbol's own bytes or references differ from its twin's.
+//
+//   static const u8 table[] = { 1, 2, 3 };     changed: copied, and its readers with it
+//   static const struct file_operations ops    holds functions, may have been handed out: stays refused
+//
+// A static constant has no identity that matters when it points to strings and constants alone, when nothing but
+// replaceable code and other such constants refer to it, and when that code does nothing with its address but read
+// there, or hand it to a function of the kernel that is known to do no more (a policy to __nla_parse()).
+std::map<SymbolId, std::string> find_fresh_constants(const Pair& pair, const std::vector<Status>& status);
+
+}  // namespace kpatch
