@@ -11,6 +11,7 @@ struct Emulator {
   std::string_view cpu{};           // with QEMU's own emulation
   std::string_view console{};       // the kernel's name of the first serial port …
   std::string_view second_port{};   // … and of the second
+  std::string_view options{};       // for the kernel's command line
   std::string_view disk_modules{};  // without which it sees no disk of QEMU's, by the kernel's names
 };
 

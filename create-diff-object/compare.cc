@@ -122,7 +122,9 @@ class Comparer {
 
   // Constants that are copied count as changed, also where they only point to one that is.
   void take_fresh_constants() {
-    for (auto& [id, reason] : find_fresh_constants(pair_, result_.status)) {
+    FreshConstants constants = find_fresh_constants(pair_, result_.status);
+    result_.kept_constants = std::move(constants.kept);
+    for (auto& [id, reason] : constants.copied) {
       result_.fresh_constants.insert(id);
       if (reason.empty()) continue;
       result_.status[index(id)] = Status::changed;

@@ -36,6 +36,8 @@ struct Comparison {
   // Changed constants (patched ids) that code alone reads: a fresh copy serves, and every function that reads one has
   // changed with it.
   std::set<SymbolId> fresh_constants;
+  // Changed constants of which a copy doesn't serve, with the reason: "f may keep its address".
+  std::map<SymbolId, std::string> kept_constants;
   // Changed functions (patched ids) without an ftrace site, all of whose callers have changed: see spread_to_callers().
   std::set<SymbolId> through_callers;
 

@@ -4,7 +4,10 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "arch/arch.h"
 #include "create-diff-object/readers.h"
@@ -18,9 +21,10 @@ class Finder {
  public:
   Finder(const Pair& pair, const std::vector<Status>& status) : pair_(pair), status_(status) {}
 
-  std::map<SymbolId, std::string> run() {
+  FreshConstants run() {
     for (uint32_t i = 1; i < pair_.patched.symbols().size(); ++i)
       if (const SymbolId id{i}; status_[i] == Status::changed && may_be_copied(id)) candidates_.emplace(id, "");
+    changed_ = candidates_;
     if (candidates_.empty()) return {};
     find_users(pair_.patched, [](SymbolId id) { return id; });
     find_users(pair_.orig, [&](SymbolId id) { return pair_.twins.patched(id); });
@@ -28,7 +32,10 @@ class Finder {
     look_at_code(pair_.patched, pair_.patched_layout, [](SymbolId id) { return id; });
     look_at_code(pair_.orig, pair_.orig_layout, [&](SymbolId id) { return pair_.twins.patched(id); });
     settle();
-    return std::move(candidates_);
+    FreshConstants result{std::move(candidates_), {}};
+    for (const auto& [id, reason] : changed_)
+      if (!result.copied.contains(id)) result.kept.emplace(id, refused_[id]);
+    return result;
   }
 
  private:
@@ -66,7 +73,9 @@ class Finder {
         if (user != no_symbol && map(user) != no_symbol)
           holders_[map(target)].insert(map(user));
         else
-          refused_.insert(map(target));
+          refused_.emplace(map(target), section.kind == SectionKind::init
+                                            ? "what reads it has run, and is gone"
+                                            : fmt::format("{} refers to it", section.name));
       }
     }
   }
@@ -81,7 +90,7 @@ class Finder {
       for (SymbolId holder : holders_[id]) {
         if (candidates_.contains(holder)) continue;
         if (!may_be_copied(holder)) {
-          refused_.insert(id);
+          refused_.emplace(id, fmt::format("{} points to it", pair_.patched.symbol(holder).name));
           continue;
         }
         candidates_.emplace(holder, fmt::format("it points to {}, which changes", pair_.patched.symbol(id).name));
@@ -108,7 +117,7 @@ class Finder {
       for (const auto& [constant, fields] : addresses)
         if (code.only_reads == nullptr || !code.only_reads(object.section(s.section).code(), {s.value, extent.end},
                                                            fields, flow_facts(object, layout, s.section, constant)))
-          refused_.insert(map(constant));
+          refused_.emplace(map(constant), fmt::format("{} may keep its address", s.name));
     }
   }
 
@@ -175,6 +184,9 @@ class Finder {
         const bool needed = i->second.empty() || std::ranges::any_of(candidates_, [&](const auto& other) {
                               return holders_[other.first].contains(id);
                             });
+        for (SymbolId holder : holders)
+          if (!candidates_.contains(holder))
+            refused_.emplace(id, fmt::format("{} points to it", pair_.patched.symbol(holder).name));
         if (good && needed) {
           ++i;
           continue;
@@ -189,12 +201,13 @@ class Finder {
   const std::vector<Status>& status_;
   std::map<SymbolId, std::string> candidates_;      // with the reason of those that didn't change themselves
   std::map<SymbolId, std::set<SymbolId>> holders_;  // of a constant: the constants that point to it (patched ids)
-  std::set<SymbolId> refused_;
+  std::map<SymbolId, std::string> refused_;         // why
+  std::map<SymbolId, std::string> changed_;
 };
 
 }  // namespace
 
-std::map<SymbolId, std::string> find_fresh_constants(const Pair& pair, const std::vector<Status>& status) {
+FreshConstants find_fresh_constants(const Pair& pair, const std::vector<Status>& status) {
   return Finder{pair, status}.run();
 }
 

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <map>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -10,8 +9,14 @@
 
 namespace kpatch {
 
-// Those constants (patched ids) of which the livepatch may have a copy, with the reason where they didn't change
-// themselves. changed(id): whether a patched symbol's own bytes or references differ from its twin's.
+struct FreshConstants {
+  // Of which the livepatch may have a copy, by patched id: why they count as changed, where they didn't change themselves.
+  std::map<SymbolId, std::string> copied;
+  // Static constants that changed, but of which a copy doesn't serve: why. "data points to it", "f() may keep its address"
+  std::map<SymbolId, std::string> kept;
+};
+
+// Which of the changed constants may be copied. status: of each patched symbol's own bytes and references.
 //
 //   static const u8 table[] = { 1, 2, 3 };     changed: copied, and its readers with it
 //   static const struct file_operations ops    holds functions, may have been handed out: stays refused
@@ -19,6 +24,6 @@ namespace kpatch {
 // A static constant has no identity that matters when it points to strings and constants alone, when nothing but
 // replaceable code and other such constants refer to it, and when that code does nothing with its address but read
 // there, or hand it to a function of the kernel that is known to do no more (a policy to __nla_parse()).
-std::map<SymbolId, std::string> find_fresh_constants(const Pair& pair, const std::vector<Status>& status);
+FreshConstants find_fresh_constants(const Pair& pair, const std::vector<Status>& status);
 
 }  // namespace kpatch

@@ -510,6 +510,15 @@ class Selector {
     }
   }
 
+  // Why a copy of the constant doesn't serve.
+  std::string why_kept(SymbolId id) const {
+    if (patched_.symbol(id).global()) return "it is global, so that other files may read the kernel's own, which stays";
+    const auto kept = comparison_.kept_constants.find(id);
+    return kept != comparison_.kept_constants.end() && !kept->second.empty()
+               ? kept->second + ", so that a copy doesn't serve"
+               : "it holds addresses of functions or variables, which others may have by now";
+  }
+
   void refuse_data(SymbolId id) {
     const Section& home = patched_.section(patched_.symbol(id).section);
     if (home.kind == SectionKind::dyndbg || home.kind == SectionKind::never_copied) return;
@@ -519,11 +528,7 @@ class Selector {
           fmt::format("lies in {}, which is gone when a livepatch is loaded: {}", home.name, comparison_.reason(id)));
     else if (home.kind == SectionKind::rodata && comparison_.status[index(id)] == Status::changed)
       diagnostics_.refuse("data-init", place_of(patched_, id),
-                          fmt::format("lies in {}: {}; {}", home.name, comparison_.reason(id),
-                                      patched_.symbol(id).global()
-                                          ? "it is global, so that other files may read the kernel's own, which stays"
-                                          : "its address is stored or passed on, so that something may hold the "
-                                            "kernel's own, or a copy's when the livepatch is gone"),
+                          fmt::format("lies in {}: {}; {}", home.name, comparison_.reason(id), why_kept(id)),
                           "let patched code read another constant, new in the patch; where the address is kept (an "
                           "operations table, an attribute), write the member in a pre_patch callback, and take it back "
                           "in post_unpatch");

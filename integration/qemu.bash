@@ -18,7 +18,7 @@ qemu_guest() {
   [ "$1" != kvm ] || cpu=host
   timeout --foreground -k 5 "$2" qemu-system-x86_64 -accel "$1" -cpu "$cpu" -smp "${KPATCH_TEST_CPUS:-1}" -m 1G \
     -display none -monitor none -no-reboot -nic none -kernel "$3" -initrd "$4" -serial "file:$5" -serial "file:$6" \
-    -append "console=ttyS0 panic=-1 oops=panic loglevel=7 log_buf_len=4M printk.time=0 mitigations=auto net.ifnames=0" \
+    -append "console=ttyS0 panic=-1 oops=panic loglevel=7 log_buf_len=4M printk.time=0 mitigations=auto net.ifnames=0 no_timer_check" \
     </dev/null
 }
 

@@ -200,8 +200,9 @@ class Trial {
                      const fs::path& disk, const std::function<void(std::string_view)>& on_line) {
     Command command;
     command.outside = command.ours = true;  // it writes to what it is told alone, and may need /dev/kvm
-    const std::string arguments = fmt::format(
-        "console={} rdinit=/{}init panic=-1 ignore_loglevel printk.time=0 net.ifnames=0", emulator_.console, here);
+    const std::string arguments =
+        fmt::format("console={} rdinit=/{}init panic=-1 ignore_loglevel printk.time=0 net.ifnames=0 {}",
+                    emulator_.console, here, emulator_.options);
     command.argv = {"timeout",
                     "-k",
                     "5",

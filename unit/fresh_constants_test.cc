@@ -114,6 +114,22 @@ const Case cases[] = {
 INSTANTIATE_TEST_SUITE_P(Cases, FreshConstants, testing::ValuesIn(cases),
                          [](const auto& info) { return info.param.name; });
 
+TEST_F(FreshConstants, ARefusalSaysWhatStandsAgainstACopy) {
+  const auto message = [&](const std::string& text) {
+    const auto with = [&](const std::string& value) { return std::string{traced} + " -DVALUE=" + value; };
+    const auto orig = compile(DECLARED TABLE + text, "orig.o", with("3"));
+    const DifferResult result = run_differ(input(orig, compile(DECLARED TABLE + text, "patched.o", with("5"))));
+    const std::string all = result.findings.empty() ? "" : result.findings.front().message;
+    const size_t reason = all.find("; ");
+    return reason == std::string::npos ? all : all.substr(reason + 2);
+  };
+  EXPECT_EQ(message("int f(void) { return keep(table) + 1; }"), "f may keep its address, so that a copy doesn't serve");
+  EXPECT_EQ(message("const void *const where = table; int f(int i) { return table[i].value; }"),
+            "where points to it, so that a copy doesn't serve");
+  EXPECT_EQ(message("__attribute__((section(\".init.text\"))) long f(int i) { return table[i].value; }"),
+            "what reads it has run, and is gone, so that a copy doesn't serve");
+}
+
 TEST_F(FreshConstants, RegistersAreFollowed) {
   for (const char* code : {
            "mov $table,%rax\nmov (%rax),%eax\nret",
