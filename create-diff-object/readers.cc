@@ -85,7 +85,6 @@ constexpr auto readers = std::to_array<Reader>({
     {"sysfs_emit_at", from_third},
     {"usb_match_id", second, true},  // drivers/usb/core/driver.c
     {"usb_match_one_id", second},
-    {"x86_match_cpu", first, true},  // arch/x86/kernel/cpu/match.c
 });
 static_assert(std::ranges::is_sorted(readers, {}, &Reader::name));
 
