@@ -157,9 +157,19 @@ TEST_F(FreshConstants, RegistersAreFollowed) {
            "mov $table,%rax\nmovl $1,(%rax)\nxor %eax,%eax\nret",  // written there
            "mov $table,%rax\nmovq %rax,%xmm0\nxor %eax,%eax\nret",
            "mov $table,%rax\ncmp %rax,(%rdi)\nmov $0,%eax\nret",
-           "mov $table,%rdi\n2: nop; nop; nop\n3:\n.pushsection .altinstructions,\"a\"\n.long 2b - .\n.long 4f - .\n"
-           ".short 1, 0\n.byte 3, 3\n.popsection\n.pushsection .altinstr_replacement,\"ax\"\n4: .byte 0x90,0x90,0x90\n"
-           ".popsection\ncall dmi_check_system\nret",  // what the kernel may write there
+           R"(mov $table,%rdi
+2: nop; nop; nop
+.pushsection .altinstructions,"a"
+.long 2b - .
+.long 4f - .
+.short 1, 0
+.byte 3, 3
+.popsection
+.pushsection .altinstr_replacement,"ax"
+4: .byte 0x90,0x90,0x90
+.popsection
+call dmi_check_system
+ret)",  // what the kernel may write there
            "cmp $table,%rdi\nret",
            "cmp $table+8,%rdi\nret",
        })
