@@ -266,6 +266,10 @@ class Accountant {
  private:
   static std::string kind_of(const Symbol& s) { return s.function() ? "function" : "variable"; }
 
+  static bool is_sealed(const Object& object, const Symbol& s) {
+    return s.section != no_section && memory_of(object.section(s.section).name) == "ro_after_init";
+  }
+
   bool in_output(SymbolId id) const {
     const Symbol& s = pair_.patched.symbol(id);
     return s.section != no_section && selection_.chunk_at(s.section, s.value) != nullptr;
@@ -284,8 +288,13 @@ class Accountant {
       switch (status) {
         case Status::absent:
         case Status::same:
-          if (twin == no_symbol || orig.symbol(twin).global() == s.global()) continue;
+          if (twin == no_symbol) continue;
           entry.fate = Fate::idle;
+          if (is_sealed(patched, s) && !is_sealed(orig, orig.symbol(twin))) {
+            entry.reason = "gains __ro_after_init, and stays writable in the kernel that runs";
+            break;
+          }
+          if (orig.symbol(twin).global() == s.global()) continue;
           entry.reason = s.global() ? "only its linkage changes: it is no longer static"
                                     : "only its linkage changes: it is static now";
           break;

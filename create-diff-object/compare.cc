@@ -89,7 +89,10 @@ class Comparer {
       const std::string_view before = orig_.section(o.section).name, after = patched_.section(p.section).name;
       diagnostics_.refuse("moved", place_of(patched_, id),
                           before == after ? fmt::format("its section {} is of another kind", after)
-                                          : fmt::format("moves from section {} to {}", before, after));
+                                          : fmt::format("moves from section {} to {}", before, after),
+                          orig_kind == SectionKind::init
+                              ? "the kernel's own is gone; give it another name, and let patched code use that"
+                              : "keep it where it is, with its attributes");
       return;
     }
     if (kind == SectionKind::never_copied) {
@@ -101,11 +104,27 @@ class Comparer {
                           fmt::format("its section {} has another {}", patched_.section(p.section).name, what));
       return;
     }
+    if (!same_memory(orig_.section(o.section), patched_.section(p.section))) {
+      diagnostics_.refuse("moved", place_of(patched_, id),
+                          fmt::format("moves from section {} to {}, while the kernel's own stays in memory of its kind",
+                                      orig_.section(o.section).name, patched_.section(p.section).name),
+                          "leave its attributes as they are, and let patched code use a variable of its own that has "
+                          "the new ones");
+      return;
+    }
     std::string reason;
     status = p.function() ? compare_functions(twin, id, reason) : compare_data(twin, id, reason);
     if (!reason.empty()) result_.reasons[id] = std::move(reason);
     if (!p.function() || status != Status::changed) return;
     if (const auto difference = find_difference(twin, id)) result_.difference.emplace(id, *difference);
+  }
+
+  // A variable stays where the kernel has it, so that what its section says of that memory can't change: a patch may take
+  // __ro_after_init away because somebody writes to the variable later. To be writable still is no loss.
+  static bool same_memory(const Section& o, const Section& p) {
+    if (!is_variable(o.kind) || !is_variable(p.kind)) return true;
+    const std::string_view before = memory_of(o.name), after = memory_of(p.name);
+    return before == after || (before.empty() && after == "ro_after_init");
   }
 
   // What differs in the headers of two data sections that belong to one symbol: code may rely on it, while the data

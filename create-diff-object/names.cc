@@ -79,6 +79,22 @@ bool is_per_cpu(std::string_view section) {
   return section == name || (section.starts_with(name) && section.substr(name.size()).starts_with(".."));
 }
 
+std::string_view memory_of(std::string_view section) {
+  std::string_view memory;
+  for (const std::string_view prefix : {".data..", ".bss.."})
+    if (section.starts_with(prefix)) memory = section.substr(prefix.size());
+  // Their place is another, to be near what is used with them or apart from it; what can be done with them is not.
+  constexpr auto places = std::to_array<std::string_view>(
+      {"read_mostly", "cacheline_aligned", "shared_aligned", "page_aligned", "once", "hot"});
+  const bool unnamed = memory.starts_with("L");  // clang's, of what has no name
+  if (unnamed || std::find(places.begin(), places.end(), memory) != places.end()) return {};
+  constexpr std::string_view per_cpu = "percpu..";
+  if (memory.starts_with(per_cpu) &&
+      std::find(places.begin(), places.end(), memory.substr(per_cpu.size())) != places.end())
+    return per_cpu.substr(0, per_cpu.size() - 2);
+  return memory;
+}
+
 bool is_local_label(std::string_view name) {
   return name.starts_with(".L") || name == "$x" || name == "$d" || name.starts_with("$x.") || name.starts_with("$d.") ||
          (name.starts_with("L") && name.find_first_of("\001\002") != std::string_view::npos);

@@ -17,6 +17,9 @@ bool is_special_section(std::string_view name);
 bool holds_line_number(std::string_view name);
 // Per-CPU data, `.data..percpu` and its kinds (include/linux/percpu-defs.h).
 bool is_per_cpu(std::string_view section);
+// What a section of variables says of their memory: "percpu", "ro_after_init", "percpu..decrypted"; nothing where it is
+// writable memory like any other, whatever place that has (`.data.v`, `.bss`, `.data..read_mostly`).
+std::string_view memory_of(std::string_view section);
 // Labels that take no part in comparing: `.L*`, the assembler's numeric ones (`1:` is "L1\001"), arm64's `$x`, `$d`.
 bool is_local_label(std::string_view name);
 

@@ -203,6 +203,14 @@ class Selector {
           "patch its callers instead");
       return;
     }
+    if (!has_ftrace_site(patched_, pair_.patched_layout, id)) {
+      diagnostics_.refuse("no-ftrace", place_of(patched_, id),
+                          fmt::format("has no ftrace site any more (notrace, noinstr), but the kernel's own keeps its "
+                                      "site, by which it is redirected, and goes on being traced: {}",
+                                      reason),
+                          "leave that attribute out; what is new in the function can be patched without it");
+      return;
+    }
     if (!include(id, reason)) return;
     result_.functions.push_back(id);
     // Its parts are new code as much as it is.

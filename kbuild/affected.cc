@@ -43,6 +43,9 @@
 namespace kpatch {
 namespace {
 
+constexpr const char* keep_file =
+    "leave the file where it is, under its name and with its line in the Makefile, and change it there";
+
 namespace fs = std::filesystem;
 using std::string_view;
 
@@ -216,9 +219,10 @@ class Finder {
         continue;
       }
       if (removed.contains(path)) {
-        refuse("removed", path,
-               fmt::format("the patch removes it, but {} can't be taken out of a running kernel",
-                           commands.front().object));
+        refuse(
+            "removed", path,
+            fmt::format("the patch removes it, but {} can't be taken out of a running kernel", commands.front().object),
+            keep_file);
         continue;
       }
       for (CompileCommand& command : commands) {
@@ -378,7 +382,8 @@ class Finder {
     }
     for (const auto& [object, command] : old_commands) {
       refuse("removed", command->source,
-             fmt::format("the patch stops building {}, which can't be taken out of a running kernel", object));
+             fmt::format("the patch stops building {}, which can't be taken out of a running kernel", object),
+             keep_file);
       settled_.insert(command->source);
     }
   }

@@ -34,6 +34,24 @@ TEST(Names, StemsLoseWhatOneCompileGave) {
   }
 }
 
+TEST(Names, MemoryOfASection) {
+  const std::vector<std::tuple<const char*, const char*>> table{
+      {".data", ""},
+      {".data.v", ""},
+      {".bss.v", ""},
+      {".data..read_mostly", ""},
+      {".bss..page_aligned", ""},
+      {".data..L__unnamed_1", ""},
+      {".data..ro_after_init", "ro_after_init"},
+      {".data..nosave", "nosave"},
+      {".bss..decrypted", "decrypted"},
+      {".data..percpu", "percpu"},
+      {".data..percpu..read_mostly", "percpu"},
+      {".data..percpu..decrypted", "percpu..decrypted"},
+  };
+  for (const auto& [section, memory] : table) EXPECT_EQ(memory_of(section), memory) << section;
+}
+
 TEST(Names, PartsHaveAParent) {
   const std::vector<std::tuple<const char*, const char*, bool>> table{
       {"f", "", false},
