@@ -203,18 +203,33 @@ class Selector {
           "patch its callers instead");
       return;
     }
-    if (!has_ftrace_site(patched_, pair_.patched_layout, id)) {
-      diagnostics_.refuse("no-ftrace", place_of(patched_, id),
-                          fmt::format("has no ftrace site any more (notrace, noinstr), but the kernel's own keeps its "
-                                      "site, by which it is redirected, and goes on being traced: {}",
-                                      reason),
-                          "leave that attribute out; what is new in the function can be patched without it");
-      return;
-    }
+    if (!has_ftrace_site(patched_, pair_.patched_layout, id) && !loses_its_site(id, reason)) return;
     if (!include(id, reason)) return;
     result_.functions.push_back(id);
     // Its parts are new code as much as it is.
     for (SymbolId part : parts_of(id)) include(part, fmt::format("part of {}", s.name));
+  }
+
+  // The kernel's own function is redirected by its ftrace site, and so goes on being traced, whatever the patch makes of
+  // it. `inline` says notrace too (include/linux/compiler_types.h), and nobody means that by it; noinstr says so by the
+  // section. False when it was refused.
+  bool loses_its_site(SymbolId id, const std::string& reason) {
+    const Section& home = patched_.section(patched_.symbol(id).section);
+    if (home.kind == SectionKind::shared_text) {
+      diagnostics_.refuse(
+          "no-ftrace", place_of(patched_, id),
+          fmt::format("moves to {} and has no ftrace site any more, but the kernel's own keeps its site, "
+                      "by which it is redirected, and goes on being traced: {}",
+                      home.name, reason),
+          "leave that attribute out; what is new in the function can be patched without it");
+      return false;
+    }
+    diagnostics_.warn(
+        "no-ftrace", place_of(patched_, id),
+        "has no ftrace site in the patch (notrace, or inline); the kernel's own keeps its site, by which it "
+        "is redirected, and goes on being traced",
+        "where notrace is what the patch is for, that isn't attained");
+    return true;
   }
 
   const std::vector<SymbolId>& parts_of(SymbolId id) {
