@@ -281,10 +281,11 @@ class Selector {
           fmt::format("shares section {} with code that it branches to, and can't be taken out of it", home.name));
       return false;
     }
-    // An object of size zero, or a label in shared data, has no extent of its own.
-    if (extent.begin == extent.end && home.owner == no_symbol && s.function()) {
-      diagnostics_.refuse("shared-section", place_of(patched_, id),
-                          fmt::format("has no size in section {}", home.name));
+    // An object of size zero needs no bytes. Of a function, or of a label that assembly gave to data, nobody knows where it
+    // ends.
+    if (extent.begin == extent.end && home.owner == no_symbol && (s.function() || s.type == SymbolType::none)) {
+      diagnostics_.refuse("shared-section", place_of(patched_, id), fmt::format("has no size in section {}", home.name),
+                          fmt::format("say it in the assembly: .size {0}, .-{0}", s.name));
       return false;
     }
     if (!check_per_cpu(id, extent)) return false;
