@@ -68,7 +68,7 @@ holds() {
 
 @test "each option of --help is in the manual page, and the other way round" {
   local build=${KPATCH_BUILD_DIR:-$top/build} folder program
-  for program in kpatch kpatch-build kpatch-build/kpatch-rebuild rules/kpatch-explain create-diff-object sign/kpatch-sign sign/kpatch-keys deploy/cvm-cli deploy/kpatch-deploy agent/kpatch-agent verify/kpatch-verify try/kpatch-try \
+  for program in kpatch kpatch-build kpatch-build/kpatch-rebuild rules/kpatch-explain create-diff-object sign/kpatch-sign sign/kpatch-keys deploy/cvm-cli deploy/kpatch-deploy agent/kpatch-agent attest/kpatch-attest verify/kpatch-verify try/kpatch-try \
     package/kpatch-package package/kpatch-package-builder; do
     folder=${program%/*} program=${program#*/}
     diff <("$build/$folder/$program" --help | sed 's|`[^`]*`||' | grep -oE '(^|[ ,[])--[a-z][a-z-]*' | grep -oE -e '--.*' | sort -u) \
