@@ -6,6 +6,8 @@
 #include "klp/debug-file.h"
 #include "klp/delivery.h"
 #include "klp/loader-facts.h"
+#include "klp/loader-model.h"
 #include "klp/patch-tables.h"
 #include "klp/post-link.h"
 #include "klp/proof.h"
+#include "klp/shipped-code.h"

@@ -469,6 +469,10 @@ Result<fs::path> make_module(const Build& build, const Base& base, const std::ve
   if (!module.value) return module;
   const fs::path linked = build.scratch / (build.module + ".ko");
   post_link(*module.value, linked);
+  ShippedBinaries shipped(base);
+  const Binary index = Binary::open(base.vmlinux_index);
+  add_shipped_code(linked, shipped.object(""), LoaderModel(base.release, &index, base.arch),
+                   [&](std::string_view name) { return shipped.named(name); });
   module.value = linked;
   return module;
 }

@@ -20,9 +20,11 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <iterator>
 #include <utility>
 
+#include "kpatch/running-code.h"
 #include "support/text.h"
 
 namespace kpatch {
@@ -175,7 +177,9 @@ Change Changer::load(const ModuleFile& module) {
     change.message = fmt::format("{} is loaded already", name);
     return change;
   }
-  const std::vector<Hook> hooks = hooks_on(system_, module.functions);
+  std::vector<Hook> hooks = hooks_on(system_, module.functions);
+  for (Hook& hook : foreign_code(system_, module)) hooks.push_back(std::move(hook));
+  std::ranges::stable_sort(hooks, std::greater(), &Hook::bearing);
   if (!options_.force && !hooks.empty() && is_against(hooks.front().bearing)) return refuse_for(module.name, hooks);
   // What was replaced or disabled stays in memory under its name.
   if (std::ranges::count(left_modules(system_), name) > 0 && !remove_module(name))
@@ -191,7 +195,10 @@ Change Changer::refuse_for(const std::string& name, std::span<const Hook> hooks)
     details.push_back(sentence_of(hook));
     if (!hook.advice.empty()) details.back() += "; " + hook.advice;
   }
-  return refuse(fmt::format("{} isn't loaded: something else hooks what it replaces", name), std::move(details));
+  return refuse(fmt::format("{} isn't loaded: {}", name,
+                            hooks.front().bearing == Bearing::foreign ? "what it replaces isn't what was shipped"
+                                                                      : "something else hooks what it replaces"),
+                std::move(details));
 }
 
 // The name is in the module's own struct, whatever its .modinfo says.

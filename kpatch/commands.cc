@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -22,6 +23,7 @@
 #include "kpatch/loaded.h"
 #include "kpatch/metrics.h"
 #include "kpatch/module-file.h"
+#include "kpatch/running-code.h"
 #include "kpatch/store.h"
 #include "kpatch/summary.h"
 #include "kpatch/vex.h"
@@ -445,7 +447,7 @@ class Commands {
       const ModuleFile module = module_of(name);
       std::vector<std::string> against;
       if (std::string why = misfit(module, system_); !why.empty()) against.push_back(std::move(why));
-      worst = std::max(worst, check(module.name, module.functions, against));
+      worst = std::max(worst, check(module.name, module.functions, against, foreign_code(system_, module)));
     }
     if (options_.names.empty())
       for (const LoadedPatch& patch : loaded_patches(system_)) {
@@ -463,8 +465,10 @@ class Commands {
   enum Clearness { clear, unclear, something_against };
 
   int check(const std::string& name, const std::vector<HookedFunction>& functions,
-            const std::vector<std::string>& against) {
+            const std::vector<std::string>& against, std::vector<Hook> code = {}) {
     std::vector<Hook> hooks = hooks_on(system_, functions);
+    for (Hook& hook : code) hooks.push_back(std::move(hook));
+    std::ranges::stable_sort(hooks, std::greater(), &Hook::bearing);
     if (functions.empty() && !loaded_patch(system_, name))
       hooks.push_back({Bearing::unknown, "", "which functions it replaces isn't told by modules of other builders"});
     const std::vector<StalledTask> sleepers = sleepers_in(system_, functions);

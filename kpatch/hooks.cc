@@ -181,7 +181,6 @@ class Hooks {
 
   // Which kinds of programs hang on trampolines, by their target's number in BTF; 0: of what isn't told.
   const std::set<std::pair<unsigned, unsigned>>& tracing_links() {
-    constexpr unsigned modify_return = 26;  // include/uapi/linux/bpf.h, enum bpf_attach_type
     if (links_) return *links_;
     links_.emplace();
     for (const std::string& process : process_folders(system_))
@@ -219,6 +218,7 @@ class Hooks {
     const auto target = static_cast<unsigned>(key & 0x7fffffffU);
     if (major_ < 6 && !patched_.contains(function))
       add(Bearing::excludes, "has a BPF program, which kernels before 6.0 allow no livepatch beside", "detach it");
+    if (judge_programs(static_cast<unsigned>(key >> 32U), target, add)) return;
     for (const auto& [kind, of] : tracing_links()) {
       if (of != target && (of != 0 || !may_be_made_to_fail(function))) continue;
       add(Bearing::suppresses, "may have a BPF program (fmod_ret) that decides that it doesn't run",
@@ -231,6 +231,36 @@ class Hooks {
           "bpftool link shows it; --force if it only looks on");
     else
       add(Bearing::note, "has a BPF program that looks on, and goes on to be called");
+  }
+
+  // By the kernel's own list. False where that doesn't know a program of the function.
+  template <typename Add>
+  bool judge_programs(unsigned object, unsigned type, const Add& add) {
+    if (!programs_) programs_ = system_.bpf_links().value_or(std::vector<BpfLink>());
+    bool found = false;
+    for (const BpfLink& link : *programs_) {
+      if (link.target_type != type || (link.target_object != object && link.target_object != 0)) continue;
+      found = true;
+      const std::string who = fmt::format("{}, program {}, link {}", link.name.empty() ? "it has no name" : link.name,
+                                          link.program, link.id);
+      if (link.kind == modify_return)
+        add(Bearing::suppresses, fmt::format("has a BPF program (fmod_ret) that decides that it doesn't run: {}", who),
+            "end who holds it, or remove the file in bpffs that pins it");
+      else
+        add(Bearing::note,
+            fmt::format("has a BPF program that goes on to be called ({}): {}", kind_of(link.kind), who));
+    }
+    return found;
+  }
+
+  // include/uapi/linux/bpf.h, enum bpf_attach_type
+  static constexpr unsigned modify_return = 26;
+  static string_view kind_of(unsigned kind) {
+    constexpr unsigned at_entry = 24, at_exit = 25, of_lsm = 27;
+    return kind == at_entry  ? "when it begins"
+           : kind == at_exit ? "when it ends"
+           : kind == of_lsm  ? "as a security module"
+                             : "of a kind that isn't known";
   }
 
   template <typename Add>
@@ -265,6 +295,7 @@ class Hooks {
   std::set<std::string> injectable_, failing_;
   std::set<HookedFunction> patched_;  // by a livepatch that is loaded
   std::optional<std::set<std::pair<unsigned, unsigned>>> links_;
+  std::optional<std::vector<BpfLink>> programs_;
 };
 
 }  // namespace
@@ -277,6 +308,8 @@ string_view word_for(Bearing bearing) {
       return "goes blind";
     case Bearing::unknown:
       return "not known";
+    case Bearing::foreign:
+      return "other code";
     case Bearing::suppresses:
       return "may suppress";
     case Bearing::excludes:

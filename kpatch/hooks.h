@@ -19,6 +19,7 @@ enum class Bearing {
   note,        // both work; a tracer goes on to show the old name
   blind,       // the hook sees nothing any more
   unknown,     // this can't be read here
+  foreign,     // the code isn't the one that was shipped
   suppresses,  // the hook may keep the new function from running
   excludes,    // the kernel refuses the livepatch, or would refuse to load it again
 };
@@ -32,10 +33,10 @@ struct Hook {
 
 // "f has a probe at its entry …".
 std::string sentence_of(const Hook& hook);
-// The one word for it: "note", "goes blind", "not known", "may suppress", "excludes".
+// The one word for it: "note", "goes blind", "not known", "other code", "may suppress", "excludes".
 std::string_view word_for(Bearing bearing);
 // Whether a livepatch shouldn't be loaded beside it.
-inline bool is_against(Bearing bearing) { return bearing >= Bearing::suppresses; }
+inline bool is_against(Bearing bearing) { return bearing >= Bearing::foreign; }
 
 // Hooks of these functions, by tracefs, debugfs and procfs; what is against a livepatch comes first. Two functions of one
 // name in one object can't be told apart there: the hook of either is named.

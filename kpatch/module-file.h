@@ -25,6 +25,7 @@ struct ModuleFile {
   bool livepatch = false;
   bool is_signed = false;
   std::vector<std::pair<std::string, std::string>> info;  // .modinfo, in its order
+  std::string code_note;                                  // its .note.kpatch.code; may be empty
   std::vector<HookedFunction> functions;                  // what it replaces; empty: not known, as of other builders'
 
   // What it says that it fixes: CVEs, commits, advisories.

@@ -59,6 +59,11 @@ int System::remove(const std::string& module) {
   return syscall(SYS_delete_module, module.c_str(), O_NONBLOCK) != 0 ? errno : 0;
 }
 
+// Another root is no running kernel.
+std::optional<std::vector<BpfLink>> System::bpf_links() const {
+  return root_ == "/" ? bpf_links_of_kernel() : std::nullopt;
+}
+
 void System::sleep(std::chrono::milliseconds time) { std::this_thread::sleep_for(time); }
 
 KernelLog::KernelLog(const System& system)

@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "kpatch/bpf-links.h"
+
 namespace kpatch {
 
 class System {
@@ -35,6 +37,8 @@ class System {
   virtual int load(const std::filesystem::path& file);
   // delete_module(2), which doesn't wait: 0, or errno.
   virtual int remove(const std::string& module);
+  // Programs on functions, or nothing where they aren't told.
+  virtual std::optional<std::vector<BpfLink>> bpf_links() const;
   virtual void sleep(std::chrono::milliseconds time);
   virtual std::chrono::steady_clock::time_point now() const { return std::chrono::steady_clock::now(); }
 

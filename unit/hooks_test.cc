@@ -131,6 +131,38 @@ TEST_F(HooksTest, BpfPrograms) {
   EXPECT_EQ(bearings(), (Said{"excludes", "may suppress"}));
 }
 
+// As bpf(2) tells them: by name, whoever holds them.
+TEST_F(HooksTest, BpfProgramsByTheKernelsOwnList) {
+  struct Machine : System {
+    using System::System;
+    std::optional<std::vector<BpfLink>> bpf_links() const override { return links; }
+    std::vector<BpfLink> links;
+  } machine(folder_.path());
+  const HookedFunction function{"vmlinux", "f"};
+  const auto said = [&] {
+    Said list;
+    for (const Hook& hook : hooks_on(machine, std::span(&function, 1)))
+      list.push_back(std::string(word_for(hook.bearing)) + ": " + sentence_of(hook));
+    return list;
+  };
+  sites(
+      "f (1) R   D           \ttramp: 0x1 (ftrace_regs_caller+0x0/0x1) ->call_direct_funcs+0x0/0x20\n"
+      "\tdirect-->bpf_trampoline_4294968137+0x0/0x65\n");
+  machine.links = {{3, 7, "looks_on", 24, 1, 841}, {4, 8, "other", 26, 1, 842}, {5, 9, "module", 26, 2, 841}};
+  EXPECT_EQ(said(),
+            Said{"note: f has a BPF program that goes on to be called (when it begins): looks_on, program 7, link 3"});
+  machine.links.push_back({6, 10, "", 26, 1, 841});
+  ASSERT_EQ(said().size(), 2U);
+  EXPECT_EQ(said()[0],
+            "may suppress: f has a BPF program (fmod_ret) that decides that it doesn't run: it has no name, program "
+            "10, link 6");
+  // A function that may be made to fail isn't one that is, where all programs are known.
+  machine.links = {{3, 7, "looks_on", 25, 1, 841}};
+  put("/sys/kernel/debug/error_injection/list", "f\tERRNO\n");
+  ASSERT_EQ(said().size(), 1U);
+  EXPECT_EQ(said()[0].find("note: "), 0U);
+}
+
 TEST_F(HooksTest, ADirectCallOfAModule) {
   sites("f (1)   D             \n\tdirect-->my_tramp+0x0/0x20 [other]\n");
   EXPECT_EQ(said(), Said{"excludes: f has a direct call of my_tramp"});

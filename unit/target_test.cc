@@ -69,6 +69,30 @@ TEST_F(Target, WhatDoesNotFitIsNotLoaded) {
   EXPECT_NE(load(module()).message.find("CONFIG_LIVEPATCH"), std::string::npos);
 }
 
+TEST_F(Target, WhatIsOtherCodeInMemoryIsNotLoaded) {
+  machine_.on_load = [&](const fs::path&) { return machine_.show("livepatch_a", true, false), 0; };
+  ModuleFile file = module();
+  const std::string text = R"({"version":1,"build_id":"0102","functions":[]})";
+  file.code_note =
+      std::string("\7\0\0\0", 4) + static_cast<char>(text.size()) + std::string("\0\0\0\2\0\0\0kpatch\0\0", 15) + text;
+  // Nobody can tell: it is loaded.
+  EXPECT_EQ(load(file).outcome, done);
+  machine_.hide("livepatch_a");
+  std::string core(184, '\0');  // a header and the entries of two ranges
+  core.replace(0, 4, "\177ELF");
+  core[32] = 64, core[56] = 1, core[64] = 1;
+  machine_.put("/proc/kcore", core);
+  machine_.put("/sys/kernel/notes", std::string("\4\0\0\0\2\0\0\0\3\0\0\0GNU\0\1\3\0\0", 20));
+  const Change change = load(file);
+  EXPECT_EQ(change.outcome, refused);
+  EXPECT_NE(change.message.find("what it replaces isn't what was shipped"), std::string::npos);
+  ASSERT_EQ(change.details.size(), 1U);
+  EXPECT_NE(change.details[0].find("another build of this release"), std::string::npos);
+  ChangeOptions forced;
+  forced.force = true;
+  EXPECT_EQ(Changer(machine_, forced).load(file).outcome, done);
+}
+
 TEST_F(Target, WhatSomethingElseHooksIsNotLoaded) {
   machine_.on_load = [&](const fs::path&) { return machine_.show("livepatch_a", true, false), 0; };
   machine_.put("/sys/kernel/tracing/enabled_functions", "f (1) R I\n");

@@ -1,0 +1,134 @@
+# The code that runs against what was shipped, and who else hooks what a livepatch replaces. patch1 replaces
+# meminfo_proc_show, patch2 that and a function of a module.
+# shellcheck shell=sh
+. /guest.sh
+
+patch1=/coexist/livepatch-patch1.ko
+trace=/sys/kernel/tracing
+mount -t bpf bpf /sys/fs/bpf 2>/dev/null || { mkdir -p /bpf && mount -t bpf bpf /bpf; }
+pins=/sys/fs/bpf
+[ -d $pins ] || pins=/bpf
+
+# expect_exit CODE WORD COMMAND…: that exit code, and the word in what it prints.
+expect_exit() {
+  code=$1 word=$2
+  shift 2
+  printed=$("$@" 2>&1)
+  got=$?
+  [ $got -eq "$code" ] || fail "$*: exit $got instead of $code: $(echo "$printed" | head -n 8)" || return 1
+  echo "$printed" | grep -q -e "$word" || fail "$* doesn't say \"$word\": $(echo "$printed" | head -n 8)"
+}
+# And says so.
+loads_and_unloads() {
+  expect_exit 0 "is in effect" kpatch load $patch1 && mark_dmesg && cat /proc/meminfo >/dev/null &&
+    expect_dmesg 'meminfo_proc_show: livepatched' && expect_exit 0 'is unloaded' kpatch unload --all
+}
+
+# Each function of the kernel that can be patched is the shipped one, though the kernel has written to many.
+every_function() {
+  kpatch check --json /coexist/every.ko >/tmp/every
+  grep -q '"bearing": "other code"' /tmp/every && {
+    fail "$(grep -c '"bearing": "other code"' /tmp/every) functions differ: $(grep -A 3 '"bearing": "other code"' /tmp/every | grep -e '"function"' -e '"what"' | head -n 30)"
+    return 1
+  }
+  grep -q '"bearing": "not known"' /tmp/every && { fail "$(grep '"what"' /tmp/every | head -n 5)"; return 1; }
+  grep -q '"module": "livepatch_patch1"' /tmp/every || fail "check says nothing: $(head -n 5 /tmp/every)"
+}
+own_function() { expect_exit 0 'nothing is against it' kpatch check $patch1 && loads_and_unloads; }
+
+# The kernel's text really is another: a probe has written to it. Where debugfs doesn't list it, nobody else tells.
+changed_code() {
+  for at in 9 5 12 16; do ! echo "p:kprobes/body meminfo_proc_show+$at" >>$trace/kprobe_events 2>/dev/null || break; done
+  echo 1 >$trace/events/kprobes/enable
+  expect_exit 0 'goes blind .*meminfo_proc_show' kpatch check $patch1 &&
+    umount /sys/kernel/debug &&
+    expect_exit 1 "other code  *meminfo_proc_show isn't the function that was shipped: .* first at +0x" kpatch check $patch1 &&
+    expect_exit 1 "what it replaces isn't what was shipped" kpatch load $patch1 && [ -z "$(ls $klp)" ] &&
+    expect_exit 0 'is in effect' kpatch load --force $patch1 && kpatch unload --all >/dev/null
+  result=$?
+  mount -t debugfs debug /sys/kernel/debug 2>/dev/null
+  echo 0 >$trace/events/kprobes/enable
+  echo >$trace/kprobe_events
+  [ $result -eq 0 ] && expect_exit 0 'nothing is against it' kpatch check $patch1
+}
+
+no_kcore() {
+  mount -o bind /dev/null /proc/kcore
+  expect_exit 2 "not known .*the code that runs can't be compared: /proc/kcore can't be read" kpatch check $patch1 &&
+    loads_and_unloads
+  result=$?
+  umount /proc/kcore
+  return $result
+}
+damaged_note() { expect_exit 2 'is damaged' kpatch check /coexist/damaged.ko; }
+
+probes() {
+  echo 'p:kprobes/entry meminfo_proc_show' >>$trace/kprobe_events
+  echo 'r:kprobes/return meminfo_proc_show' >>$trace/kprobe_events
+  echo 1 >$trace/events/kprobes/enable
+  expect_exit 0 'note .*probe at its entry or return' kpatch check $patch1 && loads_and_unloads
+  result=$?
+  echo 0 >$trace/events/kprobes/enable
+  echo >$trace/kprobe_events
+  return $result
+}
+
+tracers() {
+  echo meminfo_proc_show >$trace/set_ftrace_filter
+  grep -qw function $trace/available_tracers || { say "this kernel has no function tracer"; return; }
+  echo function >$trace/current_tracer || fail "the tracer can't be started" || return 1
+  grep -q '^meminfo_proc_show' $trace/enabled_functions || fail "not traced: $(cat $trace/current_tracer $trace/set_ftrace_filter $trace/enabled_functions)"
+  expect_exit 0 'note .*is traced' kpatch check $patch1 && loads_and_unloads
+  result=$?
+  echo function_graph >$trace/current_tracer
+  [ $result -eq 0 ] && expect_exit 0 'nothing is against it' kpatch check $patch1 && loads_and_unloads
+  result=$?
+  echo nop >$trace/current_tracer
+  echo >$trace/set_ftrace_filter
+  return $result
+}
+
+# hook KIND FUNCTION: nobody holds the program open: the file alone keeps it.
+hook() { /bpf-hook "$1" "$2" $pins/hook || fail "the program can't be attached"; }
+unhook() {
+  rm -f $pins/hook
+  sleep 1
+}
+bpf_entry() {
+  hook entry meminfo_proc_show && expect_exit 0 'note .*BPF program .*(when it begins): looks_on, program' kpatch check $patch1 &&
+    loads_and_unloads
+  result=$?
+  unhook
+  return $result
+}
+bpf_exit() {
+  hook exit meminfo_proc_show && expect_exit 0 'note .*(when it ends): looks_on' kpatch check $patch1 && loads_and_unloads
+  result=$?
+  unhook
+  return $result
+}
+# The note in the file is of another function: what differs is that, and not what is looked at here.
+bpf_modify() {
+  hook modify security_sb_mount &&
+    expect_exit 1 "may suppress .*security_sb_mount has a BPF program (fmod_ret) that decides .*: looks_on" kpatch check /coexist/security.ko &&
+    expect_exit 0 'nothing is against it' kpatch check $patch1
+  result=$?
+  unhook
+  [ $result -eq 0 ] && ! kpatch check /coexist/security.ko | grep -q fmod_ret
+}
+bpf_lsm() {
+  hook lsm bpf_lsm_sb_mount && expect_exit 0 'nothing is against it' kpatch check $patch1 && loads_and_unloads
+  result=$?
+  unhook
+  return $result
+}
+
+older_livepatch() {
+  expect_exit 0 'is in effect' kpatch load $patch1 && expect_exit 0 'nothing is against it' kpatch check /coexist/livepatch-patch2.ko &&
+    expect_exit 0 'in place of livepatch_patch1' kpatch load /coexist/livepatch-patch2.ko && kpatch unload --all >/dev/null
+}
+
+for chapter in every_function own_function changed_code no_kcore damaged_note probes tracers bpf_entry bpf_exit bpf_modify \
+  bpf_lsm older_livepatch; do
+  chapter $chapter
+done
