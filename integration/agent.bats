@@ -366,6 +366,57 @@ SCRIPT
   post 200 form "$modules/one.ko"
 }
 
+# KPATCH_TEST_GUIDE_SCRIPTS is the folder scripts/ of the guide's own client, as it is; none of it is kept here.
+@test "the guide's own client, unchanged: loads, says so, and fetches both measurements" {
+  [ -x "${KPATCH_TEST_GUIDE_SCRIPTS:-}/livepatch.sh" ] || skip_optional "KPATCH_TEST_GUIDE_SCRIPTS names no folder with livepatch.sh"
+  "$agent" --config "$config" --listen 127.0.0.1:8000 --state "$state" --kpatch "$BATS_TEST_DIRNAME/kpatch-double" \
+    >agent.out 2>agent.err 3>&- &
+  echo $! >agent.pid
+  for _ in $(seq 100); do
+    [ ! -s agent.err ] || break
+    sleep 0.1
+  done
+  grep -q 127.0.0.1:8000 agent.err || skip_machine "port 8000 is taken"
+  mkdir _artifacts
+  printf 127.0.0.1 >_artifacts/gcp_vm_ip
+  printf secret >_artifacts/gcp_vm_token
+  run "$KPATCH_TEST_GUIDE_SCRIPTS/livepatch.sh" gcp vm "$modules/one.ko"
+  echo "$output"
+  [ "$status" -eq 0 ]
+  [[ $output == *"Livepatch successfully deployed to vm (gcp)."*"Both offchain and onchain golden measurements retrieved successfully."* ]]
+  [ "$(loads)" -eq 1 ]
+  jq -e .golden_measurement _artifacts/golden-measurements/offchain/gcp-vm.json
+  jq -e .golden_measurement _artifacts/golden-measurements/onchain/gcp-vm.json
+  printf wrong >_artifacts/gcp_vm_token
+  run "$KPATCH_TEST_GUIDE_SCRIPTS/livepatch.sh" gcp vm "$modules/two.ko"
+  [ "$status" -eq 1 ]
+  [[ $output == *"Error (status 401)"* ]]
+  [ "$(loads)" -eq 1 ]
+}
+
+# What kpatch began goes on in the kernel, killed or not (faults-run): to the next kpatch it is loaded already.
+@test "an agent that is killed in the middle of a load: the next one knows nothing of it, and loads once" {
+  start
+  echo 3 >double/slow
+  python3 "$BATS_TEST_DIRNAME/agent-post.py" "$port" form "$modules/one.ko" >post.out 2>&1 3>&- &
+  client=$!
+  for _ in $(seq 100); do ! grep -q '^begin one' double/log || break; sleep 0.1; done
+  kill -KILL "$(cat agent.pid)"
+  wait $client || true
+  rm agent.pid agent.err
+  sleep 4
+  [ "$(loads)" -le 1 ]
+  rm double/slow
+  start
+  nothing_left
+  post 200 form "$modules/one.ko"
+  [ "$(loads)" -eq 1 ]
+  post 200 get:/livepatch
+  [[ $output == *"$(sha256sum <"$modules/one.ko" | cut -c1-64)"* ]]
+  post 200 form "$modules/one.ko"
+  [ "$(loads)" -eq 1 ]
+}
+
 @test "a full disk: 507, nothing is loaded, and later everything works" {
   [ "$(id -u)" -eq 0 ] || skip_machine "not root"
   mkdir state
