@@ -48,6 +48,7 @@ constexpr auto rewritten = std::to_array<RewrittenCode>({
 // that moves as well; such are where a compiler would have had a shorter instruction for a constant:
 //
 //     mov $0x0, %rsi           48 c7 c6 00 00 00 00              a constant would be xor, or mov $…, %esi
+//     xor $0x0, %rbx           48 81 f3 00 00 00 00              a constant would have one byte
 //     movabs $0x36d8000, %rax  48 b8 00 80 6d 03 00 00 00 00
 //
 // A number that only looks like an address is taken for one.
@@ -72,7 +73,8 @@ void moving_fields(std::span<const std::byte> code, uint64_t address, CodeRange 
       const uint64_t wide =
           bits == 32 ? static_cast<uint64_t>(static_cast<int32_t>(value)) : static_cast<uint64_t>(value);
       const uint64_t target = address + end + wide;
-      const bool offset_in_map = longest && wide < 0x40000000;
+      const bool fits_a_byte = instruction.opcode == 0x81 && wide < 0x80;
+      const bool offset_in_map = (longest && wide < 0x40000000) || fits_a_byte;
       const bool moves = relative ? target < image.begin || target >= image.end : in_window(wide) || offset_in_map;
       if (moves) fields.push_back({at + offset, at + offset + bits / 8});
     };

@@ -53,10 +53,13 @@ agent_loads() {
   grep -q '"event": *"load"' /var/log/kpatch/events.json && grep -q livepatch_patch2 /var/log/kpatch/events.json ||
     fail "kpatch's event log, behind the walls: $(tail -n 2 /var/log/kpatch/events.json)"
 }
-# It could look at the code that runs.
+# Another service within the same walls looks at the code that runs.
 agent_compares() {
-  answer=$(systemd-run --quiet --pipe --wait -p CapabilityBoundingSet="$(state kpatch-agent.service CapabilityBoundingSet | tr a-z A-Z)" \
-    -p ProtectSystem=strict -p NoNewPrivileges=yes kpatch check /systemd/livepatch-patch1.ko 2>&1)
+  sed -e 's,^ExecStart=.*,ExecStart=/usr/bin/kpatch check /systemd/livepatch-patch1.ko,' -e '/^Restart=/d' -e 's/^\[Service\]/&\nType=oneshot/' \
+    /usr/lib/systemd/system/kpatch-agent.service >/run/systemd/system/compare.service
+  systemctl daemon-reload
+  systemctl start compare.service || fail "it ends with an error" || return 1
+  answer=$(journalctl -u compare.service -o cat)
   case $answer in *"nothing is against it"*) ;; *) fail "$answer" ;; esac
 }
 stopped_in_order() {

@@ -215,6 +215,8 @@ f: endbr64                       # 4, sealed
 2: call g                        # 5, counted
    movabs $0x36d8000, %rax       # 10, an address less its map's start
    .byte 0x48, 0xc7, 0xc6, 0, 0, 0, 0   # mov $0, %rsi: so too
+   .byte 0x48, 0x81, 0xf3, 0, 0, 0, 0   # xor $0, %rbx: so too
+   xor $0x1234, %rbx             # 7, a number
    mov $1, %esi                  # 5, a number
    movabs $0x1234567812345678, %rax     # 10, a number
 3: .byte 0xe9, 0, 0, 0, 0        # 5, a return
@@ -254,7 +256,9 @@ TEST_F(ShippedCodeTest, WhatTheKernelWritesToIsLeftOut) {
             "====="       // the call …
             "==........"  // less the map's start
             "===...."     // …
-            "====="       // a number
+            "===...."     // …
+            "======="     // a number
+            "====="       // …
             "=========="  // …
             "....."       // the return
             " call 32");  // … whose distance may be less
