@@ -73,7 +73,7 @@ void moving_fields(std::span<const std::byte> code, uint64_t address, CodeRange 
       const uint64_t wide =
           bits == 32 ? static_cast<uint64_t>(static_cast<int32_t>(value)) : static_cast<uint64_t>(value);
       const uint64_t target = address + end + wide;
-      const bool fits_a_byte = instruction.opcode == 0x81 && wide < 0x80;
+      const bool fits_a_byte = (instruction.opcode == 0x81 || (instruction.opcode & 0xc7) == 0x05) && wide < 0x80;
       const bool offset_in_map = (longest && wide < 0x40000000) || fits_a_byte;
       const bool moves = relative ? target < image.begin || target >= image.end : in_window(wide) || offset_in_map;
       if (moves) fields.push_back({at + offset, at + offset + bits / 8});

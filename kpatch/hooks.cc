@@ -7,7 +7,8 @@
 //     fail_function/inject        should_failslab
 //     fdinfo of a BPF link        attach_type:\t26 … target_btf_id:\t841
 //
-// The letters: R registers are saved, I the instruction pointer may be changed, D a trampoline is called directly. ftrace
+// The letters: R registers are saved, I the instruction pointer may be changed, D a trampoline is called directly; others, such
+// as M of what once had an I or D, say nothing of now. ftrace
 // takes one I on a function, and D beside it since 6.0. A livepatch's own is an I.
 #include "kpatch/hooks.h"
 
@@ -148,7 +149,7 @@ class Hooks {
       if (end == string_view::npos) continue;
       const string_view rest = line.substr(end + 1);
       for (const char c : up_to(rest, "\t"))
-        if (c >= 'A' && c <= 'Z') last->flags.insert(c);
+        if (string_view("RID").find(c) != string_view::npos) last->flags.insert(c);
       for (const string_view word : {string_view("tramp:"), string_view("ops:")})
         if (const size_t at = rest.find(word); at != string_view::npos)
           last->callback = behind(rest.substr(at), "(", "+)");

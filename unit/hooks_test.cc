@@ -168,6 +168,11 @@ TEST_F(HooksTest, ADirectCallOfAModule) {
   EXPECT_EQ(said(), Said{"excludes: f has a direct call of my_tramp"});
 }
 
+TEST_F(HooksTest, WhatWasHookedOnceIsNoHook) {
+  sites("f (1)         M     \ttramp: 0x1 (function_trace_call+0x0/0x1) ->arch_ftrace_ops_list_func\n");
+  EXPECT_EQ(bearings(), Said{"note"});
+}
+
 TEST_F(HooksTest, ATracerIsANote) {
   sites("f (1)             \ttramp: 0x1 (function_trace_call+0x0/0x1) ->arch_ftrace_ops_list_func\n");
   EXPECT_EQ(bearings(), Said{"note"});
