@@ -13,8 +13,13 @@ namespace kpatch {
 
 class Bindings {
  public:
-  // taken: names that mean something else wherever they stand: what the livepatch itself defines.
-  explicit Bindings(std::set<std::string> taken) : taken_(std::move(taken)) {}
+  // taken: names that mean something else wherever they stand: what the livepatch itself defines. shared: those of them
+  // that one of its sources has for the others.
+  explicit Bindings(std::set<std::string> taken, std::set<std::string> shared = {})
+      : taken_(std::move(taken)), shared_(std::move(shared)) {}
+
+  // Whether the livepatch itself has what a source leaves undefined.
+  bool shares(const std::string& name) const { return shared_.contains(name); }
 
   // The placeholder of a symbol for the code of `patched`: its name; where that has another meaning, the name with
   // `stem`. own_name: the name must do, since no text of ours declares it.
@@ -30,7 +35,7 @@ class Bindings {
     LivepatchSymbol symbol;
     std::string patched;
   };
-  std::set<std::string> taken_;
+  std::set<std::string> taken_, shared_;
   std::map<std::string, Bound> bound_;
 };
 

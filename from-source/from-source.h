@@ -1,4 +1,4 @@
-// Livepatches from source: what klpmake and klp-build share.
+// Livepatches from source: what kpatch-build, klpmake and klp-build share.
 #pragma once
 
 #include "from-source/bindings.h"

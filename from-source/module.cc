@@ -128,33 +128,38 @@ string patch_table(const std::vector<TableRow>& functions, bool declare) {
       declarations, declare ? "\n" : "", rows);
 }
 
+std::vector<fs::path> compile_livepatch(Workshop& workshop, const ModulePlan& plan, const fs::path& folder) {
+  Linkage linkage(workshop, plan.symbols_file);
+  std::vector<fs::path> objects;
+  // The compiler sees copies in one folder: what it writes of their names says nothing of this machine's.
+  for (const ModulePart& part : plan.parts) {
+    const string name = part.file.filename().string();
+    if (folder / name != part.file) write_file(folder / name, read_file(part.file), Flush::no);
+    objects.push_back(folder / (part.file.stem().string() + ".o"));
+    workshop.compile(
+        part.table ? table_words(part.command, folder / name) : livepatch_words(part.command, folder / name),
+        objects.back(), name);
+    linkage.add(objects.back(), name, part.owner);
+  }
+  const std::map<string, string> patched = linkage.settle(plan.symbols);
+  if (!patched.empty() || !linkage.namespaces().empty()) {
+    objects.push_back(folder / "symbols.o");
+    write_side_table(plan.symbols, patched, linkage.namespaces(), *workshop.base().arch, objects.back());
+  }
+  return objects;
+}
+
 fs::path build_livepatch(Workshop& workshop, const ModulePlan& plan) {
-  require_free_name(workshop.base(), plan.name);
   const fs::path scratch = workshop.scratch() / "livepatch";
   remove_tree(scratch);
   fs::create_directories(scratch);
   ModuleInput input;
   input.name = plan.name;
   input.replace = false;
-  Linkage linkage(workshop, plan.symbols_file);
+  input.diff_objects = compile_livepatch(workshop, plan, scratch);
   std::vector<string> objects;
-  // The compiler sees copies in one folder: what it writes of their names says nothing of this machine's.
-  for (const ModulePart& part : plan.parts) {
-    const string name = part.file.filename().string();
-    write_file(scratch / name, read_file(part.file), Flush::no);
-    const fs::path object = scratch / (part.file.stem().string() + ".o");
-    workshop.compile(
-        part.table ? table_words(part.command, scratch / name) : livepatch_words(part.command, scratch / name), object,
-        name);
-    linkage.add(object, name, part.owner);
-    input.diff_objects.push_back(object);
+  for (const ModulePart& part : plan.parts)
     if (!part.table) objects.push_back(part.owner);
-  }
-  const std::map<string, string> patched = linkage.settle(plan.symbols);
-  if (!patched.empty() || !linkage.namespaces().empty()) {
-    write_side_table(plan.symbols, patched, linkage.namespaces(), *workshop.base().arch, scratch / "symbols.o");
-    input.diff_objects.push_back(scratch / "symbols.o");
-  }
   std::ranges::sort(objects);
   objects.erase(std::unique(objects.begin(), objects.end()), objects.end());
   input.info = {{"description", fmt::format("Livepatch of {}", joined(objects, ", "))}};

@@ -34,6 +34,11 @@ struct ModulePlan {
   std::vector<LivepatchSymbol> symbols;
   std::vector<std::pair<std::string, std::string>> info;  // further fields of modinfo
 };
+// The objects of a plan, as the kernel's build links them into a module: those of the parts, in their order, and where a
+// symbol is bound, one that says to what. They are made in `folder`, which is there. Throws Error when a part can't be
+// compiled, or leaves something open that nobody has.
+std::vector<std::filesystem::path> compile_livepatch(Workshop& workshop, const ModulePlan& plan,
+                                                     const std::filesystem::path& folder);
 // The finished module, in the workshop's scratch folder. Throws Error: it can't be built, or the audit speaks against it.
 std::filesystem::path build_livepatch(Workshop& workshop, const ModulePlan& plan);
 

@@ -48,8 +48,7 @@ class SourceMaker {
         stem_(stem),
         bindings_(bindings),
         copy_(copy),
-        object_(compiled_original()),
-        facts_(object_),
+        facts_(workshop.original_object(pair.command)),
         shipped_(workshop.running(pair.command.module)),
         changes_(SourceUnit::changes(pair.original, pair.patched)) {
     for (const Subject& function : pair.original.functions()) original_functions_.insert(function.name);
@@ -92,14 +91,6 @@ class SourceMaker {
     say(Severity::warning, rule, function, std::move(message), {});
   }
 
-  fs::path compiled_original() {
-    const AppliedPatches none;
-    PatchedView nothing(workshop_.base().source, workshop_.scratch() / ("original-" + stem_), none);
-    fs::path object = workshop_.scratch() / (stem_ + ".original.o");
-    workshop_.compile(workshop_.words(pair_.command, Variant::original, nothing), object, path());
-    return object;
-  }
-
   // --- which functions are replaced ---
 
   void add_asked(const string& name, std::set<string>& changed) {
@@ -123,6 +114,7 @@ class SourceMaker {
       refuse("no-code", name, "can't be redirected: it has no code of its own or no ftrace site, and nobody calls it");
     for (const string& other : above) {
       if (climbed_.contains(other)) continue;
+      result_.climbed.emplace(other, name);
       note("climbs", other, fmt::format("is replaced as well: {} can't be redirected everywhere itself", name));
       climb(other);
     }
@@ -229,6 +221,7 @@ class SourceMaker {
         "SPDX-License-Identifier: GPL-2.0\n *\n * From {} of {}, patched: {}.\n"
         " * Preprocessed already: macros are expanded, and no header is read.",
         path(), pair_.owner, list);
+    result_.heading = request.heading;
     string prefix = stem_;
     std::ranges::replace_if(
         prefix, [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0; }, '_');
@@ -237,6 +230,7 @@ class SourceMaker {
     Extraction extraction = pair_.patched.extract(request);
     for (Finding& finding : extraction.findings) result_.findings.push_back(std::move(finding));
     find_unused(extraction);
+    result_.copied = std::move(extraction.copied);
     if (!refused()) result_.text = std::move(extraction.text);
   }
 
@@ -268,6 +262,7 @@ class SourceMaker {
 
   void settle(const string& name) {
     if (bindings_.knows(name) || name == "__this_module" || name == "_GLOBAL_OFFSET_TABLE_") return;
+    if (bindings_.shares(name)) return;
     if (exported(name)) return bindings_.reserve(name);
     const auto bind_in = [&](const Binary& binary, const string& owner) {
       for (const uint32_t index : binary.named(name)) {
@@ -296,7 +291,6 @@ class SourceMaker {
   const string& stem_;
   Bindings& bindings_;
   const std::set<string>& copy_;
-  fs::path object_;
   ObjectFacts facts_;
   const Binary& shipped_;
   UnitChanges changes_;
@@ -318,9 +312,13 @@ SourcePair read_pair(Workshop& workshop, const CompileCommand& command, const Ap
   fs::create_directories(scratch);
   PatchedView view(workshop.base().source, scratch / "view", patches);
   view.make_real(command.source);
+  return read_pair(workshop, command, view);
+}
+
+SourcePair read_pair(Workshop& workshop, const CompileCommand& command, PatchedView& view) {
   const auto unit = [&](Variant variant, const fs::path& root) {
     const std::vector<string> words = workshop.words(command, variant, view);
-    string text = preprocess(words, workshop.base().kbuild, scratch / "unit.i", workshop.executor());
+    string text = preprocess(words, workshop.base().kbuild, workshop.scratch() / "unit.i", workshop.executor());
     return SourceUnit(std::move(text), words,
                       {root.string(), workshop.base().source.string(), workshop.base().kbuild.string()});
   };
@@ -360,8 +358,8 @@ std::vector<string> livepatch_words(const CompileCommand& command, const fs::pat
     else
       ++i;
   }
-  words.insert(words.end(),
-               {"-fpreprocessed", "-g0", "-Wno-unused-function", "-Wno-misleading-indentation", file.string()});
+  words.insert(words.end(), {"-fpreprocessed", "-ffunction-sections", "-fdata-sections", "-g0", "-Wno-unused-function",
+                             "-Wno-misleading-indentation", file.string()});
   return words;
 }
 

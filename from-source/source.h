@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
@@ -27,15 +28,20 @@ struct SourcePair {
 };
 // patched: of the whole patch. Throws Error when a text can't be preprocessed.
 SourcePair read_pair(Workshop& workshop, const CompileCommand& command, const AppliedPatches& patches);
+// The same with a view of the patched source that is there already.
+SourcePair read_pair(Workshop& workshop, const CompileCommand& command, PatchedView& view);
 std::string owner_of(const CompileCommand& command);
 
 // What speaks against the changes of a unit as a whole.
 std::vector<Finding> judge_changes(const UnitChanges& changes, const std::string& source);
 
 struct LivepatchSource {
-  std::string text;  // empty: refused
+  std::string text;       // empty: refused
+  std::string heading{};  // its first comment
   std::vector<ReplacedFunction> replaced;
-  std::vector<Finding> findings;
+  std::vector<std::string> copied;               // other functions and variables whose text is in it, sorted
+  std::map<std::string, std::string> climbed{};  // a replaced function, and the one that it is replaced for
+  std::vector<Finding> findings{};
 };
 // functions: that are asked for; those that the texts say are changed are taken as well. stem: of the source's name in the
 // livepatch, without ".c". copy: functions that are copied even where the kernel's could be called.

@@ -1,10 +1,9 @@
-// The kernel is found as kpatch-build finds it: source, config and compiler come from the packages of a release, prepared
-// once and kept in the cache.
 #include "from-source/workshop.h"
 
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "extract/extract.h"
 #include "support/data.h"
@@ -12,21 +11,9 @@
 #include "support/text.h"
 
 namespace kpatch {
-namespace {
 
 namespace fs = std::filesystem;
 using std::string;
-
-Base prepared(const Options& options, Console& console, Cache& cache, Executor& executor, const fs::path& scratch) {
-  enter_sandbox(executor, writable_folders(cache.root()), scratch);
-  const Build build{options, console, executor, cache, scratch, {}};
-  Result<Base> base = prepare_base(build);
-  for (const Finding& finding : base.findings)
-    if (finding.severity != Severity::notice) console.warning(text_of(finding));
-  return std::move(*base.value);
-}
-
-}  // namespace
 
 void report(Console& console, std::vector<Finding> findings) {
   size_t refusals = 0;
@@ -45,13 +32,12 @@ void report(Console& console, std::vector<Finding> findings) {
                     refusals == 1 ? "nothing is made, for this reason" : "nothing is made, for these reasons");
 }
 
-Workshop::Workshop(Options kernel, unsigned verbosity)
-    : console_(verbosity),
-      cache_(Cache::default_root(), console_),
-      executor_(new_log(cache_.root() / "logs"), [&](std::string_view line) { console_.command(line); }),
-      scratch_(cache_.scratch()),
-      options_(std::move(kernel)),
-      base_(prepared(options_, console_, cache_, executor_, scratch_.path())),
+Workshop::Workshop(const Base& base, Cache& cache, Executor& executor, Console& console, fs::path scratch)
+    : base_(base),
+      cache_(cache),
+      executor_(executor),
+      console_(console),
+      scratch_(std::move(scratch)),
       symvers_(Symvers::read(base_.symvers)),
       shipped_(std::make_unique<ShippedBinaries>(base_)) {}
 
@@ -87,10 +73,22 @@ const Binary& Workshop::running(const string& module) {
   return running_.emplace(module, Binary::open(parent_of_module(base_, module))).first->second;
 }
 
+fs::path Workshop::original_object(const CompileCommand& command) {
+  fs::path& object = originals_[{command.source, command.module}];
+  if (!object.empty()) return object;
+  const AppliedPatches none;
+  const fs::path folder = scratch_ / fmt::format("original-{}", originals_.size());
+  PatchedView nothing(base_.source, folder, none);
+  const fs::path output = scratch_ / fmt::format("original-{}.o", originals_.size());
+  compile(words(command, Variant::original, nothing), output, command.source);
+  remove_tree(folder);
+  return object = output;
+}
+
 std::vector<string> Workshop::words(const CompileCommand& command, Variant variant, PatchedView& view) const {
-  const CompileSettings settings{base_, view, scratch_.path(), data_file("kmod-template")};
-  return bare_command(compile_arguments(command, variant, settings, scratch_.path() / "unit.o",
-                                        scratch_.path() / "unit.d", has_runtime_constants(base_)));
+  const CompileSettings settings{base_, view, scratch_, data_file("kmod-template")};
+  return bare_command(compile_arguments(command, variant, settings, scratch_ / "unit.o", scratch_ / "unit.d",
+                                        has_runtime_constants(base_)));
 }
 
 void Workshop::compile(std::vector<string> words, const fs::path& output, const string& what) {

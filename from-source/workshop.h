@@ -5,15 +5,17 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "kbuild/kbuild.h"
 #include "kernel/kernel.h"
-#include "kpatch-build/kpatch-build.h"
 #include "lookup/lookup.h"
+#include "patch/patch.h"
 #include "support/console.h"
 #include "support/error.h"
 #include "support/executor.h"
+#include "support/finding.h"
 
 namespace kpatch {
 
@@ -28,8 +30,8 @@ void report(Console& console, std::vector<Finding> findings);
 
 class Workshop {
  public:
-  // kernel: the options of kpatch-build that say which. Throws Error when there is no such kernel.
-  Workshop(Options kernel, unsigned verbosity);
+  // All outlive it. scratch: a folder to work in, which is there.
+  Workshop(const Base& base, Cache& cache, Executor& executor, Console& console, std::filesystem::path scratch);
 
   // How the kernel compiles a source for a module; module empty: whichever it is. Throws ExitError 42 when it doesn't, or
   // when several do.
@@ -37,6 +39,9 @@ class Workshop {
   // The compiler's words for a unit of the unpatched source, or of the view. They run in base().kbuild.
   std::vector<std::string> words(const CompileCommand& command, Variant variant, PatchedView& view) const;
   void compile(std::vector<std::string> words, const std::filesystem::path& output, const std::string& what);
+
+  // The unpatched source's object with a section for each function, and DWARF; compiled once. Throws Error.
+  std::filesystem::path original_object(const CompileCommand& command);
 
   // What runs of an object's module (empty: vmlinux), by the file that still says which source a local symbol is from:
   // shipped modules have lost that. Throws Error when it isn't shipped.
@@ -47,18 +52,18 @@ class Workshop {
   ShippedBinaries& shipped() { return *shipped_; }
   Executor& executor() { return executor_; }
   Console& console() { return console_; }
-  const std::filesystem::path& scratch() const { return scratch_.path(); }
+  const std::filesystem::path& scratch() const { return scratch_; }
 
  private:
-  Console console_;
-  Cache cache_;
-  Executor executor_;
-  ScratchDirectory scratch_;
-  Options options_;
-  Base base_;
+  const Base& base_;
+  Cache& cache_;
+  Executor& executor_;
+  Console& console_;
+  std::filesystem::path scratch_;
   Symvers symvers_;
   std::unique_ptr<ShippedBinaries> shipped_;
-  std::map<std::string, Binary> running_;  // by module
+  std::map<std::string, Binary> running_;                                           // by module
+  std::map<std::pair<std::string, std::string>, std::filesystem::path> originals_;  // by source and module
 };
 
 }  // namespace kpatch

@@ -160,11 +160,23 @@ FAKE
   chmod +x "$KPATCH_BUILD"
   run "$BATS_TEST_DIRNAME/sweep" --no-boot 1.0 1.1
   [ "$status" -eq 1 ]
-  for line in '6  patches cut' '5  compiled by the config' '1  built' '1  data-init static-local' \
+  for line in '6  patches cut' '5  compiled by the config' '1  built (33.3 %)' '1  data-init static-local' \
     '1  not whole: they lack a part of the fix' '1  failed'; do
     grep -q "^ *$line\$" <<<"$output" || { echo "no line: $line"; echo "$output"; return 1; }
   done
   grep -q '"patch": "broken", "outcome": "failed", .* "message": "error: all went wrong"' "$KPATCH_TEST_OUT/1.0-1.1/table.json"
   run "$BATS_TEST_DIRNAME/sweep" --no-boot --redo '^failed' 1.0 1.1
   [ "$(wc -l <"$KPATCH_TEST_OUT/runs")" -eq 7 ]
+  # By source: what was built alone, with results of its own.
+  sed -i 's/^echo "/echo "$* /' "$KPATCH_BUILD"
+  run -0 "$BATS_TEST_DIRNAME/sweep" --no-boot --by-source 1.0 1.1
+  [[ $output == *"1  built (100.0 %)"* ]]
+  [ "$(wc -l <"$KPATCH_TEST_OUT/runs")" -eq 8 ]
+  tail -n 1 "$KPATCH_TEST_OUT/runs" | grep -q -e '--from-source .*/builds.patch'
+  grep -q '"patch": "data"' "$KPATCH_TEST_OUT/1.0-1.1/table.json"
+  run -1 grep '"patch": "data"' "$KPATCH_TEST_OUT/1.0-1.1/by-source-table.json"
+  # A sample: as many as are asked for, the same ones each time.
+  rm "$KPATCH_TEST_OUT/runs"
+  run "$BATS_TEST_DIRNAME/sweep" --no-boot --sample 3 --redo . 1.0 1.1
+  [ "$(wc -l <"$KPATCH_TEST_OUT/runs")" -eq 3 ]
 }

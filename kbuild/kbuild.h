@@ -4,6 +4,7 @@
 #include "kbuild/affected.h"
 #include "kbuild/build-module.h"
 #include "kbuild/commands.h"
+#include "kbuild/compile-arguments.h"
 #include "kbuild/declarations.h"
 #include "kbuild/full-build.h"
 #include "kbuild/generated-files.h"

@@ -8,3 +8,4 @@
 #include "kernel/distro/debug-package.h"
 #include "kernel/distro/distro.h"
 #include "kernel/make.h"
+#include "kernel/shipped-binaries.h"

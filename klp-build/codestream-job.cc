@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "from-source/from-source.h"
+#include "kpatch-build/kpatch-build.h"
 #include "support/console.h"
 #include "support/error.h"
 #include "support/executor.h"
@@ -143,7 +144,8 @@ int run_job(const fs::path& file) {
   JobResult result;
   result.codestream = job.codestream;
   try {
-    Workshop workshop(kernel_options(job.codestream.is.kernel), 1);
+    KernelSession kernel(kernel_options(job.codestream.is.kernel), 1);
+    Workshop workshop(kernel.base(), kernel.cache(), kernel.executor(), kernel.console(), kernel.scratch());
     result.state = JobState::done;
     switch (job.action) {
       case JobAction::check:

@@ -13,6 +13,7 @@
 
 #include "from-source/from-source.h"
 #include "klp-build/codestream-job.h"
+#include "kpatch-build/kpatch-build.h"
 #include "support/files.h"
 #include "support/text.h"
 
@@ -164,6 +165,7 @@ void build_codestream(Workshop& workshop, const Job& job) {
     if (!fs::exists(part.file))
       throw Error(fmt::format("{} is missing: klp-build extract writes it", part.file.string()));
   plan.symbols = parse_syms(read_file(lp / plan.symbols_file), plan.symbols_file);
+  require_free_name(workshop.base(), plan.name);
   const fs::path module = build_livepatch(workshop, plan);
   fs::create_directories(built);
   write_file(built / (job.module + ".ko"), read_file(module));

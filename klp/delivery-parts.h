@@ -76,6 +76,7 @@ class DeliveryCheck {
   void add_callbacks();
   void add_symbols();
   void add_template();
+  void find_own_files();
   bool of_template(uint32_t symbol) const;
   std::optional<std::string_view> string_of(uint32_t section, uint64_t at) const;
   void check_replaced();
@@ -91,6 +92,8 @@ class DeliveryCheck {
   std::deque<Image> objects_;
   std::vector<std::string> owners_;
   KernelNames names_;
+  std::set<std::string, std::less<>> own_files_;  // FILE symbols behind which the patch's own stands
+  bool from_source_ = false;                      // what is replaced may be global, as it is in C
   std::vector<Finding> findings_;
 
   std::map<AtomKey, KlpPlace> links_;

@@ -91,7 +91,7 @@ void DeliveryCheck::compare_reference(uint32_t object, const Atom& home, const I
   if (const auto fields = o.relocations(home.section, home.begin, home.end);
       fields.size() == 2 && theirs.offset == fields[1].offset && leads_nowhere(object, home)) {
     const auto first = module_.relocations(at.section, at.offset - (fields[1].offset - fields[0].offset), at.offset);
-    if (first.empty() || module_.target(first.front()) != module_.target(ours))
+    if (!from_source_ && (first.empty() || module_.target(first.front()) != module_.target(ours)))
       find(at, "is an alternative of no length, and leads elsewhere than to the code itself");
     return;
   }
@@ -171,6 +171,11 @@ void DeliveryCheck::compare_undefined(uint32_t object, const ImageRelocation& th
                                       const ImageRelocation& ours) {
   const std::string& name = objects_[object].elf.symbols[theirs.symbol].name;
   const KlpSymbol& symbol = module_.elf.symbols[ours.symbol];
+  // What extracted source leaves open is bound by name: a static function or variable of its file, or one that is called
+  // foo.klp.STEM since foo has another meaning there.
+  if (const auto klp = from_source_ ? parse_klp_symbol(symbol.name) : std::nullopt;
+      klp && ours.addend == theirs.addend && (name == klp->name || name.starts_with(fmt::format("{}.klp.", klp->name))))
+    return;
   if (const auto known = names_.linked(owners_[object], name)) {
     if (known->owner != "vmlinux" && is_off_key(theirs, name, at, ours)) return;
     return expect_kernels(at, {*known}, name, theirs.addend, ours);

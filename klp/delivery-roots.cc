@@ -11,9 +11,6 @@ namespace kpatch {
 
 namespace {
 
-// Of the FILE symbol behind which the differ's output stands.
-constexpr std::string_view own_file = "livepatch";
-
 constexpr auto callback_kinds =
     std::to_array<std::string_view>({"pre_patch", "post_patch", "pre_unpatch", "post_unpatch"});
 
@@ -115,7 +112,7 @@ void DeliveryCheck::add_callbacks() {
 
 bool DeliveryCheck::of_template(uint32_t symbol) const {
   const std::string_view file = module_.file_of(symbol);
-  return !file.empty() && file != own_file;
+  return !file.empty() && !own_files_.contains(file);
 }
 
 // What the patch brings and nothing refers to, such as a new global function.

@@ -46,6 +46,20 @@ DeliveryCheck::DeliveryCheck(const AuditInput& input, const Arch& arch, KlpElf m
     objects_.emplace_back(std::move(elf), arch, *input.vmlinux);
     owners_.push_back(object.owner);
   }
+  find_own_files();
+}
+
+// The differ puts all that it writes behind a FILE symbol of its own; what was compiled from extracted source stands behind
+// that of its file.
+void DeliveryCheck::find_own_files() {
+  own_files_ = {"livepatch"};
+  const auto is_file = [](const KlpSymbol& symbol) { return symbol.type() == STT_FILE; };
+  from_source_ = std::ranges::none_of(module_.elf.symbols,
+                                      [&](const KlpSymbol& s) { return is_file(s) && s.name == "livepatch"; });
+  if (!from_source_) return;
+  for (const Image& object : objects_)
+    for (const KlpSymbol& symbol : object.elf.symbols)
+      if (is_file(symbol)) own_files_.insert(symbol.name);
 }
 
 std::vector<Finding> DeliveryCheck::run() {
@@ -225,7 +239,7 @@ void DeliveryCheck::compare_symbol(uint32_t object, uint32_t symbol, KlpPlace pl
     if (ours.entry.st_size != theirs.entry.st_size)
       return find(place, fmt::format("symbol {} has {} bytes, the compiler's {}", ours.name, ours.entry.st_size,
                                      theirs.entry.st_size));
-    if (ours.local() != local)
+    if (ours.local() != local && !(from_source_ && local))
       return find(place,
                   fmt::format("symbol {} is {}", ours.name,
                               local ? "global, though the kernel has its own" : "local, though new in the patch"));

@@ -10,6 +10,7 @@
 
 #include "klpmake/folder.h"
 #include "klpmake/steps.h"
+#include "kpatch-build/kpatch-build.h"
 #include "support/error.h"
 #include "support/signals.h"
 
@@ -102,7 +103,8 @@ int run(const CommandLine& line) {
     throw Error("there is no klpsrc.conf, and no _klpsrc.conf, which step 0 writes");
   const fs::path source = line.source.empty() && conf && !configure ? conf->source : line.source;
   const fs::path debug = line.debug.empty() && conf && !configure ? conf->debug : line.debug;
-  Workshop workshop(kernel_options(source, debug), line.verbosity);
+  KernelSession kernel(kernel_options(source, debug), line.verbosity);
+  Workshop workshop(kernel.base(), kernel.cache(), kernel.executor(), kernel.console(), kernel.scratch());
   if (configure)
     announce(0, "what the patch changes", "OK",
              [&] { write_configuration(workshop, folder, line.source, line.debug); });

@@ -14,6 +14,7 @@
 #include <set>
 
 #include "from-source/from-source.h"
+#include "kpatch-build/kpatch-build.h"
 #include "support/files.h"
 #include "support/text.h"
 
@@ -170,6 +171,7 @@ void make_livepatch(Workshop& workshop, const Folder& folder, const Conf& conf) 
   plan.symbols_file = "_klpmake.syms";
   if (fs::exists(folder.file(plan.symbols_file)))
     plan.symbols = parse_syms(read_file(folder.file(plan.symbols_file)), plan.symbols_file);
+  require_free_name(workshop.base(), plan.name);
   write_file(folder.file(folder.name + ".ko"), read_file(build_livepatch(workshop, plan)));
 }
 

@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "kbuild/kbuild.h"
-#include "kpatch-build/compile-arguments.h"
 #include "kpatch-build/kept-originals.h"
 #include "support/executor.h"
 

@@ -54,8 +54,12 @@ Delivery::~Delivery() {
 }
 
 fs::path Delivery::deliver(const fs::path& file, const std::string& name) {
+  return deliver_text(read_file(file), name);
+}
+
+fs::path Delivery::deliver_text(const std::string& text, const std::string& name) {
   fs::path target = directory_ / name;
-  write_file(target, read_file(file));
+  write_file(target, text);
   delivered_ = true;
   return target;
 }

@@ -19,6 +19,8 @@ class Delivery {
   // Copies the file whole or not at all, under `name`; an older one is replaced. Returns its path. Throws Error,
   // naming the path, when the disk is full.
   std::filesystem::path deliver(const std::filesystem::path& file, const std::string& name);
+  // The same with the bytes of the file.
+  std::filesystem::path deliver_text(const std::string& text, const std::string& name);
 
  private:
   std::filesystem::path directory_;

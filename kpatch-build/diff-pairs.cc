@@ -19,7 +19,6 @@
 #include "arch/arch.h"
 #include "kbuild/kbuild.h"
 #include "kernel/kernel.h"
-#include "kpatch-build/shipped-binaries.h"
 #include "kpatch-build/together.h"
 #include "lookup/lookup.h"
 #include "support/error.h"
@@ -114,23 +113,6 @@ void read_report(const fs::path& path, const fs::path& tree, const fs::path& pat
   }
 }
 
-// What the kernel looks up in a module, in its order.
-std::vector<const BinarySymbol*> looked_up(const Binary& object) {
-  std::vector<const BinarySymbol*> list;
-  for (const BinarySymbol& s : object.symbols())
-    if (s.defined() && s.type != SymbolType::file && s.type != SymbolType::section) list.push_back(&s);
-  return list;
-}
-
-bool same_symbols(const Binary& a, const Binary& b) {
-  const auto in_a = looked_up(a), in_b = looked_up(b);
-  return std::equal(in_a.begin(), in_a.end(), in_b.begin(), in_b.end(),
-                    [&](const BinarySymbol* x, const BinarySymbol* y) {
-                      return x->name == y->name && x->value == y->value && x->size == y->size && x->type == y->type &&
-                             x->binding == y->binding && a.section_name(x->section) == b.section_name(y->section);
-                    });
-}
-
 // What the objects of a patch have to know of each other: what a file no longer calls static (other files may use it
 // now, and the kernel has it as a local), and new variables that others refer to.
 std::vector<std::string> shared_symbol_options(std::span<const ObjectPair> pairs) {
@@ -163,17 +145,6 @@ fs::path parent_file(const Base& base, const ObjectPair& pair) {
 }
 
 }  // namespace
-
-fs::path parent_of_module(const Base& base, const std::string& module) {
-  const auto shipped = module_file(base, module);
-  if (!shipped) {
-    throw Error(
-        fmt::format("{}.ko is affected, but is not among the shipped modules in {}", module, base.modules.string()));
-  }
-  const fs::path debug = base.debug_modules / (module + ".ko");
-  if (base.debug_modules.empty() || !fs::exists(debug) || debug == *shipped) return *shipped;
-  return same_symbols(Binary::open(*shipped), Binary::open(debug)) ? debug : *shipped;
-}
 
 std::string object_name(std::string_view module) { return module.empty() ? "vmlinux" : module_name_of(module); }
 

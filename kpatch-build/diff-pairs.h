@@ -64,12 +64,6 @@ struct DiffExtras {
 // Adds a refusal of the report's own source.
 void refuse(PairReport& report, const char* rule, const std::string& function, std::string message, std::string advice);
 
-// What the differ takes for the module that runs: the shipped file, or its debug file where that lists the same symbols
-// in the same order, since it still says which source file a local symbol is from. Shipped modules have lost that, and
-// drivers like to call things `ops` in each of their files. module: as in CompileCommand. Throws Error when it isn't
-// there.
-std::filesystem::path parent_of_module(const Base& base, const std::string& module);
-
 // "net/netfilter/xt_comment" -> "xt_comment", "" -> "vmlinux".
 std::string object_name(std::string_view module);
 

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "kernel/kernel.h"
-#include "kpatch-build/compile-arguments.h"
+#include "kbuild/kbuild.h"
 #include "support/command.h"
 #include "support/kept-files.h"
 

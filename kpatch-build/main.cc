@@ -1,6 +1,7 @@
 // kpatch-build: from a source patch to a livepatch module.
 //
-//     patch ─► base ─► patched view ─► objects, twice ─► differences ─► proof ─► module ─► .ko
+//     patch ─► base ─► patched view ─► objects, twice ─► differences ─► proof ─┬─────────────► module ─► .ko
+//                                                                               └─► source ─► module ─► .ko
 //
 // main() runs the stages in their order; what each does, and why, stands in its own file.
 
@@ -23,6 +24,7 @@
 #include "kpatch-build/reporter.h"
 #include "kpatch-build/sandbox.h"
 #include "kpatch-build/signing.h"
+#include "kpatch-build/source-way.h"
 #include "kpatch-build/stages.h"
 #include "kpatch-build/test-module.h"
 #include "support/answer.h"
@@ -41,6 +43,7 @@ std::string size_of(const fs::path& file) {
 }
 
 void run(Build build, Delivery& delivery, const ModuleSigner& signer, Reporter& reporter) {
+  if (build.options.from_source || build.options.both) require_source_way();
   try_patches(build);
 
   // The kernel as it runs: its source, its config, its compiler's commands, its symbols.
@@ -71,8 +74,27 @@ void run(Build build, Delivery& delivery, const ModuleSigner& signer, Reporter& 
   reporter.take(prove(build, base, view, reports));
 
   // The module, and a last look at it with the kernel's eyes.
-  const fs::path module = reporter.take(make_module(build, base, reports));
-  reporter.take(audit(build, base, reports, module));
+  fs::path module;
+  if (!build.options.from_source) {
+    module = reporter.take(make_module(build, base, reports));
+    reporter.take(audit(build, base, reports, module));
+  }
+  std::vector<std::pair<std::string, std::string>> sources;
+  fs::path by_source;
+  if (build.options.from_source || build.options.both) {
+    SourceWay way = reporter.take(take_source(build, base, view, reports));
+    reporter.take(prove(build, base, view, way.reports));
+    by_source = reporter.take(make_module(build, base, way.reports, way.further, "from-source"));
+    reporter.take(audit_source(build, base, way.reports, reports, by_source));
+    for (ExtractedFile& file : way.files) sources.emplace_back(file.name, file.text);
+    if (build.options.both) {
+      reporter.take(compare_ways(module, by_source, way));
+    } else {
+      module = by_source;
+      reports = std::move(way.reports);
+      reporter.know_objects(reports);
+    }
+  }
   const LivepatchContent content = content_of_module(build, base, module);
   reporter.know_content(content);
   reporter.know_size(size_of_module(module));
@@ -85,6 +107,8 @@ void run(Build build, Delivery& delivery, const ModuleSigner& signer, Reporter& 
   if (!build.options.provenance.empty()) write_file(build.options.provenance, provenance(build, base, module));
   reporter.write();
   if (!debug.empty()) delivery.deliver(debug, build.module + ".ko.debug");
+  for (const auto& [name, text] : sources) delivery.deliver_text(text, fmt::format("{}.{}", build.module, name));
+  if (build.options.both) delivery.deliver(by_source, build.module + ".from-source.ko");
   const fs::path delivered = delivery.deliver(module, build.module + ".ko");
   build.console.info(
       fmt::format("patched functions\n{}{} ({})", patched_functions(reports), delivered.string(), size_of(delivered)));

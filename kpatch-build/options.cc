@@ -72,6 +72,10 @@ Groups describe() {
       "target,t", po::value<std::vector<std::string>>()->value_name("NAME")->composing(),
       "only these kbuild targets, repeatable (default: vmlinux modules)")(
       "full", po::bool_switch(), "build the original and the patched kernel in full and compare every object")(
+      "from-source", po::bool_switch(),
+      "make the module of the changed functions' source, which is delivered with it, instead of diff objects")(
+      "both", po::bool_switch(),
+      "make the module of diff objects, NAME.from-source.ko of source, and tell where they differ (--explain)")(
       "launcher", po::value<std::string>()->value_name("CMD"),
       "run the compiles of the original and the patched objects by ccache, distcc, icecc or the like; not what kbuild "
       "compiles for a base, for --full or for the module")(
@@ -265,6 +269,8 @@ Options fill(const po::variables_map& values) {
   }
   take<std::vector<std::string>>(values, "target", o.targets);
   take<bool>(values, "full", o.full);
+  take<bool>(values, "from-source", o.from_source);
+  take<bool>(values, "both", o.both);
   if (const auto launcher = values.find("launcher"); launcher != values.end())
     o.launcher = launcher_words(launcher->second.as<std::string>());
   o.sandbox = !values["no-sandbox"].as<bool>();
@@ -337,6 +343,15 @@ void check(const Options& o) {
   if (o.assess && o.full) throw Error("--assess doesn't build, and --full does");
   if (!o.previous.empty() && !o.replace)
     throw Error("--previous is for livepatches that replace the one before: with --non-replace that one stays");
+  if (o.from_source && o.both) throw Error("--both has --from-source in it: name one of them");
+  for (const char* way : {o.from_source ? "--from-source" : "", o.both ? "--both" : ""}) {
+    if (*way == '\0') continue;
+    if (o.assess) throw Error(fmt::format("--assess doesn't build, and {} does", way));
+    if (o.full)
+      throw Error(fmt::format("{} takes functions out of one file at a time, and --full compares kernels", way));
+  }
+  if (o.from_source && o.debug_info)
+    throw Error("--debug-info is of diff objects: what is extracted is compiled without debug information");
   if (!o.disabled.empty() && o.patches.size() > 1)
     throw Error("--disable stands in place of a patch: build one or the other");
   if (o.sign_key.empty() != o.certificate.empty())
@@ -425,6 +440,8 @@ std::string options_summary(const Options& o) {
   const auto add = [&](const std::string& word) { summary += (summary.empty() ? "" : " ") + word; };
   if (!o.replace) add("--non-replace");
   if (o.full) add("--full");
+  if (o.from_source) add("--from-source");
+  if (o.both) add("--both");
   for (const std::string& target : o.targets) add("--target=" + target);
   if (o.ignore_whitespace) add("--ignore-whitespace");
   for (const std::string& rule : o.acknowledged) add("--ack=" + rule);

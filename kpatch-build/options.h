@@ -30,6 +30,8 @@ struct Options {
   unsigned jobs = 1;
   std::vector<std::string> targets;  // empty: vmlinux and modules
   bool full = false;
+  bool from_source = false;           // the module is made of extracted source
+  bool both = false;                  // … of diff objects, and once more of extracted source, to compare
   std::vector<std::string> launcher;  // words in front of our own compiles
   bool sandbox = true;
   bool ignore_whitespace = false;

@@ -40,6 +40,8 @@ class Reporter {
 
   void know_patches(const std::vector<PatchText>& patches);
   void know_module(std::string name) { facts_.module = std::move(name); }
+  // What is patched in the end, where it isn't what the differ said.
+  void know_objects(std::vector<PairReport> objects) { facts_.objects = std::move(objects); }
   void know_content(LivepatchContent content) { facts_.livepatch = std::move(content); }
   void know_release(std::string release) { facts_.release = std::move(release); }
   void know_size(ModuleSize size) { facts_.size = size; }

@@ -27,7 +27,6 @@
 #include "kpatch-build/module-keys.h"
 #include "kpatch-build/previous.h"
 #include "kpatch-build/sandbox.h"
-#include "kpatch-build/shipped-binaries.h"
 #include "lookup/lookup.h"
 #include "patch/patch.h"
 #include "support/data.h"
@@ -350,32 +349,75 @@ void write_inputs(const Build& build, const Base& base, const fs::path& module,
 
 }  // namespace
 
+namespace {
+
+// What the audit reads, opened once.
+struct AuditFiles {
+  AuditFiles(const Build& build, const Base& base, const fs::path& module)
+      : vmlinux(Binary::open(base.vmlinux_index)), symvers(Symvers::read(base.symvers)), shipped(base) {
+    input.module = module;
+    input.name = build.module;
+    input.release = base.release;
+    input.vmlinux = &vmlinux;
+    input.symvers = &symvers;
+    input.open_module = [this](std::string_view name) { return shipped.named(name); };
+  }
+  Binary vmlinux;
+  Symvers symvers;
+  ShippedBinaries shipped;
+  AuditInput input;
+};
+
+std::vector<PatchedObject> objects_of(const std::vector<PairReport>& reports) {
+  std::vector<PatchedObject> objects;
+  for (const PairReport& report : reports) objects.push_back({report.pair.patched, report.object});
+  return objects;
+}
+
+// What is wrong with the module is never the patch's fault.
+void end_audit(const Build& build, Console::Stage& stage, std::vector<Finding>& findings) {
+  const auto problems = static_cast<size_t>(
+      std::ranges::count_if(findings, [](const Finding& f) { return f.severity >= Severity::refusal; }));
+  stage.note(problems == 0 ? "" : count(problems, "problem"));
+  if (problems == 0) return;
+  findings.push_back({"audit",
+                      Severity::error,
+                      {},
+                      "the module isn't what it has to be, and is not delivered; that is a fault of kpatch-build, "
+                      "not of the patch",
+                      fmt::format("please report it, with the patch and {}", build.executor.log().string())});
+}
+
+}  // namespace
+
 std::vector<Finding> audit(const Build& build, const Base& base, const std::vector<PairReport>& reports,
                            const fs::path& module) {
   Console::Stage stage(build.console, "audit");
-  const Binary vmlinux = Binary::open(base.vmlinux_index);
-  const Symvers symvers = Symvers::read(base.symvers);
-  ShippedBinaries shipped(base);
-  AuditInput input;
-  input.module = module;
-  input.name = build.module;
-  input.release = base.release;
-  input.vmlinux = &vmlinux;
-  input.symvers = &symvers;
-  input.open_module = [&](std::string_view name) { return shipped.named(name); };
-  std::vector<PatchedObject> objects;
-  for (const PairReport& report : reports) objects.push_back({report.pair.patched, report.object});
+  AuditFiles files(build, base, module);
+  const std::vector<PatchedObject> objects = objects_of(reports);
   if (build.options.skip_cleanup) write_inputs(build, base, module, objects);
-  std::vector<Finding> findings = audit(input);
-  append(findings, check_delivery(input, objects));
-  stage.note(findings.empty() ? "" : count(findings.size(), "problem"));
-  if (!findings.empty())
-    findings.push_back({"audit",
-                        Severity::error,
-                        {},
-                        "the module isn't what it has to be, and is not delivered; that is a fault of kpatch-build, "
-                        "not of the patch",
-                        fmt::format("please report it, with the patch and {}", build.executor.log().string())});
+  std::vector<Finding> findings = audit(files.input);
+  append(findings, check_delivery(files.input, objects));
+  end_audit(build, stage, findings);
+  return findings;
+}
+
+std::vector<Finding> audit_source(const Build& build, const Base& base, const std::vector<PairReport>& reports,
+                                  const std::vector<PairReport>& units, const fs::path& module) {
+  Console::Stage stage(build.console, "audit");
+  AuditFiles files(build, base, module);
+  std::vector<Finding> findings = audit(files.input);
+  append(findings, check_delivery(files.input, objects_of(reports)));
+  end_audit(build, stage, findings);
+  // The first difference of each function; what follows from it is no news.
+  std::set<std::string> told;
+  for (Finding& finding : check_delivery(files.input, objects_of(units))) {
+    if (finding.location.function.empty() || !told.insert(finding.location.function).second) continue;
+    finding.rule = "ways";
+    finding.severity = Severity::notice;
+    finding.message = "comes out otherwise than in its file: " + finding.message;
+    findings.push_back(std::move(finding));
+  }
   return findings;
 }
 
@@ -462,12 +504,16 @@ Result<fs::path> make_debug_file(const Build& build, const Base& base, const std
   return file;
 }
 
-Result<fs::path> make_module(const Build& build, const Base& base, const std::vector<PairReport>& reports) {
-  const ModuleInput input = module_input(build, base, reports);
+Result<fs::path> make_module(const Build& build, const Base& base, const std::vector<PairReport>& reports,
+                             const std::vector<fs::path>& further, const std::string& directory) {
+  ModuleInput input = module_input(build, base, reports);
+  input.diff_objects.insert(input.diff_objects.end(), further.begin(), further.end());
   Console::Stage stage(build.console, "module");
-  Result<fs::path> module = build_module(input, base, build.scratch / "module", build.executor);
+  Result<fs::path> module = build_module(input, base, build.scratch / directory, build.executor);
   if (!module.value) return module;
-  const fs::path linked = build.scratch / (build.module + ".ko");
+  const fs::path folder = build.scratch / (directory + "-linked");
+  fs::create_directories(folder);
+  const fs::path linked = folder / (build.module + ".ko");
   post_link(*module.value, linked);
   ShippedBinaries shipped(base);
   const Binary index = Binary::open(base.vmlinux_index);

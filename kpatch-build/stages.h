@@ -57,8 +57,11 @@ Result<std::vector<PairReport>> choose(std::vector<PairReport> reports);
 // Whether the code that is replaced is the code that runs: what is not ("proof").
 std::vector<Finding> prove(const Build& build, const Base& base, PatchedView& view, std::vector<PairReport>& reports);
 
-// Links and finishes the module. Gives its file.
-Result<std::filesystem::path> make_module(const Build& build, const Base& base, const std::vector<PairReport>& reports);
+// Links and finishes the module, in `directory` below the scratch folder. further: objects besides those of the reports.
+// Gives its file.
+Result<std::filesystem::path> make_module(const Build& build, const Base& base, const std::vector<PairReport>& reports,
+                                          const std::vector<std::filesystem::path>& further = {},
+                                          const std::string& directory = "module");
 
 // The same module once more with debug information (--debug-info), which a debugger takes for that of `module`.
 Result<std::filesystem::path> make_debug_file(const Build& build, const Base& base,
@@ -72,5 +75,9 @@ std::vector<Finding> compare_with_previous(const Build& build, const Base& base,
 // Whether the kernel would load it, do what was meant, and run what the compiler wrote: what speaks against it.
 std::vector<Finding> audit(const Build& build, const Base& base, const std::vector<PairReport>& reports,
                            const std::filesystem::path& module);
+// The same of a module from extracted source: it is compared with the objects of `reports`, which are what was extracted and
+// compiled; and with those of `units`, the files whole: what differs there are notices ("ways").
+std::vector<Finding> audit_source(const Build& build, const Base& base, const std::vector<PairReport>& reports,
+                                  const std::vector<PairReport>& units, const std::filesystem::path& module);
 
 }  // namespace kpatch

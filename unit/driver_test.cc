@@ -9,8 +9,10 @@
 
 #include "kbuild/affected.h"
 #include "kbuild/build-module.h"
+#include "kbuild/compile-arguments.h"
 #include "kbuild/objtool-messages.h"
 #include "kbuild/why-not-built.h"
+#include "kernel/shipped-binaries.h"
 #include "kpatch-build/build-report.h"
 #include "kpatch-build/compile.h"
 #include "kpatch-build/delivery.h"

@@ -71,6 +71,8 @@ TEST(KlpmakeBindings, ANameHasOneMeaning) {
   EXPECT_EQ(bindings.bind({.name = "taken"}, "vmlinux", "a"), "taken.klp.a");
   EXPECT_EQ(bindings.bind({.name = "x", .owner = "m"}, "m", "a"), "x");
   EXPECT_EQ(bindings.bind({.name = "x", .owner = "m"}, "n", "b"), "x.klp.b");
+  EXPECT_FALSE(bindings.shares("taken"));
+  EXPECT_TRUE(Bindings({"taken"}, {"taken"}).shares("taken"));
 }
 
 }  // namespace

@@ -119,6 +119,16 @@ TEST(Options, OfCommands) {
   EXPECT_EQ(options_summary(*parse({"--launcher=env", "--no-sandbox", "a.patch"})), "");
 }
 
+TEST(Options, FromSource) {
+  EXPECT_TRUE(parse({"--from-source", "a.patch"})->from_source);
+  EXPECT_TRUE(parse({"--both", "a.patch"})->both);
+  EXPECT_EQ(options_summary(*parse({"--from-source", "a.patch"})), "--from-source");
+  EXPECT_EQ(options_summary(*parse({"--both", "a.patch"})), "--both");
+  for (const char* other : {"--both", "--full", "--assess", "--debug-info"})
+    EXPECT_THROW(parse({"--from-source", other, "a.patch"}), Error) << other;
+  EXPECT_NO_THROW(parse({"--both", "--debug-info", "a.patch"}));
+}
+
 TEST(Options, OfTheCache) {
   EXPECT_EQ(parse({"--cache", "list"})->cache, CacheAction::list);
   const auto o = parse({"--cache=prune", "--cache-max-age", "2d", "--cache-max-size=1G"});

@@ -1,12 +1,13 @@
 // The kernel's files as they are shipped, each opened once.
 #pragma once
 
+#include <filesystem>
 #include <map>
 #include <set>
 #include <string>
 #include <string_view>
 
-#include "kernel/kernel.h"
+#include "kernel/base.h"
 #include "lookup/lookup.h"
 
 namespace kpatch {
@@ -28,5 +29,11 @@ class ShippedBinaries {
   std::map<std::string, std::string> paths_;  // by name; empty until somebody asks for one
   std::map<std::string, std::set<std::string>> needs_;
 };
+
+// What the differ takes for the module that runs: the shipped file, or its debug file where that lists the same symbols
+// in the same order, since it still says which source file a local symbol is from. Shipped modules have lost that, and
+// drivers like to call things `ops` in each of their files. module: as in CompileCommand. Throws Error when it isn't
+// there.
+std::filesystem::path parent_of_module(const Base& base, const std::string& module);
 
 }  // namespace kpatch

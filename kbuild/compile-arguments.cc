@@ -11,8 +11,8 @@
 //     -include asm-generic/runtime-const.h               (x86 since 6.11, vmlinux's objects only) a runtime constant is
 //         an instruction with a placeholder that the kernel fills in once, at boot. In a module nobody would. The
 //         generic header has the same include guard and turns the constants into loads of the variables they come from.
-//     -I KEYS                                            where a branch on a module's key can't be (module-keys.cc)
-#include "kpatch-build/compile-arguments.h"
+//     -I KEYS                                            where a branch on a module's key can't be (kpatch-build/module-keys.cc)
+#include "kbuild/compile-arguments.h"
 
 #include <fmt/core.h>
 
