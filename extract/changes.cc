@@ -22,17 +22,30 @@ namespace {
 using std::string;
 using std::string_view;
 
+// What macros make of __COUNTER__: names, and names within string literals, where an argument is spelled out.
+//
+//     __UNIQUE_ID_x_473    "max(a, ({ … __compiletime_assert_474 … }))"    __initcall__kmod_reboot__475_1348_start6
 bool counted(string_view word) {
-  return word.starts_with("__UNIQUE_ID_") || word.starts_with("__compiletime_assert_") ||
-         word.find("_addressable_") != string_view::npos;
+  for (const string_view mark : {"__UNIQUE_ID_", "__compiletime_assert_", "_addressable_", "__initcall_"})
+    if (word.find(mark) != string_view::npos) return true;
+  return false;
+}
+
+string without_numbers(string_view word) {
+  string plain;
+  for (const char c : word) {
+    const bool digit = c >= '0' && c <= '9';
+    if (!digit) plain += c;
+    if (digit && !plain.ends_with('#')) plain += '#';
+  }
+  return plain;
 }
 
 string tokens_of(const ParsedUnit& unit, const SourceChunk& chunk) {
   string text;
   for (uint32_t i = chunk.first; i < chunk.last; ++i) {
-    string_view word = unit.text_of(unit.tokens()[i]);
-    if (counted(word)) word = word.substr(0, word.find_last_not_of("0123456789") + 1);
-    text += word;
+    const string_view word = unit.text_of(unit.tokens()[i]);
+    text += counted(word) ? without_numbers(word) : string(word);
     text += ' ';
   }
   return text;

@@ -110,6 +110,10 @@ class SourceMaker {
     std::vector<string> above = facts_.inlined_into(name);
     for (const string& user : facts_.users_of_clones(name, redirected == Redirected::no_site)) above.push_back(user);
     copied_.insert(name);
+    // Of a header, and not used here.
+    if (redirected == Redirected::no_site && above.empty() && own == nullptr &&
+        std::ranges::find(functions_, name) == functions_.end())
+      return;
     if (redirected == Redirected::no_site && above.empty())
       refuse("no-code", name, "can't be redirected: it has no code of its own or no ftrace site, and nobody calls it");
     for (const string& other : above) {

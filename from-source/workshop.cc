@@ -86,7 +86,8 @@ fs::path Workshop::original_object(const CompileCommand& command) {
 }
 
 std::vector<string> Workshop::words(const CompileCommand& command, Variant variant, PatchedView& view) const {
-  const CompileSettings settings{base_, view, scratch_, data_file("kmod-template")};
+  CompileSettings settings{base_, view, scratch_, data_file("kmod-template")};
+  settings.key_headers = key_headers_;
   return bare_command(compile_arguments(command, variant, settings, scratch_ / "unit.o", scratch_ / "unit.d",
                                         has_runtime_constants(base_)));
 }

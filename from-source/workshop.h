@@ -47,6 +47,9 @@ class Workshop {
   // shipped modules have lost that. Throws Error when it isn't shipped.
   const Binary& running(const std::string& module);
 
+  // A folder of headers that let code test keys instead of branching on them (CompileSettings); for all units from here on.
+  void use_key_headers(std::filesystem::path folder) { key_headers_ = std::move(folder); }
+
   const Base& base() const { return base_; }
   const Symvers& symvers() const { return symvers_; }
   ShippedBinaries& shipped() { return *shipped_; }
@@ -59,7 +62,7 @@ class Workshop {
   Cache& cache_;
   Executor& executor_;
   Console& console_;
-  std::filesystem::path scratch_;
+  std::filesystem::path scratch_, key_headers_;
   Symvers symvers_;
   std::unique_ptr<ShippedBinaries> shipped_;
   std::map<std::string, Binary> running_;                                           // by module

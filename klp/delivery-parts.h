@@ -77,6 +77,7 @@ class DeliveryCheck {
   void add_symbols();
   void add_template();
   void find_own_files();
+  bool of_one_meaning(uint32_t a, uint32_t b) const;  // types of relocations
   bool of_template(uint32_t symbol) const;
   std::optional<std::string_view> string_of(uint32_t section, uint64_t at) const;
   void check_replaced();

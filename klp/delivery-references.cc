@@ -72,10 +72,17 @@ bool DeliveryCheck::leads_nowhere(uint32_t object, const Atom& entry) const {
   return length != 0 && length < o.bytes(entry).size() && o.bytes(entry)[length] == 0;
 }
 
+// A call of a function of the same file has another type than that of one that is bound.
+bool DeliveryCheck::of_one_meaning(uint32_t a, uint32_t b) const {
+  if (arch_.proof == nullptr) return false;
+  const auto one = arch_.proof->field(a), other = arch_.proof->field(b);
+  return one && other && one->type == other->type;
+}
+
 void DeliveryCheck::compare_reference(uint32_t object, const Atom& home, const ImageRelocation& theirs, KlpPlace at,
                                       const ImageRelocation& ours) {
   const Image& o = objects_[object];
-  if (theirs.type != ours.type)
+  if (theirs.type != ours.type && !(from_source_ && of_one_meaning(theirs.type, ours.type)))
     return find(at, fmt::format("has a relocation of type {}, the compiler's is {}", ours.type, theirs.type));
   if (const auto klp = parse_klp_symbol(module_.elf.symbols[ours.symbol].name); klp) {
     const std::string_view group = klp->owner == "vmlinux" ? klp->owner : std::string_view(owners_[object]);

@@ -180,7 +180,8 @@ void DeliveryCheck::check_replaced() {
     if (known.empty()) continue;
     const BinarySymbol& original = names_.symbol(known.front());
     const bool function = o.elf.symbols[atom.symbol].type() == STT_FUNC;
-    if (function && original.has_ftrace_site)
+    // Extracted source copies what the kernel has under a name of the compiler's alone.
+    if (function && original.has_ftrace_site && !from_source_)
       find(place, fmt::format("no row of .kpatch.funcs makes it replace {}", names_.describe(known.front())));
     if (!function && o.writable(section) && !is_fresh(o.name_of(atom)) && o.kind(section) != SectionKind::dyndbg)
       find(place, fmt::format("is a second {}, the kernel has its own state", o.name_of(atom)));

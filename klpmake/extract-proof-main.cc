@@ -34,8 +34,10 @@ using std::string;
 
 constexpr const char* usage =
     "Usage: kpatch-extract-proof RELEASE list\n"
+    "       kpatch-extract-proof RELEASE command SOURCE\n"
     "       kpatch-extract-proof RELEASE prove SEED COUNT      units (SOURCE, tab, MODULE) from standard input\n"
     "\n"
+    "command writes the folder in which the kernel's build compiles the file, and the words, a line each.\n"
     "prove writes a line a function, separated by tabs: unit, module, function, outcome, \"again\" (the extraction of "
     "the result),\n"
     "\"twice\" (a second run), \"paths\" (none of this machine), bytes of the source, why.\n";
@@ -114,8 +116,10 @@ class Prover {
     const fs::path module = linked(pair, source, stem, bindings);
     std::vector<Finding> differences = compared(module, workshop_.original_object(pair.command), pair.owner);
     outcome.outcome = differences.empty() ? "equal" : "differs";
-    if (!differences.empty() && compared(module, with_visible(pair, source, stem), pair.owner).empty())
-      outcome.outcome = "visible";
+    if (!differences.empty()) {
+      differences = compared(module, with_visible(pair, source, stem), pair.owner);
+      if (differences.empty()) outcome.outcome = "visible";
+    }
     if (differences.size() > 3) differences.resize(3);
     for (const Finding& finding : differences) outcome.why += (outcome.why.empty() ? "" : "; ") + text_of(finding);
     return outcome;
@@ -225,7 +229,10 @@ int prove(KernelSession& kernel, const string& seed, size_t count) {
 }
 
 int run(const std::vector<string>& words) {
-  if (words.size() < 2 || !(words[1] == "list" || (words[1] == "prove" && words.size() == 4))) {
+  const bool known =
+      words.size() > 1 && ((words[1] == "list" && words.size() == 2) || (words[1] == "command" && words.size() == 3) ||
+                           (words[1] == "prove" && words.size() == 4));
+  if (!known) {
     fmt::print(stderr, "{}", usage);
     return exit_error;
   }
@@ -233,6 +240,12 @@ int run(const std::vector<string>& words) {
   options.archversion = words[0];
   KernelSession kernel(std::move(options), 0);
   if (words[1] == "prove") return prove(kernel, words[2], std::stoul(words[3]));
+  if (words[1] == "command") {
+    const std::vector<CompileCommand> found = commands_for_source(kernel.base(), kernel.executor(), words[2]);
+    if (found.empty()) throw Error(fmt::format("{}: the kernel doesn't build it", words[2]));
+    fmt::print("{}\n{}\n", kernel.base().kbuild.string(), joined(bare_command(found.front().arguments), "\n"));
+    return exit_ok;
+  }
   for (const CompileCommand& command : shipped_commands(kernel.base(), kernel.executor()))
     if (fs::path(command.source).extension() == ".c") fmt::print("{}\t{}\n", command.source, command.module);
   return exit_ok;

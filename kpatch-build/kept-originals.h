@@ -3,8 +3,8 @@
 
 #include <string>
 
-#include "kernel/kernel.h"
 #include "kbuild/kbuild.h"
+#include "kernel/kernel.h"
 #include "support/command.h"
 #include "support/kept-files.h"
 

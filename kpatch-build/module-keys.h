@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "kpatch-build/compile-arguments.h"
+#include "kbuild/kbuild.h"
 #include "kpatch-build/diff-pairs.h"
 
 namespace kpatch {

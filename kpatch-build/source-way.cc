@@ -39,19 +39,17 @@ class SourceTaker {
         folder_(build.scratch / "source"),
         workshop_(base, build.cache, build.executor, build.console, work_folder()),
         bindings_(defined(false), defined(true)) {
+    if (fs::exists(build.scratch / key_header_folder)) workshop_.use_key_headers(build.scratch / key_header_folder);
     plan_.name = build.module;
     plan_.symbols_file = "the symbols that are bound";
   }
 
   Result<SourceWay> run() {
     for (const PairReport& report : reports_) take(report);
+    if (!refused()) link();
     Result<SourceWay> result;
+    if (!refused()) result.value = std::move(way_);
     result.findings = std::move(findings_);
-    const bool refused =
-        std::ranges::any_of(result.findings, [](const Finding& f) { return f.severity >= Severity::refusal; });
-    if (refused) return result;
-    link();
-    result.value = std::move(way_);
     return result;
   }
 
@@ -77,6 +75,10 @@ class SourceTaker {
     return names;
   }
 
+  bool refused() const {
+    return std::ranges::any_of(findings_, [](const Finding& f) { return f.severity >= Severity::refusal; });
+  }
+
   void refuse(const PairReport& report, string message) {
     findings_.push_back({"no-source",
                          Severity::refusal,
@@ -100,16 +102,15 @@ class SourceTaker {
     if (!report.callbacks.empty()) return refuse(report, "has callbacks, which aren't extracted");
     const SourcePair pair = read_pair(workshop_, command, view_);
     const UnitChanges changes = SourceUnit::changes(pair.original, pair.patched);
-    std::set<string> wanted;
-    for (const Subject& function : changes.functions) wanted.insert(function.name);
-    const std::set<string> by_text = wanted;
+    std::set<string> wanted, by_text;
+    for (const Subject& function : changes.functions) by_text.insert(function.name);
     for (const Subject& function : pair.patched.functions())
       if (contains(report.changed, function.name)) wanted.insert(function.name);
     const string stem = stem_of(command.source);
     LivepatchSource source = make_source(workshop_, pair, {wanted.begin(), wanted.end()}, stem, bindings_);
     for (Finding& finding : source.findings) {
       // Each is explained below.
-      if (finding.rule == "climbs") continue;
+      if (finding.rule == "climbs" || finding.rule == "not-listed") continue;
       findings_.push_back(std::move(finding));
     }
     if (source.text.empty()) return;
@@ -179,8 +180,26 @@ class SourceTaker {
         way_.further.push_back(objects[i]);
         continue;
       }
+      check_keys(way_.reports[i], objects[i]);
       way_.reports[i].output = way_.reports[i].pair.patched = objects[i];
     }
+  }
+
+  // The kernel reads these tables before it knows where a patched module lies.
+  void check_keys(const PairReport& report, const fs::path& object) {
+    const Binary compiled = Binary::open(object);
+    std::set<string> keys;
+    for (uint32_t section = 0; section < compiled.sections().size(); ++section) {
+      const string_view table = compiled.sections()[section].name;
+      if (table != "__jump_table" && table != ".static_call_sites") continue;
+      for (const BinaryRelocation& relocation : compiled.relocations(section))
+        for (const LivepatchSymbol& symbol : plan_.symbols)
+          if (symbol.owner != "vmlinux" && symbol.placeholder == compiled.symbols()[relocation.symbol].name)
+            keys.insert(fmt::format("{} of {}", symbol.name, symbol.owner));
+    }
+    for (const string& key : keys)
+      refuse(report,
+             fmt::format("branches on {}, which a livepatch's tables can't name while the module may be away", key));
   }
 
   const Base& base_;

@@ -235,7 +235,7 @@ std::optional<std::vector<PairReport>> with_tested_keys(
   }
   if (stopped.empty() || build.options.full) return std::nullopt;
   CompileSettings settings = settings_of(build, base, view);
-  settings.key_headers = build.scratch / "keys";
+  settings.key_headers = build.scratch / key_header_folder;
   write_key_header(settings.key_headers, keys);
   if (!compile_again(stopped, settings, build.executor)) return std::nullopt;
   std::vector<PairReport> tested = diff(pairs, "diff-tested");

@@ -48,6 +48,9 @@ Result<std::vector<ObjectPair>> compile(const Build& build, const Base& base, co
 Result<std::vector<ObjectPair>> compile_full(const Build& build, const Base& base, const AppliedPatches& patches,
                                              PatchedView& view);
 
+// Below the scratch folder: there once compare() had some pairs compiled again with tests of keys.
+inline constexpr const char* key_header_folder = "keys";
+
 // What the differ says of each pair, refusals included.
 std::vector<PairReport> compare(const Build& build, const Base& base, PatchedView& view,
                                 const std::vector<ObjectPair>& pairs);

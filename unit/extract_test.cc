@@ -1,6 +1,7 @@
 // What of a C file goes into a livepatch's source, on texts of a few lines.
 #include "extract/extract.h"
 
+#include <fmt/core.h>
 #include <gtest/gtest.h>
 
 #include <string>
@@ -127,6 +128,26 @@ TEST(SourceExtract, TellsWhatChanges) {
   ASSERT_EQ(changes.new_variables.size(), 1u);
   EXPECT_EQ(changes.new_variables[0].name, "w");
   EXPECT_EQ(changes.others.size(), 1u);
+}
+
+TEST(SourceExtract, NumbersOfMacrosAreNoChange) {
+  const auto text = [](int n) {
+    return fmt::format(
+        "int f(int a) {{ int __UNIQUE_ID_x_{0} = a; return __UNIQUE_ID_x_{0}; }}\n"
+        "int g(void) {{ extern void __compiletime_assert_{0}(void) __attribute__((__error__(\"max(a, "
+        "__compiletime_assert_{0}())\"))); "
+        "return 1; }}\n"
+        "asm(\".section \\\".initcall6.init\\\"\\n__initcall__kmod_reboot__{0}_{1}_start6:\");\n",
+        n, n + 1000);
+  };
+  const UnitChanges changes = SourceUnit::changes(unit_of(text(473)), unit_of(text(481)));
+  EXPECT_TRUE(changes.functions.empty());
+  EXPECT_TRUE(changes.others.empty());
+  // Another function that is started is one.
+  EXPECT_EQ(SourceUnit::changes(unit_of("asm(\"__initcall__kmod_a__1_2_start6:\");"),
+                                unit_of("asm(\"__initcall__kmod_a__1_2_begin6:\");"))
+                .others.size(),
+            1u);
 }
 
 }  // namespace
