@@ -159,7 +159,8 @@ class Prover {
     string text = preprocess(workshop_.words(pair.command, Variant::original, nothing), workshop_.base().kbuild,
                              folder / "unit.i", workshop_.executor());
     for (const ReplacedFunction& function : source.replaced)
-      text += fmt::format("\nextern __typeof__({0}) visible_{0} __attribute__((__alias__(\"{0}\")));\n", function.name);
+      text += fmt::format("\nextern __typeof__({0}) {1} __attribute__((__alias__(\"{0}\")));\n", function.name,
+                          replacement_name(stem, function.name));
     write_file(folder / (stem + ".c"), text, Flush::no);
     workshop_.compile(livepatch_words(pair.command, folder / (stem + ".c")), folder / (stem + ".o"), stem);
     return folder / (stem + ".o");
