@@ -143,6 +143,7 @@ struct CodeFacts {
   const LandingPad* landing_pad = nullptr;  // nullptr: there is none
   // The instruction at `at`, for a reader; nothing where none is. nullptr: there is no disassembler.
   std::optional<ListedInstruction> (*list)(const ListingInput& input, uint64_t at) = nullptr;
+  std::string_view no_list{};  // why there is none, as a sentence without full stop; empty where there is one
 };
 
 // Distances in bytes, both included.

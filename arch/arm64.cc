@@ -19,6 +19,7 @@
 #include <array>
 
 #include "arch/arch.h"
+#include "arch/capstone-listing.h"
 #include "arch/loader.h"
 
 namespace kpatch {
@@ -113,6 +114,45 @@ std::optional<int64_t> branch_distance(uint32_t instruction) {
 
 bool escapes(std::span<const std::byte> code, uint64_t begin, uint64_t end) {
   return escapes_in_words(code, begin, end, branch_distance);
+}
+
+// ---- instructions for a reader
+
+// Hints that a later processor gave a meaning, which the library calls by their number (Arm ARM, C6.2.130).
+std::string_view hint_name(uint32_t word) {
+  switch (word) {
+    case 0xd503233f:
+      return "paciasp";
+    case 0xd503237f:
+      return "pacibsp";
+    case 0xd50323bf:
+      return "autiasp";
+    case 0xd50323ff:
+      return "autibsp";
+    case 0xd503241f:
+      return "bti";
+    case 0xd503245f:
+      return "bti c";
+    case 0xd503249f:
+      return "bti j";
+    case 0xd50324df:
+      return "bti jc";
+    default:
+      return {};
+  }
+}
+
+std::optional<ListedInstruction> list(const ListingInput& input, uint64_t at) {
+  constexpr uint64_t length = 4;
+  if (at + length > input.code.size()) return std::nullopt;
+  const uint32_t word = little_endian_word(input.code, at);
+  if (const std::string_view hint = hint_name(word); !hint.empty()) return ListedInstruction{std::string{hint}, length};
+  ListedShape shape{.length = length, .meaning = input.meaning(at)};
+  // add with an immediate; loads and stores with an unsigned one
+  const bool low = (word & 0x7f800000) == 0x11000000 || (word & 0x3b000000) == 0x39000000;
+  if (shape.meaning && low) shape.meaning = ":lo12:" + *shape.meaning;
+  if (const auto by = branch_distance(word)) shape.branch = at + static_cast<uint64_t>(*by);
+  return list_by_capstone(CapstoneDialect::arm64, input.code, at, shape);
 }
 
 // ---- finished modules
@@ -324,7 +364,9 @@ const Arch arch_arm64{
              .use_of = use_of,
              .numbers_only = numbers_only,
              .instruction_at = word_at,
-             .escapes = escapes},
+             .escapes = escapes,
+             .list = with_capstone(list),
+             .no_list = no_capstone},
     .ftrace = {.tables = ftrace_tables, .sites = ftrace_sites},
     .tables = tables,
     .klp = {.field_size = field_size},

@@ -19,6 +19,7 @@
 #include <array>
 
 #include "arch/arch.h"
+#include "arch/capstone-listing.h"
 
 namespace kpatch {
 namespace {
@@ -128,6 +129,20 @@ bool escapes(std::span<const std::byte> code, uint64_t begin, uint64_t end) {
   return escapes_in_words(code, begin, end, branch_distance);
 }
 
+std::optional<ListedInstruction> list(const ListingInput& input, uint64_t at) {
+  constexpr uint64_t length = 4;
+  if (at + length > input.code.size()) return std::nullopt;
+  const uint32_t word = little_endian_word(input.code, at);
+  ListedShape shape{.length = length, .meaning = input.meaning(at)};
+  const uint32_t opcode = word >> 26;
+  if (shape.meaning && opcode == 15)  // addis
+    *shape.meaning += "@ha";
+  else if (shape.meaning && (opcode == 14 || opcode >= 32))  // addi, loads and stores
+    *shape.meaning += "@l";
+  if (const auto by = branch_distance(word)) shape.branch = at + static_cast<uint64_t>(*by);
+  return list_by_capstone(CapstoneDialect::ppc64le, input.code, at, shape);
+}
+
 }  // namespace
 
 const Arch arch_ppc64le{
@@ -140,7 +155,9 @@ const Arch arch_ppc64le{
              .use_of = use_of,
              .numbers_only = numbers_only,
              .instruction_at = word_at,
-             .escapes = escapes},
+             .escapes = escapes,
+             .list = with_capstone(list),
+             .no_list = no_capstone},
     .ftrace = {.calls = ftrace_calls, .tables = ftrace_tables, .sites = ftrace_sites},
     .tables = tables,
     .klp = {.late_relocation = late_relocation,

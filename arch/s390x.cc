@@ -18,6 +18,7 @@
 #include <cstring>
 
 #include "arch/arch.h"
+#include "arch/capstone-listing.h"
 
 namespace kpatch {
 namespace {
@@ -198,6 +199,18 @@ bool starts_with_site(std::span<const std::byte> code) {
   return true;
 }
 
+// A field lies behind the two bytes that tell the operation.
+std::optional<ListedInstruction> list(const ListingInput& input, uint64_t at) {
+  if (at >= input.code.size()) return std::nullopt;
+  ListedShape shape{.length = instruction_size(input.code, at)};
+  if (at + shape.length > input.code.size()) return std::nullopt;
+  if (shape.length > 2) {
+    shape.meaning = input.meaning(at + 2);
+    if (const auto by = branch_distance(input.code, at)) shape.branch = at + static_cast<uint64_t>(*by);
+  }
+  return list_by_capstone(CapstoneDialect::s390x, input.code, at, shape);
+}
+
 }  // namespace
 
 const Arch arch_s390x{
@@ -210,7 +223,9 @@ const Arch arch_s390x{
              .use_of = use_of,
              .numbers_only = numbers_only,
              .instruction_at = instruction_at,
-             .escapes = escapes},
+             .escapes = escapes,
+             .list = with_capstone(list),
+             .no_list = no_capstone},
     .ftrace = {.starts_with_site = starts_with_site, .tables = ftrace_tables, .sites = ftrace_sites},
     .tables = tables,
     .klp = {},

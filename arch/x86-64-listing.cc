@@ -5,6 +5,9 @@
 //   48 c7 c6 00 00 00 00   R_X86_64_32S    .rodata.str1.1 + 7    mov $"%lu kB\n", %rsi
 //
 // Zydis writes the instruction; where it would print a field that a relocation fills, it prints what the field means.
+// libcapstone, which writes the other architectures' (capstone-listing.cc), has no such place to step in: its finished
+// text would have to be taken apart, and here two fields of one instruction may be relocated (mov $"text", jiffies). The
+// differ and the proof need Zydis for lengths and operands anyway.
 #include "arch/x86-64-listing.h"
 
 #include <Zydis/Zydis.h>

@@ -50,7 +50,8 @@ void run(Build build, Delivery& delivery, const ModuleSigner& signer, Reporter& 
   const Base base = reporter.take(prepare_base(build));
   reporter.know_release(base.release);
   if (base.arch->code.list == nullptr)
-    reporter.know_no_listings(fmt::format("There is no disassembler for {} here.", base.arch->elf.name));
+    reporter.know_no_listings(
+        fmt::format("There is no disassembler for {} here: {}.", base.arch->elf.name, base.arch->code.no_list));
   require_free_name(base, build.module);
   if (build.options.test) require_testable(base);
 

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -51,6 +52,38 @@ TEST(Arch, WhatIsMissingIsSaid) {
             "livepatches for s390x can't be made yet: what is missing is the sizes of relocated fields, the proof, "
             "the audit");
   EXPECT_EQ(missing_parts(EM_386), "livepatches for ELF machine 3 can't be made yet: nothing is known of it");
+}
+
+// Instructions are listed, or the page has a reason to give.
+TEST(Arch, ListsOrSaysWhyNot) {
+  for (const Arch* arch : architectures())
+    EXPECT_EQ(arch->code.list == nullptr, !arch->code.no_list.empty()) << arch->elf.name;
+  EXPECT_EQ(find_arch(EM_LOONGARCH)->code.no_list, "libcapstone 4 doesn't know LoongArch");
+}
+
+// What the library doesn't know is shown as a number, and what the code ends in isn't shown.
+TEST(Arch, ListsBytesThatAreNoInstruction) {
+  struct Case {
+    uint16_t machine;
+    std::vector<unsigned> bytes;
+    const char* text;
+  };
+  for (const Case& c : {Case{EM_AARCH64, {0xff, 0xff, 0xff, 0xfe, 0}, ".inst 0xfeffffff"},
+                        Case{EM_PPC64, {1, 0, 0, 0, 0}, ".inst 0x00000001"},
+                        Case{EM_S390, {0xff, 0xff, 0xff, 0xff, 0xfe, 0xff, 0xc0}, ".inst 0xfffffffffeff"}}) {
+    const auto list = find_arch(c.machine)->code.list;
+    if (list == nullptr) continue;
+    std::vector<std::byte> code;
+    for (const unsigned byte : c.bytes) code.push_back(static_cast<std::byte>(byte));
+    const ListingInput input{code, [](uint64_t) { return std::nullopt; }};
+    const auto line = list(input, 0);
+    ASSERT_TRUE(line.has_value()) << c.machine;
+    EXPECT_EQ(line->text, c.text);
+    EXPECT_EQ(line->length, code.size() - 1);
+    EXPECT_FALSE(list(input, line->length).has_value()) << c.machine;
+    EXPECT_FALSE(list(input, 1000).has_value()) << c.machine;
+    EXPECT_FALSE(list({{}, input.meaning}, 0).has_value()) << c.machine;
+  }
 }
 
 TEST(Arch, TheHostIsTheMachineOfThisProgram) {
