@@ -4,6 +4,8 @@
 bats_require_minimum_version 1.5.0
 
 load bad-input.bash
+# shellcheck source=integration/kernels.bash
+. "$BATS_TEST_DIRNAME/kernels.bash"
 
 setup() {
   kpatch_build=${KPATCH_BUILD_DIR:-$BATS_TEST_DIRNAME/../build}/kpatch-build/kpatch-build
@@ -33,6 +35,66 @@ assert report["exit"] == 0 and report["size"]["text"] > 0 and report["size"]["fi
 sizes = [f["size"] for o in report["objects"] for f in o["changed"]]
 assert len(sizes) == 2 and all(s["patched"] > s["original"] > 0 for s in sizes), sizes
 CHECK
+}
+
+# The official schema of SARIF 2.1.0, which comes in a package of npm. Its path in sarif_schema; kept in the cache of the tests.
+sarif_schema() {
+  local package=@microsoft/jest-sarif@1.0.0-beta.0 folder
+  folder=$(test_cache)/schemas
+  sarif_schema=$folder/sarif-2.1.0.json
+  [ ! -s "$sarif_schema" ] || return 0
+  command -v npm >/dev/null || skip_package "npm isn't installed, which fetches the schema of SARIF"
+  (cd "$BATS_TEST_TMPDIR" && timeout 120 npm pack --silent "$package" >/dev/null 2>&1) ||
+    skip_package "the schema of SARIF can't be fetched: npm pack $package"
+  mkdir -p "$folder"
+  tar -xzOf "$BATS_TEST_TMPDIR"/microsoft-jest-sarif-*.tgz package/lib/schemas/sarif-2.1.0-rtm.5.json >"$sarif_schema.new"
+  mv "$sarif_schema.new" "$sarif_schema"
+}
+
+follows() { run python3 -W ignore "$BATS_TEST_DIRNAME/schema-check.py" "$@"; printf '%s\n' "$output"; }
+
+@test "SARIF and JSON are what their schemas say, of builds of every exit" {
+  python3 -W ignore -c 'import jsonschema' 2>/dev/null || skip_package "python3-jsonschema isn't installed"
+  local doc=$BATS_TEST_DIRNAME/../doc name
+  change fs/proc/meminfo.c 's/^\tsi_meminfo\(&i\);/\tpr_info("now");\n&/; s/^\tpde = proc_create_single\(/\tpr_info("boot");\n&/' >refused.patch
+  sed 's/^+[^+].*/+\t\/* nothing *\//' fix.patch >same.patch
+  sed 's/si_meminfo/si_nothing/' fix.patch >failed.patch
+  change fs/pipe.c 's/^static unsigned int pipe_max_size = 1048576;/static unsigned int pipe_max_size = 524288;/' >data.patch
+  local expected=(fix 0 failed 1 refused 2 data 2 same 3)
+  for ((i = 0; i < ${#expected[@]}; i += 2)); do
+    name=${expected[i]}
+    run "$kpatch_build" -a "$release" -o out --guide https://example.org/guide.html --report "$name.json" --report "$name.sarif" "$name.patch"
+    printf '%s\n' "$output"
+    [ "$status" -eq "${expected[i + 1]}" ]
+  done
+  follows "$doc/build-report.schema.json" fix.json failed.json refused.json data.json same.json
+  [ "$status" -eq 0 ]
+  # A check that can fail.
+  python3 -c 'import json; r = json.load(open("fix.json")); r["objects"][0]["changed"][0]["oops"] = 1; json.dump(r, open("bad.json", "w"))'
+  follows "$doc/build-report.schema.json" bad.json
+  [ "$status" -eq 1 ] && [[ $output == *oops* ]]
+  python3 -c 'import json; r = json.load(open("data.json")); r["findings"].append({"rule": 1}); json.dump(r, open("bad.json", "w"))'
+  follows "$doc/build-report.schema.json" bad.json
+  [ "$status" -eq 1 ] && [[ $output == *severity* ]]
+  sarif_schema
+  follows "$sarif_schema" fix.sarif failed.sarif refused.sarif data.sarif same.sarif
+  [ "$status" -eq 0 ]
+  sed 's/"level": "[a-z]*"/"level": "refusal"/' refused.sarif >bad.sarif
+  follows "$sarif_schema" bad.sarif
+  [ "$status" -eq 1 ]
+}
+
+# What the differ hands to the driver.
+@test "the differ's reports are what report.schema.json says, with instructions" {
+  python3 -W ignore -c 'import jsonschema' 2>/dev/null || skip_package "python3-jsonschema isn't installed"
+  "$kpatch_build" -a "$release" -o out --skip-cleanup --explain --report a.html fix.patch 2>&1 | tee log
+  local scratch
+  scratch=$(sed -n 's/^scratch directory: //p' log)
+  cp "$scratch"/diff/*.json .
+  rm -rf "$scratch"
+  [ -s 0.json ] && grep -q '"listings"' 0.json
+  follows "$BATS_TEST_DIRNAME/../doc/report.schema.json" ./*.json
+  [ "$status" -eq 0 ]
 }
 
 @test "the page of a refused patch has its instructions, and links to a guide that is named" {
