@@ -60,6 +60,30 @@ SCRIPT
   [ "$status" -eq 1 ] && [[ $stderr == *"is missing"* ]]
 }
 
+@test "a kernel from a folder of packages: those with its image and its modules" {
+  needs_guests
+  command -v dpkg-deb >/dev/null || skip_package "dpkg-deb isn't installed"
+  meminfo_test
+  local folder=packages tree=tree
+  mkdir -p "$folder" "$tree/DEBIAN" "$tree/boot" "$tree/lib/modules/$release/kernel/net"
+  cp "$packages/boot/vmlinuz-$release" "$tree/boot"
+  cp -r "$packages/lib/modules/$release/kernel/net/netfilter" "$tree/lib/modules/$release/kernel/net"
+  cp "$packages/lib/modules/$release/modules.builtin" "$tree/lib/modules/$release"
+  printf '%s\n' "Package: linux-image-$release" 'Version: 1-1' "Architecture: $(dpkg --print-architecture)" \
+    'Maintainer: nobody <a@b>' 'Description: test' >"$tree/DEBIAN/control"
+  dpkg-deb -Znone -b "$tree" "$folder/linux-image.deb"
+  check --packages "$folder" --test-script fixed.sh "$ours"
+  [ "$status" -eq 0 ] && [[ $output == *"$release"* ]]
+  # The livepatch's own release isn't there.
+  check --packages "$folder" -a 6.12.1-none "$ours"
+  [ "$status" -eq 1 ] && [[ $stderr == *"has no packages of the kernel 6.12.1-none; it has $release"* ]]
+  check --packages "$BATS_TEST_TMPDIR/none" "$ours"
+  [ "$status" -eq 1 ] && [[ $stderr == *"no such folder"* ]]
+  rm "$folder"/*
+  check --packages "$folder" "$ours"
+  [ "$status" -eq 1 ] && [[ $stderr == *"there is no .deb"* ]]
+}
+
 @test "a kernel by its image and its modules, and a module of it that nothing patches" {
   needs_guests
   cat >beside.sh <<'SCRIPT'

@@ -14,13 +14,21 @@ namespace kpatch {
 
 namespace fs = std::filesystem;
 
-BootableKernel find_bootable(const std::string& release, const BootableKernel& given, const DistroTools& tools) {
+BootableKernel find_bootable(const std::string& release, const BootableKernel& given, const fs::path& scratch,
+                             const DistroTools& tools) {
   BootableKernel kernel = given;
   kernel.release = release;
   if (!kernel.image.empty() && !kernel.modules.empty()) return kernel;
-  KernelFiles known;
-  known.source = ".";  // isn't asked for
-  const KernelFiles files = find_release(release, known, tools);
+  KernelFiles files;
+  if (!tools.packages.empty()) {
+    fs::create_directory(scratch / "kernel");
+    files = files_to_boot(tools.packages, release, scratch / "kernel", tools);
+  } else {
+    KernelFiles known;
+    known.source = ".";  // isn't asked for
+    files = find_release(release, known, tools);
+  }
+  kernel.release = files.release;  // of a series, which one
   if (kernel.image.empty()) kernel.image = files.image;
   if (kernel.modules.empty()) kernel.modules = files.modules;
   if (kernel.image.empty())

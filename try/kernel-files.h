@@ -15,9 +15,11 @@ struct BootableKernel {
   std::filesystem::path modules;  // modules / "net/netfilter/xt_comment.ko"
 };
 
-// Of a release, as kpatch-build finds it: installed, cached, fetched. What is set in `given` isn't looked for. Throws
-// Error when the image isn't among the release's files.
-BootableKernel find_bootable(const std::string& release, const BootableKernel& given, const DistroTools& tools);
+// Of a release, as kpatch-build finds it: installed, cached, fetched; of a folder of packages (DistroTools::packages) those
+// with the image and the modules, unpacked below `scratch`. What is set in `given` isn't looked for. Throws Error when the
+// image isn't among the release's files.
+BootableKernel find_bootable(const std::string& release, const BootableKernel& given,
+                             const std::filesystem::path& scratch, const DistroTools& tools);
 
 struct TriedModule {
   std::string name;            // as the kernel spells it

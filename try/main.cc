@@ -56,8 +56,9 @@ std::optional<TryOptions> parse(int argc, char** argv) {
                         "a shell script that fails without the livepatch, and passes with it")(
       "archversion,a", po::value(&options.release)->value_name("RELEASE"),
       "the kernel (default: the one that the module says it is for), whose files are installed, cached or fetched as "
-      "kpatch-build does")("packages", po::value(&options.packages)->value_name("DIR"),
-                           "take the kernel from the packages in this folder")(
+      "kpatch-build does")(
+      "packages", po::value(&options.packages)->value_name("DIR"),
+      "take the kernel from the packages in this folder: those with its image and its modules are enough")(
       "kernel", po::value(&kernel)->value_name("FILE"), "the image that boots, of a kernel of your own")(
       "modules,m", po::value(&modules)->value_name("DIR"), "that kernel's modules")(
       "with", po::value(&trial.extra_modules)->value_name("MODULE")->composing(),
@@ -107,10 +108,10 @@ int run(TryOptions options) {
   Cache cache(Cache::default_root(), console);
   Executor executor(cache.root() / "logs" / "kpatch-try.log");
   if (options.release.empty()) options.release = release_of_module(trial.module);
-  trial.kernel =
-      find_bootable(options.release, trial.kernel,
-                    {.cache = cache, .executor = executor, .console = console, .packages = options.packages});
   const ScratchDirectory scratch = cache.scratch();
+  trial.kernel =
+      find_bootable(options.release, trial.kernel, scratch.path(),
+                    {.cache = cache, .executor = executor, .console = console, .packages = options.packages});
   const bool keep = !trial.console.empty();
   if (!keep) trial.console = scratch.path() / "console";
   const TryVerdict verdict =

@@ -308,6 +308,48 @@ TEST_F(PackageFolder, TheReleasesThatAreThere) {
 }
 
 // Archives lose kernels: what was taken from a folder once is found by its release.
+// What boots needs no debug information and no headers, and what a build needs isn't kept for one.
+TEST_F(PackageFolder, ImageAndModulesAreEnoughToBoot) {
+  ubuntu_kernel();
+  const std::string r = "6.8.0-45-generic";
+  for (const auto& entry : entries_of(packages_)) {
+    const std::string name = entry.path().filename();
+    if (name.find("dbgsym") != std::string::npos || name.starts_with("linux-headers")) fs::remove(entry.path());
+  }
+  const fs::path to = folder_.path() / "boot";
+  fs::create_directory(to);
+  const KernelFiles files = files_to_boot(packages_, r, to, tools_);
+  EXPECT_EQ(files.release, r);
+  EXPECT_EQ(read_file(files.image), "k");
+  EXPECT_EQ(read_file(files.modules / "net/a.ko"), "shipped");
+  EXPECT_TRUE(files.vmlinux.empty());
+  EXPECT_TRUE(cache_.entries("packages").empty());
+  expect_error(r, {"lacks the debug package"});  // a build
+}
+
+TEST_F(PackageFolder, WhatCantBeBooted) {
+  ubuntu_kernel();
+  const fs::path to = folder_.path() / "boot";
+  const auto error = [&](const std::string& wanted) {
+    remove_tree(to);
+    fs::create_directory(to);
+    return message_of<Error>([&] { files_to_boot(packages_, wanted, to, tools_); });
+  };
+  EXPECT_EQ(error(""), "");
+  EXPECT_EQ(error("6.8-generic"), "");
+  EXPECT_NE(error("6.8.0-46-generic").find("has no packages of the kernel 6.8.0-46-generic; it has 6.8.0-45-generic"),
+            std::string::npos);
+  EXPECT_NE(error("6.9-generic").find("no kernel of that series"), std::string::npos);
+  fs::remove(packages_ / "linux-image-unsigned-6.8.0-45-generic_6.8.0-45.45.deb");
+  EXPECT_NE(error("6.8.0-45-generic").find("lacks the package with the kernel's image of 6.8.0-45-generic"),
+            std::string::npos);
+  deb("linux-image-unsigned-6.8.0-45-generic", "6.8.0-45.46", {{"boot/vmlinuz-6.8.0-45-generic", "k"}});
+  EXPECT_NE(error("6.8.0-45-generic").find("two versions"), std::string::npos);
+  fs::remove(packages_ / "linux-image-unsigned-6.8.0-45-generic_6.8.0-45.46.deb");
+  deb("linux-image-unsigned-6.8.0-45-generic", "6.8.0-45.45", {{"boot/other", "k"}});
+  EXPECT_NE(error("6.8.0-45-generic").find("don't hold the image where Ubuntu has it"), std::string::npos);
+}
+
 TEST_F(PackageFolder, IsInTheCacheFromThenOn) {
   ubuntu_kernel();
   ubuntu_source();

@@ -62,24 +62,6 @@ void take_given(KernelFiles& files, const KernelFiles& given) {
   }
 }
 
-// The one release in the packages that is wanted: by its name, by its series, or because there is no other.
-std::string release_in(const fs::path& folder, std::string_view wanted, Executor& executor) {
-  const auto name = parse_release(wanted);
-  if (!wanted.empty() && !name)
-    throw Error(fmt::format("'{}' is no kernel release (as uname -r prints it) and no series (6.1-cloud)", wanted));
-  if (name && !name->is_series) return std::string(wanted);
-  std::vector<std::string> releases = releases_of(packages_in(folder, executor));
-  if (name)
-    std::erase_if(releases, [&](const std::string& release) {
-      return !release.starts_with(name->series + ".") || release.find(name->flavour) == std::string::npos;
-    });
-  if (releases.size() != 1)
-    throw Error(fmt::format(
-        "--packages {}: name one release with -a; it has {}", folder.string(),
-        releases.empty() ? std::string("no kernel") + (name ? " of that series" : "") : joined(releases, ", ")));
-  return releases[0];
-}
-
 KernelFiles find_in_packages(std::string_view wanted, const KernelFiles& given, const DistroTools& tools) {
   const std::string release = release_in(tools.packages, wanted, tools.executor);
   KernelFiles files = files_of_packages(tools.packages, release, given.source.empty(), tools);

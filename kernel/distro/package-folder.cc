@@ -20,6 +20,7 @@
 #include <array>
 #include <optional>
 #include <set>
+#include <span>
 
 #include "arch/arch.h"
 #include "kernel/distro/apt.h"
@@ -105,15 +106,18 @@ constexpr std::array parts = {&InstalledLayout::vmlinux, &InstalledLayout::strip
                               &InstalledLayout::symvers, &InstalledLayout::modules,  &InstalledLayout::debug_modules,
                               &InstalledLayout::image};
 
-bool is_of(const InstalledLayout& layout, const FoundPackage& package, std::string_view release) {
-  return std::ranges::any_of(parts, [&](auto part) { return may_hold(layout.*part, package, release); });
-}
+// What it takes to boot a kernel.
+constexpr std::array boot_parts = {&InstalledLayout::modules, &InstalledLayout::image};
 
-Packages of_release(const InstalledLayout& layout, const std::vector<FoundPackage>& packages,
-                    std::string_view release) {
+using Parts = std::span<LayoutPart InstalledLayout::*const>;
+
+// The packages that may hold one of the parts.
+Packages of_release(const InstalledLayout& layout, const std::vector<FoundPackage>& packages, std::string_view release,
+                    Parts wanted = parts) {
   Packages found;
   for (const FoundPackage& package : packages)
-    if (is_of(layout, package, release)) found.push_back(&package);
+    if (std::ranges::any_of(wanted, [&](auto part) { return may_hold(layout.*part, package, release); }))
+      found.push_back(&package);
   return found;
 }
 
@@ -174,16 +178,22 @@ std::string instead(const LayoutPart& part, const std::vector<FoundPackage>& pac
   return others.empty() ? "" : fmt::format(" ({} is of another kernel)", names_of(others));
 }
 
+struct NamedPart {
+  LayoutPart InstalledLayout::*part;
+  const char* what;
+};
+
+constexpr std::array needed_to_build = {
+    NamedPart{&InstalledLayout::vmlinux, "the debug package (vmlinux with its symbols)"},
+    NamedPart{&InstalledLayout::config, "the package with the kernel's config"},
+    NamedPart{&InstalledLayout::symvers, "the package with Module.symvers"},
+    NamedPart{&InstalledLayout::modules, "the package with the modules"}};
+constexpr std::array needed_to_boot = {NamedPart{&InstalledLayout::modules, "the package with the modules"},
+                                       NamedPart{&InstalledLayout::image, "the package with the kernel's image"}};
+
 void require_parts(const fs::path& folder, const InstalledLayout& layout, const std::vector<FoundPackage>& packages,
-                   std::string_view release) {
-  struct Wanted {
-    LayoutPart InstalledLayout::*part;
-    const char* what;
-  };
-  for (const Wanted& wanted : {Wanted{&InstalledLayout::vmlinux, "the debug package (vmlinux with its symbols)"},
-                               Wanted{&InstalledLayout::config, "the package with the kernel's config"},
-                               Wanted{&InstalledLayout::symvers, "the package with Module.symvers"},
-                               Wanted{&InstalledLayout::modules, "the package with the modules"}}) {
+                   std::string_view release, std::span<const NamedPart> needed) {
+  for (const NamedPart& wanted : needed) {
     const LayoutPart& part = layout.*wanted.part;
     const auto is_there = [&](const LayoutPart& wanted_part) {
       return std::ranges::any_of(packages, [&](const FoundPackage& p) { return may_hold(wanted_part, p, release); });
@@ -307,12 +317,23 @@ void unpack_rpms_of(const Packages& packages, const InstalledLayout& layout, con
   }
 }
 
-void fill_entry(const fs::path& target, const Packages& packages, const InstalledLayout& layout,
-                const std::string& release, const DistroTools& tools) {
+void unpack_packages(const fs::path& target, const Packages& packages, const InstalledLayout& layout,
+                     const std::string& release, const DistroTools& tools) {
   Packages debs, rpms;
   for (const FoundPackage* package : packages) (package->kind == Kind::deb ? debs : rpms).push_back(package);
   if (!debs.empty()) unpack_debs_of(debs, layout, release, target, tools);
   if (!rpms.empty()) unpack_rpms_of(rpms, layout, release, target, tools);
+}
+
+[[noreturn]] void not_held(const std::string& what, std::string_view name, const InstalledLayout& layout,
+                           const LayoutPart& part, const std::string& release) {
+  throw Error(fmt::format("{} don't hold {} where {} has it: {}", what, name, layout.distribution,
+                          joined(layout_words(part.places, release), ", ")));
+}
+
+void fill_entry(const fs::path& target, const Packages& packages, const InstalledLayout& layout,
+                const std::string& release, const DistroTools& tools) {
+  unpack_packages(target, packages, layout, release, tools);
   const std::string what = "the packages of " + release;
   make_folders(target, layout_words(layout.debug_modules.places, release)[0], what);
   const KernelFiles files = files_below(layout, target, release);
@@ -321,8 +342,7 @@ void fill_entry(const fs::path& target, const Packages& packages, const Installe
         std::tuple(files.symvers, layout.symvers, "Module.symvers"),
         std::tuple(files.modules, layout.modules, "the modules")})
     if (file.empty() && (std::string_view(name) != "vmlinux" || !has_debuginfod() || files.image.empty()))
-      throw Error(fmt::format("{} don't hold {} where {} has it: {}", what, name, layout.distribution,
-                              joined(layout_words(part.places, release), ", ")));
+      not_held(what, name, layout, part, release);
   for (const fs::path* file :
        {&files.vmlinux, &files.config, &files.symvers, &files.modules, &files.debug_modules, &files.image})
     if (!file->empty()) require_inside(*file, target, what);
@@ -447,6 +467,23 @@ std::vector<std::string> releases_of(const std::vector<FoundPackage>& packages) 
   return {releases.begin(), releases.end()};
 }
 
+std::string release_in(const fs::path& folder, std::string_view wanted, Executor& executor) {
+  const auto name = parse_release(wanted);
+  if (!wanted.empty() && !name)
+    throw Error(fmt::format("'{}' is no kernel release (as uname -r prints it) and no series (6.1-cloud)", wanted));
+  if (name && !name->is_series) return std::string(wanted);
+  std::vector<std::string> releases = releases_of(packages_in(folder, executor));
+  if (name)
+    std::erase_if(releases, [&](const std::string& release) {
+      return !release.starts_with(name->series + ".") || release.find(name->flavour) == std::string::npos;
+    });
+  if (releases.size() != 1)
+    throw Error(fmt::format(
+        "--packages {}: name one release with -a; it has {}", folder.string(),
+        releases.empty() ? std::string("no kernel") + (name ? " of that series" : "") : joined(releases, ", ")));
+  return releases[0];
+}
+
 KernelFiles files_of_packages(const fs::path& folder, const std::string& release, bool with_source,
                               const DistroTools& tools) {
   const std::vector<FoundPackage> all = packages_in(folder, tools.executor);
@@ -455,7 +492,7 @@ KernelFiles files_of_packages(const fs::path& folder, const std::string& release
   if (packages.empty()) unknown_release(folder, release, all);
   require_our_architecture(packages, release);
   require_one_version(folder, packages, release);
-  require_parts(folder, layout, all, release);
+  require_parts(folder, layout, all, release, needed_to_build);
   const Packages sources = with_source ? source_packages(folder, all, *packages[0], layout, release) : Packages();
   CacheKey key;
   key.add("packages", "of a folder 1").add("release", release).add("version", packages[0]->version);
@@ -468,6 +505,27 @@ KernelFiles files_of_packages(const fs::path& folder, const std::string& release
   files.debug_package = package_in(entry);
   if (with_source) take_source(files, sources, tools);
   make_usable(files, entry, tools);
+  return files;
+}
+
+KernelFiles files_to_boot(const fs::path& folder, std::string_view wanted, const fs::path& target,
+                          const DistroTools& tools) {
+  const std::string release = release_in(folder, wanted, tools.executor);
+  const std::vector<FoundPackage> all = packages_in(folder, tools.executor);
+  const InstalledLayout& layout = layout_of(all, release);
+  if (of_release(layout, all, release).empty()) unknown_release(folder, release, all);
+  require_parts(folder, layout, all, release, needed_to_boot);
+  const Packages packages = of_release(layout, all, release, boot_parts);
+  require_our_architecture(packages, release);
+  require_one_version(folder, packages, release);
+  unpack_packages(target, packages, layout, release, tools);
+  KernelFiles files = files_below(layout, target, release);
+  const std::string what = "the packages of " + release;
+  if (files.modules.empty()) not_held(what, "the modules", layout, layout.modules, release);
+  if (files.image.empty()) not_held(what, "the image", layout, layout.image, release);
+  require_inside(files.modules, target, what);
+  require_inside(files.image, target, what);
+  files.version = packages[0]->version;
   return files;
 }
 

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "kernel/distro/distro.h"
@@ -26,6 +27,16 @@ std::vector<FoundPackage> packages_in(const std::filesystem::path& folder, Execu
 // distribution gives it), is of another version or another architecture, or is damaged.
 KernelFiles files_of_packages(const std::filesystem::path& folder, const std::string& release, bool with_source,
                               const DistroTools& tools);
+
+// The image and the modules alone, unpacked below `target`, an empty folder: what it takes to boot a kernel. Packages of a
+// build (debug information, headers) may be missing. The other fields are those that happen to be there. wanted: a release
+// or, where one kernel alone fits, a series; empty: the only kernel. Throws Error as files_of_packages() does.
+KernelFiles files_to_boot(const std::filesystem::path& folder, std::string_view wanted,
+                          const std::filesystem::path& target, const DistroTools& tools);
+
+// The one release in the packages that is wanted: by its name, by its series, or because there is no other. Throws Error
+// where it isn't one.
+std::string release_in(const std::filesystem::path& folder, std::string_view wanted, Executor& executor);
 
 // The releases whose kernels are in the folder's packages, sorted.
 std::vector<std::string> releases_of(const std::vector<FoundPackage>& packages);
