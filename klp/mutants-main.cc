@@ -1,18 +1,22 @@
 // kpatch-mutants: makes modules wrong in one small way, and counts which check refuses them.
 //
 //     kpatch-mutants [-n NUMBER] [-v] INPUTS…
+//     kpatch-mutants [-n NUMBER] --write DIR VMLINUX KO
 //
 // INPUTS: inputs.json of builds that kept their scratch directory. NUMBER: at most so many mutants of a kind and module,
 // spread over all places; 0 for all. Prints a table; fails when a good module is refused, or a mutant is not.
+//
+// --write makes those of a module that anybody built, and judges none: DIR/MISTAKE.NUMBER.ko, for kpatch-verify.
 #include <fmt/format.h>
 
 #include <unistd.h>
+#include <algorithm>
 #include <charconv>
-
 #include <cstdio>
 #include <filesystem>
 #include <map>
 #include <set>
+#include <vector>
 
 #include "klp/judge.h"
 #include "klp/mutants.h"
@@ -27,6 +31,35 @@ struct Count {
   size_t made = 0, by_audit = 0, by_delivery = 0, by_both = 0, unread = 0;
 };
 
+// The mistakes of a kind that are made of a module: at most so many, spread over all places; 0 for all.
+std::vector<size_t> chosen(const KlpElf& good, const MutantKind& kind, const Binary& vmlinux, size_t most) {
+  size_t places = 0;
+  for (KlpElf copy = good; kind.make(copy, vmlinux, places); copy = good) ++places;
+  const size_t number = most == 0 ? places : std::min(places, most);
+  std::vector<size_t> list;
+  for (size_t i = 0; i < number; ++i) list.push_back(number == places ? i : i * places / number);
+  return list;
+}
+
+// Prints one line a mutant: its file, and what was done.
+void write_mutants(const fs::path& folder, const fs::path& kernel, const fs::path& module, size_t most) {
+  const Binary vmlinux = Binary::open(kernel);
+  const KlpElf good = KlpElf::read(module);
+  fs::create_directories(folder);
+  for (const MutantKind& kind : mutant_kinds())
+    for (const size_t which : chosen(good, kind, vmlinux, most)) {
+      KlpElf mutant = good;
+      const auto what = kind.make(mutant, vmlinux, which);
+      if (!what || what->empty()) continue;
+      std::string name(kind.name);
+      std::replace(name.begin(), name.end(), ' ', '-');
+      std::erase_if(name, [](char c) { return c == '(' || c == ')' || c == '\''; });
+      const fs::path file = folder / fmt::format("{}.{}.ko", name, which);
+      mutant.write(file);
+      fmt::print("{}\t{}\n", file.filename().string(), *what);
+    }
+}
+
 class Trial {
  public:
   Trial(size_t most, bool verbose, fs::path file) : most_(most), verbose_(verbose), file_(std::move(file)) {}
@@ -37,12 +70,8 @@ class Trial {
     for (const Finding& finding : findings) fmt::print("{}: refused: {}\n", inputs.string(), text_of(finding));
     failed_ += findings.size();
     const KlpElf good = KlpElf::read(judge.module());
-    for (const MutantKind& kind : mutant_kinds()) {
-      size_t places = 0;
-      for (KlpElf copy = good; kind.make(copy, judge.vmlinux(), places); copy = good) ++places;
-      const size_t number = most_ == 0 ? places : std::min(places, most_);
-      for (size_t i = 0; i < number; ++i) try_one(judge, good, kind, number == places ? i : i * places / number);
-    }
+    for (const MutantKind& kind : mutant_kinds())
+      for (const size_t which : chosen(good, kind, judge.vmlinux(), most_)) try_one(judge, good, kind, which);
   }
 
   bool report() const {
@@ -107,6 +136,7 @@ class Trial {
 int main(int argc, char** argv) {
   size_t most = 2;
   bool verbose = false;
+  fs::path written;
   int at = 1;
   for (; at < argc && argv[at][0] == '-'; ++at) {
     const std::string_view option = argv[at];
@@ -115,13 +145,26 @@ int main(int argc, char** argv) {
     } else if (option == "-n" && at + 1 < argc) {
       const std::string_view text = argv[++at];
       std::from_chars(text.data(), text.data() + text.size(), most);
+    } else if (option == "--write" && at + 1 < argc) {
+      written = argv[++at];
     } else {
       at = argc;
     }
   }
-  if (at >= argc) {
-    fmt::print(stderr, "usage: kpatch-mutants [-n NUMBER] [-v] INPUTS...\n");
+  if (at >= argc || (!written.empty() && argc - at != 2)) {
+    fmt::print(stderr,
+               "usage: kpatch-mutants [-n NUMBER] [-v] INPUTS...\n"
+               "       kpatch-mutants [-n NUMBER] --write DIR VMLINUX KO\n");
     return 1;
+  }
+  if (!written.empty()) {
+    try {
+      write_mutants(written, argv[at], argv[at + 1], most);
+      return 0;
+    } catch (const std::exception& error) {
+      fmt::print(stderr, "kpatch-mutants: {}\n", error.what());
+      return 1;
+    }
   }
   const fs::path folder = fs::temp_directory_path() / fmt::format("kpatch-mutants-{}", getpid());
   fs::create_directories(folder);

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "klp/audit-parts.h"
+#include "klp/patch-tables.h"
 
 namespace kpatch {
 
@@ -435,26 +436,81 @@ Made swapped_functions(KlpElf& elf, const Binary&, size_t which) {
   return fmt::format("{} and {}", a.name, b.name);
 }
 
-Made dropped_function(KlpElf& elf, const Binary&, size_t which) {
+// Rows of .kpatch.funcs, ours or dynup's; nothing past the last one.
+struct Row {
+  uint32_t section;
+  uint64_t offset, size;
+};
+
+std::optional<Row> row_of_functions(const KlpElf& elf, size_t which) {
   const auto section = elf.find_section(".kpatch.funcs");
-  if (!section || (which + 1) * 32 > elf.sections[*section].bytes.size()) return std::nullopt;
-  erase_range(elf, *section, which * 32, 32);
+  if (!section) return std::nullopt;
+  const uint64_t size = read_patch_tables(elf).form == PatchForm::dynup ? 56 : 32;
+  if ((which + 1) * size > elf.sections[*section].bytes.size()) return std::nullopt;
+  return Row{*section, which * size, size};
+}
+
+Made dropped_function(KlpElf& elf, const Binary&, size_t which) {
+  const auto row = row_of_functions(elf, which);
+  if (!row) return std::nullopt;
+  erase_range(elf, row->section, row->offset, row->size);
   return fmt::format("row {}", which);
 }
 
 Made doubled_function(KlpElf& elf, const Binary&, size_t which) {
-  const auto section = elf.find_section(".kpatch.funcs");
-  if (!section || (which + 1) * 32 > elf.sections[*section].bytes.size()) return std::nullopt;
-  double_range(elf, *section, which * 32, 32);
+  const auto row = row_of_functions(elf, which);
+  if (!row) return std::nullopt;
+  double_range(elf, row->section, row->offset, row->size);
   return fmt::format("row {}", which);
 }
 
-// The rank of a function that is replaced; 0 and 1 are the same for a name that is unique.
+uint64_t sympos_in_row(PatchForm form) {
+  switch (form) {
+    case PatchForm::kpatch_build:
+      return 24;
+    case PatchForm::dynup:
+      return 32;
+    default:  // struct klp_func
+      return 16;
+  }
+}
+
+// The rank of a function that is replaced, whoever wrote the table; 0 and 1 are the same for a name that is unique.
 Made function_rank(KlpElf& elf, const Binary&, size_t which) {
-  const auto section = elf.find_section(".kpatch.funcs");
-  if (!section || (which + 1) * 32 > elf.sections[*section].bytes.size()) return std::nullopt;
-  auto& byte = elf.sections[*section].bytes[which * 32 + 24];
+  const PatchTables tables = read_patch_tables(elf);
+  if (which >= tables.functions.size()) return std::nullopt;
+  const KlpPlace row = tables.functions[which].entry;
+  auto& byte = elf.sections[row.section].bytes[row.offset + sympos_in_row(tables.form)];
   byte = byte == std::byte{2} ? std::byte{1} : std::byte{2};
+  return fmt::format("row {}", which);
+}
+
+// The relocation that fills a field; nothing where none does.
+std::optional<Reference> reference_at(KlpElf& elf, KlpPlace field) {
+  for (KlpSection& s : elf.sections)
+    if (s.header.sh_type == SHT_RELA && s.header.sh_info == field.section)
+      for (size_t i = 0; i < s.relocations.size(); ++i)
+        if (s.relocations[i].offset == field.offset) return Reference{&s, i};
+  return std::nullopt;
+}
+
+// A name that nothing in the kernel has, whoever wrote the table.
+Made misnamed_function(KlpElf& elf, const Binary&, size_t which) {
+  const PatchTables tables = read_patch_tables(elf);
+  if (which >= tables.functions.size()) return std::nullopt;
+  const auto r = reference_at(elf, tables.functions[which].name);
+  const auto name = r ? elf.place_of(r->get().symbol, r->get().addend) : std::nullopt;
+  if (!name || name->offset >= elf.sections[name->section].bytes.size()) return "";
+  elf.sections[name->section].bytes[name->offset] = std::byte{'~'};
+  return fmt::format("row {}", which);
+}
+
+Made lost_new_function(KlpElf& elf, const Binary&, size_t which) {
+  const PatchTables tables = read_patch_tables(elf);
+  if (which >= tables.functions.size()) return std::nullopt;
+  const auto r = reference_at(elf, tables.functions[which].new_function);
+  if (!r) return "";
+  r->home->relocations.erase(r->home->relocations.begin() + static_cast<ptrdiff_t>(r->number));
   return fmt::format("row {}", which);
 }
 
@@ -521,6 +577,8 @@ constexpr auto kinds = std::to_array<MutantKind>({
     {"klp_func dropped", dropped_function},
     {"klp_func doubled", doubled_function},
     {"klp_func of another rank", function_rank},
+    {"klp_func of a name that isn't there", misnamed_function},
+    {"klp_func without its function", lost_new_function},
     {"callback dropped", dropped_callback},
     {"cold part lost", lost_cold_part},
     {"code that nobody wrote", foreign_code},

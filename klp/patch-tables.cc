@@ -3,7 +3,8 @@
 //
 //   kpatch-build  .kpatch.funcs         { new, "meminfo_proc_show", "vmlinux", sympos }                    32 bytes
 //   dynup         .kpatch.funcs         { new, size, old, size, sympos, "meminfo_proc_show", "vmlinux" }   56 bytes
-//                 .kpatch.callbacks.*   { function, "vmlinux" }, of both
+//                 .kpatch.callbacks.*   { function, "vmlinux" }, of both; dynup's linker script puts 8 zero bytes behind
+//                                       the last one, so that a section without any isn't discarded
 //   klp_build     .init.klp_objects     { NULL, functions, 4 callbacks, number }                           56 bytes
 //                 .init.klp_funcs       { "meminfo_proc_show", new, sympos }                               24 bytes
 //   klp_patch     .data: patch          { THIS_MODULE, objs, … }         filled by the compiler, in C
@@ -17,6 +18,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <map>
 
 #include "klp/loader-facts.h"
@@ -62,8 +64,8 @@ class TableReader {
 
  private:
   template <typename Read>
-  void each_entry(uint32_t section, uint64_t size, Read read) {
-    const uint64_t length = elf_.sections[section].bytes.size();
+  void each_entry(uint32_t section, uint64_t size, Read read, uint64_t behind = 0) {
+    const uint64_t length = elf_.sections[section].bytes.size() - behind;
     if (length % size != 0) tables_.uneven.push_back(elf_.sections[section].name);
     for (uint64_t at = 0; at + size <= length; at += size) read(at);
   }
@@ -73,17 +75,30 @@ class TableReader {
     return !refers_({section, 8}) && !refers_({section, 16}) && refers_({section, 40}) && refers_({section, 48});
   }
 
+  // Bytes behind the last callback.
+  uint64_t behind_callbacks(uint32_t section) const {
+    const auto& bytes = elf_.sections[section].bytes;
+    const bool padded = tables_.form == PatchForm::dynup && bytes.size() % 16 == 8;
+    if (!padded || refers_({section, bytes.size() - 8})) return 0;
+    return elf_.u64_at(elf_.sections[section], bytes.size() - 8) == 0 ? 8 : 0;
+  }
+
   void read_kpatch() {
+    for (uint32_t i = 1; i < elf_.sections.size(); ++i)
+      if (elf_.sections[i].name == ".kpatch.funcs" && elf_.sections[i].header.sh_type != SHT_RELA)
+        read_kpatch_functions(i);
     for (uint32_t i = 1; i < elf_.sections.size(); ++i) {
       const std::string& name = elf_.sections[i].name;
       if (elf_.sections[i].header.sh_type == SHT_RELA) continue;
-      if (name == ".kpatch.funcs") read_kpatch_functions(i);
       if (name == ".kpatch.objects")
         each_entry(i, 8, [&](uint64_t at) { tables_.objects.push_back({{i, at}, KlpPlace{i, at}}); });
       if (name.starts_with(callbacks))
-        each_entry(i, 16, [&](uint64_t at) {
-          tables_.callbacks.push_back({{i, at}, {i, at}, KlpPlace{i, at + 8}, name.substr(callbacks.size())});
-        });
+        each_entry(
+            i, 16,
+            [&](uint64_t at) {
+              tables_.callbacks.push_back({{i, at}, {i, at}, KlpPlace{i, at + 8}, name.substr(callbacks.size())});
+            },
+            behind_callbacks(i));
     }
     if (tables_.form == PatchForm::none && !(tables_.objects.empty() && tables_.callbacks.empty()))
       tables_.form = PatchForm::kpatch_build;
@@ -145,20 +160,31 @@ class TableReader {
     return place.section < elf_.sections.size() && (elf_.sections[place.section].header.sh_flags & SHF_EXECINSTR) != 0;
   }
 
-  // The variable that begins at a place ends there; else its section does.
-  uint64_t end_of(KlpPlace place) const {
+  // The variable that begins at a place ends there; nothing where none does.
+  std::optional<uint64_t> end_of_variable(KlpPlace place) const {
     for (const KlpSymbol& symbol : elf_.symbols)
       if (symbol.type() == STT_OBJECT && symbol.entry.st_shndx == place.section &&
           symbol.entry.st_value == place.offset && symbol.entry.st_size != 0)
         return std::min(symbol.entry.st_value + symbol.entry.st_size, elf_.sections[place.section].header.sh_size);
-    return elf_.sections[place.section].header.sh_size;
+    return std::nullopt;
+  }
+  uint64_t end_of(KlpPlace place) const {
+    return end_of_variable(place).value_or(elf_.sections[place.section].header.sh_size);
   }
 
-  // Does an array of struct klp_func begin there?
+  bool is_name(KlpPlace place) const {
+    const auto text = elf_.string_at(place);
+    return is_data(place) && text && !text->empty() && std::all_of(text->begin(), text->end(), [](unsigned char c) {
+             return std::isalnum(c) != 0 || c == '_' || c == '.' || c == '$';
+           });
+  }
+
+  // Does an array of struct klp_func begin there? Its first row may lack the function, where a variable begins.
   bool begins_functions(KlpPlace place) const {
     if (!is_data(place)) return false;
     const auto name = refers_(place), function = refers_({place.section, place.offset + 8});
-    return name && is_data(*name) && function && is_code(*function);
+    if (!name || !is_data(*name)) return false;
+    return function ? is_code(*function) : is_name(*name) && end_of_variable(place);
   }
   bool begins_objects(KlpPlace place) const {
     if (!is_data(place)) return false;
@@ -198,9 +224,12 @@ class TableReader {
 
   void read_functions(KlpPlace functions, std::optional<KlpPlace> owner) {
     const uint64_t end = end_of(functions);
+    const bool alone = end_of_variable(functions).has_value();
     for (uint64_t at = functions.offset; at + 24 <= end; at += 8) {
       const KlpPlace field{functions.section, at};
-      if (!begins_functions(field)) continue;
+      // Within the array a pointer to data is a name, and whoever has one wants a function.
+      const auto name = refers_(field);
+      if (!begins_functions(field) && !(alone && name && is_name(*name))) continue;
       tables_.functions.push_back(
           {field, {field.section, at + 8}, field, owner, elf_.u64_at(elf_.sections[field.section], at + 16)});
       at += 16;

@@ -31,7 +31,10 @@ constexpr std::string_view dynups_tables =
     "  .quad show, 16, 0, 16, 0, show_n, vmlinux\n"
     "  .quad stats, 16, 0, 16, 0, stats_n, dummy\n"
     "  .section .kpatch.callbacks.pre_patch,\"a\"\n"
-    "  .quad callback, dummy\n";
+    "  .quad callback, dummy\n"
+    "  .quad 0\n"
+    "  .section .kpatch.callbacks.post_patch,\"a\"\n"
+    "  .quad 0\n";
 
 constexpr std::string_view klp_builds_tables =
     "  .section .init.klp_funcs,\"aw\"\n"
@@ -80,14 +83,16 @@ class Verify : public AuditFixture {
   }
   // The same livepatch with other tables; init_module hands over what they are.
   static fs::path made_otherwise(std::string_view tables) {
+    return tables == tables_in_c ? in_c(tables) : module(replaced(std::string(good), our_tables, tables), {});
+  }
+  // With tables that are structs, of which klp_enable_patch() is given one.
+  static fs::path in_c(std::string_view tables) {
     std::string text = replaced(std::string(good), our_tables, tables);
-    if (tables == tables_in_c) {
-      text = replaced(text, ".quad 0, 0, 0, init_module",
-                      ".globl __this_module\n__this_module: .quad 0, 0, 0, init_module");
-      text = replaced(text, "leaq ops(%rip), %rax",
-                      "leaq ops(%rip), %rax\n  leaq patch(%rip), %rdi\n  call klp_enable_patch");
-      text = replaced(text, "  crc 0x11, printk", "  crc 0x11, printk\n  crc 0x17, klp_enable_patch");
-    }
+    text =
+        replaced(text, ".quad 0, 0, 0, init_module", ".globl __this_module\n__this_module: .quad 0, 0, 0, init_module");
+    text = replaced(text, "leaq ops(%rip), %rax",
+                    "leaq ops(%rip), %rax\n  leaq patch(%rip), %rdi\n  call klp_enable_patch");
+    text = replaced(text, "  crc 0x11, printk", "  crc 0x11, printk\n  crc 0x17, klp_enable_patch");
     return module(text, {});
   }
   static const std::vector<Replacement>& both() {
@@ -165,6 +170,37 @@ TEST_F(Verify, TablesOfOtherMakers) {
     std::vector<Replacement> expected = both();
     expected[0].sympos = maker.sympos;
     EXPECT_EQ(verdict.functions, expected);
+  }
+}
+
+// Eight zero bytes behind the callbacks are of dynup's linker script; in ours, or when they are something, they are wrong.
+TEST_F(Verify, WhatStandsBehindCallbacks) {
+  const std::string pre_patch = ".kpatch.callbacks.pre_patch: no whole number of entries";
+  const std::string something = replaced(std::string(dynups_tables), "dummy\n  .quad 0\n", "dummy\n  .quad 7\n");
+  const std::string pointer = replaced(std::string(dynups_tables), "dummy\n  .quad 0\n", "dummy\n  .quad callback\n");
+  for (const std::string& tables : {something, pointer})
+    EXPECT_EQ(sentences(verify(module(replaced(std::string(good), our_tables, tables), {}), kernel())),
+              std::vector<std::string>{pre_patch});
+  const std::string ours = replaced(std::string(our_tables), "callback, dummy\n", "callback, dummy, 0\n");
+  EXPECT_EQ(sentences(verify(module(replaced(std::string(good), our_tables, ours), {}), kernel())),
+            std::vector<std::string>{pre_patch});
+}
+
+// A row of a struct klp_func[] that has a name alone: the kernel refuses it when it is loaded.
+TEST_F(Verify, ARowWithoutItsFunction) {
+  const std::string behind = replaced(std::string(tables_in_c), "functions: .quad show_n, show, 0, 0, 0, 0, 0\n",
+                                      "functions: .quad show_n, show, 0, 0, 0, 0, 0\n.quad twin_n, 0, 1, 0, 0, 0, 0\n");
+  const std::string first =
+      replaced(std::string(tables_in_c), "functions: .quad show_n, show,", "functions: .quad show_n, 0,");
+  for (const auto& [tables, name] : {std::pair(behind, "twin"), std::pair(first, "old_show")}) {
+    const std::vector<std::string> found = sentences(verify(in_c(tables), kernel()));
+    EXPECT_NE(std::find_if(found.begin(), found.end(),
+                           [&](const std::string& text) {
+                             return text.find(std::string(name) + ": points at no function of the module") !=
+                                    std::string::npos;
+                           }),
+              found.end())
+        << name;
   }
 }
 
@@ -311,6 +347,8 @@ TEST_F(Verify, KindsOfMistakes) {
       {"klp_func dropped", false},
       {"klp_func doubled", true},
       {"klp_func of another rank", true},
+      {"klp_func of a name that isn't there", true},
+      {"klp_func without its function", true},
       {"callback dropped", false},
       {"cold part lost", false},
       {"code that nobody wrote", false},
