@@ -31,6 +31,8 @@ struct RewrittenCode {
 // What of a function's shipped bytes the kernel that runs has as well.
 struct RunningFacts {
   std::span<const RewrittenCode> rewritten{};
+  // Files with this section have more code rewritten than their tables list: nothing of it is compared.
+  std::string_view not_with{};
   uint64_t most_before = 0;  // bytes by which RewrittenCode::calls may call an earlier place
   // Adds the fields of the code at `address` that are other ones when the image lies elsewhere than it was linked for:
   // addresses in the image, and distances to what doesn't move with it.

@@ -87,7 +87,10 @@ void moving_fields(std::span<const std::byte> code, uint64_t address, CodeRange 
 
 }  // namespace
 
-const RunningFacts running_x86_64{.rewritten = rewritten, .most_before = 16, .moving_fields = moving_fields};
+// Where CFI checks are made FineIBT's, the kernel writes before calls and functions too (cfi_rewrite_callers() and others),
+// which no table lists by themselves.
+const RunningFacts running_x86_64{
+    .rewritten = rewritten, .not_with = ".cfi_sites", .most_before = 16, .moving_fields = moving_fields};
 
 const RunningFacts* find_running_facts(uint16_t machine) {
   return machine == arch_x86_64.elf.machine ? &running_x86_64 : nullptr;

@@ -65,6 +65,10 @@ ShippedCode::ShippedCode(const Binary& shipped, std::string object, const Loader
       arch_(find_arch(shipped.machine())),
       running_(find_running_facts(shipped.machine())) {
   if (arch_ == nullptr || running_ == nullptr || arch_->audit == nullptr || arch_->proof == nullptr) return;
+  if (std::ranges::any_of(shipped.sections(), [&](const BinarySection& s) { return s.name == running_->not_with; })) {
+    running_ = nullptr;
+    return;
+  }
   if (!shipped.relocatable())
     image_ = {address_of(shipped, "_text").value_or(0), address_of(shipped, "_end").value_or(UINT64_MAX)};
   for (const RewrittenCode& table : running_->rewritten) {

@@ -267,6 +267,13 @@ TEST_F(ShippedCodeTest, WhatTheKernelWritesToIsLeftOut) {
   EXPECT_EQ(compared("vmlinux", "g"), "=");
 }
 
+// FineIBT writes before calls, which no table lists.
+TEST_F(ShippedCodeTest, NothingOfAKernelThatRewritesMoreThanItLists) {
+  assemble(std::string(kernel) + ".section .cfi_sites, \"a\"\n.long f - .\n",
+           "ld -z noexecstack -e 0 -Ttext=0xffffffff81000000 --defsym percpu=0x100 -o vmlinux a.o 2>ld.log");
+  EXPECT_EQ(compared("vmlinux", "g"), "none");
+}
+
 TEST_F(ShippedCodeTest, OfAModuleWhatIsRelocated) {
   assemble(
       std::string(kernel) + ".text\n.globl h\n.type h, @function\nh: mov other(%rip), %eax\n ret\n.size h, . - h\n",
