@@ -245,12 +245,19 @@ class Items {
 
 class Accountant {
  public:
-  Accountant(const Pair& pair, const Comparison& comparison, const Selection& selection, Diagnostics& diagnostics)
-      : pair_(pair), comparison_(comparison), selection_(selection), diagnostics_(diagnostics) {
+  Accountant(const Pair& pair, const Comparison& comparison, const Selection& selection,
+             const std::set<std::string>& acknowledged, Diagnostics& diagnostics)
+      : pair_(pair),
+        comparison_(comparison),
+        selection_(selection),
+        acknowledged_(acknowledged),
+        diagnostics_(diagnostics) {
     for (const Finding& finding : diagnostics.all())
       if (finding.severity == Severity::refusal) refused_.insert(name_of(finding.location));
     for (const Symbol& s : pair.patched.symbols())
       if (s.function() && refused_.contains(std::string{s.name})) refused_places_.insert({s.section, s.value});
+    for (const SymbolId id : selection.left_out)
+      left_places_.insert({pair.patched.symbol(id).section, pair.patched.symbol(id).value});
     std::sort(functions_.begin(), functions_.end());
   }
 
@@ -313,6 +320,11 @@ class Accountant {
           if (selection_.ignored.contains(id)) {
             entry.fate = Fate::idle;
             entry.reason = "the patch says that it is to be ignored";
+            break;
+          }
+          if (left_places_.contains({s.section, s.value})) {
+            entry.fate = Fate::idle;
+            entry.reason = "left out, as was acknowledged";
             break;
           }
           entry.fate = Fate::refused;
@@ -429,19 +441,25 @@ class Accountant {
     if (rule.rule == "export" && one_sided)
       for (const std::string_view prefix : {"__ksymtab_", "__export_symbol_"})
         if (entry.name.starts_with(prefix) && refused_.contains(entry.name.substr(prefix.size()))) return;
-    diagnostics_.refuse(rule.rule, {.function = entry.name},
-                        fmt::format("{} in section {}: {}",
-                                    entry.change == "new"    ? "is a new entry"
-                                    : entry.change == "gone" ? "is no longer an entry"
-                                                             : "is another entry",
-                                    section_name, rule.reason));
+    const std::string message = fmt::format("{} in section {}: {}",
+                                            entry.change == "new"    ? "is a new entry"
+                                            : entry.change == "gone" ? "is no longer an entry"
+                                                                     : "is another entry",
+                                            section_name, rule.reason);
+    if (!acknowledged_.contains(std::string{rule.rule}))
+      return diagnostics_.refuse(rule.rule, {.function = entry.name}, message);
+    entry.fate = Fate::idle;
+    entry.reason = "left out, as was acknowledged";
+    diagnostics_.warn(rule.rule, {.function = entry.name}, message + "; it is left out");
   }
 
   const Pair& pair_;
   const Comparison& comparison_;
   const Selection& selection_;
+  const std::set<std::string>& acknowledged_;
   Diagnostics& diagnostics_;
   std::set<std::string> refused_;                            // what findings name
+  std::set<std::pair<SectionId, uint64_t>> left_places_;     // of what was acknowledged, by all of its names
   std::set<std::pair<SectionId, uint64_t>> refused_places_;  // where functions of these names lie
   std::vector<SymbolId> functions_{selection_.functions};
   std::vector<AccountEntry> entries_;
@@ -464,8 +482,8 @@ std::string_view text_of(Fate fate) {
 }
 
 std::vector<AccountEntry> account(const Pair& pair, const Comparison& comparison, const Selection& selection,
-                                  Diagnostics& diagnostics) {
-  return Accountant(pair, comparison, selection, diagnostics).run();
+                                  const std::set<std::string>& acknowledged, Diagnostics& diagnostics) {
+  return Accountant(pair, comparison, selection, acknowledged, diagnostics).run();
 }
 
 }  // namespace kpatch

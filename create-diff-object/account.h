@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,8 +34,9 @@ struct AccountEntry {
 };
 
 // Both objects are looked at as a whole, by code that does not know what the selection followed: what differs and has
-// no place in the output is either listed as idle, or refused here, unless a refusal names it already. Sorted.
+// no place in the output is either listed as idle, or refused here, unless a refusal names it already. acknowledged: --ack;
+// what is read at boot, or when a module is loaded, is left out with a warning where its rule is one of these. Sorted.
 std::vector<AccountEntry> account(const Pair& pair, const Comparison& comparison, const Selection& selection,
-                                  Diagnostics& diagnostics);
+                                  const std::set<std::string>& acknowledged, Diagnostics& diagnostics);
 
 }  // namespace kpatch

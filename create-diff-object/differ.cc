@@ -165,7 +165,7 @@ DifferResult run_differ(const DifferInput& input) {
   const Correlation twins = correlate(orig, patched);
   const Pair pair{orig, patched, orig_layout, patched_layout, twins};
   const Comparison comparison = compare(pair, diagnostics);
-  const Selection selection = select(pair, comparison, input.needed, diagnostics);
+  const Selection selection = select(pair, comparison, input.needed, input.acknowledged, diagnostics);
   check_groups(pair, selection, diagnostics);
   warn_of_handed_out(pair, selection, parent, diagnostics);
   lint(pair, selection, parent, diagnostics);
@@ -173,7 +173,7 @@ DifferResult run_differ(const DifferInput& input) {
   if (!input.export_changes.empty()) export_changes = read_export_changes(read_file(input.export_changes));
   result.prototypes = check_data_layout(pair, selection, export_changes, input.acknowledged, diagnostics);
   result.vanished = vanished_functions(orig, patched);
-  for (AccountEntry& entry : account(pair, comparison, selection, diagnostics))
+  for (AccountEntry& entry : account(pair, comparison, selection, input.acknowledged, diagnostics))
     result.account.push_back({std::move(entry.what), std::move(entry.name), std::move(entry.change),
                               std::string{text_of(entry.fate)}, std::move(entry.reason)});
   describe(pair, comparison, selection, result);

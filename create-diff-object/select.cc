@@ -29,12 +29,13 @@ namespace {
 class Selector {
  public:
   Selector(const Pair& pair, const Comparison& comparison, const std::set<std::string>& needed,
-           Diagnostics& diagnostics)
+           const std::set<std::string>& acknowledged, Diagnostics& diagnostics)
       : pair_(pair),
         orig_(pair.orig),
         patched_(pair.patched),
         comparison_(comparison),
         needed_(needed),
+        leaves_init_out_(acknowledged.contains("init-code")),
         diagnostics_(diagnostics),
         markers_(read_markers(patched_)) {}
 
@@ -176,10 +177,10 @@ class Selector {
       const std::string_view why = home.name.starts_with(".exit")
                                        ? "which isn't traced, so that it can't be redirected"
                                        : "which has already run or is gone when a livepatch is loaded";
-      diagnostics_.refuse("init-code", place_of(patched_, id),
-                          fmt::format("lies in {}, {}: {}", home.name, why, reason),
-                          "leave it out of the patch; what it would do now can be done in a callback (pre_patch, "
-                          "post_unpatch)");
+      refuse_init(
+          id, fmt::format("lies in {}, {}: {}", home.name, why, reason),
+          "leave it out of the patch, or have it left out by --ack init-code; what it would do now can be done in a "
+          "callback (pre_patch, post_unpatch)");
       return;
     }
     const SymbolId twin = pair_.twins.orig(id);
@@ -534,6 +535,14 @@ class Selector {
     }
   }
 
+  // Init code and data, whose change can do nothing any more. Who knows that the rest of the patch is right without it
+  // says so by --ack.
+  void refuse_init(SymbolId id, const std::string& message, const std::string& advice) {
+    if (!leaves_init_out_) return diagnostics_.refuse("init-code", place_of(patched_, id), message, advice);
+    result_.left_out.insert(id);
+    diagnostics_.warn("init-code", place_of(patched_, id), message + "; it is left out");
+  }
+
   // Why a copy of the constant doesn't serve.
   std::string why_kept(SymbolId id) const {
     if (patched_.symbol(id).global()) return "it is global, so that other files may read the kernel's own, which stays";
@@ -547,9 +556,10 @@ class Selector {
     const Section& home = patched_.section(patched_.symbol(id).section);
     if (home.kind == SectionKind::dyndbg || home.kind == SectionKind::never_copied) return;
     if (home.kind == SectionKind::init)
-      diagnostics_.refuse(
-          "init-code", place_of(patched_, id),
-          fmt::format("lies in {}, which is gone when a livepatch is loaded: {}", home.name, comparison_.reason(id)));
+      refuse_init(
+          id,
+          fmt::format("lies in {}, which is gone when a livepatch is loaded: {}", home.name, comparison_.reason(id)),
+          "leave it out of the patch, or have it left out by --ack init-code");
     else if (home.kind == SectionKind::rodata && comparison_.status[index(id)] == Status::changed)
       diagnostics_.refuse("data-init", place_of(patched_, id),
                           fmt::format("lies in {}: {}; {}", home.name, comparison_.reason(id), why_kept(id)),
@@ -640,6 +650,7 @@ class Selector {
   const Object& patched_;
   const Comparison& comparison_;
   const std::set<std::string>& needed_;
+  bool leaves_init_out_;
   Diagnostics& diagnostics_;
   Markers markers_;
   Selection result_;
@@ -676,8 +687,8 @@ const Chunk* Selection::chunk_at(SectionId section, uint64_t offset) const {
 }
 
 Selection select(const Pair& pair, const Comparison& comparison, const std::set<std::string>& needed,
-                 Diagnostics& diagnostics) {
-  return Selector(pair, comparison, needed, diagnostics).run();
+                 const std::set<std::string>& acknowledged, Diagnostics& diagnostics) {
+  return Selector(pair, comparison, needed, acknowledged, diagnostics).run();
 }
 
 }  // namespace kpatch

@@ -39,15 +39,17 @@ struct Selection {
   std::vector<SymbolId> handed_out;  // new variables included because other objects of the patch refer to them
   std::vector<SymbolId> lines_only;  // differ in line numbers alone: not patched
   std::vector<Callback> callbacks;
-  std::set<SymbolId> ignored;  // changed, but the patch says that they are to be ignored
+  std::set<SymbolId> ignored;   // changed, but the patch says that they are to be ignored
+  std::set<SymbolId> left_out;  // changed, but not to be patched: init code and data, where that was acknowledged
 
   // The chunk that covers the place, or nullptr.
   const Chunk* chunk_at(SectionId section, uint64_t offset) const;
   bool nothing_to_do() const { return functions.empty() && added.empty() && handed_out.empty() && callbacks.empty(); }
 };
 
-// needed: new variables that other objects of the patch refer to.
+// needed: new variables that other objects of the patch refer to. acknowledged: --ack; with "init-code" what has run, or
+// is gone, is left out with a warning.
 Selection select(const Pair& pair, const Comparison& comparison, const std::set<std::string>& needed,
-                 Diagnostics& diagnostics);
+                 const std::set<std::string>& acknowledged, Diagnostics& diagnostics);
 
 }  // namespace kpatch

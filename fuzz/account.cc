@@ -26,9 +26,9 @@ std::vector<AccountEntry> entries(const Object& orig, const Object& patched, Dia
   const Correlation twins = correlate(orig, patched);
   const Pair pair{orig, patched, orig_layout, patched_layout, twins};
   const Comparison comparison = compare(pair, diagnostics);
-  const Selection selection = select(pair, comparison, {}, diagnostics);
+  const Selection selection = select(pair, comparison, {}, {}, diagnostics);
   check_data_layout(pair, selection, {}, {}, diagnostics);
-  return account(pair, comparison, selection, diagnostics);
+  return account(pair, comparison, selection, {}, diagnostics);
 }
 
 }  // namespace
