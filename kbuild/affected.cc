@@ -188,6 +188,13 @@ class Finder {
           "build the new module by itself, and leave its files out of the patch");
       return;
     }
+    for (const std::string& other : command.other_images)
+      if (certain)
+        found_.warn(
+            "other-reader", {.source = command.source},
+            fmt::format("{} is compiled of it too, for another image than the kernel's own, which keeps the old code",
+                        other),
+            "what the patch mends isn't mended there");
     const auto [it, fresh] = objects_.try_emplace(command.object);
     AffectedObject& object = it->second;
     if (fresh) {

@@ -102,14 +102,21 @@ bool has_usual_name(const CompileCommand& command) {
   return fs::path(command.object).lexically_normal().replace_extension(".c") == command.source;
 }
 
-// A special rule compiles lib/crypto/sha256.c once more, as arch/x86/purgatory/sha256.o: another image, same unit.
+// A special rule compiles lib/crypto/sha256.c once more, as arch/x86/purgatory/sha256.o: another image, same unit. It
+// goes into the other_images of the one that stays.
 void drop_other_images(std::vector<CompileCommand>& commands) {
+  std::map<std::string, std::vector<std::string>> others;  // by source
   std::set<std::string> usual;
   for (auto& command : commands)
     if (command.module.empty() && has_usual_name(command)) usual.insert(command.source);
   std::erase_if(commands, [&](auto& command) {
-    return command.module.empty() && !has_usual_name(command) && usual.contains(command.source);
+    if (!command.module.empty() || has_usual_name(command) || !usual.contains(command.source)) return false;
+    others[command.source].push_back(command.object);
+    return true;
   });
+  for (auto& command : commands)
+    if (const auto found = others.find(command.source); found != others.end() && command.module.empty())
+      command.other_images = found->second;
 }
 
 }  // namespace

@@ -40,7 +40,8 @@ struct CompileCommand {
   std::string object;  // as kbuild names it, relative to kbuild: "arch/x86/kvm/../../../virt/kvm/kvm_main.o"
   std::string source;  // relative to source, normalised: "virt/kvm/kvm_main.c"
   std::string module;  // empty for vmlinux, else the module's path without .ko: "net/netfilter/xt_comment"
-  std::vector<std::string> arguments;  // the compiler's argv, to be run in kbuild; ends with -c -o OBJECT SOURCE
+  std::vector<std::string> arguments;       // the compiler's argv, to be run in kbuild; ends with -c -o OBJECT SOURCE
+  std::vector<std::string> other_images{};  // objects that another image of the kernel has of the same source
 };
 
 }  // namespace kpatch

@@ -10,6 +10,7 @@
 
 #include "kbuild/affected.h"
 #include "kbuild/full-build.h"
+#include "kbuild/shipped-objects.h"
 #include "lookup/binary.h"
 #include "patch/patch.h"
 #include "support/error.h"
@@ -83,6 +84,16 @@ TEST_F(Kbuild, FindsWhatWasShipped) {
   EXPECT_EQ(objects("net/m.c"), Names{"net/m.o[net/m]"});
   EXPECT_EQ(objects("fs/sub/b.c"), Names{"fs/sub/b.o[fs/sub/b-mod]"});
   EXPECT_EQ(objects("virt/k.c"), Names{"net/../virt/k.o[net/k]"});
+}
+
+// As arch/x86/purgatory/Makefile has lib/crypto/sha256.c.
+TEST_F(Kbuild, AnotherImageOfTheSameSourceIsNamed) {
+  const std::vector<CompileCommand> commands = BuiltIntoKernel(base_).filter(
+      {{"fs/a.o", "fs/a.c", "", {}}, {"other/a.o", "fs/a.c", "", {}}, {"init/main.o", "init/main.c", "", {}}});
+  ASSERT_EQ(commands.size(), 2U);
+  EXPECT_EQ(commands[0].object, "fs/a.o");
+  EXPECT_EQ(commands[0].other_images, Names{"other/a.o"});
+  EXPECT_EQ(commands[1].other_images, Names{});
 }
 
 TEST_F(Kbuild, WhatIsListedButNotShippedIsNotBuilt) {
