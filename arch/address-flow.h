@@ -27,6 +27,8 @@ struct FlowFacts {
   // Where the instruction in [begin, end) may lead to beside what it says (a static branch, a fault); nothing where that
   // can't be told, or where the kernel may replace it.
   std::function<std::optional<std::vector<uint64_t>>(uint64_t begin, uint64_t end)> ways;
+  // The constant holds addresses that may not be kept either: code may hand its own on, and not look into it.
+  bool holds_addresses = false;
 };
 
 }  // namespace kpatch

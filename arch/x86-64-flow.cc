@@ -171,6 +171,7 @@ class Flow {
       if ((holders & bit(arguments[n])) == 0) continue;
       const Handling handling = name.empty() ? Handling::unknown : facts_.handling(name, n);
       if (handling == Handling::unknown) return std::nullopt;
+      if (handling == Handling::returned && facts_.holds_addresses) return std::nullopt;
       if (handling == Handling::returned) returns = true;
     }
     return returns;
@@ -194,7 +195,7 @@ class Flow {
   // What the operands of an instruction are to the address.
   struct Part {
     Registers read = 0, written = 0, lost = 0;  // lost: hold something else afterwards
-    bool stores = false, stores_there = false, loads = false, out_of_sight = false;
+    bool stores = false, stores_there = false, loads = false, loads_there = false, out_of_sight = false;
   };
 
   static Part part_of(const Instruction& i, Registers holders) {
@@ -212,6 +213,7 @@ class Flow {
         part.stores |= writes;
         part.stores_there |= writes && (by & holders) != 0;
         part.loads |= reads;
+        part.loads_there |= reads && (by & holders) != 0;
       } else if (operand.type == ZYDIS_OPERAND_TYPE_REGISTER) {
         const Registers r = bits_of(operand.reg.value);
         if (reads) part.read |= r;
@@ -226,7 +228,7 @@ class Flow {
 
   bool other(const Instruction& i, Registers holders) {
     const Part part = part_of(i, holders);
-    if (part.stores_there) return false;
+    if (part.stores_there || (part.loads_there && facts_.holds_addresses)) return false;
     const Registers used = part.read & holders;
     if (used == 0 || clears(i)) {
       reach(i.end, holders & ~part.lost & ~(clears(i) ? part.written : 0));

@@ -112,13 +112,24 @@ class Finder {
       for (const Relocation& r : object.relocations(s.section, extent.begin, extent.end)) {
         const SymbolId target = object.meaning(r).symbol;
         if (target == no_symbol || !candidates_.contains(map(target)) || refused_.contains(map(target))) continue;
-        if (code.takes_address(object.section(s.section).code(), s.value, r)) addresses[target].push_back(r.offset);
+        if (code.takes_address(object.section(s.section).code(), s.value, r))
+          addresses[target].push_back(r.offset);
+        else if (holds_addresses(map(target)))
+          refused_.emplace(map(target), fmt::format("{} reads addresses in it, which it may keep", s.name));
       }
       for (const auto& [constant, fields] : addresses)
         if (code.only_reads == nullptr || !code.only_reads(object.section(s.section).code(), {s.value, extent.end},
                                                            fields, flow_facts(object, layout, s.section, constant)))
           refused_.emplace(map(constant), fmt::format("{} may keep its address", s.name));
     }
+  }
+
+  // Whether it points to a constant of which there may be a copy: who loads that address has the copy's.
+  bool holds_addresses(SymbolId constant) const {
+    return std::ranges::any_of(candidates_, [&](const auto& candidate) {
+      const auto found = holders_.find(candidate.first);
+      return found != holders_.end() && found->second.contains(constant);
+    });
   }
 
   static const Relocation* relocation_at(const Object& object, SectionId section, uint64_t field) {

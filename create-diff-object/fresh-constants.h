@@ -23,7 +23,8 @@ struct FreshConstants {
 //
 // A static constant has no identity that matters when it points to strings and constants alone, when nothing but
 // replaceable code and other such constants refer to it, and when that code does nothing with its address but read
-// there, or hand it to a function of the kernel that is known to do no more (a policy to __nla_parse()).
+// there, or hand it to a function of the kernel that is known to do no more (a policy to __nla_parse()). One that points to another
+// which is copied may only be handed on so: whoever loads that address has the copy's, and may keep it.
 FreshConstants find_fresh_constants(const Pair& pair, const std::vector<Status>& status);
 
 }  // namespace kpatch

@@ -9,15 +9,6 @@ mount -t bpf bpf /sys/fs/bpf 2>/dev/null || { mkdir -p /bpf && mount -t bpf bpf 
 pins=/sys/fs/bpf
 [ -d $pins ] || pins=/bpf
 
-# expect_exit CODE WORD COMMAND…: that exit code, and the word in what it prints.
-expect_exit() {
-  code=$1 word=$2
-  shift 2
-  printed=$("$@" 2>&1)
-  got=$?
-  [ $got -eq "$code" ] || fail "$*: exit $got instead of $code: $(echo "$printed" | head -n 8)" || return 1
-  echo "$printed" | grep -q -e "$word" || fail "$* doesn't say \"$word\": $(echo "$printed" | head -n 8)"
-}
 # And says so.
 loads_and_unloads() {
   expect_exit 0 "is in effect" kpatch load $patch1 && mark_dmesg && cat /proc/meminfo >/dev/null &&

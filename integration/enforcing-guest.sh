@@ -23,15 +23,6 @@ if [ "$(variable SetupMode)" = 1 ]; then
   exit
 fi
 
-# expect_exit CODE WORD COMMAND…
-expect_exit() {
-  code=$1 word=$2
-  shift 2
-  printed=$("$@" 2>&1)
-  got=$?
-  [ $got -eq "$code" ] || fail "$*: exit $got instead of $code: $printed" || return 1
-  echo "$printed" | grep -q -e "$word" || fail "$* doesn't say \"$word\": $(echo "$printed" | head -n 8)"
-}
 none_loaded() { [ -z "$(ls $klp)" ] || fail "$(ls $klp) is loaded"; }
 
 secure_boot() {

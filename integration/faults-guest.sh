@@ -11,21 +11,6 @@ for module in virtio_pci virtio_blk crc32c_generic ext4; do modprobe $module 2>/
 mkdir -p /var/lib/kpatch /var/log/kpatch
 mount -t ext4 /dev/vda /var/lib/kpatch || say "the disk can't be mounted"
 
-# expect_exit CODE WORD COMMAND…
-expect_exit() {
-  code=$1 word=$2
-  shift 2
-  printed=$("$@" 2>&1)
-  got=$?
-  [ $got -eq "$code" ] || fail "$*: exit $got instead of $code: $printed" || return 1
-  echo "$printed" | grep -q -e "$word" || fail "$* doesn't say \"$word\": $(echo "$printed" | head -n 8)"
-}
-in_memory() { grep -q "^$1 " /proc/modules; }
-patched() {
-  mark_dmesg
-  cat /proc/meminfo >/dev/null
-  if [ "$1" = yes ]; then expect_dmesg 'meminfo_proc_show: livepatched'; else no_dmesg 'meminfo_proc_show: livepatched'; fi
-}
 # The state of the machine is told: one of the two patches, or none, and kpatch says which.
 says() { expect_exit "$1" "$2" kpatch status; }
 

@@ -89,6 +89,23 @@ expect_in() { case $3 in *"$2"*) ;; *) fail "$1 doesn't have \"$2\": $(echo "$3"
 # expect_not_in WHAT WORD TEXT
 expect_not_in() { case $3 in *"$2"*) fail "$1 has \"$2\"" ;; esac; }
 
+# expect_exit CODE WORD COMMAND…: that exit code, and the word in what it prints.
+expect_exit() {
+  code=$1 word=$2
+  shift 2
+  printed=$("$@" 2>&1)
+  got=$?
+  [ $got -eq "$code" ] || fail "$*: exit $got instead of $code: $(echo "$printed" | head -n 8)" || return 1
+  echo "$printed" | grep -q -e "$word" || fail "$* doesn't say \"$word\": $(echo "$printed" | head -n 8)"
+}
+in_memory() { grep -q "^$1 " /proc/modules; }
+# patched yes|no: whether meminfo_proc_show() is the one of patch1 and patch2, which says so.
+patched() {
+  mark_dmesg
+  cat /proc/meminfo >/dev/null
+  if [ "$1" = yes ]; then expect_dmesg 'meminfo_proc_show: livepatched'; else no_dmesg 'meminfo_proc_show: livepatched'; fi
+}
+
 # What no test may leave in dmesg.
 bad_messages='BUG|WARNING|Oops|general protection|livepatch: failed|Unpatched return thunk|refcount_t|scheduling while|RCU.*stall|rcu.*stall|Unknown symbol|unwind'
 check_dmesg() {

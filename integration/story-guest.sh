@@ -16,12 +16,7 @@ drop_module() {
   done
 }
 
-# vmlinux_patched yes|no, module_patched yes|no: what a read of /proc/meminfo and a real packet say in dmesg.
-vmlinux_patched() {
-  mark_dmesg
-  cat /proc/meminfo >/dev/null
-  if [ "$1" = yes ]; then expect_dmesg 'meminfo_proc_show: livepatched'; else no_dmesg 'meminfo_proc_show: livepatched'; fi
-}
+# patched yes|no, module_patched yes|no: what a read of /proc/meminfo and a real packet say in dmesg.
 module_patched() {
   mark_dmesg
   ping -c 1 -W 2 127.0.0.1 >/dev/null || fail 'no ping' || return 1
@@ -39,38 +34,38 @@ replaced() {
 remove() { disable_patch "$1" && unload_patch "$1"; }
 
 one_patch() {
-  vmlinux_patched no && load_patch $patch1 && vmlinux_patched yes && disable_patch $name1 && vmlinux_patched no &&
-    unload_patch $name1 && vmlinux_patched no && load_patch $patch1 && vmlinux_patched yes && remove $name1
+  patched no && load_patch $patch1 && patched yes && disable_patch $name1 && patched no &&
+    unload_patch $name1 && patched no && load_patch $patch1 && patched yes && remove $name1
 }
 
 module_before() {
-  add_module && module_patched no && load_patch $patch2 && vmlinux_patched yes && module_patched yes &&
-    disable_patch $name2 && vmlinux_patched no && module_patched no && unload_patch $name2 && module_patched no &&
-    load_patch $patch2 && module_patched yes && drop_module && vmlinux_patched yes && remove $name2
+  add_module && module_patched no && load_patch $patch2 && patched yes && module_patched yes &&
+    disable_patch $name2 && patched no && module_patched no && unload_patch $name2 && module_patched no &&
+    load_patch $patch2 && module_patched yes && drop_module && patched yes && remove $name2
 }
 
 module_after() {
-  load_patch $patch2 && vmlinux_patched yes && add_module && module_patched yes && drop_module &&
+  load_patch $patch2 && patched yes && add_module && module_patched yes && drop_module &&
     add_module && module_patched yes && disable_patch $name2 && module_patched no && drop_module &&
     unload_patch $name2 && add_module && module_patched no && drop_module
 }
 
 replace() {
-  add_module && load_patch $patch1 && vmlinux_patched yes && module_patched no &&
-    load_patch $patch2 && replaced $name1 && vmlinux_patched yes && module_patched yes &&
-    unload_patch $name1 && vmlinux_patched yes && module_patched yes && remove $name2 &&
-    vmlinux_patched no && module_patched no && drop_module
+  add_module && load_patch $patch1 && patched yes && module_patched no &&
+    load_patch $patch2 && replaced $name1 && patched yes && module_patched yes &&
+    unload_patch $name1 && patched yes && module_patched yes && remove $name2 &&
+    patched no && module_patched no && drop_module
 }
 
 replace_before_module() {
-  load_patch $patch1 && load_patch $patch2 && replaced $name1 && add_module && vmlinux_patched yes &&
+  load_patch $patch1 && load_patch $patch2 && replaced $name1 && add_module && patched yes &&
     module_patched yes && unload_patch $name1 && remove $name2 && module_patched no && drop_module
 }
 
 back_and_forth() {
   add_module || return 1
   for round in 1 2; do
-    load_patch $patch2 && module_patched yes && load_patch $patch1 && replaced $name2 && vmlinux_patched yes &&
+    load_patch $patch2 && module_patched yes && load_patch $patch1 && replaced $name2 && patched yes &&
       module_patched no && unload_patch $name2 && load_patch $patch2 && replaced $name1 && module_patched yes &&
       unload_patch $name1 && remove $name2 || fail "(round $round)" || return 1
   done

@@ -9,21 +9,6 @@ sleep_patch=/target/livepatch-sleep.ko
 release=$(uname -r)
 store=/var/lib/kpatch/$release
 
-# expect_exit CODE WORD COMMAND…: that exit code, and the word in what it prints.
-expect_exit() {
-  code=$1 word=$2
-  shift 2
-  printed=$("$@" 2>&1)
-  got=$?
-  [ $got -eq "$code" ] || fail "$*: exit $got instead of $code: $printed" || return 1
-  echo "$printed" | grep -q -e "$word" || fail "$* doesn't say \"$word\": $(echo "$printed" | head -n 5)"
-}
-patched() {
-  mark_dmesg
-  cat /proc/meminfo >/dev/null
-  if [ "$1" = yes ]; then expect_dmesg 'meminfo_proc_show: livepatched'; else no_dmesg 'meminfo_proc_show: livepatched'; fi
-}
-in_memory() { grep -q "^$1 " /proc/modules; }
 
 refusals() {
   echo text >/tmp/text.ko

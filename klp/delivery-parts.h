@@ -25,7 +25,8 @@ struct Covered {
 
 class DeliveryCheck {
  public:
-  DeliveryCheck(const AuditInput& input, const Arch& arch, KlpElf module, std::span<const PatchedObject> objects);
+  DeliveryCheck(const AuditInput& input, const Arch& arch, KlpElf module, std::span<const PatchedObject> objects,
+                MadeOf made_of);
   std::vector<Finding> run();
 
  private:

@@ -31,11 +31,12 @@
 namespace kpatch {
 
 DeliveryCheck::DeliveryCheck(const AuditInput& input, const Arch& arch, KlpElf module,
-                             std::span<const PatchedObject> objects)
+                             std::span<const PatchedObject> objects, MadeOf made_of)
     : input_(input),
       arch_(arch),
       module_(std::move(module), arch, *input.vmlinux),
       names_(input),
+      from_source_(made_of == MadeOf::extracted_source),
       covered_(module_.elf.sections.size()) {
   for (const PatchedObject& object : objects) {
     KlpElf elf = KlpElf::read(object.file);
@@ -53,13 +54,10 @@ DeliveryCheck::DeliveryCheck(const AuditInput& input, const Arch& arch, KlpElf m
 // that of its file.
 void DeliveryCheck::find_own_files() {
   own_files_ = {"livepatch"};
-  const auto is_file = [](const KlpSymbol& symbol) { return symbol.type() == STT_FILE; };
-  from_source_ = std::ranges::none_of(module_.elf.symbols,
-                                      [&](const KlpSymbol& s) { return is_file(s) && s.name == "livepatch"; });
   if (!from_source_) return;
   for (const Image& object : objects_)
     for (const KlpSymbol& symbol : object.elf.symbols)
-      if (is_file(symbol)) own_files_.insert(symbol.name);
+      if (symbol.type() == STT_FILE) own_files_.insert(symbol.name);
 }
 
 std::vector<Finding> DeliveryCheck::run() {
@@ -280,11 +278,11 @@ void DeliveryCheck::compare_entries(uint32_t object, const Atom& atom, KlpPlace 
   }
 }
 
-std::vector<Finding> check_delivery(const AuditInput& input, std::span<const PatchedObject> objects) {
+std::vector<Finding> check_delivery(const AuditInput& input, std::span<const PatchedObject> objects, MadeOf made_of) {
   KlpElf module = KlpElf::read(input.module);
   const Arch* arch = find_arch(module.header.e_machine);
   if (arch == nullptr || arch->audit == nullptr || module.symtab == 0) return {};
-  std::vector<Finding> findings = DeliveryCheck(input, *arch, std::move(module), objects).run();
+  std::vector<Finding> findings = DeliveryCheck(input, *arch, std::move(module), objects, made_of).run();
   input.vmlinux->require_unchanged();
   return findings;
 }

@@ -198,7 +198,7 @@ class Prover {
     input.symvers = &workshop_.symvers();
     input.open_module = [&](std::string_view other) { return workshop_.shipped().named(other); };
     const std::vector<PatchedObject> unit = {{object, owner}};
-    std::vector<Finding> findings = check_delivery(input, unit);
+    std::vector<Finding> findings = check_delivery(input, unit, MadeOf::extracted_source);
     std::erase_if(findings, [](const Finding& f) { return f.message.find("doesn't list it") != string::npos; });
     return findings;
   }

@@ -156,8 +156,9 @@ class SourceTaker {
     }
     for (const ReportedFunction& function : report.changed) {
       if (replaced.contains(function.name)) continue;
-      const bool copied = std::ranges::binary_search(source.copied, function.name);
-      if (is_clone(function.name))
+      const string in_c = function.name.substr(0, function.name.find('.'));
+      const bool copied = std::ranges::binary_search(source.copied, in_c);
+      if (is_clone(function.name) && (copied || replaced.contains(in_c)))
         note(file, function.name, Severity::notice,
              "is replaced by diff objects alone: C has no name for what the compiler made of a function, so that those "
              "that call it are replaced");
@@ -165,7 +166,7 @@ class SourceTaker {
         note(file, function.name, Severity::notice,
              "is replaced by diff objects alone: from source it is copied to those that call it");
       else
-        note(file, function.name, Severity::warning, "changes, and isn't replaced from source");
+        refuse(report, fmt::format("{} changes, and the source has nothing to replace it by", function.name));
     }
   }
 

@@ -407,11 +407,11 @@ std::vector<Finding> audit_source(const Build& build, const Base& base, const st
   Console::Stage stage(build.console, "audit");
   AuditFiles files(build, base, module);
   std::vector<Finding> findings = audit(files.input);
-  append(findings, check_delivery(files.input, objects_of(reports)));
+  append(findings, check_delivery(files.input, objects_of(reports), MadeOf::extracted_source));
   end_audit(build, stage, findings);
   // The first difference of each function; what follows from it is no news.
   std::set<std::string> told;
-  for (Finding& finding : check_delivery(files.input, objects_of(units))) {
+  for (Finding& finding : check_delivery(files.input, objects_of(units), MadeOf::extracted_source)) {
     if (finding.location.function.empty() || !told.insert(finding.location.function).second) continue;
     finding.rule = "ways";
     finding.severity = Severity::notice;

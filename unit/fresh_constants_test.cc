@@ -91,6 +91,19 @@ const Case cases[] = {
      "static const struct { const struct entry *in; } outer[] = {{table}, {0}};"
      "int f(void *t) { return __nla_parse(t, 3, t, 9, outer, 0, 0) + 1; }",
      copied},
+    {"PointedToByOneThatIsRead",
+     "static const struct { const struct entry *in; } outer[] = {{table}, {0}};"
+     "void f(int i) { kept = outer[i].in; }",
+     refused},
+    {"PointedToByOneWhoseEntriesAreReturned",
+     "static const struct entry outer[] = {{(const char *)table, 1}, {}};"
+     "void f(void) { const struct entry *e = dmi_first_match(outer); if (e) kept = e->name; }",
+     refused},
+    {"PointedToByOneThatIsWalked",
+     "static const struct { const struct entry *in; } outer[] = {{table}, {0}};"
+     "void f(void *t) { for (int i = 0; i < 2; ++i) { __nla_parse(t, 3, t, 9, &outer[i], 0, 0); kept = outer[i].in; } "
+     "}",
+     refused},
     {"PointedToByOneThatIsKept",
      "static const struct { const struct entry *in; } outer[] = {{table}, {0}};"
      "int f(void *t) { return keep(outer) + __nla_parse(t, 3, t, 9, table, 0, 0); }",
