@@ -63,15 +63,6 @@ std::string running_release() {
   return uname(&names) == 0 ? names.release : "";
 }
 
-// Of 64 hex digits; empty when it is something else.
-std::string bytes_of_hex(string_view text) {
-  std::string bytes;
-  if (text.size() != 64 || text.find_first_not_of("0123456789abcdef") != string_view::npos) return bytes;
-  for (size_t i = 0; i < text.size(); i += 2)
-    bytes.push_back(static_cast<char>(std::stoi(std::string(text.substr(i, 2)), nullptr, 16)));
-  return bytes;
-}
-
 std::string dump(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace); }
 
 // A line that is on the disk when this returns.
@@ -307,7 +298,7 @@ json AgentService::golden_measurement(string_view kind) const {
       continue;
     const json digest = event.value("sha256", json());
     const std::string bytes = digest.is_string() ? bytes_of_hex(digest.get<std::string>()) : "";
-    if (bytes.empty()) continue;
+    if (bytes.size() != 32) continue;
     digests.push_back(digest);
     value = bytes_of_hex(sha256_of(value + bytes));
   }

@@ -147,11 +147,8 @@ int expect(const Options& options) {
 }
 
 std::string nonce_of(const std::string& text) {
-  std::string bytes;
-  if (text.size() % 2 != 0 || text.empty() || text.find_first_not_of("0123456789abcdefABCDEF") != std::string::npos)
-    throw Error("--nonce: it isn't in hex digits");
-  for (size_t i = 0; i < text.size(); i += 2)
-    bytes.push_back(static_cast<char>(std::stoi(text.substr(i, 2), nullptr, 16)));
+  std::string bytes = bytes_of_hex(text);
+  if (bytes.empty()) throw Error("--nonce: it isn't in hex digits");
   return bytes;
 }
 

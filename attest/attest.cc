@@ -23,22 +23,6 @@ using std::string_view;
 
 constexpr size_t digest_size = 32;
 
-int nibble(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-// Bytes of lower-case hex digits; empty when they are none.
-std::string bytes_of_hex(string_view text) {
-  std::string bytes;
-  for (size_t i = 0; i + 1 < text.size(); i += 2) {
-    const int high = nibble(text[i]), low = nibble(text[i + 1]);
-    if (high < 0 || low < 0) return {};
-    bytes.push_back(static_cast<char>(high * 16 + low));
-  }
-  return text.size() % 2 == 0 ? bytes : std::string();
-}
-
 std::string digest_bytes(string_view bytes) { return bytes_of_hex(sha256_of(bytes)); }
 
 bool is_digest(string_view text) { return text.size() == 2 * digest_size && !bytes_of_hex(text).empty(); }

@@ -6,6 +6,7 @@ bats_require_minimum_version 1.5.0
 
 load skip.bash
 load sign.bash
+load agents.bash
 
 setup_file() {
   sign_programs
@@ -21,12 +22,7 @@ setup_file() {
   for name in "$BATS_FILE_TMPDIR"/*.ko; do
     "$sign" --any "$name" --key "$BATS_FILE_TMPDIR/keys/livepatch.key" --cert "$BATS_FILE_TMPDIR/keys/livepatch.crt"
   done
-  mkdir "$BATS_FILE_TMPDIR/config"
-  cd "$BATS_FILE_TMPDIR/config" || return 1
-  cp ../keys/livepatch.crt .
-  printf %s secret | sha256sum | cut -c1-64 >token_hash
-  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=kpatch-agent -keyout tls.key \
-    -out tls.crt 2>/dev/null
+  agent_config
 }
 
 setup() {
@@ -55,14 +51,7 @@ teardown() {
 
 # start [OPTION…]: the agent listens from here on; sets port.
 start() {
-  "$agent" --config "$config" --listen 127.0.0.1:0 --state "$state" --kpatch "$BATS_TEST_DIRNAME/kpatch-double" "$@" \
-    >agent.out 2>agent.err 3>&- &
-  echo $! >agent.pid
-  for _ in $(seq 100); do
-    [ ! -s agent.err ] || break
-    sleep 0.1
-  done
-  port=$(sed -n 's/^listening at .*://p' agent.err)
+  run_agent 127.0.0.1:0 "$BATS_TEST_DIRNAME/kpatch-double" "$@"
   [ -n "$port" ] || { cat agent.err; return 1; }
 }
 
@@ -369,13 +358,7 @@ SCRIPT
 # KPATCH_TEST_GUIDE_SCRIPTS is the folder scripts/ of the guide's own client, as it is; none of it is kept here.
 @test "the guide's own client, unchanged: loads, says so, and fetches both measurements" {
   [ -x "${KPATCH_TEST_GUIDE_SCRIPTS:-}/livepatch.sh" ] || skip_optional "KPATCH_TEST_GUIDE_SCRIPTS names no folder with livepatch.sh"
-  "$agent" --config "$config" --listen 127.0.0.1:8000 --state "$state" --kpatch "$BATS_TEST_DIRNAME/kpatch-double" \
-    >agent.out 2>agent.err 3>&- &
-  echo $! >agent.pid
-  for _ in $(seq 100); do
-    [ ! -s agent.err ] || break
-    sleep 0.1
-  done
+  run_agent 127.0.0.1:8000 "$BATS_TEST_DIRNAME/kpatch-double"
   grep -q 127.0.0.1:8000 agent.err || skip_machine "port 8000 is taken"
   mkdir _artifacts
   printf 127.0.0.1 >_artifacts/gcp_vm_ip

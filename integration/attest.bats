@@ -5,6 +5,7 @@ bats_require_minimum_version 1.5.0
 
 load skip.bash
 load sign.bash
+load agents.bash
 
 setup_file() {
   sign_programs
@@ -13,12 +14,7 @@ setup_file() {
   for name in one two three; do
     "$sign" "$BATS_FILE_TMPDIR/$name.ko" --key "$BATS_FILE_TMPDIR/keys/livepatch.key" --cert "$BATS_FILE_TMPDIR/keys/livepatch.crt"
   done
-  mkdir "$BATS_FILE_TMPDIR/config"
-  cd "$BATS_FILE_TMPDIR/config" || return 1
-  cp ../keys/livepatch.crt .
-  printf %s secret | sha256sum | cut -c1-64 >token_hash
-  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=kpatch-agent -keyout tls.key \
-    -out tls.crt 2>/dev/null
+  agent_config
 }
 
 setup() {
@@ -63,14 +59,7 @@ start() {
 exec "$BATS_TEST_DIRNAME/kpatch-double" "\$@"
 SH
   chmod +x kpatch-watch
-  "$agent" --config "$BATS_FILE_TMPDIR/config" --listen 127.0.0.1:0 --state "$PWD/state" --kpatch "$PWD/kpatch-watch" --pcr 14 \
-    >agent.out 2>agent.err 3>&- &
-  echo $! >agent.pid
-  for _ in $(seq 100); do
-    [ ! -s agent.err ] || break
-    sleep 0.1
-  done
-  port=$(sed -n 's/^listening at .*://p' agent.err)
+  run_agent 127.0.0.1:0 "$PWD/kpatch-watch" --pcr 14
   [ -n "$port" ] || { cat agent.err; return 1; }
 }
 
@@ -149,20 +138,18 @@ allow() { for name in "$@"; do (cd "$modules" && sha256sum "$name.ko"); done >al
   post one
   quote 0123456789abcdef
   allow one
-  cp quote good
-  for ((at = 0; at < $(stat -c %s good); at += 7)); do
-    flip good $at quote
-    verify
-    [ "$status" -eq 1 ] || { echo "byte $at: $output"; return 1; }
+  # The signature begins with its scheme.
+  local at file first
+  for file in quote signature; do
+    [ $file = quote ] && first=0 || first=4
+    cp $file good
+    for ((at = first; at < $(stat -c %s good); at += 7)); do
+      flip good $at $file
+      verify
+      [ "$status" -eq 1 ] || { echo "byte $at of the $file: $output"; return 1; }
+    done
+    cp good $file
   done
-  cp good quote
-  cp signature good
-  for ((at = 4; at < $(stat -c %s good); at += 7)); do
-    flip good $at signature
-    verify
-    [ "$status" -eq 1 ] || { echo "byte $at of the signature: $output"; return 1; }
-  done
-  cp good signature
   verify
   [ "$status" -eq 0 ]
   openssl ecparam -genkey -name prime256v1 2>/dev/null | openssl ec -pubout -out ak.pem 2>/dev/null

@@ -9,5 +9,7 @@ namespace kpatch {
 std::string sha256_of(std::string_view bytes);
 // Bytes as lower-case hex digits.
 std::string hex_of(std::string_view bytes);
+// The bytes that hex digits of either case stand for; empty when something else is among them, or one too many.
+std::string bytes_of_hex(std::string_view text);
 
 }  // namespace kpatch

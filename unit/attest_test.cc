@@ -28,6 +28,13 @@ std::string bytes_of(const std::string& hex) {
   return bytes;
 }
 
+TEST(Hex, ThereAndBack) {
+  for (const std::string& bytes : {std::string{}, std::string("\0\x7f\xff", 3)})
+    EXPECT_EQ(bytes_of_hex(hex_of(bytes)), bytes);
+  EXPECT_EQ(bytes_of_hex("0aFf"), "\x0a\xff");
+  for (const char* bad : {"0", "0g", "0a ", " 0a", "0a 0b", "0x0a", "0a\n"}) EXPECT_EQ(bytes_of_hex(bad), "") << bad;
+}
+
 TEST(AttestEvents, OfOneBootAndOnlyWhatWasMeasured) {
   const std::string log = event(one, "b1") + event(two, "b2") + event(two, "b2", "loaded");
   EXPECT_EQ(read_events(log, "").size(), 1U);
