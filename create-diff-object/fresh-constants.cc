@@ -117,10 +117,13 @@ class Finder {
         else if (holds_addresses(map(target)))
           refused_.emplace(map(target), fmt::format("{} reads addresses in it, which it may keep", s.name));
       }
-      for (const auto& [constant, fields] : addresses)
-        if (code.only_reads == nullptr || !code.only_reads(object.section(s.section).code(), {s.value, extent.end},
-                                                           fields, flow_facts(object, layout, s.section, constant)))
+      for (const auto& [constant, fields] : addresses) {
+        FlowFacts facts = flow_facts(object, layout, s.section, constant);
+        facts.holds_addresses = holds_addresses(map(constant));
+        if (code.only_reads == nullptr ||
+            !code.only_reads(object.section(s.section).code(), {s.value, extent.end}, fields, facts))
           refused_.emplace(map(constant), fmt::format("{} may keep its address", s.name));
+      }
     }
   }
 

@@ -65,8 +65,8 @@ const Case cases[] = {
     {"OneOfItsEntriesIsRead",
      "long f(void) { const struct entry *e = dmi_first_match(table); return e ? e->value : 0; }", copied},
     {"OneOfItsEntriesIsReturned", "const void *f(void) { return dmi_first_match(table); }", refused},
-    {"OneOfItsEntriesIsKept", "void f(void) { const struct entry *e = dmi_first_match(table); if (e) kept = e; }",
-     refused},
+    {"OneOfItsEntriesIsKept",
+     "int f(void) { const struct entry *e = dmi_first_match(table); if (e) kept = e; return 1; }", refused},
     {"OneOfItsEntriesIsHandedOn",
      "int f(void) { const struct entry *e = dmi_first_match(table); return e ? keep(e) : 0; }", refused},
     {"Walked",
@@ -97,11 +97,12 @@ const Case cases[] = {
      refused},
     {"PointedToByOneWhoseEntriesAreReturned",
      "static const struct entry outer[] = {{(const char *)table, 1}, {}};"
-     "void f(void) { const struct entry *e = dmi_first_match(outer); if (e) kept = e->name; }",
+     "int f(void) { const struct entry *e = dmi_first_match(outer); if (e) kept = e->name; return 1; }",
      refused},
     {"PointedToByOneThatIsWalked",
      "static const struct { const struct entry *in; } outer[] = {{table}, {0}};"
-     "void f(void *t) { for (int i = 0; i < 2; ++i) { __nla_parse(t, 3, t, 9, &outer[i], 0, 0); kept = outer[i].in; } "
+     "int f(void *t, int n) { for (int i = 0; i < n; ++i) { __nla_parse(t, 3, t, 9, &outer[i], 0, 0); kept = "
+     "outer[i].in; } "
      "}",
      refused},
     {"PointedToByOneThatIsKept",
