@@ -85,19 +85,16 @@ unhook() {
   rm -f $pins/hook
   sleep 1
 }
-bpf_entry() {
-  hook entry meminfo_proc_show && expect_exit 0 'note .*BPF program .*(when it begins): looks_on, program' kpatch check $patch1 &&
-    loads_and_unloads
+# hooked KIND FUNCTION WORD: a BPF program is there, kpatch says so, and both work.
+hooked() {
+  hook "$1" "$2" && expect_exit 0 "$3" kpatch check $patch1 && loads_and_unloads
   result=$?
   unhook
   return $result
 }
-bpf_exit() {
-  hook exit meminfo_proc_show && expect_exit 0 'note .*(when it ends): looks_on' kpatch check $patch1 && loads_and_unloads
-  result=$?
-  unhook
-  return $result
-}
+bpf_entry() { hooked entry meminfo_proc_show 'note .*BPF program .*(when it begins): looks_on, program'; }
+bpf_exit() { hooked exit meminfo_proc_show 'note .*(when it ends): looks_on'; }
+bpf_lsm() { hooked lsm bpf_lsm_sb_mount 'nothing is against it'; }
 # The note in the file is of another function: what differs is that, and not what is looked at here.
 bpf_modify() {
   hook modify security_sb_mount &&
@@ -106,12 +103,6 @@ bpf_modify() {
   result=$?
   unhook
   [ $result -eq 0 ] && ! kpatch check /coexist/security.ko | grep -q fmod_ret
-}
-bpf_lsm() {
-  hook lsm bpf_lsm_sb_mount && expect_exit 0 'nothing is against it' kpatch check $patch1 && loads_and_unloads
-  result=$?
-  unhook
-  return $result
 }
 
 older_livepatch() {
