@@ -53,8 +53,9 @@ TEST(RuleTable, NearNames) {
 }
 
 TEST(RuleTable, ThoseThatCanBeAcknowledged) {
-  EXPECT_EQ(acknowledgeable_rules(), (Names{"data-layout", "dropped-callback", "dropped-fix", "dropped-function",
-                                            "dropped-hunk", "dropped-shadow", "objtool"}));
+  EXPECT_EQ(acknowledgeable_rules(),
+            (Names{"boot-parameter", "boot-table", "data-layout", "dropped-callback", "dropped-fix", "dropped-function",
+                   "dropped-hunk", "dropped-shadow", "init-code", "initcall", "module-param", "objtool", "pci-quirk"}));
 }
 
 TEST(RuleTable, APageIsWrappedAndHasNoMarks) {
