@@ -238,16 +238,20 @@ class SourceMaker {
     if (!refused()) result_.text = std::move(extraction.text);
   }
 
-  // What is new and nobody patched refers to would do nothing: a parameter, an initcall.
+  // What is new and nobody patched refers to would do nothing: a parameter, an initcall. What a header brings for all
+  // that include it need not be used: DEFINE_LOCK_GUARD_0(console_lock, …) makes class_console_lock_is_conditional.
   void find_unused(const Extraction& extraction) {
-    const auto copied = [&](const string& name) { return std::ranges::binary_search(extraction.copied, name); };
+    const auto left = [&](const Subject& subject) {
+      const bool of_header = subject.internal && fs::path(subject.location.source).extension() == ".h";
+      return !of_header && !std::ranges::binary_search(extraction.copied, subject.name);
+    };
     for (const Subject& variable : changes_.new_variables)
-      if (!copied(variable.name))
+      if (left(variable))
         refuse("new-unused", variable.name,
                "is a new variable that no replaced function uses: what finds it elsewhere (a module parameter, an "
                "initcall, an export) has been read when a livepatch comes");
     for (const Subject& function : changes_.new_functions)
-      if (!copied(function.name) && !replaced_.contains(function.name))
+      if (left(function) && !replaced_.contains(function.name))
         note("new-unused", function.name, "is a new function that no replaced function uses; it is left out");
   }
 

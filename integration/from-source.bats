@@ -43,7 +43,8 @@ patch_of() {
   build --both --explain -n livepatch-both "$BATS_TEST_DIRNAME/patches/patch2.patch"
   [ "$status" -eq 0 ]
   [[ $output == *"both ways: 2 functions replaced by both, "* ]]
-  [ -s "$out/livepatch-both.from-source.ko" ] && [ -s "$out/livepatch-both.meminfo.c" ]
+  [ -s "$out/livepatch-both.from-source.ko" ]
+  [ -s "$out/livepatch-both.meminfo.c" ]
   build -n livepatch-both -o "$out.plain" "$BATS_TEST_DIRNAME/patches/patch2.patch"
   [ "$status" -eq 0 ]
   # But for the line that says how it was built.

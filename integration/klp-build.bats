@@ -27,15 +27,19 @@ klp() { run --separate-stderr "$klp_build" "$@"; printf 'exit %s\n%s\n%s\n' "$st
   local line=(setup --name bsc1197597 --cve 2022-1048 --mod snd-pcm --conf CONFIG_SND_PCM
     --file-funcs sound/core/pcm.c snd_pcm_attach_substream snd_pcm_detach_substream --archs x86_64 ppc64le)
   klp "${line[@]}" --codestreams '15.4'
-  [ "$status" -eq 1 ] && [[ $stderr == *"no codestream matches '15.4'; known: 15.5u40, 15.5u41"* ]]
+  [ "$status" -eq 1 ]
+  [[ $stderr == *"no codestream matches '15.4'; known: 15.5u40, 15.5u41"* ]]
   klp "${line[@]}" --codestreams '15.5'
-  [ "$status" -eq 1 ] && [[ $output == *"Skipping codestreams without CONFIG_SND_PCM set"* ]]
+  [ "$status" -eq 1 ]
+  [[ $output == *"Skipping codestreams without CONFIG_SND_PCM set"* ]]
   [[ $stderr == *"none of the codestreams is for ppc64le"*"CONFIG_SND_PCM isn't set in any"* ]]
   [ ! -e lps/bsc1197597 ]
   klp setup --name x --conf SND_PCM --file-funcs a.c f
-  [ "$status" -eq 1 ] && [[ $stderr == *"Invalid config SND_PCM: Missing CONFIG_ prefix"* ]]
+  [ "$status" -eq 1 ]
+  [[ $stderr == *"Invalid config SND_PCM: Missing CONFIG_ prefix"* ]]
   klp setup --name x --file-funcs a.c f --filter '15.5('
-  [ "$status" -eq 1 ] && [[ $stderr == *"at character 6"* ]]
+  [ "$status" -eq 1 ]
+  [[ $stderr == *"at character 6"* ]]
 }
 
 @test "all that is wrong with files, modules and functions is told at once" {
@@ -43,7 +47,8 @@ klp() { run --separate-stderr "$klp_build" "$@"; printf 'exit %s\n%s\n%s\n' "$st
     --mod-file-funcs no_such_mod net/netfilter/xt_mark.c mark_mt --file-funcs arch/x86/lib/copy_mc.c copy_mc_fragile_handle_tail \
     --mod-file-funcs xt_comment fs/proc/stat.c show_stat --conf-mod-file-funcs CONFIG_NETFILTER_XT_MATCH_COMMENT vmlinux \
     net/netfilter/xt_comment.c comment_mt --file-funcs kernel/softirq.c __do_softirq
-  [ "$status" -eq 1 ] && [ ! -e lps/x ]
+  [ "$status" -eq 1 ]
+  [ ! -e lps/x ]
   [[ $stderr == *"File fs/proc/meminf.c not found in $release; near it are fs/proc/meminfo.c"* ]]
   [[ $stderr == *"Symbol no_such not found in fs/proc/meminfo.c"* ]]
   [[ $stderr == *"Module not found: no_such_mod"* ]]
@@ -57,40 +62,55 @@ klp() { run --separate-stderr "$klp_build" "$@"; printf 'exit %s\n%s\n%s\n' "$st
   [ "$status" -eq 0 ]
   [[ $output == *"15.5u40-41:"*"fs/proc/meminfo.c, CONFIG_PROC_FS, vmlinux, meminfo_proc_show"*"Done. Setup finished."* ]]
   klp extract -n fix
-  [ "$status" -eq 0 ] && [ "$(cat lps/fix/ccp/groups)" = 15.5u40-41 ]
+  [ "$status" -eq 0 ]
+  [ "$(cat lps/fix/ccp/groups)" = 15.5u40-41 ]
   grep -qx 'xt_comment comment_mt klp_fix_net_netfilter_xt_comment_comment_mt' lps/fix/ccp/15.5u41/lp/patched_funcs.csv
   klp cs-diff -n fix --exit-code
-  [ "$status" -eq 0 ] && [ -z "$output" ]
+  [ "$status" -eq 0 ]
+  [ -z "$output" ]
   echo '/* by hand */' >>lps/fix/ccp/15.5u41/lp/livepatch_fix.c
   klp cs-diff -n fix --exit-code
-  [ "$status" -eq 1 ] && [[ $output == *"+/* by hand */"* ]]
+  [ "$status" -eq 1 ]
+  [[ $output == *"+/* by hand */"* ]]
   klp status -n fix
-  [ "$status" -eq 0 ] && [[ $output == *"not built"* ]]
+  [ "$status" -eq 0 ]
+  [[ $output == *"not built"* ]]
   klp prepare-tests -n fix
-  [ "$status" -eq 1 ] && [[ $stderr == *"isn't built"* ]]
+  [ "$status" -eq 1 ]
+  [[ $stderr == *"isn't built"* ]]
   klp push -n fix --fast
-  [ "$status" -eq 0 ] && [ -s lps/fix/ccp/15.5u40/x86_64/rpm/livepatch_fix.ko ] && [ ! -e lps/fix/ccp/15.5u41/x86_64 ]
+  [ "$status" -eq 0 ]
+  [ -s lps/fix/ccp/15.5u40/x86_64/rpm/livepatch_fix.ko ]
+  [ ! -e lps/fix/ccp/15.5u41/x86_64 ]
   klp commit -n fix
-  [ "$status" -eq 0 ] && [ "$(git -C kgr branch --list 'fix_*' | wc -l)" -eq 2 ]
+  [ "$status" -eq 0 ]
+  [ "$(git -C kgr branch --list 'fix_*' | wc -l)" -eq 2 ]
   git -C kgr show fix_15.5u41:fix/livepatch_fix.c | grep -q 'by hand'
   klp commit -n fix
-  [ "$status" -eq 1 ] && [[ $stderr == *"is there already"* ]]
+  [ "$status" -eq 1 ]
+  [[ $stderr == *"is there already"* ]]
   klp format-patches -n fix -v 3
-  [ "$status" -eq 0 ] && grep -qF '[Klp-patches][PATCH v3 1/2] fix [15.5u40]' lps/fix/patches/0001-*
+  [ "$status" -eq 0 ]
+  grep -qF '[Klp-patches][PATCH v3 1/2] fix [15.5u40]' lps/fix/patches/0001-*
   echo 'grep -q . /proc/meminfo && echo read-it' >test.sh
   klp prepare-tests -n fix --filter 15.5u40 --script test.sh
-  [ "$status" -eq 0 ] && grep -qx read-it lps/fix/tests/x86_64/fix/tests.out && [ -s lps/fix/tests/x86_64/fix.tar.xz ]
+  [ "$status" -eq 0 ]
+  grep -qx read-it lps/fix/tests/x86_64/fix/tests.out
+  [ -s lps/fix/tests/x86_64/fix.tar.xz ]
   echo 'exit 1' >test.sh
   klp prepare-tests -n fix --filter 15.5u40 --script test.sh
-  [ "$status" -eq 1 ] && [[ $stderr == *"the test failed"* ]]
+  [ "$status" -eq 1 ]
+  [[ $stderr == *"the test failed"* ]]
   # A build that fails is told, and its log has why.
   echo 'int x = ;' >>lps/fix/ccp/15.5u40/lp/livepatch_fix.c
   klp push -n fix --fast
   [ "$status" -eq 1 ]
   klp status -n fix
-  [ "$status" -eq 1 ] && [[ $output == *failed* ]]
+  [ "$status" -eq 1 ]
+  [[ $output == *failed* ]]
   klp log -n fix --cs 15.5u40
-  [ "$status" -eq 0 ] && [[ $output == *"livepatch_fix.c can't be compiled"* ]]
+  [ "$status" -eq 0 ]
+  [[ $output == *"livepatch_fix.c can't be compiled"* ]]
 }
 
 @test "fixes by tracker, record and stable git; what has the fix is skipped" {
@@ -106,35 +126,44 @@ klp() { run --separate-stderr "$klp_build" "$@"; printf 'exit %s\n%s\n%s\n' "$st
     "$commit" >published/2025/CVE-2025-0001.json
   printf 'stable_git=~/git\ncve_records=~\n' >>.config/klp-build/config
   klp scan --cve 2025-0001
-  [ "$status" -eq 0 ] && [[ $output == *"Skipping already patched"*"15.5u40"*"All supported codestreams are already patched."* ]]
+  [ "$status" -eq 0 ]
+  [[ $output == *"Skipping already patched"*"15.5u40"*"All supported codestreams are already patched."* ]]
   klp scan --fix 0123456789abcdef --filter 15.5u40
-  [ "$status" -eq 0 ] && [[ $output == *"already patched"* ]]
+  [ "$status" -eq 0 ]
+  [[ $output == *"already patched"* ]]
   klp scan --cve 2025-0002
-  [ "$status" -eq 1 ] && [[ $stderr == *"no patch for CVE-2025-0002 is known"* ]]
+  [ "$status" -eq 1 ]
+  [[ $stderr == *"no patch for CVE-2025-0002 is known"* ]]
   printf -- '--- a/fs/proc/meminfo.c\n+++ b/fs/proc/meminfo.c\n@@ -1,2 +1,2 @@\n-nothing\n+like\n that\n' >odd.patch
   klp scan --fix odd.patch --filter 15.5u40
-  [ "$status" -eq 1 ] && [[ $stderr == *"no patch of the fix applies"* ]]
+  [ "$status" -eq 1 ]
+  [[ $stderr == *"no patch of the fix applies"* ]]
   # By version nothing of the kernel is read.
   printf '{"linux": {"CVE-2022-1048": {"releases": {"bookworm": {"status": "resolved", "fixed_version": "5.17.3-1"}}}}}' >tracker.json
   printf '{"codestreams": [{"name": "%s", "kernel": "%s", "version": "6.12.117-1", "suite": "bookworm"}]}' "$release" "$release" >data/codestreams.json
   rm data/codestreams.csv
   echo 'tracker=~/tracker.json' >>.config/klp-build/config
   klp setup -n y --cve 2022-1048 --codestreams "$release" --mod snd-pcm --conf CONFIG_SND_PCM --file-funcs sound/core/pcm.c snd_pcm_attach_substream
-  [ "$status" -eq 0 ] && [[ $output == *"All supported codestreams are already patched."* ]]
+  [ "$status" -eq 0 ]
+  [[ $output == *"All supported codestreams are already patched."* ]]
 }
 
 @test "projects of other versions, and none" {
   mkdir -p lps/p
   echo '{"version": 9}' >lps/p/codestreams.json
   klp extract -n p
-  [ "$status" -eq 1 ] && [[ $stderr == *"is of a later klp-build"* ]]
+  [ "$status" -eq 1 ]
+  [[ $stderr == *"is of a later klp-build"* ]]
   echo '{"codestreams": {"15.3u1": {"sle": 15, "sp": 3}}}' >lps/p/codestreams.json
   klp extract -n p
-  [ "$status" -eq 1 ] && [[ $stderr == *"as older programs wrote it: run klp-build setup again"* ]]
+  [ "$status" -eq 1 ]
+  [[ $stderr == *"as older programs wrote it: run klp-build setup again"* ]]
   klp extract -n q
-  [ "$status" -eq 1 ] && [[ $stderr == *"there is no project of that name"* ]]
+  [ "$status" -eq 1 ]
+  [[ $stderr == *"there is no project of that name"* ]]
   klp log -n ../x
   [ "$status" -eq 1 ]
   klp
-  [ "$status" -eq 1 ] && [[ $stderr == *"a command is missing"* ]]
+  [ "$status" -eq 1 ]
+  [[ $stderr == *"a command is missing"* ]]
 }

@@ -36,21 +36,28 @@ make_it() { run --separate-stderr "$klpmake" -b "$(dirname "$vmlinux")" "$@"; pr
 @test "a system call: its callers are replaced, step by step" {
   project uname_fix '/^SYSCALL_DEFINE1(newuname/,/^}/s/memcpy(&tmp, utsname(), sizeof(tmp));/&\n\tstrlcat(tmp.release, ".kpatch", sizeof(tmp.release));/' kernel/sys.c
   make_it 0
-  [ "$status" -eq 0 ] && [[ $output == *"step0: "*OK* ]] && grep -q 'src-name kernel/sys.c' _klpsrc.conf
+  [ "$status" -eq 0 ]
+  [[ $output == *"step0: "*OK* ]]
+  grep -q 'src-name kernel/sys.c' _klpsrc.conf
   make_it 1
-  [ "$status" -eq 0 ] && [ -s sys.c ] && grep -q '^uts_sem 0 vmlinux' _klpmake.syms
+  [ "$status" -eq 0 ]
+  [ -s sys.c ]
+  grep -q '^uts_sem 0 vmlinux' _klpmake.syms
   make_it 2
-  [ "$status" -eq 0 ] && [[ $output == *SUCCEED* ]]
+  [ "$status" -eq 0 ]
+  [[ $output == *SUCCEED* ]]
   run -0 "$verify" -a "$release" uname_fix.ko
   [[ $output == *"__x64_sys_newuname"*"nothing speaks against it"* ]]
   # What stands in the file is what counts: a rank that the kernel doesn't have is told.
   sed -i 's/^uts_sem 0/uts_sem 2/' _klpmake.syms
   rm uname_fix.ko
   make_it 2
-  [ "$status" -ne 0 ] && [ ! -e uname_fix.ko ]
+  [ "$status" -ne 0 ]
+  [ ! -e uname_fix.ko ]
   echo 'uts_sem 0 vmlinux' >>_klpmake.syms
   make_it 2
-  [ "$status" -eq 7 ] && [[ $stderr == *"_klpmake.syms:"*"is there twice"* ]]
+  [ "$status" -eq 7 ]
+  [[ $stderr == *"_klpmake.syms:"*"is there twice"* ]]
 }
 
 @test "vmlinux and a module in one, whose shipped file no longer says its sources" {
@@ -60,6 +67,24 @@ make_it() { run --separate-stderr "$klpmake" -b "$(dirname "$vmlinux")" "$@"; pr
   [ "$status" -eq 0 ]
   run -0 "$verify" -a "$release" netlink_fix.ko
   [[ $output == *"netlink_diag: __netlink_diag_dump"*"vmlinux: netlink_set_err"*"nothing speaks against it"* ]]
+}
+
+@test "what a header brings and nobody uses is nobody's loss; a new variable of the file itself is" {
+  local fix='s/^#include <linux.ctype.h>/#include <linux\/console.h>\n&/
+    /^void emergency_restart/,/^}/s/^\tsystem_state = .*/&\n\tpr_info("emergency\\n");/'
+  project reboot_fix "$fix" kernel/reboot.c
+  make_it 0
+  make_it 1
+  [ "$status" -eq 0 ]
+  [ -s reboot.c ]
+  [[ $stderr != *new-unused* ]]
+  project unused_fix "$fix; s/^int reboot_cpu;/&\nstatic bool reboot_is_fixed __used;/;
+    s/^void emergency_restart/static bool __maybe_unused is_fixed(void) { return true; }\n&/" kernel/reboot.c
+  make_it 0
+  make_it 1
+  [ "$status" -ne 0 ]
+  [[ $stderr == *"reboot_is_fixed: "*"is a new variable that no replaced function uses"* ]]
+  [[ $stderr == *"is_fixed: "*"is a new function that no replaced function uses"* ]]
 }
 
 @test "what is wrong with a folder is told by the exit code" {
@@ -83,10 +108,12 @@ make_it() { run --separate-stderr "$klpmake" -b "$(dirname "$vmlinux")" "$@"; pr
   [ "$status" -eq 42 ]
   printf 'src-root %s\ndebug-root %s\nmodule-name vmlinux\n\tsrc-name no/such.c\n\t\tfunc-name f\n' "$source" "$(dirname "$vmlinux")" >klpsrc.conf
   make_it 1
-  [ "$status" -eq 42 ] && [[ $stderr == *"no/such.c"* ]]
+  [ "$status" -eq 42 ]
+  [[ $stderr == *"no/such.c"* ]]
   printf 'module-name vmlinux\n\tfunc-name f\n' >klpsrc.conf
   make_it 1
-  [ "$status" -eq 1 ] && [[ $stderr == *"klpsrc.conf:2: "* ]]
+  [ "$status" -eq 1 ]
+  [[ $stderr == *"klpsrc.conf:2: "* ]]
 }
 
 @test "kpatch-extract: a function with what it needs compiles by itself, and comes out of the result as it is" {
