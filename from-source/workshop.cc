@@ -59,8 +59,8 @@ CompileCommand Workshop::command_of(const string& source, const string& module) 
   if (found.empty())
     throw ExitError(42, fmt::format("{}: is part of {}, not of {}", source, joined(owners, ", "), module));
   if (found.size() > 1)
-    throw ExitError(
-        42, fmt::format("{}: is part of {}: name one by module-name in klpsrc.conf", source, joined(owners, ", ")));
+    throw ExitError(42, fmt::format("{}: is part of {}: say of which, by module-name in klpsrc.conf or by --module",
+                                    source, joined(owners, ", ")));
   return std::move(found.front());
 }
 

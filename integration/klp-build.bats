@@ -57,6 +57,22 @@ klp() { run --separate-stderr "$klp_build" "$@"; printf 'exit %s\n%s\n%s\n' "$st
   [[ $stderr == *"has tracing disabled."* ]]
 }
 
+@test "a function that is inlined everywhere climbs to its callers; one with a variable number of arguments can't be taken" {
+  klp setup --name x --no-check --filter 15.5u40 --file-funcs kernel/sys.c do_sysinfo check_prlimit_permission
+  [ "$status" -eq 0 ]
+  [[ $stderr == *"Symbol check_prlimit_permission not found in vmlinux: it is inlined into __do_sys_prlimit64, which is replaced"* ]]
+  [[ $stderr == *"Symbol do_sysinfo not found in vmlinux: the compiler has made another function of it"*"__do_sys_sysinfo"* ]]
+  klp extract -n x
+  [ "$status" -eq 0 ]
+  grep -q '^vmlinux __x64_sys_sysinfo ' lps/x/ccp/15.5u40/lp/patched_funcs.csv
+  grep -q '^vmlinux __x64_sys_prlimit64 ' lps/x/ccp/15.5u40/lp/patched_funcs.csv
+  run ! grep -qE ' (do_sysinfo|check_prlimit_permission) ' lps/x/ccp/15.5u40/lp/patched_funcs.csv
+  klp setup --name y --no-check --filter 15.5u40 --file-funcs fs/seq_file.c seq_printf
+  [ "$status" -eq 1 ]
+  [[ $stderr == *"Symbol seq_printf takes a variable number of arguments"* ]]
+  [ ! -e lps/y ]
+}
+
 @test "from a fix to modules: setup, extract, push, commit, format-patches, prepare-tests" {
   klp setup --name fix --fix "$BATS_TEST_DIRNAME/patches/patch2.patch"
   [ "$status" -eq 0 ]
@@ -131,6 +147,12 @@ klp() { run --separate-stderr "$klp_build" "$@"; printf 'exit %s\n%s\n%s\n' "$st
   klp scan --fix 0123456789abcdef --filter 15.5u40
   [ "$status" -eq 0 ]
   [[ $output == *"already patched"* ]]
+  # Another fix that names it is no backport of it.
+  echo '/* later */' >>git/fs/proc/meminfo.c
+  git -C git commit -qam 'later' -m 'Fixes: fedcba9876543210 ("fix")'
+  klp scan --fix fedcba9876543210 --filter 15.5u40
+  [ "$status" -eq 1 ]
+  [[ $stderr == *"--fix fedcba9876543210: is no file, and "*"/git has neither that commit nor a backport of it"* ]]
   klp scan --cve 2025-0002
   [ "$status" -eq 1 ]
   [[ $stderr == *"no patch for CVE-2025-0002 is known"* ]]

@@ -28,6 +28,8 @@ namespace {
 using std::string;
 using std::string_view;
 
+constexpr int catalogue_version = 1;
+
 // "15.5u40" -> "15.5", 40
 std::optional<std::pair<string, unsigned>> update_of(string_view name) {
   const size_t at = name.rfind('u');
@@ -91,6 +93,12 @@ std::vector<Codestream> read_catalogue(const std::filesystem::path& file) {
   std::vector<Codestream> codestreams;
   try {
     const nlohmann::json whole = nlohmann::json::parse(read_file(file));
+    const int version = whole.value("version", 0);
+    if (version > catalogue_version)
+      throw Error(
+          fmt::format("{}: is of a later klp-build (version {} of the file, this one knows {}); klp-build data "
+                      "--update writes it anew",
+                      file.string(), version, catalogue_version));
     for (const auto& entry : whole.at("codestreams"))
       codestreams.push_back({entry.at("name"), entry.at("kernel"), entry.value("version", ""), entry.value("suite", ""),
                              entry.value("project", ""), entry.value("eol", ""), entry.value("missing", "")});
@@ -110,7 +118,7 @@ void write_catalogue(const std::filesystem::path& file, const std::vector<Codest
                     {"project", c.project},
                     {"eol", c.eol},
                     {"missing", c.missing}});
-  write_file(file, nlohmann::json{{"version", 1}, {"codestreams", list}}.dump(2) + "\n");
+  write_file(file, nlohmann::json{{"version", catalogue_version}, {"codestreams", list}}.dump(2) + "\n");
 }
 
 std::function<bool(string_view)> filter_of(const string& expression, const std::vector<string>& names) {

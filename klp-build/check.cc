@@ -156,28 +156,9 @@ class Checker {
   }
 
   bool check_module(const string& module) {
-    const string name = module_name_of(fs::path(module).filename().string());
-    std::vector<string> paths, all;
-    walk(base().modules, [&](const fs::directory_entry& entry) {
-      const string relative = entry.path().lexically_relative(base().modules).string();
-      if (const auto path = module_path_of(relative); path && module_name_of(*path) == name) paths.emplace_back(*path);
-      return true;
-    });
-    all = paths;
-    if (module.find('/') != string::npos)
-      std::erase_if(paths, [&](const string& path) { return !path.ends_with(module); });
-    if (paths.size() > 1) return wrong(fmt::format("Module {} is there twice: {}", module, joined(paths, ", "))), false;
-    if (!paths.empty()) return true;
-    string advice;
-    for (const fs::path& list :
-         {base().modules / "modules.builtin", base().modules.parent_path() / "modules.builtin"}) {
-      const string text = read_file_if_any(list);
-      for (const std::string_view line : lines_of(text))
-        if (const auto path = module_path_of(line); path && module_name_of(*path) == name)
-          advice = ": it is in vmlinux";
-    }
-    if (!all.empty()) advice = fmt::format(": there is {}", joined(all, ", "));
-    return wrong(fmt::format("Module not found: {}{}", module, advice)), false;
+    const string problem = problem_with_module(base().modules, module);
+    if (!problem.empty()) wrong(problem);
+    return problem.empty();
   }
 
   void check_functions(PatchedFile& file, const CompileCommand& command) {
@@ -196,6 +177,13 @@ class Checker {
     for (const string& symbol : file.symbols) {
       if (!known.contains(symbol)) {
         wrong(fmt::format("Symbol {} not found in {}", symbol, file.path));
+        continue;
+      }
+      if (pair.patched.variadic(symbol)) {
+        wrong(
+            fmt::format("Symbol {} takes a variable number of arguments, which a replacement can't take over: change "
+                        "its callers, or what it calls",
+                        symbol));
         continue;
       }
       check_symbol(symbol, shipped, facts, asked, owner_of(command));
@@ -221,9 +209,19 @@ class Checker {
       traced += found.has_ftrace_site ? 1 : 0;
       gone += shipped.section_name(found.section).starts_with(".init") ? 1 : 0;
     }
-    const std::vector<string> above = facts.inlined_into(symbol);
-    const string where = above.empty() ? "" : fmt::format("; it is inlined into {}", joined(above, ", "));
-    if (count == 0) return warn(fmt::format("Symbol {} not found in {}{}", symbol, owner, where));
+    if (count == 0) {
+      std::vector<string> above = facts.inlined_into(symbol);
+      if (!above.empty())
+        return warn(fmt::format("Symbol {} not found in {}: it is inlined into {}, which {} replaced", symbol, owner,
+                                joined(above, ", "), above.size() == 1 ? "is" : "are"));
+      above = facts.users_of_clones(symbol, true);
+      if (!above.empty())
+        return warn(
+            fmt::format("Symbol {} not found in {}: the compiler has made another function of it, and those "
+                        "that call it are replaced: {}",
+                        symbol, owner, joined(above, ", ")));
+      return warn(fmt::format("Symbol {} not found in {}", symbol, owner));
+    }
     if (count > 1) warn(fmt::format("Symbol {} is duplicated: {} has {} of that name", symbol, owner, count));
     if (gone == count)
       return wrong(fmt::format("Symbol {} is init code, which is gone when a livepatch is loaded", symbol));
@@ -245,6 +243,31 @@ class Checker {
 };
 
 }  // namespace
+
+string problem_with_module(const fs::path& modules, const string& module) {
+  const string name = module_name_of(fs::path(module).filename().string());
+  std::vector<string> all;
+  walk(modules, [&](const fs::directory_entry& entry) {
+    const string relative = entry.path().lexically_relative(modules).string();
+    if (const auto path = module_path_of(relative); path && module_name_of(*path) == name) all.emplace_back(*path);
+    return true;
+  });
+  std::ranges::sort(all);
+  std::vector<string> paths = all;
+  if (module.find('/') != string::npos)
+    std::erase_if(paths, [&](const string& path) { return !path.ends_with(module); });
+  if (paths.size() > 1)
+    return fmt::format("Module {} is there twice: name one by its path, {}", module, joined(paths, " or "));
+  if (!paths.empty()) return {};
+  string advice;
+  for (const fs::path& list : {modules / "modules.builtin", modules.parent_path() / "modules.builtin"}) {
+    const string text = read_file_if_any(list);
+    for (const std::string_view line : lines_of(text))
+      if (const auto path = module_path_of(line); path && module_name_of(*path) == name) advice = ": it is in vmlinux";
+  }
+  if (!all.empty()) advice = fmt::format(": there is {}", joined(all, ", "));
+  return fmt::format("Module not found: {}{}", module, advice);
+}
 
 void check_codestream(Workshop& workshop, const Job& job, JobResult& result) { Checker(workshop, job, result).run(); }
 

@@ -53,4 +53,8 @@ void check_codestream(Workshop& workshop, const Job& job, JobResult& result);
 void extract_codestream(Workshop& workshop, const Job& job, JobResult& result);
 void build_codestream(Workshop& workshop, const Job& job);
 
+// What is wrong with a module that is to be patched: a name, or a path, below the folder of a kernel's modules. Empty: it is
+// there, once.
+std::string problem_with_module(const std::filesystem::path& modules, const std::string& module);
+
 }  // namespace kpatch

@@ -132,13 +132,25 @@ std::optional<bool> fixed_by_record(const CveRecord& record, string_view version
   return numbers_of(version) >= numbers_of(first->second);
 }
 
+// "Fixes: 0123456789ab" names it too, and is another fix.
 std::vector<string> backports_of(const fs::path& git, const string& commit, Executor& executor) {
-  const CommandResult result = executor.run(
-      {{"git", "-C", git.string(), "log", "--all", "--format=%H", "--fixed-strings", "--grep=" + commit}, {}, {}});
+  if (commit.find_first_not_of("0123456789abcdef") != string::npos) return {};  // a tag
+  Command log{{"git", "-C", git.string(), "log", "--all", "--format=%H", "--extended-regexp"}, {}, {}};
+  for (const char* form : {"^\\[ Upstream commit {}", "^commit {}[0-9a-f]* upstream", "cherry picked from commit {}"})
+    log.argv.push_back("--grep=" + fmt::format(fmt::runtime(form), commit));
+  const CommandResult result = executor.run(log);
   if (!result.ok()) throw Error(fmt::format("{}: can't be searched: {}", git.string(), trimmed(result.output)));
   std::vector<string> commits;
   for (const string_view line : lines_of(result.output)) commits.emplace_back(line);
   return commits;
+}
+
+bool has_commit(const fs::path& git, const string& commit, Executor& executor) {
+  return executor
+      .run({{"git", "-C", git.string(), "rev-parse", "--quiet", "--verify", "--end-of-options", commit + "^{commit}"},
+            {},
+            {}})
+      .ok();
 }
 
 string patch_of_commit(const fs::path& git, const string& commit, Executor& executor) {

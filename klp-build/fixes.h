@@ -38,8 +38,10 @@ std::optional<std::filesystem::path> cve_record_file(const std::filesystem::path
 // Whether a kernel of that version ("6.12.117") has the fix by the record; nothing when it doesn't say.
 std::optional<bool> fixed_by_record(const CveRecord& record, std::string_view version);
 
-// Commits of all branches of a git tree whose message names this one: its backports.
+// Commits of all branches of a git tree whose message names this one as the upstream commit: its backports.
 std::vector<std::string> backports_of(const std::filesystem::path& git, const std::string& commit, Executor& executor);
+// Whether the tree has a commit of that name.
+bool has_commit(const std::filesystem::path& git, const std::string& commit, Executor& executor);
 // A patch of a commit of a git tree. Throws Error when the tree doesn't have it.
 std::string patch_of_commit(const std::filesystem::path& git, const std::string& commit, Executor& executor);
 

@@ -117,9 +117,14 @@ class Survey {
   }
 
   std::vector<string> backports_of_commit(const string& commit) const {
-    if (context_.settings.stable_git.empty()) return {commit};
-    std::vector<string> commits = backports_of(context_.settings.stable_git, commit, context_.executor);
-    commits.push_back(commit);
+    const fs::path& git = context_.settings.stable_git;
+    if (git.empty()) return {commit};
+    std::vector<string> commits = backports_of(git, commit, context_.executor);
+    // A tree of stable branches alone has no other.
+    if (has_commit(git, commit, context_.executor)) commits.push_back(commit);
+    if (commits.empty())
+      throw Error(fmt::format("--fix {}: is no file, and {} has neither that commit nor a backport of it", commit,
+                              git.string()));
     return commits;
   }
 

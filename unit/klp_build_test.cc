@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "klp-build/catalogue.h"
+#include "klp-build/codestream-job.h"
 #include "klp-build/commands.h"
 #include "klp-build/fixes.h"
 #include "klp-build/options.h"
@@ -132,6 +133,21 @@ TEST(KlpBuildCatalogue, ReadsACsv) {
             "c.csv:1: expected NAME,PROJECT,KERNEL,UNTIL\nc.csv:3: c is there twice");
 }
 
+TEST(KlpBuildCatalogue, ReadsWhatItWritesAndTellsOthers) {
+  const Folder folder;
+  const fs::path file = folder.path / "codestreams.json";
+  write_catalogue(file, {{"6.12.1+deb12-amd64", "6.12.1+deb12-amd64", "6.12.1-1", "bookworm", "", "", "source"}});
+  ASSERT_EQ(read_catalogue(file).size(), 1u);
+  EXPECT_EQ(read_catalogue(file)[0].missing, "source");
+  write_file(file, R"({"version": 2, "codestreams": []})");
+  EXPECT_EQ(error_of([&] { read_catalogue(file); }),
+            file.string() +
+                ": is of a later klp-build (version 2 of the file, this one knows 1); klp-build data --update "
+                "writes it anew");
+  write_file(file, R"({"codestreams": [{"kernel": 1}]})");
+  EXPECT_NE(error_of([&] { read_catalogue(file); }).find("klp-build data --update writes it anew"), string::npos);
+}
+
 TEST(KlpBuildSettings, BothForms) {
   const Folder folder;
   fs::create_directories(folder.path / "tests");
@@ -203,6 +219,24 @@ TEST(KlpBuildFixes, ReadsTrackersAndRecords) {
   EXPECT_EQ(fixed_by_record(record, "6.12.9"), false);
   EXPECT_EQ(fixed_by_record(record, "6.1.50"), std::nullopt);
   EXPECT_NE(error_of([] { parse_cve_record("{}", "r"); }), "");
+}
+
+TEST(KlpBuildModules, OneOfThatName) {
+  const Folder folder;
+  for (const char* path : {"kernel/net/a/same-name.ko", "kernel/drivers/b/same_name.ko.xz", "kernel/net/one.ko"}) {
+    fs::create_directories((folder.path / path).parent_path());
+    write_file(folder.path / path, "");
+  }
+  write_file(folder.path / "modules.builtin", "kernel/lib/built-in-one.ko\n");
+  EXPECT_EQ(problem_with_module(folder.path / "kernel", "one"), "");
+  EXPECT_EQ(problem_with_module(folder.path / "kernel", "same-name"),
+            "Module same-name is there twice: name one by its path, drivers/b/same_name or net/a/same-name");
+  EXPECT_EQ(problem_with_module(folder.path / "kernel", "net/a/same-name"), "");
+  EXPECT_EQ(problem_with_module(folder.path / "kernel", "sound/same-name"),
+            "Module not found: sound/same-name: there is drivers/b/same_name, net/a/same-name");
+  EXPECT_EQ(problem_with_module(folder.path / "kernel", "built_in_one"),
+            "Module not found: built_in_one: it is in vmlinux");
+  EXPECT_EQ(problem_with_module(folder.path / "kernel", "none"), "Module not found: none");
 }
 
 TEST(KlpBuildFixes, APatchIsTurnedRound) {
