@@ -191,8 +191,9 @@ class Commands {
       try {
         modules.push_back(module_of(name));
       } catch (const Error& error) {
-        log(refusal(error.what()), name, looks_like_file(name) ? fs::path(name) : fs::path(), {}, {});
-        throw;
+        const Change change = refusal(error.what());
+        log(change, name, looks_like_file(name) ? fs::path(name) : fs::path(), {}, {});
+        return finish(report(change, name));
       }
     }
     for (const ModuleFile& module : modules) {

@@ -33,12 +33,18 @@ bool is_number(string_view text) {
   return !text.empty() && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
 }
 
+bool is_being_loaded(const System& system, const std::string& module) {
+  return system.text("/sys/module/" + module + "/initstate") == "coming";
+}
+
 LoadedPatch read_patch(const System& system, const std::string& name) {
   const std::string folder = fmt::format("{}/{}", livepatch, name);
   LoadedPatch patch;
   patch.name = name;
   patch.enabled = system.text(folder + "/enabled") == "1";
   patch.transition = system.text(folder + "/transition") == "1";
+  // The kernel begins the transition, and says a moment later that it leads there; the module is still being loaded.
+  if (patch.transition && is_being_loaded(system, name)) patch.enabled = true;
   if (const std::string replace = system.text(folder + "/replace"); !replace.empty()) patch.replace = replace == "1";
   if (const std::string order = system.text(folder + "/stack_order"); is_number(order))
     patch.stack_order = std::atoi(order.c_str());
@@ -109,7 +115,7 @@ std::vector<std::string> left_modules(const System& system) {
   std::vector<std::string> left;
   for (const std::string& module : names_in(system, "/sys/module")) {
     if (system.text("/sys/module/" + module + "/taint").find('K') == std::string::npos) continue;
-    if (!loaded_patch(system, module)) left.push_back(module);
+    if (!loaded_patch(system, module) && !is_being_loaded(system, module)) left.push_back(module);
   }
   return left;
 }

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "support/error.h"
+#include "support/text.h"
 
 namespace kpatch {
 namespace {
@@ -37,47 +38,72 @@ constexpr std::array<Command, 15> commands = {{
     {"force", "", "end the transition at once; its module can never be unloaded", Names::none},
     {"uname", "", "the kernel's release, and what is in effect", Names::none},
     {"vex", "[MODULE…]", "what livepatches in effect, or these, fix, for scanners", Names::any},
-    {"version", "", "", Names::none},
-    {"help", "", "", Names::none},
+    {"version", "", "kpatch's own", Names::none},
+    {"help", "", "this text", Names::none},
 }};
+
+// Which commands take an option; none: all of them do.
+struct Option {
+  const char* name;
+  int letter;
+  int argument;
+  std::string_view commands;
+};
+
+constexpr std::array<Option, 15> known_options = {{
+    {"all", 'a', no_argument, "load unload accept"},
+    {"boot", 'b', no_argument, "load"},
+    {"wait", 'w', required_argument, "load unload"},
+    {"kernel-version", 'k', required_argument, "install uninstall"},
+    {"health", 'H', required_argument, "load"},
+    {"watch", 'W', required_argument, "load"},
+    {"force", 'f', no_argument, "load install accept"},
+    {"json", 'j', no_argument, ""},
+    {"cve", 'c', required_argument, "status"},
+    {"metrics", 'm', required_argument, "status"},
+    {"log", 'l', required_argument, "load unload"},
+    {"format", 'F', required_argument, "vex"},
+    {"author", 'A', required_argument, "vex"},
+    {"publisher", 'P', required_argument, "vex"},
+    {"help", 'h', no_argument, ""},
+}};
+
+constexpr const char* help_of_options = R"(
+  --all                    load: all that are installed for this kernel; unload: all that are loaded
+  --boot                   load: as the service does: not what crashed the machine, nor with kpatch.enable=0
+  --wait TIME              load, unload: for a transition (90, 15m, 2h), and for taking it back (default: 60)
+  --health COMMAND         load: must succeed before, after, and while --watch lasts; gets KPATCH_MODULE. If it
+                           fails, what ran before is put back
+  --watch TIME             load: for so long the kernel must not warn, oops or hang, or what ran before is put back
+  -k, --kernel-version V   install, uninstall: for another kernel than this
+  --cve NAME               status: whether a livepatch in effect fixes it (a CVE, a commit, an advisory); repeatable
+  --metrics FILE           status: write OpenMetrics text there, for node_exporter's text file collector
+  --format openvex|csaf    vex: the kind of document (default: openvex)
+  --author NAME            vex: who states it (default: kpatch)
+  --publisher URI          vex: CSAF's namespace of the author
+  --log FILE               load, unload: where events are logged (default: /var/log/kpatch/events.json;
+                           none: nowhere)
+  --force                  load, install, accept: in spite of what is known against it
+  --json                   answer for programs
+
+Exit codes:
+    load, unload   0 done; 1 refused, nothing changed; 2 the transition didn't end, or the machine wasn't well, and what
+                   ran before runs again; 3 the transition ends in neither direction
+    status         0 patched, the newest installed livepatch is in effect; 1 no livepatch; 2 one is installed and isn't
+                   in effect; 3 the kernel has no livepatches. With --cve: 0 all are fixed; 1 of one nobody says so
+    check          0 nothing is against it; 1 something is; 2 not all can be known
+    others         0 done; 1 not
+
+kpatch NAME runs kpatch-NAME if it is installed.
+)";
 
 void print_help() {
   std::string text =
       "kpatch COMMAND [OPTION…] [MODULE…]: the livepatches of this machine\n\n"
       "MODULE is a file (./livepatch-fix.ko), or the name of an installed or loaded one.\n\n";
   for (const Command& command : commands)
-    if (*command.what != '\0')
-      text += fmt::format("  {:<10}{:<15} {}\n", command.name, command.arguments, command.what);
-  text +=
-      "\n"
-      "  --all                    load: all that are installed for this kernel; unload: all that are loaded\n"
-      "  --boot                   load: as the service does: not what crashed the machine, nor with kpatch.enable=0\n"
-      "  --wait SECONDS           for a transition, and for taking it back (default: 60)\n"
-      "  --health COMMAND         load: must succeed before, after, and while --watch lasts; gets KPATCH_MODULE. If "
-      "it\n"
-      "                           fails, what ran before is put back\n"
-      "  --watch TIME             load: for so long (90, 15m, 2h) the kernel must not warn, oops or hang, or what ran\n"
-      "                           before is put back\n"
-      "  -k, --kernel-version V   install, uninstall: for another kernel than this\n"
-      "  --cve NAME               status: whether a livepatch in effect fixes it (a CVE, a commit, an advisory); "
-      "repeatable\n"
-      "  --metrics FILE           status: write OpenMetrics text there, for node_exporter's text file collector\n"
-      "  --format openvex|csaf    vex: the kind of document (default: openvex)\n"
-      "  --author NAME            vex: who states it (default: kpatch)\n"
-      "  --publisher URI          vex: CSAF's namespace of the author\n"
-      "  --log FILE               load, unload: where events are logged (default: /var/log/kpatch/events.json;\n"
-      "                           none: nowhere)\n"
-      "  --force                  load, install, accept: in spite of what is known against it\n"
-      "  --json                   answer for programs\n"
-      "\n"
-      "load, unload: exit 0 done; 1 refused, nothing changed; 2 the transition didn't end and was taken back; 3 it "
-      "ends\n"
-      "in neither direction. status: exit 0 patched, all that is installed is in effect; 1 no livepatch; 2 one is "
-      "installed\n"
-      "and isn't in effect; 3 the kernel has no livepatches. status --cve: 0 all are\n"
-      "fixed, 1 of one nobody says so. check: 0 nothing is against it, 1 something is, 2 not all can be known. Others: "
-      "0 or 1. kpatch NAME runs kpatch-NAME if it is\n"
-      "installed.\n";
+    text += fmt::format("  {:<10}{:<15} {}\n", command.name, command.arguments, command.what);
+  text += help_of_options;
   std::fputs(text.c_str(), stdout);
 }
 
@@ -97,6 +123,13 @@ std::chrono::seconds seconds_of(const char* option, const char* text) {
   return std::chrono::seconds(value);
 }
 
+bool takes(const std::string& command, const Option& option) {
+  if (option.commands.empty()) return true;
+  for (const std::string_view word : words_of(option.commands))
+    if (word == command) return true;
+  return false;
+}
+
 }  // namespace
 
 bool is_command(const std::string& name) { return find(name) != nullptr; }
@@ -109,28 +142,28 @@ TargetOptions parse_target_options(int argc, char** argv) {
     print_help();
     return options;
   }
-  if (first == "--version" || first == "-v" || first == "version") {
+  if (first == "--version" || first == "-v") {
     std::fputs("kpatch " KPATCH_VERSION "\n", stdout);
     return options;
   }
+  if (first.starts_with('-'))
+    throw Error(fmt::format("{}: unknown option, or one that belongs behind the command; see kpatch --help", first));
   options.command = first;
   const Command* command = find(first);
   if (command == nullptr) {
     options.names.assign(argv + 2, argv + argc);
     return options;
   }
-  const option known[] = {
-      {"all", no_argument, nullptr, 'a'},          {"boot", no_argument, nullptr, 'b'},
-      {"wait", required_argument, nullptr, 'w'},   {"kernel-version", required_argument, nullptr, 'k'},
-      {"health", required_argument, nullptr, 'H'}, {"watch", required_argument, nullptr, 'W'},
-      {"force", no_argument, nullptr, 'f'},        {"json", no_argument, nullptr, 'j'},
-      {"cve", required_argument, nullptr, 'c'},    {"metrics", required_argument, nullptr, 'm'},
-      {"log", required_argument, nullptr, 'l'},    {"format", required_argument, nullptr, 'F'},
-      {"author", required_argument, nullptr, 'A'}, {"publisher", required_argument, nullptr, 'P'},
-      {"help", no_argument, nullptr, 'h'},         {nullptr, 0, nullptr, 0}};
+  std::vector<option> known;
+  for (const Option& one : known_options) known.push_back({one.name, one.argument, nullptr, one.letter});
+  known.push_back({});
   opterr = 0;
   optind = 2;
-  for (int option = 0; (option = getopt_long(argc, argv, "k:h", known, nullptr)) != -1;) {
+  for (int option = 0; (option = getopt_long(argc, argv, "k:h", known.data(), nullptr)) != -1;) {
+    const auto* one = std::ranges::find(known_options, option, &Option::letter);
+    if (one != known_options.end() && !takes(first, *one))
+      throw Error(fmt::format("--{} belongs to kpatch {}, and not to kpatch {}", one->name,
+                              joined(words_of(one->commands), ", "), first));
     switch (option) {
       case 'a':
         options.all = true;
@@ -184,12 +217,9 @@ TargetOptions parse_target_options(int argc, char** argv) {
     }
   }
   options.names.assign(argv + optind, argv + argc);
-  const bool takes_all = first == "load" || first == "unload" || first == "accept";
-  if (options.all && (!takes_all || !options.names.empty())) throw Error("--all stands in place of modules");
-  if ((!options.health.empty() || options.watch.count() > 0) && (first != "load" || options.boot))
+  if (options.all && !options.names.empty()) throw Error("--all stands in place of modules");
+  if ((!options.health.empty() || options.watch.count() > 0) && options.boot)
     throw Error("--health and --watch belong to kpatch load, without --boot");
-  if (!options.cves.empty() && first != "status") throw Error("--cve belongs to kpatch status");
-  if (!options.metrics.empty() && first != "status") throw Error("--metrics belongs to kpatch status");
   if (options.format != "openvex" && options.format != "csaf")
     throw Error(fmt::format("--format {}: openvex or csaf is meant", options.format));
   if (command->names == Names::none && !options.names.empty())
@@ -199,6 +229,10 @@ TargetOptions parse_target_options(int argc, char** argv) {
   if (command->names == Names::any && options.names.empty() && !options.all && first != "accept" && first != "vex" &&
       first != "check")
     throw Error(fmt::format("kpatch {}: which module? ({})", first, command->arguments));
+  if (first == "version") {
+    std::fputs(options.json ? "{\n  \"version\": \"" KPATCH_VERSION "\"\n}\n" : "kpatch " KPATCH_VERSION "\n", stdout);
+    options.command.clear();
+  }
   return options;
 }
 

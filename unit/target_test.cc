@@ -17,6 +17,7 @@
 #include "kpatch/module-file.h"
 #include "kpatch/options.h"
 #include "kpatch/store.h"
+#include "kpatch/summary.h"
 #include "support/error.h"
 #include "support/files.h"
 #include "support/text.h"
@@ -328,6 +329,21 @@ TEST_F(Target, StatusForPeopleAndPrograms) {
   EXPECT_EQ(nlohmann::json::parse(printed(status, machine_, 3))["code"], 3);
 }
 
+TEST_F(Target, ATransitionThatHasJustBegunLeadsToThePatch) {
+  machine_.show("livepatch_a", false, true);
+  EXPECT_EQ(state_of(*loaded_patch(machine_, "livepatch_a")), "disabling");
+  machine_.put("/sys/module/livepatch_a/initstate", "coming\n");
+  EXPECT_EQ(state_of(*loaded_patch(machine_, "livepatch_a")), "enabling");
+  EXPECT_EQ(summary_of(machine_).state, PatchState::patched);
+  machine_.put("/sys/module/livepatch_a/initstate", "live\n");
+  EXPECT_EQ(state_of(*loaded_patch(machine_, "livepatch_a")), "disabling");
+  // One that isn't there yet isn't one that does nothing any more.
+  machine_.hide("livepatch_a");
+  EXPECT_EQ(left_modules(machine_), Names{"livepatch_a"});
+  machine_.put("/sys/module/livepatch_a/initstate", "coming\n");
+  EXPECT_EQ(left_modules(machine_), Names{});
+}
+
 TEST_F(Target, WhatIsFixedIsAskedOfWhatRuns) {
   machine_.show("livepatch_a", true, false);
   const std::string file = "/sys/module/livepatch_a/notes/.note.kpatch";
@@ -379,6 +395,17 @@ TEST_F(Target, WhatCrashedTheMachineIsNotLoadedAtBoot) {
   ASSERT_EQ(lines_of(log).size(), 2U);
   EXPECT_NE(lines_of(log)[0].find("is no kernel module"), std::string::npos);
   EXPECT_NE(lines_of(log)[1].find(R"("event":"load","module":"livepatch_a")"), std::string::npos);
+}
+
+TEST_F(Target, WhatCannotBeReadIsRefusedForProgramsAsWell) {
+  TargetOptions load;
+  load.command = "load";
+  load.names = {"livepatch-missing"};
+  load.json = true;
+  const auto answer = nlohmann::json::parse(printed(load, machine_, refused));
+  EXPECT_EQ(answer[0]["outcome"], "refused");
+  EXPECT_EQ(answer[0]["module"], "livepatch-missing");
+  EXPECT_NE(answer[0]["message"].get<std::string>().find("isn't installed"), std::string::npos);
 }
 
 TEST_F(Target, WhatIsUnloadedIsInTheLog) {
@@ -457,6 +484,12 @@ TEST(TargetOptions, OfTheCommandLine) {
                                              {"load", "--watch", "25h", "a"},
                                              {"unload", "--watch", "1m", "a"},
                                              {"load", "--boot", "--health", "x"},
+                                             {"unload", "--boot"},
+                                             {"uninstall", "--force", "a"},
+                                             {"status", "--wait", "5"},
+                                             {"list", "-k", "6.1"},
+                                             {"list", "--author", "a"},
+                                             {"--json", "list"},
                                              {"load", "--wait"}})
     EXPECT_THROW(parsed(words), Error);
 }
