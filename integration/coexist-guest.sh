@@ -1,9 +1,10 @@
 # The code that runs against what was shipped, and who else hooks what a livepatch replaces. patch1 replaces
-# meminfo_proc_show, patch2 that and a function of a module.
+# meminfo_proc_show, patch2 that and a function of a module, umount a function that BPF programs may decide about.
 # shellcheck shell=sh
 . /guest.sh
 
 patch1=/coexist/livepatch-patch1.ko
+umount=/coexist/livepatch-umount.ko
 trace=/sys/kernel/tracing
 mount -t bpf bpf /sys/fs/bpf 2>/dev/null || { mkdir -p /bpf && mount -t bpf bpf /bpf; }
 pins=/sys/fs/bpf
@@ -79,8 +80,8 @@ tracers() {
   return $result
 }
 
-# hook KIND FUNCTION: nobody holds the program open: the file alone keeps it.
-hook() { /bpf-hook "$1" "$2" $pins/hook || fail "the program can't be attached"; }
+# hook KIND FUNCTION [VALUE]: nobody holds the program open: the file alone keeps it.
+hook() { /bpf-hook "$1" "$2" $pins/hook "${3:-0}" || fail "the program can't be attached"; }
 unhook() {
   rm -f $pins/hook
   sleep 1
@@ -95,14 +96,43 @@ hooked() {
 bpf_entry() { hooked entry meminfo_proc_show 'note .*BPF program .*(when it begins): looks_on, program'; }
 bpf_exit() { hooked exit meminfo_proc_show 'note .*(when it ends): looks_on'; }
 bpf_lsm() { hooked lsm bpf_lsm_sb_mount 'nothing is against it'; }
-# The note in the file is of another function: what differs is that, and not what is looked at here.
+
+# unmounts ok|fails new|old: how umount(2) ends, and whether the function of the livepatch ran for it.
+unmounts() {
+  mkdir -p /mnt && mount -t tmpfs tmpfs /mnt || fail "nothing can be mounted" || return 1
+  mark_dmesg
+  ended=fails
+  ! umount /mnt 2>/dev/null || ended=ok
+  expect_eq "umount" "$1" $ended || return 1
+  if [ "$2" = new ]; then expect_dmesg 'security_sb_umount: livepatched'; else no_dmesg 'security_sb_umount: livepatched'; fi
+}
+decides='may suppress .*security_sb_umount has a BPF program (fmod_ret) that decides .*: looks_on'
+
+# Before the load: no load, unless it is forced. A program that says no keeps the new function from running, though it is
+# younger, and the kernel says nothing of it; one that says 0 lets it run. Neither harms other livepatches.
 bpf_modify() {
-  hook modify security_sb_mount &&
-    expect_exit 1 "may suppress .*security_sb_mount has a BPF program (fmod_ret) that decides .*: looks_on" kpatch check /coexist/security.ko &&
-    expect_exit 0 'nothing is against it' kpatch check $patch1
+  hook modify security_sb_umount -1 && expect_exit 1 "$decides" kpatch check $umount &&
+    expect_exit 1 'something else hooks' kpatch load $umount && ! in_memory livepatch_umount && unmounts fails old &&
+    expect_exit 0 'nothing is against it' kpatch check $patch1 && loads_and_unloads &&
+    expect_exit 0 'is in effect' kpatch load --force $umount && unmounts fails old && expect_exit 1 "$decides" kpatch check
   result=$?
   unhook
-  [ $result -eq 0 ] && ! kpatch check /coexist/security.ko | grep -q fmod_ret
+  [ $result -eq 0 ] && unmounts ok new && expect_exit 0 'nothing is against it' kpatch check
+  result=$?
+  kpatch unload --all >/dev/null
+  return $result
+}
+# Beside a livepatch that is in effect.
+bpf_modify_loaded() {
+  expect_exit 0 'is in effect' kpatch load $umount && unmounts ok new && hook modify security_sb_umount -1 && unmounts fails old &&
+    expect_exit 1 "$decides" kpatch check
+  result=$?
+  unhook
+  [ $result -eq 0 ] && unmounts ok new && hook modify security_sb_umount 0 && unmounts ok new && expect_exit 1 "$decides" kpatch check
+  result=$?
+  unhook
+  kpatch unload --all >/dev/null
+  return $result
 }
 
 older_livepatch() {
@@ -111,6 +141,6 @@ older_livepatch() {
 }
 
 for chapter in every_function own_function changed_code no_kcore damaged_note probes tracers bpf_entry bpf_exit bpf_modify \
-  bpf_lsm older_livepatch; do
+  bpf_modify_loaded bpf_lsm older_livepatch; do
   chapter $chapter
 done
