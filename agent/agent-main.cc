@@ -35,6 +35,8 @@ constexpr const char* help =
     "  --health PROGRAM       run after a load, with KPATCH_MODULE; if it fails, what ran before is put back\n"
     "  --pcr N                extend this PCR of the TPM before a load, by tpm2_pcrextend\n"
     "  --pcr-program PROGRAM  … by another program\n"
+    "  --rtmr FILE            extend this register of TDX before a load, by SHA-384; Linux 6.16 has them as\n"
+    "                         /sys/devices/virtual/misc/tdx_guest/measurements/rtmrN:sha384\n"
     "  --kpatch PROGRAM       that loads (default: kpatch)\n"
     "  --version, -h, --help\n";
 
@@ -107,6 +109,9 @@ bool take(int letter, Options& options) {
     case 'P':
       agent.pcr_program = optarg;
       return true;
+    case 'r':
+      agent.rtmr = optarg;
+      return true;
     case 'K':
       agent.kpatch = optarg;
       return true;
@@ -130,6 +135,7 @@ Options parse(int argc, char** argv) {
                           {"health", required_argument, nullptr, 'H'},
                           {"pcr", required_argument, nullptr, 'p'},
                           {"pcr-program", required_argument, nullptr, 'P'},
+                          {"rtmr", required_argument, nullptr, 'r'},
                           {"kpatch", required_argument, nullptr, 'K'},
                           {"version", no_argument, nullptr, 'V'},
                           {"help", no_argument, nullptr, 'h'},

@@ -33,6 +33,7 @@ struct AgentConfig {
   std::string health;                          // a program; empty: none
   std::optional<int> pcr;                      // that is extended before a load
   std::string pcr_program = "tpm2_pcrextend";  // by this
+  std::filesystem::path rtmr;                  // the file of a register that is extended too; empty: none
   std::filesystem::path state = "/var/lib/kpatch-agent";
 };
 
@@ -64,6 +65,7 @@ class AgentService {
   struct Before;
   std::optional<AgentAnswer> unsuitable(Candidate& candidate) const;
   std::optional<AgentAnswer> measure(const Candidate& candidate);
+  void extend_rtmr(const Candidate& candidate) const;
   AgentAnswer load(const Candidate& candidate);
   AgentAnswer put_back(const Candidate& candidate, const Before& before, std::string why);
   AgentAnswer answer(unsigned status, std::string outcome, std::string text, const Candidate& candidate) const;

@@ -28,6 +28,7 @@
 #include "support/error.h"
 #include "support/files.h"
 #include "support/sha256.h"
+#include "support/sha384.h"
 #include "support/text.h"
 
 namespace kpatch {
@@ -107,6 +108,10 @@ void AgentService::log_event(string_view event, const Candidate& candidate) cons
                {"sha256", candidate.sha256},
                {"name", candidate.name}};
   if (config_.pcr) line["pcr"] = *config_.pcr;
+  if (!config_.rtmr.empty()) {
+    line["rtmr"] = config_.rtmr.string();
+    line["sha384"] = sha384_of(candidate.bytes);
+  }
   append_line(config_.state / "events.jsonl", dump(line) + "\n");
 }
 
@@ -182,6 +187,13 @@ std::optional<AgentAnswer> AgentService::measure(const Candidate& candidate) {
   } catch (const Error& error) {
     return answer(507, "refused", fmt::format("it can't be measured, and isn't loaded: {}", error.what()), candidate);
   }
+  if (!config_.rtmr.empty()) {
+    try {
+      extend_rtmr(candidate);
+    } catch (const Error& error) {
+      return answer(500, "failed", fmt::format("{}, and the module isn't loaded", error.what()), candidate);
+    }
+  }
   if (!config_.pcr) return std::nullopt;
   const CommandResult result =
       executor_.run({.argv = {config_.pcr_program, fmt::format("{}:sha256={}", *config_.pcr, candidate.sha256)},
@@ -192,6 +204,18 @@ std::optional<AgentAnswer> AgentService::measure(const Candidate& candidate) {
       500, "failed",
       fmt::format("PCR {} can't be extended, and the module isn't loaded: {}", *config_.pcr, trimmed(result.output)),
       candidate);
+}
+
+// The register is a file of sysfs, and extended by what is written there, whole and at once.
+void AgentService::extend_rtmr(const Candidate& candidate) const {
+  const std::string digest = bytes_of_hex(sha384_of(candidate.bytes));
+  const int file = open(config_.rtmr.c_str(), O_WRONLY | O_CLOEXEC);
+  const ssize_t written = file < 0 ? -1 : write(file, digest.data(), digest.size());
+  const int error = errno;
+  if (file >= 0) close(file);
+  if (written != static_cast<ssize_t>(digest.size()))
+    throw Error(fmt::format("{} can't be extended: {}", config_.rtmr.string(),
+                            written < 0 ? std::strerror(error) : "it takes other digests"));
 }
 
 AgentAnswer AgentService::put_back(const Candidate& candidate, const Before& before, std::string why) {

@@ -13,6 +13,7 @@
 #include "support/error.h"
 #include "support/files.h"
 #include "support/sha256.h"
+#include "support/sha384.h"
 #include "support/text.h"
 
 namespace {
@@ -27,6 +28,7 @@ kpatch-attest verify … --ima FILE --pcr N --allow FILE…
 expect prints, as JSON, what will be measured of livepatches that are loaded in this order:
   sha256            of each file
   pcr               what a register holds that kpatch-agent extends (its --pcr), after each
+  rtmr              the same of a register of TDX (its --rtmr), which begins with zeros
   ima               the digest of the kernel's own log, and of its register, for a file at PATH
                     (default: where kpatch install puts it)
 
@@ -124,13 +126,15 @@ int expect(const Options& options) {
   if (options.files.empty()) throw Error("expect: no module is given; see kpatch-attest --help");
   if (!options.path.empty() && options.files.size() > 1) throw Error("--path is of one module");
   PcrValue value(32, '\0');
+  std::string rtmr(48, '\0');
   json list = json::array();
   for (const std::string& file : options.files) {
     const ModuleFile module = read_module(file);
-    const std::string sha256 = sha256_of(read_file(file));
+    const std::string bytes = read_file(file), sha256 = sha256_of(bytes);
     const Measured entry =
         read_events(json{{"event", "measured"}, {"boot_id", ""}, {"sha256", sha256}}.dump(), "").front();
     value = extended(value, entry.extends);
+    rtmr = bytes_of_hex(sha384_of(rtmr + bytes_of_hex(sha384_of(bytes))));
     const std::string path =
         options.path.empty() ? fmt::format("/var/lib/kpatch/{}/{}.ko", module.release, module.name) : options.path;
     list.push_back(
@@ -139,6 +143,7 @@ int expect(const Options& options) {
          {"release", module.release},
          {"sha256", sha256},
          {"pcr", hex_of(value)},
+         {"rtmr", hex_of(rtmr)},
          {"ima",
           {{"template", "ima-sig"}, {"path", path}, {"template_sha256", hex_of(ima_template_digest(sha256, path))}}}});
   }

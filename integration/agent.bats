@@ -189,6 +189,20 @@ print(value.hex())' "$one" "$two")
   [[ $output == *"0x$expected"* ]]
 }
 
+# An ordinary file stands for the kernel's, which keeps no more than the last write.
+@test "a register of TDX is extended before the load, or nothing is loaded" {
+  : >rtmr
+  start --rtmr "$PWD/rtmr"
+  post 200 form "$modules/one.ko"
+  [ "$(od -An -v -tx1 rtmr | tr -d ' \n')" = "$(sha384sum <"$modules/one.ko" | cut -c1-96)" ]
+  jq -es --arg digest "$(sha384sum <"$modules/one.ko" | cut -c1-96)" '.[0] | .event == "measured" and .sha384 == $digest' "$state/events.jsonl"
+  # A kernel without it.
+  rm rtmr
+  post 500 form "$modules/two.ko"
+  [[ $output == *"$PWD/rtmr can't be extended: No such file"*"isn't loaded"* ]]
+  [ ! -e rtmr ] && [ "$(loads)" -eq 1 ]
+}
+
 @test "what can't be measured isn't loaded" {
   start --pcr 16 --pcr-program "$(command -v false)"
   post 500 form "$modules/one.ko"

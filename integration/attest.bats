@@ -168,6 +168,16 @@ allow() { for name in "$@"; do (cd "$modules" && sha256sum "$name.ko"); done >al
   ! grep -q '^loaded' double/log
 }
 
+@test "expect: a register of TDX, after each of two" {
+  run "$attest" expect "$modules/one.ko" "$modules/two.ko"
+  [ "$status" -eq 0 ]
+  expected=$(python3 -c 'import hashlib, sys
+value = bytes(48)
+for name in sys.argv[1:]: value = hashlib.sha384(value + hashlib.sha384(open(name, "rb").read()).digest()).digest()
+print(value.hex())' "$modules/one.ko" "$modules/two.ko")
+  [ "$(jq -r '.[1].rtmr' <<<"$output")" = "$expected" ]
+}
+
 @test "expect: the kernel's own log, by path and digest" {
   run "$attest" expect --path /a/b.ko "$modules/one.ko"
   [ "$status" -eq 0 ]
