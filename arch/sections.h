@@ -63,4 +63,8 @@ struct SectionFacts {
 // the name as one.
 SectionKind classify_section(const SectionFacts& section, bool is_table);
 
+// The symbol of a key of the livepatch's own, for branches on tracepoints of the module that it patches: nobody turns it on.
+// By name, since a module's linker script may join the sections (6.19's does).
+inline constexpr std::string_view off_key_symbol = "kpatch_off_key";
+
 }  // namespace kpatch

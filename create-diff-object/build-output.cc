@@ -357,14 +357,19 @@ class Builder {
   void turn_off(const Chunk& entry, const Relocation& r, const Reference& tracepoint, OutputRelocation& out) {
     constexpr uint64_t static_key_size = 16;
     constexpr int64_t flags = 3;
-    if (off_key_ == none)
-      off_key_ = out_.add_section({.name = ".data.kpatch.off_key",
-                                   .type = SHT_PROGBITS,
-                                   .flags = SHF_ALLOC | SHF_WRITE,
-                                   .alignment = static_key_size,
-                                   .size = static_key_size,
-                                   .contents = std::vector<std::byte>(static_key_size)});
-    out.symbol = section_symbol(off_key_);
+    if (off_key_ == none) {
+      const uint32_t section = out_.add_section({.name = ".data.kpatch.off_key",
+                                                 .type = SHT_PROGBITS,
+                                                 .flags = SHF_ALLOC | SHF_WRITE,
+                                                 .alignment = static_key_size,
+                                                 .size = static_key_size,
+                                                 .contents = std::vector<std::byte>(static_key_size)});
+      off_key_ = out_.add_symbol({.name = std::string{off_key_symbol},
+                                  .section = section,
+                                  .size = static_key_size,
+                                  .info = info(STB_LOCAL, STT_OBJECT)});
+    }
+    out.symbol = off_key_;
     out.addend = r.addend & flags;
     Location user = entry.place(patched_, std::nullopt);
     const auto relocations = patched_.relocations(entry.section, entry.begin, entry.end);
@@ -647,7 +652,7 @@ class Builder {
   const std::set<std::string>& parent_needs_;
   std::optional<std::set<std::string>> needed_modules_;  // of the parent, by its own word
   uint32_t strings_ = none;
-  uint32_t off_key_ = none;  // the section with the key of what is turned off
+  uint32_t off_key_ = none;  // the symbol of the key of what is turned off
 };
 
 }  // namespace

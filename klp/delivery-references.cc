@@ -9,12 +9,6 @@
 
 namespace kpatch {
 
-namespace {
-
-constexpr std::string_view off_key = ".data.kpatch.off_key";
-
-}  // namespace
-
 void DeliveryCheck::compare_references(uint32_t object, const Atom& atom, KlpPlace place,
                                        const std::vector<CodeRange>& rewritten) {
   const Image& o = objects_[object];
@@ -166,12 +160,16 @@ void DeliveryCheck::expect_kernels(KlpPlace at, const std::vector<KernelSymbol>&
 bool DeliveryCheck::is_off_key(const ImageRelocation& theirs, std::string_view name, KlpPlace at,
                                const ImageRelocation& ours) {
   constexpr int64_t flags = 3;
-  const auto place = module_.elf.place_of(ours.symbol, ours.addend);
-  if (!place || module_.elf.sections[place->section].name != off_key) return false;
   if (module_.elf.sections[at.section].name != "__jump_table" || !name.starts_with("__tracepoint_")) return false;
-  if (place->offset != static_cast<uint64_t>(theirs.addend & flags)) return false;
-  cover({place->section, 0}, module_.size(place->section), nobodys, {});
-  return true;
+  const auto key = module_.elf.place_of(ours.symbol, ours.addend - (theirs.addend & flags));
+  if (!key) return false;
+  for (const uint32_t symbol : module_.symbols_at(*key)) {
+    const KlpSymbol& s = module_.elf.symbols[symbol];
+    if (s.name != off_key_symbol || !s.local()) continue;
+    cover(*key, key->offset + s.entry.st_size, nobodys, {});
+    return true;
+  }
+  return false;
 }
 
 void DeliveryCheck::compare_undefined(uint32_t object, const ImageRelocation& theirs, KlpPlace at,

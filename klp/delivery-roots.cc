@@ -285,13 +285,32 @@ std::vector<KlpPlace> DeliveryCheck::listed(std::string_view table, uint64_t ent
   return places;
 }
 
-// Each instruction of a kind is listed once, and nothing else is.
+namespace {
+
+// What objtool lists of code.
+struct Branches {
+  std::map<KlpPlace, std::string> out;  // calls and branches out of pairs, with their callee's name
+  std::set<KlpPlace> direct_calls;
+
+  template <typename Predicate>
+  std::set<KlpPlace> to(Predicate is_callee) const {
+    std::set<KlpPlace> places;
+    for (const auto& [place, callee] : out)
+      if (is_callee(callee)) places.insert(place);
+    return places;
+  }
+};
+
+}  // namespace
+
+// Each instruction of a kind is listed once, and nothing else is. Those of an alternative's replacement are listed by
+// objtool since some release between 6.12 and 7.2 (annotate_call_site() returned early for them before): all or none.
 void DeliveryCheck::check_listed() {
   if (arch_.audit->instruction_length == nullptr || arch_.audit->is_direct_call == nullptr) return;
-  std::map<KlpPlace, std::string> branches;  // direct calls and branches out of pairs, with their callee's name
-  std::set<KlpPlace> direct_calls;
+  Branches in_line, replacing;
   for (uint32_t section = 1; section < covered_.size(); ++section) {
-    if (!module_.code(section) || module_.kind(section) == SectionKind::out_of_line_code) continue;
+    if (!module_.code(section)) continue;
+    auto& [branches, direct_calls] = module_.kind(section) == SectionKind::out_of_line_code ? replacing : in_line;
     const std::span<const std::byte> bytes = module_.elf.sections[section].bytes;
     for (const auto& [begin, covered] : covered_[section]) {
       const auto fields = module_.relocations(section, begin, covered.end);
@@ -320,8 +339,10 @@ void DeliveryCheck::check_listed() {
       }
     }
   }
-  const auto compare = [&](std::string_view table, const std::vector<KlpPlace>& places,
-                           const std::set<KlpPlace>& wanted) {
+  const auto compare = [&](std::string_view table, const std::vector<KlpPlace>& places, std::set<KlpPlace> wanted,
+                           const std::set<KlpPlace>& of_replacements) {
+    if (std::ranges::any_of(places, [&](const KlpPlace& place) { return of_replacements.contains(place); }))
+      wanted.insert(of_replacements.begin(), of_replacements.end());
     for (const KlpPlace& place : places)
       if (!wanted.contains(place) && covered_at(place) != nullptr)
         find(place, fmt::format("{} lists it, though no such instruction is there", table));
@@ -329,25 +350,25 @@ void DeliveryCheck::check_listed() {
       if (!std::binary_search(places.begin(), places.end(), place))
         find(place, fmt::format("{} doesn't list it", table));
   };
-  std::set<KlpPlace> elsewhere;
+  // What is listed elsewhere is no direct call any more.
+  const auto take = [&](std::string_view table, uint64_t entry_size, const auto& is_callee) {
+    const auto places = in_line.to(is_callee), others = replacing.to(is_callee);
+    if (!table.empty()) compare(table, listed(table, entry_size), places, others);
+    for (const KlpPlace& place : places) in_line.direct_calls.erase(place);
+    for (const KlpPlace& place : others) replacing.direct_calls.erase(place);
+  };
   for (const ListedCall& call : arch_.audit->calls) {
-    std::set<KlpPlace> wanted;
-    for (const auto& [place, callee] : branches)
-      if (call.prefix ? callee.starts_with(call.callee) : callee == call.callee) wanted.insert(place);
     if (call.written) continue;  // a table of the compiler's
-    compare(call.table, listed(call.table, call.entry_size), wanted);
-    elsewhere.insert(wanted.begin(), wanted.end());
+    take(call.table, call.entry_size, [&](std::string_view callee) {
+      return call.prefix ? callee.starts_with(call.callee) : callee == call.callee;
+    });
   }
-  std::set<KlpPlace> trampolines;
-  for (const auto& [place, callee] : branches)
-    if (callee.starts_with("__SCT__")) trampolines.insert(place);
-  if (!input_.vmlinux->named("__start_static_call_sites").empty())
-    compare(".static_call_sites", listed(".static_call_sites", 8), trampolines);
+  const bool in_line_calls = !input_.vmlinux->named("__start_static_call_sites").empty();
+  take(in_line_calls ? ".static_call_sites" : "", 8,
+       [](std::string_view callee) { return callee.starts_with("__SCT__"); });
   const std::string_view calls = arch_.audit->call_table;
   if (calls.empty() || !module_.elf.find_section(calls)) return;
-  for (const KlpPlace& place : elsewhere) direct_calls.erase(place);
-  for (const KlpPlace& place : trampolines) direct_calls.erase(place);
-  compare(calls, listed(calls, 4), direct_calls);
+  compare(calls, listed(calls, 4), in_line.direct_calls, replacing.direct_calls);
 }
 
 }  // namespace kpatch

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -239,11 +240,15 @@ class DeliveryTest : public testing::TestWithParam<Case> {
     write("symvers", symvers);
     write("template.s", template_s);
     write("patched.s", object_text());
-    run("gcc -g -O1 -fno-pie -mcmodel=kernel -fcf-protection=none -c kernel.c other.c && "
-        "ld -o vmlinux -e 0 -Ttext=0xffffffff81000000 kernel.o other.o 2>ld.log && as -o patched.o patched.s && "
-        "as -o template.o template.s");
-    vmlinux_.emplace(Binary::open(path("vmlinux")));
+    run("as -o patched.o patched.s && as -o template.o template.s");
     symvers_ = Symvers::read(path("symvers"));
+    make_kernel();
+  }
+
+  void make_kernel() {
+    run("gcc -g -O1 -fno-pie -mcmodel=kernel -fcf-protection=none -c kernel.c other.c && "
+        "ld -o vmlinux -e 0 -Ttext=0xffffffff81000000 kernel.o other.o 2>ld.log");
+    vmlinux_.emplace(Binary::open(path("vmlinux")));
   }
 
   fs::path path(std::string_view name) const { return folder_.path() / name; }
@@ -272,7 +277,7 @@ class DeliveryTest : public testing::TestWithParam<Case> {
   std::vector<std::string> findings(const fs::path& module) const {
     const std::vector<PatchedObject> objects = {{path("patched.o"), "vmlinux"}};
     std::vector<std::string> texts;
-    for (const Finding& finding : check_delivery({module, "", "", &*vmlinux_, &symvers_, {}}, objects)) {
+    for (const Finding& finding : check_delivery({module, "", "", &*vmlinux_, &symvers_, open_module_}, objects)) {
       EXPECT_EQ(finding.rule, "delivery");
       EXPECT_EQ(finding.severity, Severity::error);
       texts.push_back(sentence_of(finding));
@@ -283,6 +288,7 @@ class DeliveryTest : public testing::TestWithParam<Case> {
   TemporaryFolder folder_;
   std::optional<Binary> vmlinux_;
   Symvers symvers_;
+  std::function<const Binary*(std::string_view)> open_module_;
 };
 
 TEST_P(DeliveryTest, SaysWhatIsOtherThanTheCompilerWroteIt) {
@@ -387,6 +393,60 @@ TEST_F(DeliveryTest, StateIsNotThereTwice) {
   const auto said = findings(link(text));
   ASSERT_EQ(said.size(), 1);
   EXPECT_NE(said[0].find("is a second count, the kernel has its own state"), std::string::npos) << said[0];
+}
+
+// Objtool lists the calls and branches of an alternative's replacement since some release before 7.2: all, or none.
+TEST_F(DeliveryTest, ReplacementsAreListedAllOrNot) {
+  const std::string replacements =
+      "  .section .altinstr_replacement,\"ax\"\nnew: jmp __x86_return_thunk\nnew_2: jmp __x86_return_thunk\nnew_end:\n"
+      "  .section .altinstructions,\"a\"\n"
+      "  .long thunk - ., new - .\n  .long 5\n  .byte 5, new_2 - new\n"
+      "  .long thunk - ., new_2 - .\n  .long 6\n  .byte 5, new_end - new_2\n";
+  write("kernel.c", std::string(kernel_c) +
+                        "struct alt_instr { int instr, repl; unsigned flags; unsigned char len, repl_len; } "
+                        "__attribute__((packed)) alt;");
+  make_kernel();
+  write("patched.s", object_text() + replacements);
+  run("as -o patched.o patched.s");
+  const auto listing = [&](const std::string& places) {
+    return findings(link(replaced(good() + replacements, "helper_thunk - .", "helper_thunk - ." + places)));
+  };
+  EXPECT_EQ(listing(""), std::vector<std::string>{});
+  EXPECT_EQ(listing(", new - ., new_2 - ."), std::vector<std::string>{});
+  EXPECT_EQ(listing(", new - ."), std::vector<std::string>{".altinstr_replacement+0x5: .return_sites doesn't list it"});
+  EXPECT_EQ(listing(", new_2 - new + new + 1 - ."),
+            std::vector<std::string>{
+                ".altinstr_replacement+0x6: .return_sites lists it, though no such instruction is there"});
+}
+
+// A branch on a tracepoint of the patched module has a key of the livepatch: one of each object, in one section of the
+// module since its linker script joins them.
+TEST_F(DeliveryTest, KeysOfWhatIsTurnedOff) {
+  const auto branch = [](const std::string& key) {
+    return "  .section __jump_table,\"aw\"\n  .balign 8\n  .long count_ref - ., twin_ref - .\n  .quad " + key +
+           " + 2 - .\n";
+  };
+  const std::string keys =
+      "  .section .data.off,\"aw\"\n  .quad 7, 0\n.type kpatch_off_key, @object\nkpatch_off_key: .quad 0, 0\n"
+      ".size kpatch_off_key, 16\n.type another, @object\nanother: .quad 0, 0\n.size another, 16\n";
+  write("kernel.c", std::string(kernel_c) + "struct jump_entry { int code, target; long key; } jump;");
+  write("symvers", std::string(symvers) + "0x00000014\t__tracepoint_owned\tsome_module\tEXPORT_SYMBOL\t\n");
+  symvers_ = Symvers::read(path("symvers"));
+  write("owner.c", "long __tracepoint_owned[4] = {1};");
+  run("gcc -c owner.c");
+  const Binary owner = Binary::open(path("owner.o"));
+  open_module_ = [&](std::string_view name) { return name == "some_module" ? &owner : nullptr; };
+  make_kernel();
+  write("patched.s", object_text() + branch("__tracepoint_owned + 8"));
+  run("as -o patched.o patched.s");
+  const auto with = [&](const std::string& key, const std::string& its_keys) {
+    return findings(link(good() + branch(key) + its_keys));
+  };
+  const std::string seven = replaced(keys, ".quad 7, 0\n", "");
+  EXPECT_EQ(with("kpatch_off_key", seven.substr(0, seven.find(".type another"))), std::vector<std::string>{});
+  EXPECT_FALSE(with("another", seven).empty());
+  EXPECT_FALSE(with("kpatch_off_key + 1", seven).empty());
+  EXPECT_FALSE(with("kpatch_off_key", keys).empty());  // bytes that nobody has
 }
 
 TEST_F(DeliveryTest, ATableThatEndsBeforeItsNumbersIsAnError) {
