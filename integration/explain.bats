@@ -30,7 +30,7 @@ in_terminal() {
 @test "as the message has it, in brackets; two of them" {
   run kpatch-explain '[init-code]' no-change
   [ "$status" -eq 0 ]
-  [[ $output == 'init-code (refusal)'*'no-change (notice)'* ]]
+  [[ $output == 'init-code (refusal, warning)'*'no-change (notice)'* ]]
 }
 
 @test "without a rule: all of them, a line each" {
