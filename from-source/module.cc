@@ -172,7 +172,7 @@ fs::path build_livepatch(Workshop& workshop, const ModulePlan& plan) {
     throw Error(fmt::format("{}.ko: the kernel's build made no module", plan.name));
   }
   fs::path linked = scratch / (plan.name + ".ko");
-  post_link(*module.value, linked);
+  finish_module(*module.value, linked, workshop.base(), workshop.shipped());
   for (Finding& finding : audited(workshop, linked, plan.name)) findings.push_back(std::move(finding));
   report(workshop.console(), std::move(findings));
   return linked;

@@ -43,6 +43,12 @@ build() {
   printf 'exit %s\n%s\n%s\n' "$status" "$output" "$stderr"
 }
 
+# shipped_code_of KO: the functions whose shipped code the module tells (doc/formats.md, .note.kpatch.code), in one line.
+shipped_code_of() {
+  objcopy --dump-section .note.kpatch.code="$BATS_TEST_TMPDIR/note" "$1" "$BATS_TEST_TMPDIR/note.ko" || return 1
+  tail -c +21 "$BATS_TEST_TMPDIR/note" | tr -d '\0' | jq -r '[.functions[] | "\(.object):\(.name)"] | sort | join(" ")'
+}
+
 # refused STATUS WORD…: that exit status, exactly one message, which holds every WORD (extended expressions, no matter
 # the case), and nothing was delivered, nor left in the scratch directory.
 refused() {

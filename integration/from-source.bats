@@ -32,6 +32,7 @@ patch_of() {
   grep -q 'comment_mt' "$out/livepatch-both.xt_comment.c"
   run -1 grep -F -e "$source" -e "$shared/" "$out"/*.c
   modinfo -F kpatch_options "$out/livepatch-both.ko" | grep -qx -e --from-source
+  [ "$(shipped_code_of "$out/livepatch-both.ko")" = "vmlinux:meminfo_proc_show xt_comment:comment_mt" ]
   run -0 "${kpatch_build%/*/*}/verify/kpatch-verify" -a "$release" "$out/livepatch-both.ko"
   [[ $output == *"nothing speaks against it"* ]]
   mv "$out" "$out.first"

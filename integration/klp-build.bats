@@ -98,6 +98,7 @@ klp() { run --separate-stderr "$klp_build" "$@"; printf 'exit %s\n%s\n%s\n' "$st
   [ "$status" -eq 0 ]
   [ -s lps/fix/ccp/15.5u40/x86_64/rpm/livepatch_fix.ko ]
   [ ! -e lps/fix/ccp/15.5u41/x86_64 ]
+  [ "$(shipped_code_of lps/fix/ccp/15.5u40/x86_64/rpm/livepatch_fix.ko)" = "vmlinux:meminfo_proc_show xt_comment:comment_mt" ]
   klp commit -n fix
   [ "$status" -eq 0 ]
   [ "$(git -C kgr branch --list 'fix_*' | wc -l)" -eq 2 ]

@@ -48,6 +48,7 @@ make_it() { run --separate-stderr "$klpmake" -b "$(dirname "$vmlinux")" "$@"; pr
   [[ $output == *SUCCEED* ]]
   run -0 "$verify" -a "$release" uname_fix.ko
   [[ $output == *"__x64_sys_newuname"*"nothing speaks against it"* ]]
+  [[ " $(shipped_code_of uname_fix.ko) " == *" vmlinux:__x64_sys_newuname "* ]]
   # What stands in the file is what counts: a rank that the kernel doesn't have is told.
   sed -i 's/^uts_sem 0/uts_sem 2/' _klpmake.syms
   rm uname_fix.ko

@@ -33,6 +33,7 @@
 #include "kbuild/module-recipe.h"
 #include "kbuild/objtool-messages.h"
 #include "kernel/kernel.h"
+#include "klp/klp.h"
 #include "lookup/lookup.h"
 #include "support/data.h"
 #include "support/error.h"
@@ -210,6 +211,13 @@ Result<fs::path> build_module(const ModuleInput& input, const Base& base, const 
   if (!fs::exists(file)) executor.fail("kbuild made no module", result);
   built.value = file;
   return built;
+}
+
+void finish_module(const fs::path& built, const fs::path& linked, const Base& base, ShippedBinaries& shipped) {
+  post_link(built, linked);
+  const Binary index = Binary::open(base.vmlinux_index);
+  add_shipped_code(linked, shipped.object(""), LoaderModel(base.release, &index, base.arch),
+                   [&](string_view name) { return shipped.named(name); });
 }
 
 }  // namespace kpatch

@@ -31,6 +31,11 @@ struct ModuleInput {
 Result<std::filesystem::path> build_module(const ModuleInput& input, const Base& base,
                                            const std::filesystem::path& directory, Executor& executor);
 
+// What build_module gave becomes the module that is delivered, `linked`: post-link, and the shipped code of what it replaces
+// (doc/formats.md, .note.kpatch.code). Throws Error when a shipped file is damaged.
+void finish_module(const std::filesystem::path& built, const std::filesystem::path& linked, const Base& base,
+                   ShippedBinaries& shipped);
+
 // For the module's Kbuild where objtool_sees_single_files(): kbuild's objtool runs over what is linked, and not over its parts.
 std::string objtool_behind_link(std::string_view module);
 

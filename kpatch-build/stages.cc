@@ -514,11 +514,8 @@ Result<fs::path> make_module(const Build& build, const Base& base, const std::ve
   const fs::path folder = build.scratch / (directory + "-linked");
   fs::create_directories(folder);
   const fs::path linked = folder / (build.module + ".ko");
-  post_link(*module.value, linked);
   ShippedBinaries shipped(base);
-  const Binary index = Binary::open(base.vmlinux_index);
-  add_shipped_code(linked, shipped.object(""), LoaderModel(base.release, &index, base.arch),
-                   [&](std::string_view name) { return shipped.named(name); });
+  finish_module(*module.value, linked, base, shipped);
   module.value = linked;
   return module;
 }
