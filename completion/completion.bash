@@ -22,4 +22,4 @@ _kpatch() {
   fi
   # Else files, by -o default.
 }
-complete -o default -F _kpatch kpatch kpatch-attest kpatch-build kpatch-explain kpatch-fleet kpatch-package kpatch-package-builder kpatch-sign kpatch-keys kpatch-rebuild kpatch-try kpatch-verify klp-build
+complete -o default -F _kpatch cvm-cli klpmake kpatch kpatch-attest kpatch-build kpatch-deploy kpatch-explain kpatch-extract kpatch-fleet kpatch-package kpatch-package-builder kpatch-sign kpatch-keys kpatch-rebuild kpatch-try kpatch-verify klp-build

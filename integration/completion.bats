@@ -25,6 +25,8 @@ offered() {
   [ "$(offered "$build_dir/kpatch-build/kpatch-build" --ass)" = --assess ]
   [ "$(offered "$build_dir/kpatch-build/kpatch-rebuild" --prov)" = --provenance ]
   [ "$(offered "$build_dir/fleet/kpatch-fleet" --store-r)" = --store-read-only ]
+  [ "$(offered "$build_dir/deploy/kpatch-deploy" --st)" = $'--steps\n--stop-at' ]
+  [ "$(offered "$build_dir/deploy/cvm-cli" --mea)" = --measurements ]
   [ -z "$(offered "$build_dir/kpatch/kpatch" status --nothing)" ]
 }
 
