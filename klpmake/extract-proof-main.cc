@@ -42,6 +42,21 @@ constexpr const char* usage =
     "the result),\n"
     "\"twice\" (a second run), \"paths\" (none of this machine), bytes of the source, why.\n";
 
+// What a function may come out otherwise for: both are compiled with the flags, and are equal then.
+struct Explanation {
+  const char* outcome;
+  std::vector<const char*> flags;
+};
+
+const std::vector<Explanation> explanations = {
+    {"visible", {}},
+    // gcc breaks ties by what it has seen of the file before.
+    {"order", {"-fno-schedule-insns2"}},
+    // What it concludes of a function that is called from its body, and of a variable from all its uses in the file.
+    {"inferred",
+     {"-fno-schedule-insns2", "-fno-ipa-modref", "-fno-ipa-pure-const", "-fno-ipa-reference", "-fno-ipa-ra",
+      "-fno-ipa-bit-cp", "-fno-ipa-vrp", "-fno-tree-pta"}}};
+
 struct Outcome {
   string outcome, again = "-", twice = "-", paths = "-";
   size_t bytes = 0;
@@ -64,9 +79,10 @@ string without_places(const string& text) {
 
 class Prover {
  public:
-  Prover(KernelSession& kernel, string seed, size_t count)
+  Prover(KernelSession& kernel, std::FILE* results, string seed, size_t count)
       : workshop_(kernel.base(), kernel.cache(), kernel.executor(), kernel.console(), kernel.scratch()),
         vmlinux_(Binary::open(kernel.base().vmlinux_index)),
+        results_(results),
         seed_(std::move(seed)),
         count_(count) {}
 
@@ -96,9 +112,9 @@ class Prover {
   }
 
   void print(const CompileCommand& command, const string& function, const Outcome& o) const {
-    fmt::print("{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\n", command.source, command.module, function, o.outcome, o.again,
-               o.twice, o.paths, o.bytes, one_line(o.why));
-    std::fflush(stdout);
+    fmt::print(results_, "{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\n", command.source, command.module, function, o.outcome,
+               o.again, o.twice, o.paths, o.bytes, one_line(o.why));
+    std::fflush(results_);
   }
 
  private:
@@ -113,12 +129,16 @@ class Prover {
     outcome.paths = names_this_machine(source.text) ? "no" : "yes";
     const bool again = without_places(extracted_again(pair, source, stem)) == without_places(source.text);
     outcome.again = again ? "yes" : "no";
-    const fs::path module = linked(pair, source, stem, bindings);
+    fs::path module = linked(pair.command, pair.owner, source, stem, bindings);
     std::vector<Finding> differences = compared(module, workshop_.original_object(pair.command), pair.owner);
     outcome.outcome = differences.empty() ? "equal" : "differs";
-    if (!differences.empty()) {
-      differences = compared(module, with_visible(pair, source, stem), pair.owner);
-      if (differences.empty()) outcome.outcome = "visible";
+    for (const Explanation& explanation : explanations) {
+      if (differences.empty()) break;
+      CompileCommand command = pair.command;
+      command.arguments.insert(command.arguments.end() - 1, explanation.flags.begin(), explanation.flags.end());
+      if (!explanation.flags.empty()) module = linked(command, pair.owner, source, stem, bindings);
+      if (std::vector<Finding> left = compared(module, with_visible(command, source, stem), pair.owner); left.empty())
+        outcome.outcome = explanation.outcome, differences.clear();
     }
     if (differences.size() > 3) differences.resize(3);
     for (const Finding& finding : differences) outcome.why += (outcome.why.empty() ? "" : "; ") + text_of(finding);
@@ -150,36 +170,36 @@ class Prover {
 
   // The unit's own object, but that the functions are visible outside of it, as they are in a livepatch: which makes the
   // compiler begin them with a landing pad, and keep to the calling convention.
-  fs::path with_visible(const SourcePair& pair, const LivepatchSource& source, const string& stem) {
+  fs::path with_visible(const CompileCommand& command, const LivepatchSource& source, const string& stem) {
     const fs::path folder = workshop_.scratch() / "visible";
     remove_tree(folder);
     fs::create_directories(folder);
     const AppliedPatches none;
     PatchedView nothing(workshop_.base().source, folder / "view", none);
-    string text = preprocess(workshop_.words(pair.command, Variant::original, nothing), workshop_.base().kbuild,
+    string text = preprocess(workshop_.words(command, Variant::original, nothing), workshop_.base().kbuild,
                              folder / "unit.i", workshop_.executor());
     for (const ReplacedFunction& function : source.replaced)
       text += fmt::format("\nextern __typeof__({0}) {1} __attribute__((__alias__(\"{0}\")));\n", function.name,
                           replacement_name(stem, function.name));
     write_file(folder / (stem + ".c"), text, Flush::no);
-    workshop_.compile(livepatch_words(pair.command, folder / (stem + ".c")), folder / (stem + ".o"), stem);
+    workshop_.compile(livepatch_words(command, folder / (stem + ".c")), folder / (stem + ".o"), stem);
     return folder / (stem + ".o");
   }
 
   // The livepatch, but for what the kernel's build would add.
-  fs::path linked(const SourcePair& pair, const LivepatchSource& source, const string& stem, const Bindings& bindings) {
+  fs::path linked(const CompileCommand& command, const string& owner, const LivepatchSource& source, const string& stem,
+                  const Bindings& bindings) {
     const fs::path folder = workshop_.scratch() / "proof";
     remove_tree(folder);
     fs::create_directories(folder);
     std::vector<TableRow> rows;
     for (const ReplacedFunction& function : source.replaced)
-      rows.push_back({pair.owner, function.name, replacement_name(stem, function.name), function.position});
+      rows.push_back({owner, function.name, replacement_name(stem, function.name), function.position});
     write_file(folder / (stem + ".c"), source.text, Flush::no);
     write_file(folder / "livepatch.c", patch_table(rows, true), Flush::no);
     ModulePlan plan;
     plan.name = "livepatch-proof";
-    plan.parts = {{folder / (stem + ".c"), pair.command, pair.owner, false},
-                  {folder / "livepatch.c", pair.command, "vmlinux", true}};
+    plan.parts = {{folder / (stem + ".c"), command, owner, false}, {folder / "livepatch.c", command, "vmlinux", true}};
     plan.symbols_file = "the symbols that are bound";
     plan.symbols = bindings.symbols();
     const std::vector<fs::path> objects = compile_livepatch(workshop_, plan, folder);
@@ -205,12 +225,20 @@ class Prover {
 
   Workshop workshop_;
   Binary vmlinux_;
+  std::FILE* results_;
   string seed_;
   size_t count_;
 };
 
-int prove(KernelSession& kernel, const string& seed, size_t count) {
-  Prover prover(kernel, seed, count);
+// Standard output for what is asked; what the stages of a session say goes to standard error.
+std::FILE* results_apart() {
+  std::FILE* results = fdopen(dup(STDOUT_FILENO), "w");
+  if (results == nullptr || dup2(STDERR_FILENO, STDOUT_FILENO) < 0) throw Error("standard output can't be written");
+  return results;
+}
+
+int prove(KernelSession& kernel, std::FILE* results, const string& seed, size_t count) {
+  Prover prover(kernel, results, seed, count);
   for (string line; std::getline(std::cin, line);) {
     const std::vector<std::string_view> fields = fields_of(line, '\t');
     const string source(fields.front()), module(fields.size() > 1 ? fields[1] : "");
@@ -239,16 +267,17 @@ int run(const std::vector<string>& words) {
   }
   Options options;
   options.archversion = words[0];
+  std::FILE* results = results_apart();
   KernelSession kernel(std::move(options), 0);
-  if (words[1] == "prove") return prove(kernel, words[2], std::stoul(words[3]));
+  if (words[1] == "prove") return prove(kernel, results, words[2], std::stoul(words[3]));
   if (words[1] == "command") {
     const std::vector<CompileCommand> found = commands_for_source(kernel.base(), kernel.executor(), words[2]);
     if (found.empty()) throw Error(fmt::format("{}: the kernel doesn't build it", words[2]));
-    fmt::print("{}\n{}\n", kernel.base().kbuild.string(), joined(bare_command(found.front().arguments), "\n"));
+    fmt::print(results, "{}\n{}\n", kernel.base().kbuild.string(), joined(bare_command(found.front().arguments), "\n"));
     return exit_ok;
   }
   for (const CompileCommand& command : shipped_commands(kernel.base(), kernel.executor()))
-    if (fs::path(command.source).extension() == ".c") fmt::print("{}\t{}\n", command.source, command.module);
+    if (fs::path(command.source).extension() == ".c") fmt::print(results, "{}\t{}\n", command.source, command.module);
   return exit_ok;
 }
 
