@@ -89,18 +89,23 @@ ip link set lo up 2>/dev/null
 # The test, in a shell of its own. Its output is shown, its exit status told.
 run_test() {
   [ -n "$test" ] || return 0
+  began=$(cut -d. -f1 /proc/uptime)
   (
     PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:$here/bin
     cd /
     exec 3>&-
     if [ -n "$world" ]; then
-      exec timeout "$seconds" chroot /disk /bin/sh /tmp/kpatch-try-test
+      exec timeout -k 5 "$seconds" chroot /disk /bin/sh /tmp/kpatch-try-test
     fi
-    exec timeout "$seconds" sh "$test"
+    exec timeout -k 5 "$seconds" sh "$test"
   ) </dev/null >/tmp/output 2>&1
   status=$?
   tail -n 100 /tmp/output | sed 's/^/| /' >&3
   tell "test $status"
+  # By TERM or by KILL, and not before its time.
+  case $status in
+    143 | 137) [ $(($(cut -d. -f1 /proc/uptime) - began)) -lt "$seconds" ] || tell "stopped $seconds" ;;
+  esac
 }
 
 # Tasks that still have to change over are woken with a stop and a continue, as `kpatch signal` does.
@@ -154,7 +159,12 @@ functions() {
   for path in "$klp/$name"/*/*,*; do
     [ -d "$path" ] || continue
     object=${path%/*}
-    tell "function ${object##*/} ${path##*/} $(cat "$object/patched" 2>/dev/null || echo -)"
+    # Kernels before 6.1 have no such file.
+    patched=$(cat "$object/patched" 2>/dev/null) || {
+      patched=1
+      [ "${object##*/}" = vmlinux ] || [ -d "/sys/module/${object##*/}" ] || patched=0
+    }
+    tell "function ${object##*/} ${path##*/} $patched"
   done
 }
 taint() { tell "taint $(cat /proc/sys/kernel/tainted)"; }

@@ -3,7 +3,7 @@
 // so that what the script tells is known when it happens:
 //
 //     @@ phase load
-//     @@ function vmlinux meminfo_proc_show,1 -
+//     @@ function vmlinux meminfo_proc_show,1 1
 //     @@ taint 102400
 //
 // and the first one is a file with the kernel's messages. /dev/kvm says nothing about whether KVM works: QEMU can die on a
@@ -290,11 +290,12 @@ class Trial {
     if (word == "broken") phase.broken = rest;
     if (word == "module") record_.notes.push_back(rest);
     if (word == "test") phase.test = std::atoi(rest.c_str());
+    if (word == "stopped") phase.stopped = std::atoi(rest.c_str());
     if (word == "taint") phase.taint = std::strtoull(rest.c_str(), nullptr, 10);
     if (word == "function") hear_function(rest);
   }
 
-  // "vmlinux meminfo_proc_show,1 -"
+  // "vmlinux meminfo_proc_show,1 1": the last is 0 where the object isn't loaded, so that nothing of it is redirected.
   void hear_function(const std::string& text) {
     const auto words = words_of(text);
     if (words.size() < 2) return;
@@ -302,6 +303,9 @@ class Trial {
     if (comma == std::string_view::npos) return;
     record_.functions.push_back({std::string(words[0]), std::string(words[1].substr(0, comma)),
                                  std::strtoull(std::string(words[1].substr(comma + 1)).c_str(), nullptr, 10)});
+    if (words.size() < 3 || words[2] != "0") return;
+    std::string note = fmt::format("{} isn't loaded here: what is patched of it wasn't tried", words[0]);
+    if (std::ranges::find(record_.notes, note) == record_.notes.end()) record_.notes.push_back(std::move(note));
   }
 
   const TrialInput& input_;

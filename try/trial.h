@@ -37,6 +37,7 @@ struct TrialPhase {
   double seconds = 0;
   std::vector<std::string> output{};   // of the test, and who keeps a transition from ending
   std::optional<int> test{};           // its exit status
+  std::optional<int64_t> stopped{};    // seconds, when the test didn't end by itself
   std::optional<uint64_t> taint{};     // at the phase's end
   std::string broken{};                // why the guest gave up
   std::vector<std::string> console{};  // what the kernel said meanwhile
@@ -47,7 +48,7 @@ struct TrialRecord {
   std::string release{};  // that booted
   std::vector<TrialPhase> phases{};
   std::vector<PatchedName> functions{};  // in sysfs, sorted
-  std::vector<std::string> notes{};      // modules that couldn't be loaded
+  std::vector<std::string> notes{};      // modules that couldn't be loaded, objects that aren't there
   bool has_control = false;              // whether the module's tables are known, so that one could be made
   bool ended = false, timed_out = false;
 

@@ -97,7 +97,9 @@ class Judge {
     } else if (record_.timed_out) {
       fail("try-boot",
            fmt::format("phase {}: the guest didn't come to its end in {} s", last.name, input_.timeout.count()),
-           "a larger --timeout, where the guest is merely slow");
+           stopped_once() ? fmt::format("{} doesn't end by itself, and takes its time in each phase",
+                                        input_.test.filename().string())
+                          : "a larger --timeout, where the guest is merely slow");
     } else if (!record_.ended) {
       const std::string why = kernels_words(last);
       const bool in_test = last.name == "before" || last.name == "unloaded" || last.name == "control";
@@ -106,6 +108,10 @@ class Judge {
                ? "the test may not take the unpatched kernel down: let it look for something milder"
                : "");
     }
+  }
+
+  bool stopped_once() const {
+    return std::ranges::any_of(record_.phases, [](const TrialPhase& phase) { return phase.stopped.has_value(); });
   }
 
   // Its first complaint, else the last thing that it said.
@@ -171,8 +177,11 @@ class Judge {
     proves_nothing("before", "before the livepatch is loaded");
     if (const auto status = test_of("after"); status && status != 0) {
       const TrialPhase* phase = record_.phase("after");
-      fail("try-test", fmt::format("{} fails with the livepatch (status {}){}", test, *status,
-                                   phase->output.empty() ? "" : ": " + phase->output.back()));
+      const std::string what = phase->stopped
+                                   ? fmt::format("doesn't end within {} s with the livepatch", *phase->stopped)
+                                   : fmt::format("fails with the livepatch (status {})", *status);
+      fail("try-test", fmt::format("{} {}{}", test, what, phase->output.empty() ? "" : ": " + phase->output.back()),
+           phase->stopped ? "it has a fifth of --timeout" : "");
     }
     if (test_of("unloaded") == 0 && test_of("before") != 0)
       fail("try-test", fmt::format("{} still passes after the livepatch is unloaded", test),
@@ -273,6 +282,7 @@ nlohmann::json to_json(const TryVerdict& verdict) {
     nlohmann::json one = {{"name", phase.name}, {"seconds", phase.seconds}};
     if (phase.test) one["test"] = *phase.test;
     if (phase.taint) one["taint"] = *phase.taint;
+    if (phase.stopped) one["stopped"] = *phase.stopped;
     if (!phase.broken.empty()) one["broken"] = phase.broken;
     if (!phase.output.empty()) one["output"] = phase.output;
     json["phases"].push_back(std::move(one));

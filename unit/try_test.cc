@@ -73,6 +73,24 @@ TEST_F(Try, TheTestFailsWithIt) {
   EXPECT_EQ(judge().status(), 2);
 }
 
+TEST_F(Try, TheTestDoesNotEnd) {
+  phase("after").test = 143;
+  EXPECT_EQ(sentence(), "try-test: fixed.sh fails with the livepatch (status 143)");
+  phase("after").stopped = 60;
+  EXPECT_EQ(sentence(), "try-test: fixed.sh doesn't end within 60 s with the livepatch");
+  EXPECT_EQ(to_json(judge())["phases"][4]["stopped"], 60);
+  // Without the livepatch it may wait for what doesn't come: it didn't pass.
+  phase("after").test = 0;
+  phase("after").stopped.reset();
+  phase("before").test = 143;
+  phase("before").stopped = 60;
+  EXPECT_EQ(judge().status(), 0);
+  stop_at("unloaded");
+  record_.timed_out = true;
+  ASSERT_EQ(judge().findings.size(), 1U);
+  EXPECT_NE(judge().findings[0].advice.find("fixed.sh doesn't end by itself"), std::string::npos);
+}
+
 TEST_F(Try, TheTestPassesWithoutIt) {
   phase("before").test = 0;
   phase("unloaded").test = 0;
