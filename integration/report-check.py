@@ -6,7 +6,7 @@
 import html.parser
 import sys
 
-VOID = {"meta", "input", "br", "col", "img", "link", "hr"}
+VOID = {"meta", "input", "br", "col", "img", "link", "hr", "wbr"}
 # Whose end tags HTML lets one leave out.
 OPTIONAL = {"td", "th", "tr", "tbody", "thead", "colgroup", "li", "dt", "dd", "p"}
 

@@ -95,6 +95,13 @@ std::string rule_part(std::string_view rule) {
                      escaped_html(rule), escaped_html(rule_page(*known, 100, false)));
 }
 
+// A column of paths is as wide as the longest part of one.
+std::string breakable_path(std::string_view path) {
+  std::vector<std::string> parts;
+  for (const std::string_view part : fields_of(path, '/')) parts.push_back(escaped_html(part));
+  return joined(parts, "/<wbr>");
+}
+
 std::string finding_rows(const std::vector<Finding>& findings, bool notices, const Options& options) {
   std::string text;
   for (const Finding& f : findings) {
@@ -104,11 +111,11 @@ std::string finding_rows(const std::vector<Finding>& findings, bool notices, con
     const std::string subject = subject_of(f.location);
     text += fmt::format(
         "<tr data-find=\"{1} {2} {3}\"><td><span class=\"badge "
-        "{0}\">{0}</span><td>{4}<td><code>{2}</code><td>{5}{6}{7}{8}</tr>\n",
+        "{0}\">{0}</span><td class=name>{4}<td><code>{9}</code><td>{5}{6}{7}{8}</tr>\n",
         word(f.severity), escaped_html(f.rule), escaped_html(where), escaped_html(subject), rule_link(f.rule, options),
         subject.empty() ? "" : fmt::format("<code>{}</code>: ", escaped_html(subject)), escaped_html(message_of(f)),
         f.advice.empty() ? "" : fmt::format("<br><span class=soft>{}</span>", escaped_html(f.advice)),
-        rule_part(f.rule));
+        rule_part(f.rule), breakable_path(where));
   }
   return text;
 }

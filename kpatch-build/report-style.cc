@@ -52,7 +52,7 @@ nav button { font: inherit; padding: .2em .7em; color: inherit; background: var(
 table { border-collapse: collapse; width: 100% }
 .list td, .list th { text-align: left; vertical-align: top; padding: .45em 1.2em .45em 0; border-bottom: 1px solid var(--line) }
 .list th { color: var(--soft); font-size: .85em; font-weight: 600; white-space: nowrap }
-.list td code { overflow-wrap: anywhere } .list td.number, .list th.number { text-align: right }
+.list td code { overflow-wrap: break-word } .list td.name code { white-space: nowrap } .list td.number, .list th.number { text-align: right }
 .list td:first-child code { white-space: nowrap; overflow-wrap: normal }
 .list tr:last-child td { border-bottom: 0 }
 details { margin: .7em 0 } summary { cursor: pointer; font-weight: 600 }
@@ -109,6 +109,7 @@ const root = document.documentElement, search = document.getElementById('search'
 const colours = document.getElementById('colours'), found = document.getElementById('found');
 for (const e of [search, colours]) e.hidden = false;
 const items = [...document.querySelectorAll('[data-find]')];
+const cards = [...document.querySelectorAll('.card:not([data-find])')].filter(c => c.querySelector('[data-find]'));
 let waiting = 0;
 search.addEventListener('input', () => {
   clearTimeout(waiting);
@@ -119,6 +120,8 @@ search.addEventListener('input', () => {
       e.hidden = !words.every(w => e.dataset.find.toLowerCase().includes(w));
       if (!e.hidden) ++shown;
     }
+    // A file of which nothing is found.
+    for (const card of cards) card.hidden = words.length && !card.querySelector('[data-find]:not([hidden])');
     found.textContent = words.length ? shown + ' of ' + items.length : '';
   }, 120);
 });
@@ -127,7 +130,8 @@ colours.addEventListener('click', () => {
   root.dataset.colours = dark ? 'light' : 'dark';
 });
 const open = () => {
-  const folded = [...document.querySelectorAll('details:not([open])')];
+  // What the guide says of a rule stays folded: it is long, and no part of the report.
+  const folded = [...document.querySelectorAll('details:not([open])')].filter(d => !d.querySelector(':scope > .rule'));
   if (folded.length < 60) for (const d of folded) d.open = true;
 };
 addEventListener('beforeprint', open);
