@@ -134,3 +134,25 @@ follows() { run python3 -W ignore "$BATS_TEST_DIRNAME/schema-check.py" "$@"; pri
   printf '%s\n' "$at" "$output"
   [[ $output == comment_mt*net/netfilter/xt_comment.c:23* ]]
 }
+
+@test "debug information: gdb has each function where its section was loaded" {
+  command -v gdb >/dev/null || skip_optional "gdb isn't installed"
+  "$kpatch_build" -a "$release" -o out --debug-info fix.patch
+  run gdb -nx -batch -ex 'set confirm off' \
+    -ex 'add-symbol-file out/livepatch-fix.ko.debug 0x10000 -s .text.meminfo_proc_show 0x20000 -s .text.comment_mt 0x30000' \
+    -ex 'info address comment_mt' -ex 'info address meminfo_proc_show' -ex 'info line *0x30010'
+  printf '%s\n' "$output"
+  [[ $output == *'"comment_mt" is a function at address 0x300'*'"meminfo_proc_show" is a function at address 0x200'* ]]
+  [[ $output == *'xt_comment.c" starts at address 0x30'*'<comment_mt'* ]]
+}
+
+@test "in a browser: of a search's files those stay that have something" {
+  command -v chromium >/dev/null || skip_optional "chromium isn't installed"
+  "$kpatch_build" -a "$release" -o out --report a.html fix.patch
+  # The page lets no script but its own run.
+  sed 's,<meta http-equiv=Content-Security-Policy[^>]*>,,' a.html >b.html
+  echo '<script>search.value = "comment_mt"; search.dispatchEvent(new Event("input"));</script>' >>b.html
+  run timeout 120 chromium --headless=new --no-sandbox --disable-gpu --virtual-time-budget=3000 --dump-dom "file://$PWD/b.html"
+  grep -qE '<details class="card"[^>]* hidden=""><summary><code>fs/proc/meminfo.c' <<<"$output"
+  grep -qE '<details class="card" open=""><summary><code>net/netfilter/xt_comment.c' <<<"$output"
+}
