@@ -5,6 +5,7 @@
 bats_require_minimum_version 1.5.0
 
 load bad-input.bash
+load other-makers.bash
 
 setup_file() {
   stock_inputs
@@ -17,19 +18,6 @@ setup() {
   verify=${kpatch_build%/*/*}/verify/kpatch-verify
   stock_inputs
   ours=$BATS_FILE_TMPDIR/livepatch-ours.ko
-}
-
-# by_hand [FLAG…]: $work/by-hand.ko, built by kbuild in the base that kpatch-build has made.
-by_hand() {
-  local entry base=
-  for entry in "$shared"/base/*/; do
-    [ ! -e "$entry/complete" ] || ! grep -qxF "release: $release" "$entry/key.txt" || base=$entry
-  done
-  work=$BATS_TEST_TMPDIR/by-hand
-  mkdir -p "$work"
-  cp "$BATS_TEST_DIRNAME/verify/by-hand.c" "$work"
-  echo 'obj-m := by-hand.o' >"$work/Kbuild"
-  make -C "$base/kbuild" M="$work" CC=gcc-12 KCFLAGS="$*" modules >"$work/log" 2>&1 || { cat "$work/log"; return 1; }
 }
 
 check() { run --separate-stderr "$verify" "$@"; printf 'exit %s\n%s\n%s\n' "$status" "$output" "$stderr"; }

@@ -106,7 +106,7 @@ class Comparison {
       places();
       shadow_ids();
     } else {
-      unknown("hunks and ids of shadow variables");
+      unknown(before_.fixes.empty() ? "hunks, ids of shadow variables and fixes" : "hunks and ids of shadow variables");
     }
     fixes();
     return std::move(findings_);

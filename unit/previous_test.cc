@@ -145,7 +145,11 @@ TEST(Previous, WhatTheEarlierOneDoesNotTellIsSaid) {
   LivepatchContent before = module_content();
   before.knows_patches = false;
   before.places.clear();
-  EXPECT_NE(notices(before, module_content()).find("old.ko doesn't tell its hunks"), std::string::npos);
+  EXPECT_NE(notices(before, module_content()).find("old.ko doesn't tell its hunks and ids of shadow variables: they"),
+            std::string::npos);
+  before.fixes.clear();
+  EXPECT_NE(notices(before, module_content()).find("old.ko doesn't tell its hunks, ids of shadow variables and fixes"),
+            std::string::npos);
   EXPECT_NE(notices(content({first}), module_content()).find("old.ko doesn't tell its functions"), std::string::npos);
 }
 
