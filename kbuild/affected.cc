@@ -322,10 +322,8 @@ class Finder {
   // Returns those of the files that are read by something that isn't an object of the kernel, changed by them or not.
   std::set<std::string> settle_other_readers(const std::vector<CompileCommand>& units,
                                              const std::vector<std::string>& files) {
-    const auto like = std::ranges::find_if(units, [](const CompileCommand& unit) { return unit.module.empty(); });
-    if (like == units.end()) return {};
     const OtherReadings readings =
-        other_readings(base_, view_, *like, folder_, files, changes_of(files), executor_, scratch_ / "readers");
+        other_readings(base_, view_, units, folder_, files, changes_of(files), executor_, scratch_ / "readers");
     std::map<std::string, std::vector<const OtherReading*>> by_file;
     for (const OtherReading& reading : readings.changed)
       for (const std::string& file : reading.files) by_file[file].push_back(&reading);

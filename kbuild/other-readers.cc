@@ -20,6 +20,7 @@
 #include <set>
 #include <thread>
 
+#include "arch/stand-ins.h"
 #include "kbuild/commands.h"
 #include "kbuild/includes.h"
 #include "kbuild/why-not-built.h"
@@ -91,18 +92,25 @@ std::string essence(const std::string& output, Step step) {
 
 class Readings {
  public:
-  Readings(const Base& base, PatchedView& view, const CompileCommand& like, string_view arch,
+  Readings(const Base& base, PatchedView& view, std::span<const CompileCommand> kernel, string_view arch,
            std::span<const std::string> files, std::span<const HeaderChange> changes, Executor& executor,
            fs::path scratch)
       : base_(base),
         view_(view),
-        like_(like),
+        like_(plainest(kernel)),
         arch_(arch),
         files_(files.begin(), files.end()),
         changes_(changes),
         executor_(executor),
         scratch_(std::move(scratch)),
-        readers_(other_readers(base.source, arch)) {}
+        readers_(other_readers(base.source, arch)) {
+    // Some folders have objects of the kernel beside those of an image: entry/vdso/vma.c, boot/startup/*.c.
+    std::set<string_view> sources;
+    for (const CompileCommand& unit : kernel) sources.insert(unit.source);
+    std::erase_if(readers_, [&](const OtherReader& reader) {
+      return reader.path.ends_with(".c") && sources.contains(reader.path);
+    });
+  }
 
   OtherReadings run() {
     std::vector<CompileCommand> units;
@@ -129,6 +137,7 @@ class Readings {
     }
     if (may_read.empty()) return result;
     fs::create_directories(scratch_);
+    write_stand_ins();
     // First what the preprocessor makes of them: for most readers a touched file changes nothing even there.
     std::vector<size_t> numbers;
     for (const auto& [reader, reading] : may_read) {
@@ -214,6 +223,21 @@ class Readings {
     return list;
   }
 
+  // By the flags of a file like any other, not of one that runs before the kernel is where it is linked for.
+  static const CompileCommand& plainest(std::span<const CompileCommand> kernel) {
+    const auto main = std::ranges::find(kernel, "init/main.c", &CompileCommand::source);
+    if (main != kernel.end()) return *main;
+    return *std::ranges::find_if(kernel, [](const CompileCommand& unit) { return unit.module.empty(); });
+  }
+
+  void write_stand_ins() const {
+    for (const string_view folder : stand_in_folders) fs::create_directories(stand_ins_ / folder);
+    for (const StandIn& file : stand_ins(arch_)) {
+      fs::create_directories((stand_ins_ / file.path).parent_path());
+      write_file(stand_ins_ / file.path, file.text);
+    }
+  }
+
   fs::path output(size_t number) const { return scratch_ / fmt::format("{}.out", number); }
 
   CompileCommand unit_of(const OtherReader& reader) const {
@@ -242,6 +266,8 @@ class Readings {
     }
     const fs::path source = (patched ? view_.root() : base_.source) / unit.source;
     command.argv.push_back("-I" + source.parent_path().string());
+    for (const string_view folder : stand_in_folders)
+      command.argv.insert(command.argv.end(), {"-idirafter", (stand_ins_ / folder).lexically_normal().string()});
     for (const char* name :
          {"-DKBUILD_MODNAME=\"x\"", "-DKBUILD_BASENAME=\"x\"", "-DKBUILD_MODFILE=\"x\"", "-w", "-g0"})
       command.argv.emplace_back(name);
@@ -266,6 +292,7 @@ class Readings {
   std::span<const HeaderChange> changes_;
   Executor& executor_;
   fs::path scratch_;
+  const fs::path stand_ins_ = scratch_ / "stand-ins";
   const unsigned jobs_ = std::max(1U, std::thread::hardware_concurrency());
   std::vector<OtherReader> readers_;
   std::vector<size_t> own_folders_, unknown_;  // see built_by_itself()
@@ -304,10 +331,11 @@ std::vector<OtherReader> other_readers(const fs::path& source, string_view arch)
   return readers;
 }
 
-OtherReadings other_readings(const Base& base, PatchedView& view, const CompileCommand& like, string_view arch,
-                             std::span<const std::string> files, std::span<const HeaderChange> changes,
-                             Executor& executor, const fs::path& scratch) {
-  return Readings(base, view, like, arch, files, changes, executor, scratch).run();
+OtherReadings other_readings(const Base& base, PatchedView& view, std::span<const CompileCommand> kernel,
+                             string_view arch, std::span<const std::string> files,
+                             std::span<const HeaderChange> changes, Executor& executor, const fs::path& scratch) {
+  if (std::ranges::all_of(kernel, [](const CompileCommand& unit) { return !unit.module.empty(); })) return {};
+  return Readings(base, view, kernel, arch, files, changes, executor, scratch).run();
 }
 
 }  // namespace kpatch

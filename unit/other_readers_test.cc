@@ -50,7 +50,9 @@ class OtherReadersTest : public testing::Test {
         "init/main.o", (base_.source / "init/main.c").string()};
     Executor executor(folder_.path() / "log");
     const Names files{file};
-    readings_ = other_readings(base_, view, like, "x86", files, changes_, executor,
+    std::vector<CompileCommand> kernel{like};
+    for (const std::string& path : kernel_) kernel.emplace_back(like).source = path;
+    readings_ = other_readings(base_, view, kernel, "x86", files, changes_, executor,
                                folder_.path() / ("out" + std::to_string(runs_)));
     Names list;
     for (const OtherReading& reading : readings_.changed)
@@ -63,6 +65,7 @@ class OtherReadersTest : public testing::Test {
   Base base_;
   OtherReadings readings_;
   std::vector<HeaderChange> changes_;  // none: every reader is run
+  Names kernel_;                       // sources of the kernel's own objects
   int runs_ = 0;
 };
 
@@ -108,6 +111,30 @@ TEST_F(OtherReadersTest, ThatMentionNothingOfItAreNotRun) {
   EXPECT_EQ(changed(path, list + "static inline int sub(int x) { return x; }\n"), Names{});
   EXPECT_TRUE(readings_.read.contains(path));
   EXPECT_EQ(changed(path, "static inline int add(int x) { return x; }\n"), Names{told});
+}
+
+// What the build of an image generates isn't there.
+TEST_F(OtherReadersTest, ThatReadWhatABuildGenerates) {
+  source("arch/x86/boot/compressed/kaslr.c",
+         "#include <linux/list.h>\n#include <generated/compile.h>\n#include <generated/utsversion.h>\n"
+         "#include \"../voffset.h\"\n"
+         "const char text[] = LINUX_COMPILE_BY UTS_VERSION;\nlong f(void) { return VO__end - VO__text; }\n");
+  const std::string list = "static inline int add(int x) { return x + 1; }\n";
+  EXPECT_EQ(changed("include/linux/list.h", list + "struct rcu_head { int x; };\n"), Names{});
+  source("arch/x86/boot/compressed/kaslr.c", "#include <linux/list.h>\n#include <generated/other.h>\n");
+  EXPECT_EQ(changed("include/linux/list.h", list + "struct rcu_head { int x; };\n"),
+            Names{"include/linux/list.h: arch/x86/boot/compressed/kaslr.c (the boot code)"});
+}
+
+// The folder of an image has objects of the kernel, too.
+TEST_F(OtherReadersTest, AreNoObjectsOfTheKernel) {
+  source("arch/x86/entry/vdso/vma.c", "#include <linux/list.h>\nint map(int x) { return add(x); }\n");
+  const std::string list = "static inline int add(int x) { return x + 2; }\n";
+  EXPECT_EQ(changed("include/linux/list.h", list),
+            (Names{"include/linux/list.h: arch/x86/boot/main.c (the boot code)",
+                   "include/linux/list.h: arch/x86/entry/vdso/vma.c (the vDSO)"}));
+  kernel_ = {"arch/x86/entry/vdso/vma.c"};
+  EXPECT_EQ(changed("include/linux/list.h", list), Names{"include/linux/list.h: arch/x86/boot/main.c (the boot code)"});
 }
 
 TEST_F(OtherReadersTest, MakeGeneratedHeaders) {
