@@ -19,7 +19,8 @@ assess() {
 @test "a patch that fits: it can be patched, and nothing is built" {
   good_patch "$patch"
   assess "$patch"
-  [ "$status" -eq 0 ] && [[ $output == *"$release"*" patchable "* ]]
+  [ "$status" -eq 0 ]
+  [[ $output == *"$release"*" patchable "* ]]
   assess --json "$patch"
   [ "$status" -eq 0 ]
   python3 -c 'import json, sys; a = json.load(sys.stdin)["releases"][0]
@@ -31,36 +32,43 @@ assert a["verdict"] == "patchable" and a["objects"] == 1 and a["compiled"] and n
   good_patch "$patch"
   sed -i 's/^@@ -41,6 +41,8 @@/@@ -45,6 +45,8 @@/' "$patch"
   assess "$patch"
-  [ "$status" -eq 0 ] && [[ $output == *"patchable, with an offset"* ]]
+  [ "$status" -eq 0 ]
+  [[ $output == *"patchable, with an offset"* ]]
 }
 
 @test "already there, and neither there nor to be applied" {
   change fs/proc/meminfo.c 's/^\tsi_meminfo\(&i\);/\tbarrier();\n&/' reverse >"$patch"
   assess "$patch"
-  [ "$status" -eq 3 ] && [[ $output == *"already there"* ]]
+  [ "$status" -eq 3 ]
+  [[ $output == *"already there"* ]]
   good_patch "$patch"
   sed -i 's/si_meminfo(&i);/si_something_else(\&i);/' "$patch"
   assess "$patch"
-  [ "$status" -eq 1 ] && [[ $output == *"does not apply"*"hunk 1"* ]]
+  [ "$status" -eq 1 ]
+  [[ $output == *"does not apply"*"hunk 1"* ]]
 }
 
 @test "not built, without influence, refused by what the file is" {
   change fs/jfs/jfs_umount.c 's/^int jfs_umount\(.*/&\n\/* not built *\//' >"$patch"
   [ -s "$patch" ]
   assess "$patch"
-  [ "$status" -eq 3 ] && [[ $output == *"not built"*"CONFIG_JFS_FS"* ]]
+  [ "$status" -eq 3 ]
+  [[ $output == *"not built"*"CONFIG_JFS_FS"* ]]
   change Documentation/process/howto.rst '1s/^/x\n/' >"$patch"
   assess "$patch"
-  [ "$status" -eq 3 ] && [[ $output == *"no change"* ]]
+  [ "$status" -eq 3 ]
+  [[ $output == *"no change"* ]]
   change arch/x86/entry/entry_64.S '1s/^/\n/' >"$patch"
   assess "$patch"
-  [ "$status" -eq 2 ] && [[ $output == *" refused "*"[assembly]"* ]]
+  [ "$status" -eq 2 ]
+  [[ $output == *" refused "*"[assembly]"* ]]
 }
 
 @test "a changed initialiser: a callback is written, and builds" {
   change fs/pipe.c 's/^static unsigned int pipe_max_size = 1048576;/static unsigned int pipe_max_size = 524288;/' >"$patch"
   assess --way-out "$BATS_TEST_TMPDIR/ways" "$patch"
-  [ "$status" -eq 2 ] && [[ $output == *"pipe_max_size"*"[data-init]"*"a way out"* ]]
+  [ "$status" -eq 2 ]
+  [[ $output == *"pipe_max_size"*"[data-init]"*"a way out"* ]]
   "$kpatch_build" -a "$release" -o "$out" "$patch" "$BATS_TEST_TMPDIR"/ways/*.patch
 }
 
@@ -68,7 +76,8 @@ assert a["verdict"] == "patchable" and a["objects"] == 1 and a["compiled"] and n
 @test "a static branch on a module's key is a test of its state" {
   change net/netfilter/x_tables.c '/^static int xt_match_seq_show/,/^\}/s/^\tstruct nf_mttg_trav.*|^\tconst struct xt_match \*match;/&\n\n\tif (static_key_false(\&xt_tee_enabled))\n\t\tseq_puts(seq, "tee");/' >"$patch"
   assess "$patch"
-  [ "$status" -eq 0 ] && [[ $output == *"patchable"* ]]
+  [ "$status" -eq 0 ]
+  [[ $output == *"patchable"* ]]
   "$kpatch_build" --explain -a "$release" -o "$out" "$patch" >"$BATS_TEST_TMPDIR/log"
   grep -q 'static branches on xt_tee_enabled are tests of its state' "$BATS_TEST_TMPDIR/log"
   readelf -rW "$out"/*.ko | grep -q 'klp.sym.x_tables.xt_tee_enabled,0'
@@ -88,15 +97,18 @@ assert a["verdict"] == "patchable" and a["objects"] == 1 and a["compiled"] and n
 @test "two kernels, and the worst of both; a commit" {
   good_patch "$patch"
   assess -a 9.9.9-none "$patch"
-  [ "$status" -eq 1 ] && [[ $output == *" patchable "*"9.9.9-none"*" failed "* ]]
+  [ "$status" -eq 1 ]
+  [[ $output == *" patchable "*"9.9.9-none"*" failed "* ]]
   mkdir "$BATS_TEST_TMPDIR/git" && cd "$BATS_TEST_TMPDIR/git"
   git init -q . && mkdir -p fs/proc && cp "$source/fs/proc/meminfo.c" fs/proc && git add . &&
     git -c user.name=a -c user.email=a@b commit -qm before && patch -sp1 <"$patch" &&
     git -c user.name=a -c user.email=a@b commit -qam fix
   assess HEAD
-  [ "$status" -eq 0 ] && [[ $output == *" patchable "* ]]
+  [ "$status" -eq 0 ]
+  [[ $output == *" patchable "* ]]
   assess HEAD~7
-  [ "$status" -eq 1 ] && [[ $stderr == *"HEAD~7: neither a patch nor a commit"* ]]
+  [ "$status" -eq 1 ]
+  [[ $stderr == *"HEAD~7: neither a patch nor a commit"* ]]
 }
 
 @test "options that don't belong together" {

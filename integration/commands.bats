@@ -342,7 +342,8 @@ kill_at() {
 works_again() {
   rm -rf "$out"
   build "$patch"
-  [ "$status" -eq 0 ] && as_undisturbed
+  [ "$status" -eq 0 ]
+  as_undisturbed
 }
 
 @test "killed while a base is made, each time a step further: the next run makes it whole" {

@@ -56,7 +56,8 @@ posts() { grep -c '"line": "POST ' "$folder/log" || true; }
 @test "the guide from keys to the VM" {
   "$cvm" generate-livepatch-keys
   [ "$(stat -c %a secure_boot/livepatch.key)" = 600 ]
-  [ -e secure_boot/livepatch.pem ] && [ -e secure_boot/livepatch.crt ]
+  [ -e secure_boot/livepatch.pem ]
+  [ -e secure_boot/livepatch.crt ]
   [[ $(openssl x509 -inform DER -in secure_boot/livepatch.crt -noout -subject) == *"Livepatch Key" ]]
   "$cvm" sign-livepatch "$PWD/fix.ko"
   "$sign" --verify fix.ko --cert secure_boot/livepatch.crt

@@ -34,33 +34,44 @@ SCRIPT
 
 @test "a system call" {
   disable --disable __do_sys_personality=-EPERM
-  [ "$status" -eq 0 ] && [[ $output == *__x64_sys_personality* ]]
+  [ "$status" -eq 0 ]
+  [[ $output == *__x64_sys_personality* ]]
 }
 
 @test "a function with a static variable, which keeps what it holds" {
   disable --disable netpoll_send_udp
-  [ "$status" -eq 0 ] && [[ $output == *netpoll_send_udp* ]]
+  [ "$status" -eq 0 ]
+  [[ $output == *netpoll_send_udp* ]]
   [[ $stderr == *"ip_ident"*"of netpoll_send_udp is no longer there: what it holds stays in the kernel"*"[static-local]"* ]]
 }
 
 @test "refused: a struct, a macro's function, one of several, none, the wrong value" {
   disable --disable ns_to_timespec64
-  [ "$status" -eq 2 ] && [[ $stderr == *"returns a struct timespec64"*"[disable-type]"* ]]
+  [ "$status" -eq 2 ]
+  [[ $stderr == *"returns a struct timespec64"*"[disable-type]"* ]]
   disable --disable exc_page_fault
-  [ "$status" -eq 2 ] && [[ $stderr == *"made by a macro"*"[disable-macro]"* ]]
+  [ "$status" -eq 2 ]
+  [[ $stderr == *"made by a macro"*"[disable-macro]"* ]]
   disable --disable show=0
-  [ "$status" -eq 1 ] && [[ $stderr == *"there are several, name one as "*"drivers/cpufreq/cpufreq.c:show"* ]]
+  [ "$status" -eq 1 ]
+  [[ $stderr == *"there are several, name one as "*"drivers/cpufreq/cpufreq.c:show"* ]]
   disable --disable no_such_function
-  [ "$status" -eq 1 ] && [[ $stderr == *"has no function of that name"* ]]
+  [ "$status" -eq 1 ]
+  [[ $stderr == *"has no function of that name"* ]]
   disable --disable fs/none.c:f=1
-  [ "$status" -eq 1 ] && [[ $stderr == *"no such file"* ]]
+  [ "$status" -eq 1 ]
+  [[ $stderr == *"no such file"* ]]
   disable --disable nomodule:f=1
-  [ "$status" -eq 1 ] && [[ $stderr == *"no such module"* ]]
+  [ "$status" -eq 1 ]
+  [[ $stderr == *"no such module"* ]]
   disable --disable version_proc_show
-  [ "$status" -eq 1 ] && [[ $stderr == *"it returns int, so name what"* ]]
+  [ "$status" -eq 1 ]
+  [[ $stderr == *"it returns int, so name what"* ]]
   disable --disable si_meminfo=1
-  [ "$status" -eq 1 ] && [[ $stderr == *"it returns nothing"* ]]
+  [ "$status" -eq 1 ]
+  [[ $stderr == *"it returns nothing"* ]]
   disable --disable version_proc_show=0 "$BATS_TEST_DIRNAME/patches/patch1.patch"
-  [ "$status" -eq 1 ] && [[ $stderr == *"--disable stands in place of a patch"* ]]
+  [ "$status" -eq 1 ]
+  [[ $stderr == *"--disable stands in place of a patch"* ]]
   [ -z "$(find out -name '*.ko' 2>/dev/null)" ]
 }

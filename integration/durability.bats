@@ -44,5 +44,6 @@ flushed_after() {
   flushed_after livepatch-fix.ko
   traced uninstall livepatch-fix
   flushed_after livepatch-fix.ko
-  [ ! -e "$store/$(uname -r)/livepatch-fix.ko" ] && [ -e "$store/$(uname -r)/livepatch-other.ko" ]
+  [ ! -e "$store/$(uname -r)/livepatch-fix.ko" ]
+  [ -e "$store/$(uname -r)/livepatch-other.ko" ]
 }

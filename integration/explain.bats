@@ -21,7 +21,8 @@ in_terminal() {
 
 @test "a rule, through kpatch: text and examples, without colours in a pipe" {
   run --separate-stderr kpatch explain data-init
-  [ "$status" -eq 0 ] && [ -z "$stderr" ]
+  [ "$status" -eq 0 ]
+  [ -z "$stderr" ]
   [ "${lines[0]}" = "data-init (refusal)" ]
   [[ $output == *'Instead: '*'Bad:'*'+static unsigned int oops_limit = 100;'*'Good:'*KPATCH_PRE_PATCH_CALLBACK* ]]
   [[ $output != *"$escape"* && $output != *'`'* ]]
@@ -42,10 +43,12 @@ in_terminal() {
 
 @test "no rule: what is near, and exit 1" {
   run --separate-stderr kpatch explain data-inti
-  [ "$status" -eq 1 ] && [ -z "$output" ]
+  [ "$status" -eq 1 ]
+  [ -z "$output" ]
   [ "$stderr" = 'error: there is no rule data-inti; near: data-init' ]
   run --separate-stderr kpatch-explain --json quite-another-thing
-  [ "$status" -eq 1 ] && [ -z "$output" ]
+  [ "$status" -eq 1 ]
+  [ -z "$output" ]
   [ "$stderr" = 'error: there is no rule quite-another-thing; kpatch explain lists all of them' ]
 }
 

@@ -156,3 +156,16 @@ ruled() {
   sed -i 's/^kind: .*/sort: refusal/' "$tree/doc/rules/no-way.md"
   finds rules doc/rules/no-way.md:2
 }
+
+@test "assertions: two lines, a condition of many parts, what falls back, the last line" {
+  printf '%s\n' '#!/usr/bin/env bats' '@test "one" {' '  [ "$status" -eq 0 ]' \
+    '  [[ $output == *"a && b"* && -e file ]]' '  [ -e file ] && [ -e other ] || return 1' \
+    '  ! grep -q a file || return 1' '  if [ -e file ] && [ -e other ]; then echo; fi' '  ! grep -q b file' '}' | file a.bats
+  passes assertions
+}
+
+@test "assertions: whose first parts can't fail" {
+  printf '%s\n' '#!/usr/bin/env bats' '@test "one" {' '  [ "$status" -eq 0 ] && [[ $output == *"a && b"* && -e file ]]' \
+    '  ! grep -q a file' '  [[ $output == b ]] && grep -q b file' '  true' '}' | file a.bats
+  finds assertions a.bats:3 a.bats:4 a.bats:5
+}

@@ -298,7 +298,8 @@ YAML
   run kpatch-package-builder --manifest in/m.yaml -o one.spec
   refused 2 'in/m.yaml has 2 packages'
   run -0 kpatch-package-builder --manifest in/m.yaml
-  [ -e both.spec ] && [ -e stacked.spec ]
+  [ -e both.spec ]
+  [ -e stacked.spec ]
 }
 
 # wrong LINE MESSAGE: the manifest on stdin is refused with them.
@@ -552,7 +553,8 @@ failing() {
     [[ $output == *'stays loaded until the next start'* ]] || { echo "$output"; return 1; }
     asked 'unload kpatch_livepatch_test'
     [[ $output != *'scriptlet failed'* ]] || { echo "$output"; return 1; }
-    [ ! -e "$root/$file" ] && [ -e "$root/var/lib/kpatch/$release/other.ko" ]
+    [ ! -e "$root/$file" ]
+    [ -e "$root/var/lib/kpatch/$release/other.ko" ]
     rm -r "$root/sys/kernel/livepatch/kpatch_livepatch_test" "$root/sys/module/kpatch_livepatch_test"
   done
 }

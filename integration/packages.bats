@@ -43,7 +43,8 @@ build() {
 repacked() { "$BATS_TEST_DIRNAME/repack" "$1" "$release" "$packages" '' "$BATS_TEST_TMPDIR/packages"; }
 
 same_as_own() {
-  [ "$status" -eq 0 ] && cmp "$BATS_TEST_TMPDIR/out/livepatch-patch2.ko" "$BATS_FILE_TMPDIR/own/livepatch-patch2.ko"
+  [ "$status" -eq 0 ]
+  cmp "$BATS_TEST_TMPDIR/out/livepatch-patch2.ko" "$BATS_FILE_TMPDIR/own/livepatch-patch2.ko"
 }
 
 refused() {

@@ -38,7 +38,8 @@ PYTHON
 # delivered REPORT…: the module, its package, and reports.
 delivered() {
   local report
-  [ -s out/livepatch-fix.ko ] && [ -n "$(compgen -G 'out/*.deb')" ]
+  [ -s out/livepatch-fix.ko ]
+  [ -n "$(compgen -G 'out/*.deb')" ]
   for report; do [ -s "out/$report" ]; done
 }
 

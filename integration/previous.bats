@@ -48,7 +48,8 @@ misses() {
 # of_source OLD: a module of from_source.
 of_source() {
   replace "$1" "$patches/patch2.patch" "$shadow"
-  [ "$status" -eq 0 ] && [[ $said == *"$untold"* && $said == *"of other code than in "*"version_proc_show"* ]]
+  [ "$status" -eq 0 ]
+  [[ $said == *"$untold"* && $said == *"of other code than in "*"version_proc_show"* ]]
   rm "$BATS_TEST_TMPDIR/out/livepatch-new.ko"
   replace "$1" "$patches/patch1.patch"
   misses dropped-function dropped-function dropped-shadow
@@ -91,7 +92,8 @@ of_source() {
   stock_inputs
   "$BATS_TEST_DIRNAME/dynup-module" "$KPATCH_DYNUP_TREE" "$release" "$BATS_TEST_TMPDIR" livepatch-old "$patches/patch2.patch" "$shadow"
   replace "$BATS_TEST_TMPDIR/livepatch-old.ko" "$patches/patch2.patch" "$shadow"
-  [ "$status" -eq 0 ] && [[ $said == *"$untold"* ]]
+  [ "$status" -eq 0 ]
+  [[ $said == *"$untold"* ]]
   rm "$BATS_TEST_TMPDIR/out/livepatch-new.ko"
   replace "$BATS_TEST_TMPDIR/livepatch-old.ko" "$patches/patch1.patch"
   misses dropped-function dropped-function dropped-callback dropped-shadow

@@ -72,10 +72,12 @@ follows() { run python3 -W ignore "$BATS_TEST_DIRNAME/schema-check.py" "$@"; pri
   # A check that can fail.
   python3 -c 'import json; r = json.load(open("fix.json")); r["objects"][0]["changed"][0]["oops"] = 1; json.dump(r, open("bad.json", "w"))'
   follows "$doc/build-report.schema.json" bad.json
-  [ "$status" -eq 1 ] && [[ $output == *oops* ]]
+  [ "$status" -eq 1 ]
+  [[ $output == *oops* ]]
   python3 -c 'import json; r = json.load(open("data.json")); r["findings"].append({"rule": 1}); json.dump(r, open("bad.json", "w"))'
   follows "$doc/build-report.schema.json" bad.json
-  [ "$status" -eq 1 ] && [[ $output == *severity* ]]
+  [ "$status" -eq 1 ]
+  [[ $output == *severity* ]]
   sarif_schema
   follows "$sarif_schema" fix.sarif failed.sarif refused.sarif data.sarif same.sarif
   [ "$status" -eq 0 ]
@@ -92,7 +94,8 @@ follows() { run python3 -W ignore "$BATS_TEST_DIRNAME/schema-check.py" "$@"; pri
   scratch=$(sed -n 's/^scratch directory: //p' log)
   cp "$scratch"/diff/*.json .
   rm -rf "$scratch"
-  [ -s 0.json ] && grep -q '"listings"' 0.json
+  [ -s 0.json ]
+  grep -q '"listings"' 0.json
   follows "$BATS_TEST_DIRNAME/../doc/report.schema.json" ./*.json
   [ "$status" -eq 0 ]
 }

@@ -54,6 +54,16 @@ same() {
   ! cmp -s "$first" "$BATS_TEST_TMPDIR/out/livepatch-same.ko"
 }
 
+@test "a module of extracted source is made again from its statement, too" {
+  [ -x "${kpatch_build%/*/*}/klpmake/klpmake" ] || skip_package "built without libclang"
+  cd "$BATS_TEST_TMPDIR"
+  for way in --from-source --both; do
+    "$kpatch_build" -a "$release" "$way" -n livepatch-source -o . --provenance livepatch-source.ko.intoto.json "${patches[0]}"
+    run -0 "${kpatch_build%/*}/kpatch-rebuild" livepatch-source.ko
+    [[ $output == *"the same bytes"* && $output != *"other inputs"* ]]
+  done
+}
+
 @test "a statement of the inputs: the module is made again from it alone" {
   rebuild=${kpatch_build%/*}/kpatch-rebuild
   "$kpatch_build" -a "$release" -n livepatch-again --fixes CVE-2026-1 -o "$BATS_TEST_TMPDIR" \

@@ -36,28 +36,38 @@ SCRIPT
 
 @test "bad input: each with one message, and nothing is booted" {
   check
-  [ "$status" -eq 1 ] && [[ $stderr == *"give one module"* ]]
+  [ "$status" -eq 1 ]
+  [[ $stderr == *"give one module"* ]]
   check none.ko
-  [ "$status" -eq 1 ] && [[ $stderr == "error: none.ko: no such file" ]]
+  [ "$status" -eq 1 ]
+  [[ $stderr == "error: none.ko: no such file" ]]
   echo text >text.ko
   check text.ko
-  [ "$status" -eq 1 ] && [[ $stderr == "error: 'text.ko'"* ]]
+  [ "$status" -eq 1 ]
+  [[ $stderr == "error: 'text.ko'"* ]]
   check --timeout 5 "$ours"
-  [ "$status" -eq 1 ] && [[ $stderr == *"--timeout: give seconds, from 30"* ]]
+  [ "$status" -eq 1 ]
+  [[ $stderr == *"--timeout: give seconds, from 30"* ]]
   check --accel xen "$ours"
-  [ "$status" -eq 1 ] && [[ $stderr == *"kvm or tcg"* ]]
+  [ "$status" -eq 1 ]
+  [[ $stderr == *"kvm or tcg"* ]]
   check --test-script none.sh "$ours"
-  [ "$status" -eq 1 ] && [[ $stderr == "error: none.sh: no such file" ]]
+  [ "$status" -eq 1 ]
+  [[ $stderr == "error: none.sh: no such file" ]]
   check --disk none.img "$ours"
-  [ "$status" -eq 1 ] && [[ $stderr == *"none.img: no such disk image"* ]]
+  [ "$status" -eq 1 ]
+  [[ $stderr == *"none.img: no such disk image"* ]]
   check --disk "$ours" --initramfs "$ours" "$ours"
-  [ "$status" -eq 1 ] && [[ $stderr == *"one of them"* ]]
+  [ "$status" -eq 1 ]
+  [[ $stderr == *"one of them"* ]]
   xz -dc "$packages/lib/modules/$release/kernel/net/netfilter/xt_comment.ko.xz" >xt_comment.ko ||
     cp "$packages/lib/modules/$release/kernel/net/netfilter/xt_comment.ko" .
   check xt_comment.ko
-  [ "$status" -eq 1 ] && [[ $stderr == *"xt_comment.ko is no livepatch"* ]]
+  [ "$status" -eq 1 ]
+  [[ $stderr == *"xt_comment.ko is no livepatch"* ]]
   run --separate-stderr env PATH=/nowhere "$try" "$ours"
-  [ "$status" -eq 1 ] && [[ $stderr == *"is missing"* ]]
+  [ "$status" -eq 1 ]
+  [[ $stderr == *"is missing"* ]]
 }
 
 @test "a kernel from a folder of packages: those with its image and its modules" {
@@ -73,15 +83,19 @@ SCRIPT
     'Maintainer: nobody <a@b>' 'Description: test' >"$tree/DEBIAN/control"
   dpkg-deb -Znone -b "$tree" "$folder/linux-image.deb"
   check --packages "$folder" --test-script fixed.sh "$ours"
-  [ "$status" -eq 0 ] && [[ $output == *"$release"* ]]
+  [ "$status" -eq 0 ]
+  [[ $output == *"$release"* ]]
   # The livepatch's own release isn't there.
   check --packages "$folder" -a 6.12.1-none "$ours"
-  [ "$status" -eq 1 ] && [[ $stderr == *"has no packages of the kernel 6.12.1-none; it has $release"* ]]
+  [ "$status" -eq 1 ]
+  [[ $stderr == *"has no packages of the kernel 6.12.1-none; it has $release"* ]]
   check --packages "$BATS_TEST_TMPDIR/none" "$ours"
-  [ "$status" -eq 1 ] && [[ $stderr == *"no such folder"* ]]
+  [ "$status" -eq 1 ]
+  [[ $stderr == *"no such folder"* ]]
   rm "$folder"/*
   check --packages "$folder" "$ours"
-  [ "$status" -eq 1 ] && [[ $stderr == *"there is no .deb"* ]]
+  [ "$status" -eq 1 ]
+  [[ $stderr == *"there is no .deb"* ]]
 }
 
 @test "a kernel by its image and its modules, and a module of it that nothing patches" {
@@ -100,7 +114,8 @@ SCRIPT
   check --with "$builtin" --with dummy --test-script beside.sh "$ours"
   [ "$status" -eq 0 ]
   check --kernel "$packages/boot/vmlinuz-$release" --modules "$packages/lib/modules/$release" --with no_such "$ours"
-  [ "$status" -eq 1 ] && [[ $stderr == *no_such* ]]
+  [ "$status" -eq 1 ]
+  [[ $stderr == *no_such* ]]
 }
 
 @test "a livepatch of vmlinux and a module does what its test asks, by a program of another initramfs" {
@@ -141,7 +156,8 @@ CHECK
   needs_guests
   echo 'echo still broken; exit 7' >broken.sh
   check --test-script broken.sh "$ours"
-  [ "$status" -eq 2 ] && [[ $output == *"broken.sh fails with the livepatch (status 7): still broken [try-test]"* ]]
+  [ "$status" -eq 2 ]
+  [[ $output == *"broken.sh fails with the livepatch (status 7): still broken [try-test]"* ]]
   grep -q 'kpatch-try: phase after' livepatch-ours.console.log
 }
 
@@ -155,14 +171,16 @@ cat /proc/meminfo >/dev/null
 dmesg | grep -q 'WARNING: .*meminfo_proc_show'
 SCRIPT
   check --test-script reads.sh livepatch-warns.ko
-  [ "$status" -eq 2 ] && [[ $output == *"the kernel complains: WARNING: "*"[try-log]"*"tainted as by no livepatch: W [try-taint]"* ]]
+  [ "$status" -eq 2 ]
+  [[ $output == *"the kernel complains: WARNING: "*"[try-log]"*"tainted as by no livepatch: W [try-taint]"* ]]
 }
 
 @test "a module that the kernel refuses" {
   needs_guests
   sed 's/ SMP / PMS /' "$ours" >livepatch-other.ko
   check livepatch-other.ko
-  [ "$status" -eq 2 ] && [[ $output == *"insmod: "*"version magic"*"[try-load]"* ]]
+  [ "$status" -eq 2 ]
+  [[ $output == *"insmod: "*"version magic"*"[try-load]"* ]]
 }
 
 @test "kpatch-build --test delivers what passes, and nothing else" {
@@ -170,14 +188,18 @@ SCRIPT
   meminfo_test
   run --separate-stderr "$kpatch_build" -a "$release" -n livepatch-tested -o out --test-script fixed.sh \
     "$BATS_TEST_DIRNAME/patches/patch1.patch"
-  [ "$status" -eq 0 ] && [ -e out/livepatch-tested.ko ]
+  [ "$status" -eq 0 ]
+  [ -e out/livepatch-tested.ko ]
   rm -r out
   echo true >always.sh
   run --separate-stderr "$kpatch_build" -a "$release" -n livepatch-tested -o out --test-script always.sh \
     "$BATS_TEST_DIRNAME/patches/patch1.patch"
-  [ "$status" -eq 1 ] && [[ $stderr == *"[try-control]"* ]] && [ ! -e out/livepatch-tested.ko ]
+  [ "$status" -eq 1 ]
+  [[ $stderr == *"[try-control]"* ]]
+  [ ! -e out/livepatch-tested.ko ]
   run --separate-stderr "$kpatch_build" -a "$release" --test-script none.sh "$BATS_TEST_DIRNAME/patches/patch1.patch"
-  [ "$status" -eq 1 ] && [[ $stderr == *"--test-script none.sh: no such file"* ]]
+  [ "$status" -eq 1 ]
+  [[ $stderr == *"--test-script none.sh: no such file"* ]]
 }
 
 @test "the test runs in the system of a disk image, which stays as it was" {
@@ -197,10 +219,12 @@ cat /proc/meminfo >/dev/null
 dmesg | grep -q 'meminfo_proc_show: livepatched'
 SCRIPT
   check --disk disk.img --test-script on-disk.sh "$ours"
-  [ "$status" -eq 0 ] && [ "$before" = "$(sha256sum <disk.img)" ]
+  [ "$status" -eq 0 ]
+  [ "$before" = "$(sha256sum <disk.img)" ]
 }
 
 @test "kpatch try runs it" {
   run env PATH="${try%/*}:$PATH" "${kpatch_build%/*/*}/kpatch/kpatch" try --version
-  [ "$status" -eq 0 ] && [[ $output == kpatch-try* ]]
+  [ "$status" -eq 0 ]
+  [[ $output == kpatch-try* ]]
 }

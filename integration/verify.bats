@@ -24,11 +24,14 @@ check() { run --separate-stderr "$verify" "$@"; printf 'exit %s\n%s\n%s\n' "$sta
 
 @test "ours: nothing speaks against it, by the kernel's files, by its release, and by the file alone" {
   check -a "$release" "$ours"
-  [ "$status" -eq 0 ] && [[ $output == *"nothing speaks against it"* && $output == *"xt_comment: comment_mt"* ]]
+  [ "$status" -eq 0 ]
+  [[ $output == *"nothing speaks against it"* && $output == *"xt_comment: comment_mt"* ]]
   check --symvers "$symvers" -m "$packages/lib/modules/$release" "$ours" "$vmlinux"
-  [ "$status" -eq 0 ] && [[ $output == *"judged for   $release"* ]]
+  [ "$status" -eq 0 ]
+  [[ $output == *"judged for   $release"* ]]
   check "$ours"
-  [ "$status" -eq 0 ] && [[ $output == *"by the file alone"*"no vmlinux"* ]]
+  [ "$status" -eq 0 ]
+  [[ $output == *"by the file alone"*"no vmlinux"* ]]
 }
 
 @test "JSON is all that stands on stdout" {
@@ -44,22 +47,28 @@ check() { run --separate-stderr "$verify" "$@"; printf 'exit %s\n%s\n%s\n' "$sta
   [[ $output == *"tables of struct klp_patch"*"vmlinux: cmdline_proc_show, version_proc_show"*"x_tables: xt_match_seq_show"* ]]
   by_hand '-DOLD_NAME=\"c_next\"'
   check -a "$release" "$work/by-hand.ko"
-  [ "$status" -eq 2 ] && [[ $output == *"symbols c_next, and sympos is 0"* ]]
+  [ "$status" -eq 2 ]
+  [[ $output == *"symbols c_next, and sympos is 0"* ]]
   by_hand '-DOLD_NAME=\"no_such_function\"'
   check -a "$release" "$work/by-hand.ko"
-  [ "$status" -eq 2 ] && [[ $output == *"vmlinux has no symbol no_such_function"* ]]
+  [ "$status" -eq 2 ]
+  [[ $output == *"vmlinux has no symbol no_such_function"* ]]
 }
 
 @test "no livepatch, no module, cut off: each with its reason" {
   check -a "$release" "$(find "$packages" -name 'xt_comment.ko' -path '*debug*' -prune -o -name 'xt_comment.ko*' -print -quit)"
-  [ "$status" -eq 2 ] && [[ $output == *"it is no livepatch"* ]]
+  [ "$status" -eq 2 ]
+  [[ $output == *"it is no livepatch"* ]]
   check "$BATS_TEST_DIRNAME/verify/by-hand.c"
-  [ "$status" -eq 1 ] && [[ $stderr == "error: "*"by-hand.c"* ]]
+  [ "$status" -eq 1 ]
+  [[ $stderr == "error: "*"by-hand.c"* ]]
   head -c 5000 "$ours" >"$BATS_TEST_TMPDIR/cut.ko"
   check "$BATS_TEST_TMPDIR/cut.ko"
-  [ "$status" -eq 1 ] && [[ $stderr == "error: "*"cut.ko"* ]]
+  [ "$status" -eq 1 ]
+  [[ $stderr == "error: "*"cut.ko"* ]]
   check
-  [ "$status" -eq 1 ] && [[ $stderr == *"give a module"* ]]
+  [ "$status" -eq 1 ]
+  [[ $stderr == *"give a module"* ]]
 }
 
 @test "another kernel: vermagic, CRCs and the size of struct module are named" {
@@ -72,5 +81,6 @@ check() { run --separate-stderr "$verify" "$@"; printf 'exit %s\n%s\n%s\n' "$sta
 
 @test "kpatch verify runs it" {
   run env PATH="${verify%/*}:$PATH" "${kpatch_build%/*/*}/kpatch/kpatch" verify --json "$ours"
-  [ "$status" -eq 0 ] && [[ $output == *'"good": true'* ]]
+  [ "$status" -eq 0 ]
+  [[ $output == *'"good": true'* ]]
 }

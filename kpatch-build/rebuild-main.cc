@@ -75,9 +75,9 @@ std::vector<std::string> write_patches(const Provenance& recorded, const fs::pat
 
 // What a statement alone could be made to say: no option of it names a file or a program.
 void check_arguments(const Provenance& recorded) {
-  constexpr std::string_view known[] = {"--non-replace",       "--full",  "--target=",
-                                        "--ignore-whitespace", "--ack=",  "--skip-compiler-check",
-                                        "--skip-proof",        "--fixes="};
+  constexpr std::string_view known[] = {
+      "--non-replace",         "--full",       "--target=", "--ignore-whitespace", "--ack=",
+      "--skip-compiler-check", "--skip-proof", "--fixes=",  "--from-source",       "--both"};
   for (const std::string& argument : recorded.arguments)
     if (std::ranges::none_of(
             known, [&](std::string_view k) { return k.ends_with('=') ? argument.starts_with(k) : argument == k; }))
