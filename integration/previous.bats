@@ -89,6 +89,7 @@ of_source() {
 @test "kpatch 0.9's module" {
   [ -n "${KPATCH_DYNUP_TREE:-}" ] || skip_optional "KPATCH_DYNUP_TREE names no source of kpatch 0.9 with its tools built"
   KPATCH_TEST_RELEASE=$(newest_release 6.1)
+  export KPATCH_TEST_RELEASE
   stock_inputs
   "$BATS_TEST_DIRNAME/dynup-module" "$KPATCH_DYNUP_TREE" "$release" "$BATS_TEST_TMPDIR" livepatch-old "$patches/patch2.patch" "$shadow"
   replace "$BATS_TEST_TMPDIR/livepatch-old.ko" "$patches/patch2.patch" "$shadow"
