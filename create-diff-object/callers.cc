@@ -5,8 +5,8 @@
 //   int io_recv(…)   { … io_recv_finish(…) … }    calls it, as does io_recvmsg()
 //
 // It can't be redirected, but its callers can: their new copies call its new copy. That is right when nobody else can
-// get at the old one: it is local, its address is nowhere but in calls, and every function that calls it is replaced,
-// in the same way where need be. Each reference of the original object counts, since it is the running code that has to
+// get at the old one: it is local, its address is nowhere but in calls and in its own cold part, and every function that
+// calls it is replaced, in the same way where need be. Each reference of the original object counts, since it is the running code that has to
 // be led away. A caller without a twin was inlined or renamed: those that called it have changed by that already.
 //
 // Code in shared sections (.noinstr.text, .entry.text) stays out: what it promises about where it lies, a copy in a
@@ -21,6 +21,8 @@
 #include <vector>
 
 #include "arch/arch.h"
+#include "create-diff-object/correlate.h"
+#include "create-diff-object/names.h"
 
 namespace kpatch {
 namespace {
@@ -53,8 +55,14 @@ class Spreader {
            patched_.section(s.section).kind == SectionKind::text && !traced(twin);
   }
 
+  // A cold part jumps back into its function, and goes with it.
+  SymbolId cold_of(SymbolId user) const {
+    return is_cold_part(orig_.symbol(user).name) ? parents_[index(user)] : no_symbol;
+  }
+
   // Who calls each symbol of the original, and which ones are used in another way.
   void find_uses() {
+    parents_ = find_parents(orig_);
     callers_.resize(orig_.symbols().size());
     escaped_.resize(orig_.symbols().size());
     for (const Section& section : orig_.sections()) {
@@ -66,7 +74,7 @@ class Spreader {
         const SymbolId user = section.kind == SectionKind::text || section.kind == SectionKind::shared_text
                                   ? orig_.symbol_at(home, r.offset)
                                   : no_symbol;
-        if (user == target.symbol) continue;
+        if (user == target.symbol || (user != no_symbol && cold_of(user) == target.symbol)) continue;
         const bool call = user != no_symbol && orig_.symbol(user).function() && target.offset == 0 &&
                           orig_.arch().code.use_of(section.code(), r) == Use::call;
         if (call)
@@ -126,6 +134,7 @@ class Spreader {
   const Object& orig_;
   const Object& patched_;
   Comparison& comparison_;
+  std::vector<SymbolId> parents_;               // by original id: see find_parents()
   std::vector<std::vector<SymbolId>> callers_;  // by original id
   std::vector<bool> escaped_;                   // by original id: used otherwise than by a call
   std::vector<bool> state_;                     // by original id: looked at for the present function

@@ -220,6 +220,18 @@ const Case cases[] = {
      "func f\njmp f.cold\nend f\nlocal f.cold,.text.unlikely.f\nmov $1,%eax\nend f.cold\n",
      "func f\njmp f.cold\nend f\nlocal f.cold,.text.unlikely.f\nmov $2,%eax\nend f.cold\n",
      {"changed f", "exit 0"}},
+    {"UntracedWhoseColdPartJumpsBack",
+     "local f,.text.f\nmov $1,%eax\njmp f.cold\nnop\nend f\nlocal f.cold,.text.unlikely.f\njmp f+7\nend f.cold\n"
+     "func g,.text.g\ncall f\nend g\n",
+     "local f,.text.f\nmov $2,%eax\njmp f.cold\nnop\nend f\nlocal f.cold,.text.unlikely.f\njmp f+7\nend f.cold\n"
+     "func g,.text.g\ncall f\nend g\n",
+     {"changed g", "exit 0"}},
+    {"UntracedIntoWhichAnotherColdPartJumps",
+     "local f,.text.f\nmov $1,%eax\nnop\nend f\nlocal g.cold,.text.unlikely.g\njmp f+5\nend g.cold\n"
+     "func g,.text.g\ncall f\njmp g.cold\nend g\n",
+     "local f,.text.f\nmov $2,%eax\nnop\nend f\nlocal g.cold,.text.unlikely.g\njmp f+5\nend g.cold\n"
+     "func g,.text.g\ncall f\njmp g.cold\nend g\n",
+     {"refused no-ftrace f", "exit 2"}},
     // gcc's descriptors of watched places have no symbol; their file's name may be another, their line not.
     {"DescriptorsOfUbsanAreCopied",
      "func f\nlea .Lubsan_data7(%rip),%rax\nmov $1,%ecx\nend f\n.section .data..Lubsan_data7,\"aw\"\n.Lubsan_data7:\n"
