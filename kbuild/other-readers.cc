@@ -258,9 +258,9 @@ class Readings {
         ++i;
         continue;
       }
-      // The unit's own source, output and record; and what would make names or lines part of the text.
+      // The unit's own source, output and record; and what would make names, lines or paths part of the text.
       if (i + 1 == unit.arguments.size() || argument == "-c" || argument.starts_with("-Wp,-M") ||
-          argument.starts_with("-DKBUILD_") || argument.starts_with("-g"))
+          argument.starts_with("-DKBUILD_") || argument.starts_with("-g") || argument.starts_with("-fsanitize"))
         continue;
       command.argv.push_back(patched ? view_.translate(argument) : argument);
     }

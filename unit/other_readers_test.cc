@@ -45,9 +45,11 @@ class OtherReadersTest : public testing::Test {
     PatchedView view(base_.source, folder_.path() / ("view" + std::to_string(++runs_)), patches);
     CompileCommand like;
     like.source = "init/main.c";
-    like.arguments = {
-        "gcc",         "-I" + (base_.source / "include").string(), "-DON", "-D__KERNEL__", "-O2", "-c", "-o",
-        "init/main.o", (base_.source / "init/main.c").string()};
+    like.arguments = {"gcc",         "-I" + (base_.source / "include").string(),
+                      "-DON",        "-D__KERNEL__",
+                      "-O2",         "-fsanitize=bounds",
+                      "-c",          "-o",
+                      "init/main.o", (base_.source / "init/main.c").string()};
     Executor executor(folder_.path() / "log");
     const Names files{file};
     std::vector<CompileCommand> kernel{like};
@@ -124,6 +126,14 @@ TEST_F(OtherReadersTest, ThatReadWhatABuildGenerates) {
   source("arch/x86/boot/compressed/kaslr.c", "#include <linux/list.h>\n#include <generated/other.h>\n");
   EXPECT_EQ(changed("include/linux/list.h", list + "struct rcu_head { int x; };\n"),
             Names{"include/linux/list.h: arch/x86/boot/compressed/kaslr.c (the boot code)"});
+}
+
+// Sanitizers write the paths of sources into the object, which images are built without.
+TEST_F(OtherReadersTest, AreComparedWithoutSanitizers) {
+  source("arch/x86/boot/main.c", "#include <linux/list.h>\nint t[4];\nint boot(int x) { return t[x] + add(x); }\n");
+  EXPECT_EQ(
+      changed("include/linux/list.h", "static inline int add(int x) { return x + 1; }\nstruct rcu_head { int x; };\n"),
+      Names{});
 }
 
 // The folder of an image has objects of the kernel, too.
