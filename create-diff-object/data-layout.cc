@@ -433,14 +433,15 @@ void check_variables(const Pair& pair, const Selection& selection, const Types& 
     const size_t colon = key.find(": ");
     const std::string name = colon == std::string::npos ? key : key.substr(colon + 2);
     if (brought.contains(name)) continue;
-    diagnostics.add({"data-layout",
-                     acknowledged ? Severity::warning : Severity::refusal,
-                     {.function = name},
-                     fmt::format("is a {} instead of a {}, and lives in the kernel, where what it holds was written as "
-                                 "the old one",
-                                 other.shape, variable.shape),
-                     "give the new variable a name of its own, and take over what the old one holds in a callback "
-                     "(pre_patch)"});
+    diagnostics.add(
+        {"data-layout",
+         acknowledged ? Severity::warning : Severity::refusal,
+         {.function = name},
+         fmt::format(
+             "is a {}{}, and lives in the kernel, where what it holds was written as the old one", other.shape,
+             other.shape == variable.shape ? " of another layout" : fmt::format(" instead of a {}", variable.shape)),
+         "give the new variable a name of its own, and take over what the old one holds in a callback "
+         "(pre_patch)"});
   }
 }
 

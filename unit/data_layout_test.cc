@@ -252,6 +252,15 @@ TEST_F(DataLayout, TellsWhichMemberHasAnotherName) {
       "patched goes on writing it so (passed to or from f)");
 }
 
+TEST_F(DataLayout, TellsOfAVariableWhatItIsNow) {
+  const std::string grown = message(with("struct s { int b; }; struct s t; int g(void) { return t.b; }", "1"),
+                                    with("struct s { int b, n; }; struct s t; int g(void) { return t.b; }", "2"));
+  EXPECT_NE(grown.find("is a struct s of another layout, and lives in the kernel"), std::string::npos) << grown;
+  const std::string other = message(with("struct s { int b; }; unsigned long t; int g(void) { return t != 0; }", "1"),
+                                    with("struct s { int b; }; struct s *t; int g(void) { return t != 0; }", "2"));
+  EXPECT_NE(other.find("is a pointer to struct s instead of a "), std::string::npos) << other;
+}
+
 TEST_F(DataLayout, TellsWhoUsesTheType) {
   EXPECT_EQ(
       message(with("struct s { int a, b; }; struct h { struct s s; int x; } h; struct p { struct s *s; } p;\n"
