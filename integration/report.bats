@@ -107,7 +107,7 @@ follows() { run python3 -W ignore "$BATS_TEST_DIRNAME/schema-check.py" "$@"; pri
   printf "%s\n" "$output"
   [ "$status" -eq 2 ]
   [ ! -e out/livepatch-refused.ko ]
-  grep -q '<span class="badge refusal">refusal</span><td><a href="guide.html#rule-[a-z-]*">' a.html
+  grep -q '<span class="badge refusal">refusal</span><td class=name><a href="guide.html#rule-[a-z-]*">' a.html
   page a.html meminfo_proc_show 'call _printk'
   [ "$status" -eq 0 ]
 }
