@@ -28,7 +28,6 @@
 #include "support/error.h"
 #include "support/files.h"
 #include "support/sha256.h"
-#include "support/sha384.h"
 #include "support/text.h"
 
 namespace kpatch {

@@ -13,7 +13,6 @@
 #include "support/error.h"
 #include "support/files.h"
 #include "support/sha256.h"
-#include "support/sha384.h"
 #include "support/text.h"
 
 namespace {
@@ -28,7 +27,7 @@ kpatch-attest verify … --ima FILE --pcr N --allow FILE…
 expect prints, as JSON, what will be measured of livepatches that are loaded in this order:
   sha256            of each file
   pcr               what a register holds that kpatch-agent extends (its --pcr), after each
-  rtmr              the same of a register of TDX (its --rtmr), which begins with zeros
+  rtmr              the same of a register of TDX, by SHA-384, which begins with zeros
   ima               the digest of the kernel's own log, and of its register, for a file at PATH
                     (default: where kpatch install puts it)
 

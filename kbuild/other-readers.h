@@ -37,10 +37,10 @@ struct OtherReadings {
 };
 
 // What assembly and linker scripts are preprocessed to, and what C is compiled to, is compared with the patch and without
-// it, by the flags of vmlinux, and of what they make something else of, by those of its folder where
-// kbuild knows them; where it can't be made so, another text is enough. kernel: all objects of the kernel, whose sources are
-// no other readers; without one of vmlinux nothing is read. files: touched files, relative to the source; changes: what changes in them, or nothing where one of them is in one tree alone. A
-// reader that mentions nothing of that isn't run. Throws Error when a command can't be run.
+// it, by the flags of vmlinux, and of what they make something else of, by those of its folder where kbuild knows them; where
+// it can't be made so, another text is enough. kernel: all objects of the kernel, whose sources are no other readers; without
+// one of vmlinux nothing is read. files: touched files, relative to the source; changes: what changes in them, or nothing
+// where one of them is in one tree alone. A reader that mentions nothing of that isn't run. Throws Error when a command can't be run.
 OtherReadings other_readings(const Base& base, PatchedView& view, std::span<const CompileCommand> kernel,
                              std::string_view arch, std::span<const std::string> files,
                              std::span<const HeaderChange> changes, Executor& executor,

@@ -2,13 +2,30 @@
 
 #include <fmt/format.h>
 #include <nettle/base16.h>
-#include <nettle/sha2.h>
+#include <nettle/nettle-meta.h>
 #include <nettle/version.h>
 
-#include <array>
+#include <cstddef>
 #include <cstdint>
+#include <vector>
 
 namespace kpatch {
+namespace {
+
+std::string digest_of(const nettle_hash& hash, std::string_view bytes) {
+  std::vector<std::max_align_t> context(hash.context_size / sizeof(std::max_align_t) + 1);
+  std::string digest(hash.digest_size, '\0');
+  hash.init(context.data());
+  hash.update(context.data(), bytes.size(), reinterpret_cast<const uint8_t*>(bytes.data()));
+#if NETTLE_VERSION_MAJOR >= 4
+  hash.digest(context.data(), reinterpret_cast<uint8_t*>(digest.data()));
+#else
+  hash.digest(context.data(), digest.size(), reinterpret_cast<uint8_t*>(digest.data()));
+#endif
+  return hex_of(digest);
+}
+
+}  // namespace
 
 std::string hex_of(std::string_view bytes) {
   std::string text;
@@ -29,17 +46,8 @@ std::string bytes_of_hex(std::string_view text) {
   return bytes;
 }
 
-std::string sha256_of(std::string_view bytes) {
-  sha256_ctx context;
-  std::array<uint8_t, SHA256_DIGEST_SIZE> digest;
-  sha256_init(&context);
-  sha256_update(&context, bytes.size(), reinterpret_cast<const uint8_t*>(bytes.data()));
-#if NETTLE_VERSION_MAJOR >= 4
-  sha256_digest(&context, digest.data());
-#else
-  sha256_digest(&context, digest.size(), digest.data());
-#endif
-  return hex_of({reinterpret_cast<const char*>(digest.data()), digest.size()});
-}
+std::string sha256_of(std::string_view bytes) { return digest_of(nettle_sha256, bytes); }
+
+std::string sha384_of(std::string_view bytes) { return digest_of(nettle_sha384, bytes); }
 
 }  // namespace kpatch

@@ -1,4 +1,5 @@
-// SHA-256, 64 hex digits: what others know a file by.
+// SHA-256, 64 hex digits: what others know a file by. SHA-384, 96 of them: what the registers of confidential machines are
+// extended by.
 #pragma once
 
 #include <string>
@@ -7,6 +8,7 @@
 namespace kpatch {
 
 std::string sha256_of(std::string_view bytes);
+std::string sha384_of(std::string_view bytes);
 // Bytes as lower-case hex digits.
 std::string hex_of(std::string_view bytes);
 // The bytes that hex digits of either case stand for; empty when something else is among them, or one too many.

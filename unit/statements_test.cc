@@ -34,6 +34,11 @@ TEST(Sha256, IsWhatOthersCallIt) {
   EXPECT_EQ(hex_of(std::string("\x00\xff\x0a", 3)), "00ff0a");
 }
 
+TEST(Sha384, IsWhatOthersCallIt) {
+  EXPECT_EQ(sha384_of("abc"),
+            "cb00753f45a35e8bb5a03d699ac65007272c32ab0eded1631a8b605a43ff5bed8086072ba1e7cc2358baeca134c825a7");
+}
+
 TEST(Vex, CvesCommitsAndTheRest) {
   EXPECT_EQ(kind_of("CVE-2026-1000"), FixKind::cve);
   EXPECT_EQ(kind_of("cve-2026-100000"), FixKind::cve);
