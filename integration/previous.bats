@@ -84,6 +84,14 @@ of_source() {
   replace "$work/by-hand.ko" "$patches/patch1.patch"
   misses dropped-function dropped-function dropped-function dropped-callback
   [[ $said == *"$untold"*"pre_patch: a callback of vmlinux"*"xt_match_seq_show: of x_tables"* ]]
+  [[ $stderr != *"[dropped-state]"* ]]
+}
+
+@test "a module by hand with states, which the kernel lets nothing without them replace" {
+  stock_inputs
+  by_hand -DWITH_STATE
+  replace "$work/by-hand.ko" "$patches/patch1.patch"
+  misses dropped-function dropped-function dropped-function dropped-callback dropped-state
 }
 
 @test "kpatch 0.9's module" {

@@ -104,6 +104,7 @@ LivepatchContent content_of(const KlpElf& elf) {
   for (const NamedCallback& callback : callbacks_of(elf, tables))
     content.callbacks.emplace(callback.object, callback.kind);
   content.has_shadow_variables = std::ranges::any_of(elf.symbols, is_of_shadow_variables);
+  content.has_states = tables.has_states;
   if (const auto vermagic = values_of(elf, "vermagic"); !vermagic.empty())
     content.release = vermagic.front().substr(0, vermagic.front().find(' '));
   for (const std::string_view id : values_of(elf, "kpatch_shadow")) content.shadow_ids.emplace(id);

@@ -39,11 +39,12 @@ struct LivepatchContent {
   std::vector<ContentFunction> functions{};
   std::set<std::pair<std::string, std::string>> callbacks{};  // object, kind
   bool has_shadow_variables = false;
+  bool has_states = false;             // struct klp_state
   std::set<std::string> shadow_ids{};  // as the patches write them
   std::set<std::string> fixes{};
   std::vector<PatchPlace> places{};
   bool knows_functions = false;  // and callbacks
-  bool knows_patches = false;    // places, ids
+  bool knows_patches = false;    // places, ids, fixes
 };
 
 // Throws Error when the module has no tables that are known.

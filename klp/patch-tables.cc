@@ -7,7 +7,7 @@
 //                                       the last one, so that a section without any isn't discarded
 //   klp_build     .init.klp_objects     { NULL, functions, 4 callbacks, number }                           56 bytes
 //                 .init.klp_funcs       { "meminfo_proc_show", new, sympos }                               24 bytes
-//   klp_patch     .data: patch          { THIS_MODULE, objs, … }         filled by the compiler, in C
+//   klp_patch     .data: patch          { THIS_MODULE, objs, states, … } filled by the compiler, in C
 //                       objs            { NULL, funcs, 4 callbacks, … } { }
 //                       funcs           { "meminfo_proc_show", new, sympos, … } { }
 //
@@ -202,7 +202,11 @@ class TableReader {
       for (const KlpRelocation& r : list.relocations) {
         if (elf_.symbols[r.symbol].name != "__this_module" || r.addend != 0) continue;
         const auto objects = refers_({list.header.sh_info, r.offset + 8});
-        if (objects && begins_objects(*objects)) read_objects(*objects);
+        if (!objects || !begins_objects(*objects)) continue;
+        read_objects(*objects);
+        // A kernel before 5.5 has no such field, and nothing else that is a pointer there.
+        const auto states = refers_({list.header.sh_info, r.offset + 16});
+        tables_.has_states = tables_.has_states || (states && is_data(*states));
       }
     }
   }

@@ -48,6 +48,7 @@ struct PatchTables {
   std::vector<PatchedFunction> functions{};
   std::vector<PatchCallback> callbacks{};
   std::vector<PatchedObjectName> objects{};
+  bool has_states = false;            // struct klp_state, of a livepatch in C
   std::vector<std::string> uneven{};  // sections that are no whole number of entries
 };
 

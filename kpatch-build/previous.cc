@@ -99,6 +99,7 @@ class Comparison {
       functions();
       callbacks();
       shadow_use();
+      states();
     } else {
       unknown("functions and callbacks");
     }
@@ -182,6 +183,17 @@ class Comparison {
           "dropped-shadow", {},
           fmt::format("{} has shadow variables, and this livepatch has none: nobody frees those that there are", name_),
           "free them in a callback: klp_shadow_free_all()");
+  }
+
+  // kernel/livepatch/state.c: klp_is_patch_compatible().
+  void states() {
+    if (before_.has_states && !now_.has_states)
+      dropped(
+          "dropped-state", {},
+          fmt::format("{} has states (struct klp_state), and this livepatch has none: the kernel refuses to replace "
+                      "it, with EINVAL",
+                      name_),
+          "unload that one first, or write this one by hand as well");
   }
 
   void places() {

@@ -24,8 +24,8 @@ LivepatchContent read_previous(const std::filesystem::path& file,
                                const std::function<bool(const std::string&)>& exists);
 
 // What the earlier one has and the new one hasn't: refusals ("dropped-function", "dropped-hunk", "dropped-callback",
-// "dropped-shadow", "dropped-fix"), warnings where they are acknowledged; and notices of what is new, of what is another,
-// and of what the earlier one doesn't say ("previous").
+// "dropped-shadow", "dropped-state", "dropped-fix"), warnings where they are acknowledged; and notices of what is new, of
+// what is another, and of what the earlier one doesn't say ("previous").
 std::vector<Finding> compare_with_previous(const LivepatchContent& previous, const std::filesystem::path& name,
                                            const LivepatchContent& now, std::span<const std::string> acknowledged);
 

@@ -126,6 +126,14 @@ TEST(Previous, FunctionsCallbacksAndFixes) {
             (Names{"dropped-function show", "dropped-function twin"}));
 }
 
+TEST(Previous, StatesThatTheKernelAsksFor) {
+  LivepatchContent before = module_content();
+  before.has_states = true;
+  EXPECT_EQ(missing(before, module_content()), Names{"dropped-state "});
+  EXPECT_EQ(missing(before, module_content(), {"dropped-state"}), Names());
+  EXPECT_EQ(missing(before, before), Names());
+}
+
 TEST(Previous, WhatIsNewAndWhatIsAnother) {
   const LivepatchContent before = module_content();
   LivepatchContent now = before;

@@ -46,8 +46,8 @@ TEST(RuleTable, AreFoundByName) {
 TEST(RuleTable, NearNames) {
   EXPECT_EQ(near_rules("data-inot"), Names{"data-init"});
   EXPECT_EQ(near_rules("no-ftrce").front(), "no-ftrace");
-  EXPECT_EQ(near_rules("dropped-"),
-            (Names{"dropped-callback", "dropped-fix", "dropped-function", "dropped-hunk", "dropped-shadow"}));
+  EXPECT_EQ(near_rules("dropped-"), (Names{"dropped-callback", "dropped-fix", "dropped-function", "dropped-hunk",
+                                           "dropped-shadow", "dropped-state"}));
   EXPECT_EQ(near_rules("nothing-like-it-at-all"), Names());
   EXPECT_EQ(near_rules(""), Names());
 }
@@ -55,7 +55,8 @@ TEST(RuleTable, NearNames) {
 TEST(RuleTable, ThoseThatCanBeAcknowledged) {
   EXPECT_EQ(acknowledgeable_rules(),
             (Names{"boot-parameter", "boot-table", "data-layout", "dropped-callback", "dropped-fix", "dropped-function",
-                   "dropped-hunk", "dropped-shadow", "init-code", "initcall", "module-param", "objtool", "pci-quirk"}));
+                   "dropped-hunk", "dropped-shadow", "dropped-state", "init-code", "initcall", "module-param",
+                   "objtool", "pci-quirk"}));
 }
 
 TEST(RuleTable, APageIsWrappedAndHasNoMarks) {

@@ -133,6 +133,13 @@ TEST_F(Verify, TheControlRedirectsNothing) {
   }
 }
 
+TEST_F(Verify, StatesOfALivepatchInC) {
+  const auto has_states = [](const fs::path& module) { return read_patch_tables(KlpElf::read(module)).has_states; };
+  EXPECT_FALSE(has_states(made_otherwise(tables_in_c)));
+  EXPECT_TRUE(has_states(in_c(replaced(std::string(tables_in_c), "objects, 0\n", "objects, functions\n"))));
+  EXPECT_FALSE(has_states(made_otherwise(our_tables)));
+}
+
 TEST_F(Verify, NoControlOfUnknownTables) {
   KlpElf module = KlpElf::read(made_otherwise(""));
   EXPECT_FALSE(redirect_nothing(module));

@@ -37,7 +37,17 @@ static struct klp_object objs[] = {
 	{ }
 };
 
-static struct klp_patch patch = { .mod = THIS_MODULE, .objs = objs };
+#ifdef WITH_STATE
+static struct klp_state states[] = { { .id = 1, .version = 1 }, { } };
+#endif
+
+static struct klp_patch patch = {
+	.mod = THIS_MODULE,
+	.objs = objs,
+#ifdef WITH_STATE
+	.states = states,
+#endif
+};
 
 static int __init by_hand_init(void)
 {
