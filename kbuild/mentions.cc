@@ -13,8 +13,8 @@
 // that mentions a name, a condition, a macro at file scope, code that isn't inline, what could not be understood.
 // The same holds for what the patch changes: a struct, an include or a pragma is the whole header.
 //
-// The preprocessor can paste names together, of two parts. A text that holds both counts as mentioning the name, and so
-// does one that gives the second part to a macro that has the first beside a ##.
+// The preprocessor can paste names together (kbuild/pasting.h). A text that holds both halves of a name counts as
+// mentioning it, and so does one that gives a macro what makes a name of the macro's own words.
 #include "kbuild/mentions.h"
 
 #include <algorithm>
@@ -27,6 +27,7 @@
 #include <unordered_set>
 
 #include "kbuild/declarations.h"
+#include "kbuild/pasting.h"
 #include "support/files.h"
 #include "support/signals.h"
 
@@ -50,7 +51,6 @@ class Names {
     const auto [it, fresh] = names_.emplace(name);
     if (!fresh) return false;
     note(*it);
-    first_part_[*it] = next_part_;
     for (size_t seam = 1; seam < it->size(); ++seam) {
       parts_[it->substr(0, seam)].push_back(next_part_);
       parts_[it->substr(seam)].push_back(next_part_ + 1);
@@ -70,43 +70,68 @@ class Names {
   // but: names of which a mention doesn't count, since the text declares them itself.
   bool mentioned(std::span<const string_view> tokens, std::span<const string_view> but = {}) const {
     std::unordered_set<uint32_t> seen;  // parts
-    std::vector<const std::set<uint32_t>*> wanted;
+    std::vector<const std::set<std::string>*> wanted;
+    bool joins = false;
     for (const string_view token : tokens) {
       if (!continues_word(token.front()) || !may_be(token)) continue;
       if (std::find(but.begin(), but.end(), token) != but.end()) continue;
       const std::string word(token);
       if (names_.contains(word)) return true;
-      if (const auto macro = pasting_.find(word); macro != pasting_.end()) wanted.push_back(&macro->second);
-      const auto part = parts_.find(word);
-      if (part == parts_.end()) continue;
-      for (const uint32_t number : part->second) {
-        if (seen.contains(number ^ 1U)) return true;
-        seen.insert(number);
-      }
+      if (const auto macro = given_.find(word); macro != given_.end()) wanted.push_back(&macro->second);
+      joins |= joiners_.contains(word);
+      if (see_part(word, seen)) return true;
+      if (const auto alias = aliases_.find(word); alias != aliases_.end())
+        for (const std::string& other : alias->second)
+          if (see_part(other, seen)) return true;
     }
-    return std::any_of(wanted.begin(), wanted.end(), [&](const auto* parts) {
-      return std::any_of(parts->begin(), parts->end(), [&](uint32_t part) { return seen.contains(part); });
+    if (wanted.empty() && !joins) return false;
+    std::set<std::string> joined;
+    if (joins)
+      for (const PastedChain& chain : chains_of(tokens, {}, is_joiner())) joined.insert(joined_word(chain));
+    if (std::ranges::any_of(joined, [&](const std::string& word) { return names_.contains(word); })) return true;
+    const auto is_wanted = [&](const std::string& word) {
+      return std::ranges::any_of(wanted, [&](const auto* words) { return words->contains(word); });
+    };
+    if (std::ranges::any_of(joined, is_wanted)) return true;
+    return std::ranges::any_of(tokens, [&](string_view token) {
+      if (wanted.empty() || !continues_word(token.front()) || !may_be(token)) return false;
+      if (std::find(but.begin(), but.end(), token) != but.end()) return false;
+      const std::string word(token);
+      if (is_wanted(word)) return true;
+      const auto alias = aliases_.find(word);
+      return alias != aliases_.end() && std::ranges::any_of(alias->second, is_wanted);
     });
   }
 
-  // A macro that pastes one part of a name to what its user gives, or that uses such a macro, makes the name where the
-  // other part is given. Returns whether there is something new to look for.
-  bool learn_pasting(const Item& macro) {
-    const std::span<const string_view> tokens(macro.tokens);
-    std::set<uint32_t> given;
-    for (size_t i = 3; i < tokens.size(); ++i) {
-      const bool before = i + 1 < tokens.size() && tokens[i + 1] == "##", behind = tokens[i - 1] == "##";
-      if ((before || behind) && continues_word(tokens[i].front()) && !is_parameter(tokens, tokens[i]))
-        find_given(tokens[i], before, behind, given);
-      if (const auto known = pasting_.find(std::string(tokens[i])); known != pasting_.end())
-        given.insert(known->second.begin(), known->second.end());
+  // A macro that makes names of parts, or that uses such a macro, stands for them where what it must be given is there;
+  // one that is another word for a part is that part. Returns whether there is something new to look for.
+  bool learn_pasting(const Item& define) {
+    const MacroText macro = macro_of(define);
+    if (macro.body.empty()) return false;
+    const std::string name(macro.name);
+    bool grew = false;
+    if (!macro.has_parameters && macro.body.size() == 1) grew |= learn_alias(name, std::string(macro.body.front()));
+    if (joins_what_it_is_given(macro, is_joiner())) {
+      note(name);
+      return joiners_.insert(name).second || grew;
     }
-    if (given.empty()) return false;
-    std::set<uint32_t>& known = pasting_[std::string(macro.names.front())];
+    GivenWords given = given_to(macro);
+    if (given.nothing) grew |= add(name);
+    if (given.words.empty()) return grew;
+    std::set<std::string>& known = given_[name];
     const size_t size = known.size();
-    known.insert(given.begin(), given.end());
-    note(macro.names.front());
-    return known.size() > size;
+    for (const std::string& word : given.words) note(word);
+    known.merge(given.words);
+    note(name);
+    return grew || known.size() > size;
+  }
+
+  // Whether that would say something new; never a wrong no.
+  bool may_learn_pasting(const Item& define) const {
+    const MacroText macro = macro_of(define);
+    if (joins_what_it_is_given(macro, is_joiner())) return true;
+    const GivenWords given = given_to(macro);
+    return given.nothing || !given.words.empty();
   }
 
   // Whether a text with words of these digests may mention something. Never a wrong no.
@@ -117,25 +142,60 @@ class Names {
   std::vector<std::string> all() const { return {names_.begin(), names_.end()}; }
 
  private:
-  static bool is_parameter(std::span<const string_view> tokens, string_view word) {
-    if (tokens.size() < 4 || tokens[3] != "(") return false;
-    for (size_t i = 4; i < tokens.size() && tokens[i] != ")"; ++i)
-      if (tokens[i] == word) return true;
+  // Returns whether the other part of a name was seen.
+  bool see_part(const std::string& word, std::unordered_set<uint32_t>& seen) const {
+    const auto part = parts_.find(word);
+    if (part == parts_.end()) return false;
+    for (const uint32_t number : part->second) {
+      if (seen.contains(number ^ 1U)) return true;
+      seen.insert(number);
+    }
     return false;
   }
 
-  // The parts that must be given where a macro has `word` with something pasted before or behind it. Where that is
-  // pasted on both sides, what stands before the word is one of them.
-  void find_given(string_view word, bool before, bool behind, std::set<uint32_t>& given) const {
-    for (const auto& [name, first] : first_part_) {
-      for (size_t at = name.find(word); at != std::string::npos; at = name.find(word, at + 1)) {
-        const size_t end = at + word.size();
-        if (at > 0 && behind && (end == name.size() || before))
-          given.insert(first + 2 * static_cast<uint32_t>(at - 1));
-        else if (at == 0 && before && end < name.size())
-          given.insert(first + 2 * static_cast<uint32_t>(end - 1) + 1);
-      }
+  IsJoiner is_joiner() const {
+    return [this](string_view word) { return may_be(word) && joiners_.contains(std::string(word)); };
+  }
+
+  static std::string joined_word(const PastedChain& chain) {
+    std::string word;
+    for (const PastedPart& part : chain.parts) word += part.word;
+    return word;
+  }
+
+  bool learn_alias(const std::string& name, const std::string& word) {
+    if (name == word || !continues_word(word.front())) return false;
+    std::set<std::string> words;
+    if (const auto other = aliases_.find(word); other != aliases_.end()) words = other->second;
+    const bool given = std::ranges::any_of(given_, [&](const auto& macro) { return macro.second.contains(word); });
+    if (given || parts_.contains(word)) words.insert(word);
+    if (words.empty()) return false;
+    std::set<std::string>& known = aliases_[name];
+    const size_t size = known.size();
+    known.merge(words);
+    note(name);
+    return known.size() > size;
+  }
+
+  GivenWords given_to(const MacroText& macro) const {
+    GivenWords given;
+    std::set<std::string> inner;  // what the macros want that this one uses
+    bool pastes = false;
+    for (const string_view token : macro.body) {
+      pastes |= token == "##";
+      if (!continues_word(token.front()) || token == macro.name || !may_be(token)) continue;
+      const std::string word(token);
+      pastes |= joiners_.contains(word);
+      if (const auto known = given_.find(word); known != given_.end())
+        inner.insert(known->second.begin(), known->second.end());
     }
+    if (pastes)
+      for (const PastedChain& chain : chains_of(macro.body, macro.parameters, is_joiner())) {
+        for (const std::string& name : names_) add_given_words(chain, name, given);
+        for (const std::string& word : inner) add_given_words(chain, word, given);
+      }
+    given.words.merge(inner);
+    return given;
   }
 
   // A quick no: by first letter and length.
@@ -149,9 +209,10 @@ class Names {
   bool may_be(string_view word) const { return may_be_[slot(word)]; }
 
   std::set<std::string> names_;
-  std::unordered_map<std::string, std::vector<uint32_t>> parts_;  // even: the left one, odd: the right one of a seam
-  std::unordered_map<std::string, std::set<uint32_t>> pasting_;   // macros, and the parts that they must be given
-  std::map<std::string, uint32_t> first_part_;                    // of a name; the left one of its first seam
+  std::unordered_map<std::string, std::vector<uint32_t>> parts_;    // even: the left one, odd: the right one of a seam
+  std::unordered_map<std::string, std::set<std::string>> given_;    // macros, and what they must be given
+  std::unordered_map<std::string, std::set<std::string>> aliases_;  // macros that are another word for something
+  std::set<std::string> joiners_;                                   // macros
   uint32_t next_part_ = 0;
   std::array<bool, 256 * 64> may_be_{};
   std::vector<bool> digests_ = std::vector<bool>(size_t{1} << 20U);
@@ -261,6 +322,22 @@ bool is_used(std::span<const std::string> wanted, std::span<const std::span<Item
   return false;
 }
 
+// Whether the text mentions a name, its own macros included.
+bool unit_mentions(string_view text, const Names& names) {
+  const std::vector<string_view> tokens = tokens_of(text);
+  if (names.mentioned(tokens)) return true;
+  if (std::ranges::find(tokens, "##") == tokens.end()) return false;
+  Items items = items_of(text);
+  std::erase_if(items.list, [](const Item& item) { return item.kind != ItemKind::define; });
+  if (std::ranges::none_of(items.list, [&](const Item& item) { return names.may_learn_pasting(item); })) return false;
+  Names with_own = names;
+  for (bool grew = true; grew;) {
+    grew = false;
+    for (const Item& item : items.list) grew |= with_own.learn_pasting(item);
+  }
+  return with_own.mentioned(tokens);
+}
+
 // What is known of a header without its text.
 struct HeaderWords {
   std::vector<uint32_t> digests;  // of its words, each once
@@ -332,13 +409,12 @@ Mentions units_that_mention(const IncludeGraph& graph, std::span<const CompileCo
   for (size_t unit = 0; unit < units.size(); ++unit) {
     if (found.contains(unit)) continue;
     check_interrupted();
-    // -DMACRO=name
+    // Its own texts, and -DMACRO=name, together: what one defines, another may use.
+    std::string text;
     for (const std::string& argument : units[unit].arguments)
-      if (argument.starts_with("-D") && names.mentioned(tokens_of(string_view(argument).substr(2)))) found.insert(unit);
-    for (const std::string& file : graph.own_files(unit)) {
-      const std::string text = read_file_if_any(file);
-      if (names.mentioned(tokens_of(text))) found.insert(unit);
-    }
+      if (argument.starts_with("-D")) text += argument.substr(2) + "\n";
+    for (const std::string& file : graph.own_files(unit)) text += read_file_if_any(file) + "\n";
+    if (unit_mentions(text, names)) found.insert(unit);
   }
   return {{found.begin(), found.end()}, names.all(), touched};
 }

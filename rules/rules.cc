@@ -48,7 +48,7 @@ std::vector<std::string_view> near_rules(std::string_view name) {
       near.emplace_back(distance, rule.name);
   }
   std::ranges::sort(near);
-  constexpr size_t most = 5;
+  constexpr size_t most = 6;
   std::vector<std::string_view> names;
   for (size_t i = 0; i < near.size() && i < most; ++i) names.push_back(std::get<1>(near[i]));
   return names;

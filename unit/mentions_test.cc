@@ -173,6 +173,55 @@ TEST_F(MentionsTest, NamesThatThePreprocessorMakes) {
   EXPECT_EQ(found(), (Names{"a.c", "c.c", "e.c", "f.c"}));
 }
 
+// A macro with words of its own before and behind what it is given; through another one; by one that joins.
+TEST_F(MentionsTest, NamesOfManyParts) {
+  write("include/used.h", "static inline int net_err_limited(int x) { return x; }\n");
+  write("patched/used.h", "static inline int net_err_limited(int x) { return x + 1; }\n");
+  write(
+      "include/paste.h",
+      "#include <used.h>\n#define BOTH(level) net_##level##_limited(1)\n#define THROUGH(x, level) do { BOTH(level); } "
+      "while (0)\n#define JOIN_(a, b) a##b\n#define JOIN(a, b) JOIN_(a, b)\n"
+      "#define JOINED(level) JOIN(JOIN(net_, level), _limited)(1)\n#define END(x) x##_limited(1)\n"
+      "#define BEGIN(x) END(net_##x)\n#define PREFIX net_\n#define THREE(a, b, c) a##b##c\n#define LEVEL err\n");
+  const std::map<std::string, std::string> with = {{"both", "BOTH(err)"},
+                                                   {"through", "THROUGH(1, err)"},
+                                                   {"joined", "JOINED(err)"},
+                                                   {"begin", "BEGIN(err)"},
+                                                   {"prefix", "JOIN(PREFIX, err_limited)(1)"},
+                                                   {"nested", "JOIN(JOIN(net_, err), _limited)(1)"},
+                                                   {"three", "THREE(net, _err, _limited)(1)"},
+                                                   {"alias", "JOINED(LEVEL)"}};
+  const std::map<std::string, std::string> without = {{"both", "BOTH(warn) + err"},
+                                                      {"through", "THROUGH(1, warn)"},
+                                                      {"joined", "JOINED(warn)"},
+                                                      {"begin", "BEGIN(warn)"},
+                                                      {"prefix", "JOIN(PREFIX, warn_limited)(1)"},
+                                                      {"nested", "JOIN(JOIN(net_, warn), _limited)(1)"},
+                                                      {"three", "THREE(net, _warn, _limited)(1)"},
+                                                      {"alias", "LEVEL"}};
+  for (const auto& [name, code] : with)
+    unit("with-" + name + ".c", "#include <paste.h>\nint f(void) { return " + code + "; }\n");
+  for (const auto& [name, code] : without) {
+    if (name != "both") unit("without-" + name + ".c", "#include <paste.h>\nint f(void) { return " + code + "; }\n");
+  }
+  Names expected;
+  for (const auto& [name, code] : with) expected.push_back("with-" + name + ".c");
+  EXPECT_EQ(found(), expected);
+}
+
+// The macro is the unit's own.
+TEST_F(MentionsTest, NamesOfManyPartsByAMacroOfTheUnit) {
+  write("include/used.h", "static inline int net_err_limited(int x) { return x; }\n");
+  write("patched/used.h", "static inline int net_err_limited(int x) { return x + 1; }\n");
+  write("include/paste.h", "#include <used.h>\n#define END(x) x##_limited(1)\n");
+  const std::string includes = "#include <paste.h>\n";
+  unit("a.c", includes + "#define BOTH(level) net_##level##_limited(1)\nint f(void) { return BOTH(err); }\n");
+  unit("b.c", includes + "#define BOTH(level) net_##level##_limited(1)\nint f(void) { return BOTH(warn); }\n");
+  unit("c.c", includes + "#define BEGIN(level) END(net_##level)\nint f(void) { return BEGIN(err); }\n");
+  unit("d.c", includes + "#define BEGIN(level) END(net_##level)\nint f(void) { return BEGIN(warn); }\n");
+  EXPECT_EQ(found(), (Names{"a.c", "c.c"}));
+}
+
 // #ifdef asks whether a macro is there, which an inline function of that name doesn't change.
 TEST_F(MentionsTest, WhetherAMacroIsDefined) {
   write("include/asks.h", "#include <used.h>\n#ifdef used\nstruct t { int a; };\n#endif\n");
