@@ -40,6 +40,9 @@ bool is_generated_source(string_view path, string_view arch) {
   return path == "kernel/bounds.c" || path == fmt::format("arch/{}/kernel/asm-offsets.c", arch);
 }
 
+// C that is compiled as a part of other files alone.
+bool is_code_for_others(string_view path) { return path.starts_with("lib/vdso/") && path.ends_with(".c"); }
+
 // The image that a C file belongs to, if it isn't the kernel itself; empty otherwise.
 std::string image_of(string_view path, string_view arch) {
   const std::string folder = fmt::format("arch/{}/", arch);
@@ -115,7 +118,10 @@ class Readings {
   OtherReadings run() {
     std::vector<CompileCommand> units;
     for (const OtherReader& reader : readers_) units.push_back(unit_of(reader));
-    const IncludeGraph graph(base_.source, base_.kbuild, units, files_);
+    std::vector<std::string> asked = files_;
+    for (const OtherReader& reader : readers_)
+      if (is_code_for_others(reader.path)) asked.push_back(reader.path);
+    const IncludeGraph graph(base_.source, base_.kbuild, units, asked);
     std::map<size_t, OtherReading> may_read;
     for (const std::string& file : files_) {
       if (!graph.is_included(file)) continue;
@@ -135,6 +141,11 @@ class Readings {
         return !touched && !std::ranges::binary_search(mention, reading.first);
       });
     }
+    // Whoever includes it tells what becomes of it.
+    std::erase_if(may_read, [&](const auto& reading) {
+      const std::string& path = readers_[reading.first].path;
+      return is_code_for_others(path) && graph.units_that_may_include(std::vector{path}).size() > 1;
+    });
     if (may_read.empty()) return result;
     fs::create_directories(scratch_);
     write_stand_ins();
@@ -148,7 +159,9 @@ class Readings {
     std::vector<size_t> generators, sources, changed_numbers;
     for (const size_t reader : other_text) {
       const std::string& path = readers_[reader].path;
-      auto& list = path.ends_with(".S") ? changed_numbers : is_generated_source(path, arch_) ? generators : sources;
+      auto& list = path.ends_with(".S") || is_code_for_others(path) ? changed_numbers
+                   : is_generated_source(path, arch_)               ? generators
+                                                                    : sources;
       list.push_back(reader);
     }
     // Then what the compiler makes of C: a new inline function that nobody there calls is nothing.
@@ -245,6 +258,20 @@ class Readings {
     unit.source = reader.path;
     unit.module.clear();
     unit.object = fs::path(reader.path).replace_extension(".o").string();
+    const fs::path source = base_.source / reader.path;
+    std::vector<std::string> own;
+    // Of the vDSO: "lib/vdso/gettimeofday.c", "common/vclock_gettime.c" (x86, since 7.0).
+    for (const fs::path& folder : {source.parent_path().parent_path(), base_.source})
+      own.insert(own.end(), {"-idirafter", folder.string()});
+    // Other architectures' Makefiles include it, not their files: lib/vdso/Makefile.include.
+    if (reader.what == "the vDSO" && !is_code_for_others(reader.path))
+      for (const string_view name : {"gettimeofday", "getrandom"}) {
+        const fs::path code = base_.source / fmt::format("lib/vdso/{}.c", name);
+        if (source.stem().string().find(name) != std::string::npos && fs::exists(code) &&
+            read_file_if_any(source).find(code.filename().string()) == std::string::npos)
+          own.insert(own.end(), {"-include", code.string()});
+      }
+    unit.arguments.insert(unit.arguments.end() - 1, own.begin(), own.end());
     return unit;
   }
 
@@ -264,7 +291,8 @@ class Readings {
         continue;
       command.argv.push_back(patched ? view_.translate(argument) : argument);
     }
-    const fs::path source = (patched ? view_.root() : base_.source) / unit.source;
+    const fs::path root = patched ? view_.root() : base_.source;
+    const fs::path source = root / unit.source;
     command.argv.push_back("-I" + source.parent_path().string());
     for (const string_view folder : stand_in_folders)
       command.argv.insert(command.argv.end(), {"-idirafter", (stand_ins_ / folder).lexically_normal().string()});
@@ -273,7 +301,6 @@ class Readings {
       command.argv.emplace_back(name);
     if (assembly) command.argv.insert(command.argv.end(), {"-D__ASSEMBLY__", "-D__ASSEMBLER__"});
     if (unit.source.ends_with(".lds.S")) command.argv.emplace_back("-DLINKER_SCRIPT");
-    const fs::path root = patched ? view_.root() : base_.source;
     command.argv.push_back(fmt::format("-fmacro-prefix-map={}/=", root.string()));
     if (step == Step::preprocess)
       command.argv.insert(command.argv.end(), {"-E", "-P"});

@@ -115,6 +115,44 @@ TEST_F(OtherReadersTest, ThatMentionNothingOfItAreNotRun) {
   EXPECT_EQ(changed(path, "static inline int add(int x) { return x; }\n"), Names{told});
 }
 
+// The vDSO's code is found from the top of the source, and beside the folder of its words: x86 since 7.0.
+TEST_F(OtherReadersTest, OfTheVdsoIncludeCodeByItsWholePath) {
+  const std::string code = "#include <linux/list.h>\nstatic int time(int x) { return add(x); }\n";
+  source("lib/vdso/gettimeofday.c", code);
+  source("arch/x86/entry/vdso/common/vclock_gettime.c",
+         "#include \"lib/vdso/gettimeofday.c\"\nint call(int x) { return time(x); }\n");
+  source("arch/x86/entry/vdso/vdso64/vclock_gettime.c", "#include \"common/vclock_gettime.c\"\n");
+  for (const auto& [file, text] :
+       {std::pair("lib/vdso/gettimeofday.c", "static int time(int x) { return x; }\n"),
+        std::pair("include/linux/list.h", "static inline int add(int x) { return x + 2; }\n")}) {
+    Names told = changed(file, text);
+    std::erase(told, "include/linux/list.h: arch/x86/boot/main.c (the boot code)");
+    const std::string begin = std::string(file) + ": arch/x86/entry/vdso/";
+    EXPECT_EQ(told,
+              (Names{begin + "common/vclock_gettime.c (the vDSO)", begin + "vdso64/vclock_gettime.c (the vDSO)"}));
+  }
+  EXPECT_EQ(changed("lib/vdso/gettimeofday.c", code + "static int unused;\n"), Names{});
+}
+
+// Of other architectures the Makefile includes it.
+TEST_F(OtherReadersTest, OfTheVdsoAreGivenItsCode) {
+  const std::string code = "#include <linux/list.h>\nstatic int time(int x) { return add(x); }\n";
+  source("lib/vdso/gettimeofday.c", code);
+  source("arch/x86/kernel/vdso/vgettimeofday.c", "int call(int x) { return time(x); }\n");
+  source("arch/x86/kernel/vdso/note.c", "int note;\n");
+  EXPECT_EQ(changed("lib/vdso/gettimeofday.c", "static int time(int x) { return x; }\n"),
+            Names{"lib/vdso/gettimeofday.c: arch/x86/kernel/vdso/vgettimeofday.c (the vDSO)"});
+  EXPECT_EQ(changed("lib/vdso/gettimeofday.c", code + "static int unused;\n"), Names{});
+}
+
+// Its functions are static: compiled by itself it is nothing, whatever changes.
+TEST_F(OtherReadersTest, CodeForOthersThatNobodyIncludesIsComparedAsText) {
+  source("lib/vdso/getrandom.c", "static int random(int x) { return x; }\n");
+  EXPECT_EQ(changed("lib/vdso/getrandom.c", "static int random(int x) { return x + 1; }\n"),
+            Names{"lib/vdso/getrandom.c: lib/vdso/getrandom.c (the vDSO)"});
+  EXPECT_EQ(changed("lib/vdso/getrandom.c", "static int random(int x) { return x; } // as it was\n"), Names{});
+}
+
 // What the build of an image generates isn't there.
 TEST_F(OtherReadersTest, ThatReadWhatABuildGenerates) {
   source("arch/x86/boot/compressed/kaslr.c",
