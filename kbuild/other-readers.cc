@@ -16,6 +16,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <set>
 #include <thread>
@@ -35,9 +36,13 @@ namespace {
 namespace fs = std::filesystem;
 using std::string_view;
 
-// Kbuild of the top folder. asm-offsets_64.c is a part of asm-offsets.c, which can't be compiled by itself.
+// What numbers of a generated header are made from: Kbuild of the top folder (rq-offsets.c since 6.19), and of kvm and hyperv of
+// x86, of hypervisor code of arm64. asm-offsets_64.c is a part of asm-offsets.c, which can't be compiled by itself.
+constexpr std::array<const char*, 2> generated_sources = {"kernel/bounds.c", "kernel/sched/rq-offsets.c"};
 bool is_generated_source(string_view path, string_view arch) {
-  return path == "kernel/bounds.c" || path == fmt::format("arch/{}/kernel/asm-offsets.c", arch);
+  if (std::ranges::find(generated_sources, path) != generated_sources.end()) return true;
+  return path.starts_with(fmt::format("arch/{}/", arch)) && path.find("/um/") == string_view::npos &&
+         (path.ends_with("asm-offsets.c") || path.ends_with("/hyp-constants.c"));
 }
 
 // C that is compiled as a part of other files alone.
@@ -260,8 +265,9 @@ class Readings {
     unit.object = fs::path(reader.path).replace_extension(".o").string();
     const fs::path source = base_.source / reader.path;
     std::vector<std::string> own;
-    // Of the vDSO: "lib/vdso/gettimeofday.c", "common/vclock_gettime.c" (x86, since 7.0).
-    for (const fs::path& folder : {source.parent_path().parent_path(), base_.source})
+    // kvm-asm-offsets.c: "vmx/vmx.h", and that one "posted_intr.h"; of the vDSO: "lib/vdso/gettimeofday.c",
+    // "common/vclock_gettime.c" (x86, since 7.0).
+    for (const fs::path& folder : {source.parent_path(), source.parent_path().parent_path(), base_.source})
       own.insert(own.end(), {"-idirafter", folder.string()});
     // Other architectures' Makefiles include it, not their files: lib/vdso/Makefile.include.
     if (reader.what == "the vDSO" && !is_code_for_others(reader.path))
@@ -293,7 +299,6 @@ class Readings {
     }
     const fs::path root = patched ? view_.root() : base_.source;
     const fs::path source = root / unit.source;
-    command.argv.push_back("-I" + source.parent_path().string());
     for (const string_view folder : stand_in_folders)
       command.argv.insert(command.argv.end(), {"-idirafter", (stand_ins_ / folder).lexically_normal().string()});
     for (const char* name :
@@ -353,7 +358,8 @@ std::vector<OtherReader> other_readers(const fs::path& source, string_view arch)
   look(fmt::format("arch/{}", arch));
   for (const char* folder : {"drivers/firmware/efi/libstub", "lib/vdso", "lib/crypto", "certs"}) look(folder);
   std::error_code missing;
-  if (fs::exists(source / "kernel/bounds.c", missing)) readers.push_back(classify("kernel/bounds.c", arch));
+  for (const char* path : generated_sources)
+    if (fs::exists(source / path, missing)) readers.push_back(classify(path, arch));
   std::ranges::sort(readers, {}, &OtherReader::path);
   return readers;
 }

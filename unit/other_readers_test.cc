@@ -79,6 +79,23 @@ TEST_F(OtherReadersTest, AreKnownByTheirPlace) {
                          "kernel/bounds.c: the source of a generated header"}));
 }
 
+// kvm's, hyperv's and the scheduler's numbers. "posted_intr.h" is found beside the source, not beside vmx.h.
+TEST_F(OtherReadersTest, GenerateHeadersOfOneFolder) {
+  source("arch/x86/kvm/kvm-asm-offsets.c",
+         "#include \"vmx/vmx.h\"\nvoid f(void) { asm(\"-> %0\" : : \"i\"(sizeof(struct v))); }\n");
+  source("arch/x86/kvm/vmx/vmx.h", "#include \"posted_intr.h\"\nstruct v { struct p p; };\n");
+  source("arch/x86/kvm/posted_intr.h", "struct p { int x; };\n");
+  source("arch/x86/um/asm-offsets.c", "#include \"vmx/vmx.h\"\n");
+  source("kernel/sched/rq-offsets.c", "#include \"sched.h\"\nvoid f(void) { asm(\"-> %0\" : : \"i\"(RQ)); }\n");
+  source("kernel/sched/sched.h", "#define RQ 1\n");
+  const std::string told = " (the source of a generated header)";
+  EXPECT_EQ(changed("arch/x86/kvm/posted_intr.h", "struct p { long x; };\n"),
+            Names{"arch/x86/kvm/posted_intr.h: arch/x86/kvm/kvm-asm-offsets.c" + told});
+  EXPECT_EQ(changed("kernel/sched/sched.h", "#define RQ 2\n"),
+            Names{"kernel/sched/sched.h: kernel/sched/rq-offsets.c" + told});
+  EXPECT_EQ(changed("kernel/sched/sched.h", "#define RQ 1\n#define OTHER\n"), Names{});
+}
+
 TEST_F(OtherReadersTest, ReadHeadersOfAssembly) {
   EXPECT_EQ(changed("arch/x86/entry/calling.h", "#define SIZE 2\n#define UNUSED 1\n"),
             Names{"arch/x86/entry/calling.h: arch/x86/entry/entry.S (assembly)"});
