@@ -143,6 +143,7 @@ constexpr auto rows = std::to_array<SectionRow>({
     row("__trace_printk_fmt", SectionKind::data, early | delivered),
     row("__tracepoint_str", SectionKind::never_copied, early),
     row("__tracepoints", SectionKind::never_copied, prefix | early),
+    row("__tracepoint_check", SectionKind::ignored),  // of 7.2; a check of the build
     row("__trace", SectionKind::unknown, prefix | early),
     row("_ftrace_events", SectionKind::never_copied, early),
     row("_ftrace_eval_map", SectionKind::never_copied, early),
@@ -154,6 +155,7 @@ constexpr auto rows = std::to_array<SectionRow>({
     row("___srcu_struct_ptrs", SectionKind::unknown, prefix | early),
     row(".static_call_tramp_key", SectionKind::never_copied),
     row(".export_symbol", SectionKind::ignored, prefix),
+    row(".no_trim_symbol", SectionKind::ignored),  // of 7.2; a hint for the build
     row("__ksymtab", SectionKind::ignored, prefix | early),
     row("___ksymtab", SectionKind::ignored, prefix),
     row("__kcrctab", SectionKind::ignored, prefix | early),

@@ -74,6 +74,8 @@ constexpr auto section_rules = std::to_array<SectionRule>({
     {"__kcrctab", Fate::idle, {}, "checksums of exports, made when the kernel is linked"},
     {"___kcrctab", Fate::idle, {}, "checksums of exports, made when the kernel is linked"},
     {"___kentry", Fate::idle, {}, "keeps symbols alive when the kernel is linked"},
+    {".no_trim_symbol", Fate::idle, {}, "keeps exports when the kernel is built"},
+    {"__tracepoint_check", Fate::idle, {}, "tells the kernel's build which tracepoints are used"},
     {".modinfo", Fate::idle, {}, "is read when its module is loaded"},
     {"__modver", Fate::idle, {}, "shows a version under /sys"},
     {".exitcall", Fate::idle, {}, "is dropped when the kernel is linked"},

@@ -67,17 +67,25 @@ class Names {
     return names_.emplace(name).second;
   }
 
+  // What headers hold, all together: a macro that isn't called where it is mentioned may be given any of it, by a list
+  // that one of them has: "#define LEVELS(F) F(err) F(warn)". They must outlive this.
+  void set_header_words(const std::unordered_set<uint32_t>& digests) { header_words_ = &digests; }
+
   // but: names of which a mention doesn't count, since the text declares them itself.
   bool mentioned(std::span<const string_view> tokens, std::span<const string_view> but = {}) const {
     std::unordered_set<uint32_t> seen;  // parts
     std::vector<const std::set<std::string>*> wanted;
     bool joins = false;
-    for (const string_view token : tokens) {
+    for (size_t i = 0; i < tokens.size(); ++i) {
+      const string_view token = tokens[i];
       if (!continues_word(token.front()) || !may_be(token)) continue;
       if (std::find(but.begin(), but.end(), token) != but.end()) continue;
       const std::string word(token);
       if (names_.contains(word)) return true;
-      if (const auto macro = given_.find(word); macro != given_.end()) wanted.push_back(&macro->second);
+      if (const auto macro = given_.find(word); macro != given_.end()) {
+        if (is_handed_on(tokens, i) && in_headers(macro->second)) return true;
+        wanted.push_back(&macro->second);
+      }
       joins |= joiners_.contains(word);
       if (see_part(word, seen)) return true;
       if (const auto alias = aliases_.find(word); alias != aliases_.end())
@@ -126,6 +134,12 @@ class Names {
     return grew || known.size() > size;
   }
 
+  // Whether a header holds what the macro must be given: it may call what a text defines before it includes it.
+  bool may_be_given_by_headers(const Item& define) const {
+    const auto known = given_.find(std::string(macro_of(define).name));
+    return known != given_.end() && in_headers(known->second);
+  }
+
   // Whether that would say something new; never a wrong no.
   bool may_learn_pasting(const Item& define) const {
     const MacroText macro = macro_of(define);
@@ -151,6 +165,18 @@ class Names {
       seen.insert(number);
     }
     return false;
+  }
+
+  // As the argument of a macro, perhaps.
+  static bool is_handed_on(std::span<const string_view> tokens, size_t at) {
+    if (at == 0 || at + 1 >= tokens.size()) return false;
+    if (at > 1 && tokens[at - 2] == "defined") return false;
+    return is_one_of(tokens[at - 1], {"(", ","}) && is_one_of(tokens[at + 1], {",", ")"});
+  }
+
+  bool in_headers(const std::set<std::string>& words) const {
+    return header_words_ != nullptr &&
+           std::ranges::any_of(words, [&](const std::string& word) { return header_words_->contains(digest(word)); });
   }
 
   IsJoiner is_joiner() const {
@@ -213,6 +239,7 @@ class Names {
   std::unordered_map<std::string, std::set<std::string>> given_;    // macros, and what they must be given
   std::unordered_map<std::string, std::set<std::string>> aliases_;  // macros that are another word for something
   std::set<std::string> joiners_;                                   // macros
+  const std::unordered_set<uint32_t>* header_words_ = nullptr;      // digests; none: nobody knows yet
   uint32_t next_part_ = 0;
   std::array<bool, 256 * 64> may_be_{};
   std::vector<bool> digests_ = std::vector<bool>(size_t{1} << 20U);
@@ -335,7 +362,8 @@ bool unit_mentions(string_view text, const Names& names) {
     grew = false;
     for (const Item& item : items.list) grew |= with_own.learn_pasting(item);
   }
-  return with_own.mentioned(tokens);
+  const auto by_headers = [&](const Item& item) { return with_own.may_be_given_by_headers(item); };
+  return with_own.mentioned(tokens) || std::ranges::any_of(items.list, by_headers);
 }
 
 // What is known of a header without its text.
@@ -388,17 +416,20 @@ Mentions units_that_mention(const IncludeGraph& graph, std::span<const CompileCo
     for (const std::string& name : changed.defined) defined.add(name);
   }
   const std::vector<std::string> headers = graph.headers();
-  std::vector<std::optional<HeaderWords>> words(headers.size());
+  std::vector<HeaderWords> words;
+  std::unordered_set<uint32_t> header_words;
+  for (const std::string& header : headers) {
+    check_interrupted();
+    words.push_back(words_of(read_file_if_any(header)));
+    header_words.insert(words.back().digests.begin(), words.back().digests.end());
+  }
+  names.set_header_words(header_words);
   for (bool grew = true; grew;) {
     grew = false;
     for (size_t i = 0; i < headers.size(); ++i) {
-      if (whole.contains(headers[i])) continue;
+      if (whole.contains(headers[i]) || (!words[i].pastes && !names.may_be_mentioned(words[i].digests))) continue;
       check_interrupted();
-      const auto may_matter = [&] { return words[i]->pastes || names.may_be_mentioned(words[i]->digests); };
-      if (words[i] && !may_matter()) continue;
       const std::string text = read_file_if_any(headers[i]);
-      if (!words[i]) words[i] = words_of(text);
-      if (!may_matter()) continue;
       Items items = items_of(text);
       if (follow(items.list, names, defined, grew)) whole.insert(headers[i]);
     }

@@ -77,6 +77,19 @@ void join_layout_findings(std::vector<PairReport>& reports) {
     if (where.sources.size() > 1) add_names(where.report->findings[where.finding], "seen in", where.sources);
 }
 
+// A module may use what others export, and would not be linked with what they only have.
+void refuse_missing(PairReport& report, const ModuleReference& reference) {
+  const bool module = report.object != "vmlinux";
+  refuse(report, "missing", reference.from,
+         module ? fmt::format("refers to {}, which is neither in {} nor exported to it, nor in the patch", reference.to,
+                              report.object)
+                : fmt::format("refers to {}, which is neither in the kernel nor in the patch", reference.to),
+         module
+             ? "use what the kernel exports; otherwise see whether the file that defines it is built, and whether its "
+               "name is right"
+             : "see whether the file that defines it is built, and whether its name is right");
+}
+
 void check_together(std::vector<PairReport>& reports,
                     const std::function<const std::set<std::string>&(const std::string&)>& needed_by) {
   check_callbacks(reports);
@@ -101,10 +114,7 @@ void check_together(std::vector<PairReport>& reports,
       if (!reference.owner.empty()) continue;
       const auto found = defined.find(reference.to);
       if (found == defined.end()) {
-        if (all_known)
-          refuse(report, "missing", reference.from,
-                 fmt::format("refers to {}, which is neither in the kernel nor in the patch", reference.to),
-                 "see whether the file that defines it is built, and whether its name is right");
+        if (all_known) refuse_missing(report, reference);
         continue;
       }
       const PairReport& definer = *found->second;

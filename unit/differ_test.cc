@@ -396,6 +396,11 @@ const Case cases[] = {
      "int f(int x) { return x; }",
      "static int v section(\"strange\") = 1; int f(int x) { return x + v++; }",
      {"changed f", "refused unknown-section f", "refused unknown-section v", "exit 2"}},
+    {"SectionsForTheBuildAlone",
+     "int f(int x) { return x; }",
+     "static const char u[] used section(\"__tracepoint_check\") = \"kfree\";"
+     "static const char v[] used section(\".no_trim_symbol\") = \"g\"; int f(int x) { return x + 1; }",
+     {"changed f", "exit 0"}},
     {"RuntimeConstant",
      "int f(int x) { return x; }",
      "int f(int x) { asm volatile(\"1:\\n.pushsection runtime_ptr_x,\\\"a\\\"\\n.long 1b - .\\n.popsection\"); "

@@ -222,6 +222,23 @@ TEST_F(MentionsTest, NamesOfManyPartsByAMacroOfTheUnit) {
   EXPECT_EQ(found(), (Names{"a.c", "c.c"}));
 }
 
+// Lists in headers: of a macro that is handed to one, and of one that is defined before one is included.
+TEST_F(MentionsTest, NamesThatListsMake) {
+  write("include/used.h", "static inline int net_err_limited(int x) { return x; }\n");
+  write("patched/used.h", "static inline int net_err_limited(int x) { return x + 1; }\n");
+  write("include/paste.h", "#include <used.h>\n#define BOTH(level) net_##level##_limited(1)\n");
+  write("include/list.h", "#define LEVELS(F) F(err) F(warn)\n");
+  write("include/calls.h", "CALL(err)\nCALL(warn)\n");
+  const std::string includes = "#include <paste.h>\n#include <list.h>\n";
+  const std::string mine = "#define MINE(level) net_##level##_limited(1);\n";
+  unit("a.c", includes + "int f(void) { return LEVELS(BOTH); }\n");
+  unit("b.c", includes + mine + "int f(void) { LEVELS(MINE) }\n");
+  unit("c.c", includes + "#define CALL(level) net_##level##_limited(1);\nint f(void) {\n#include <calls.h>\n}\n");
+  unit("d.c", includes + "#define CALL(level) net_##level##_allowed(1);\nint f(void) {\n#include <calls.h>\n}\n");
+  unit("e.c", includes + "int f(void) { return BOTH(warn); }\n");
+  EXPECT_EQ(found(), (Names{"a.c", "b.c", "c.c"}));
+}
+
 // #ifdef asks whether a macro is there, which an inline function of that name doesn't change.
 TEST_F(MentionsTest, WhetherAMacroIsDefined) {
   write("include/asks.h", "#include <used.h>\n#ifdef used\nstruct t { int a; };\n#endif\n");
