@@ -165,7 +165,7 @@ DifferResult run_differ(const DifferInput& input) {
   const Correlation twins = correlate(orig, patched);
   const Pair pair{orig, patched, orig_layout, patched_layout, twins};
   const Comparison comparison = compare(pair, diagnostics);
-  const Selection selection = select(pair, comparison, input.needed, input.acknowledged, diagnostics);
+  const Selection selection = select(pair, comparison, {input.needed, input.unused, input.acknowledged}, diagnostics);
   check_groups(pair, selection, diagnostics);
   warn_of_handed_out(pair, selection, parent, diagnostics);
   lint(pair, selection, parent, diagnostics);

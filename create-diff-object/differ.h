@@ -27,6 +27,7 @@ struct DifferInput {
   // Other files may use them from now on, and the kernel that runs has them as locals.
   std::map<std::string, std::string> made_global{};
   std::set<std::string> needed{};  // new variables that other objects of the patch refer to
+  std::set<std::string> unused{};  // functions of the parent that nothing in it refers to
   // Modules that are there while the parent is, besides those that its own .modinfo names.
   std::set<std::string> parent_needs{};
   std::set<std::string> acknowledged{};  // rules whose refusals the author takes upon himself: "data-layout"

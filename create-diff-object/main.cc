@@ -55,7 +55,7 @@ void add_made_global(const std::string& text, std::map<std::string, std::string>
 
 // Nothing when help or the version was asked for.
 std::optional<CommandLine> parse(int argc, char** argv) {
-  std::vector<std::string> files, sizes, made_global, needed, needs, acknowledged;
+  std::vector<std::string> files, sizes, made_global, needed, needs, unused, acknowledged;
   CommandLine line;
   options::options_description visible("Options");
   auto add = visible.add_options();
@@ -68,6 +68,8 @@ std::optional<CommandLine> parse(int argc, char** argv) {
       "a new variable that another object of the patch refers to (repeatable)");
   add("parent-needs", options::value(&needs)->value_name("MODULE"),
       "a module that is there while PARENT is, besides those that its .modinfo names (repeatable)");
+  add("unused", options::value(&unused)->value_name("NAME"),
+      "a function of PARENT that nothing in it refers to (repeatable)");
   add("ack", options::value(&acknowledged)->value_name("RULE"),
       "a rule whose refusal is to be a warning: data-layout (repeatable)");
   add("export-changes", options::value(&line.input.export_changes)->value_name("FILE"),
@@ -104,6 +106,7 @@ std::optional<CommandLine> parse(int argc, char** argv) {
   for (const std::string& size : sizes) add_struct_size(size, line.input.struct_sizes);
   line.input.needed.insert(needed.begin(), needed.end());
   line.input.parent_needs.insert(needs.begin(), needs.end());
+  line.input.unused.insert(unused.begin(), unused.end());
   line.input.acknowledged.insert(acknowledged.begin(), acknowledged.end());
   for (const std::string& name : made_global) add_made_global(name, line.input.made_global);
   return line;

@@ -28,14 +28,15 @@ namespace {
 
 class Selector {
  public:
-  Selector(const Pair& pair, const Comparison& comparison, const std::set<std::string>& needed,
-           const std::set<std::string>& acknowledged, Diagnostics& diagnostics)
+  Selector(const Pair& pair, const Comparison& comparison, const SelectionFacts& facts, Diagnostics& diagnostics)
       : pair_(pair),
         orig_(pair.orig),
         patched_(pair.patched),
         comparison_(comparison),
-        needed_(needed),
-        leaves_init_out_(acknowledged.contains("init-code")),
+        needed_(facts.needed),
+        unused_(facts.unused),
+        leaves_init_out_(facts.acknowledged.contains("init-code")),
+        leaves_helpers_out_(facts.acknowledged.contains("rust-helper")),
         diagnostics_(diagnostics),
         markers_(read_markers(patched_)) {}
 
@@ -194,6 +195,10 @@ class Selector {
     if (!traced && parent != no_symbol) {
       // a part: comes with its parent, which compare() marked as changed
       include(id, reason);
+      return;
+    }
+    if (!traced && s.name.starts_with("rust_helper_")) {
+      leave_rust_helper(id, reason);
       return;
     }
     if (!traced) {
@@ -543,6 +548,23 @@ class Selector {
     diagnostics_.warn("init-code", place_of(patched_, id), message + "; it is left out");
   }
 
+  // rust/helpers/: what Rust code calls in place of an inline function of C, without an ftrace site. Debian's kernels have
+  // hundreds of them, most for drivers that they don't have.
+  void leave_rust_helper(SymbolId id, const std::string& reason) {
+    const bool unused = unused_.contains(std::string{name(id)});
+    const std::string message =
+        fmt::format("is what Rust code calls, and can't be redirected (it has no ftrace site): {}", reason);
+    if (!unused && !leaves_helpers_out_)
+      return diagnostics_.refuse(
+          "rust-helper", place_of(patched_, id), message,
+          "where Rust code that runs does without the change, have it left out by --ack rust-helper");
+    result_.left_out.insert(id);
+    diagnostics_.warn(
+        "rust-helper", place_of(patched_, id),
+        fmt::format("{}; {} goes on with the kernel's own", message,
+                    unused ? "nothing in the kernel's image calls it, and Rust code of a module" : "that"));
+  }
+
   // Why a copy of the constant doesn't serve.
   std::string why_kept(SymbolId id) const {
     if (patched_.symbol(id).global()) return "it is global, so that other files may read the kernel's own, which stays";
@@ -650,7 +672,8 @@ class Selector {
   const Object& patched_;
   const Comparison& comparison_;
   const std::set<std::string>& needed_;
-  bool leaves_init_out_;
+  const std::set<std::string>& unused_;
+  bool leaves_init_out_, leaves_helpers_out_;
   Diagnostics& diagnostics_;
   Markers markers_;
   Selection result_;
@@ -686,9 +709,9 @@ const Chunk* Selection::chunk_at(SectionId section, uint64_t offset) const {
   return inside ? &chunk : nullptr;
 }
 
-Selection select(const Pair& pair, const Comparison& comparison, const std::set<std::string>& needed,
-                 const std::set<std::string>& acknowledged, Diagnostics& diagnostics) {
-  return Selector(pair, comparison, needed, acknowledged, diagnostics).run();
+Selection select(const Pair& pair, const Comparison& comparison, const SelectionFacts& facts,
+                 Diagnostics& diagnostics) {
+  return Selector(pair, comparison, facts, diagnostics).run();
 }
 
 }  // namespace kpatch

@@ -40,16 +40,20 @@ struct Selection {
   std::vector<SymbolId> lines_only;  // differ in line numbers alone: not patched
   std::vector<Callback> callbacks;
   std::set<SymbolId> ignored;   // changed, but the patch says that they are to be ignored
-  std::set<SymbolId> left_out;  // changed, but not to be patched: init code and data, where that was acknowledged
+  std::set<SymbolId> left_out;  // changed, but not to be patched: init code and data, helpers of Rust
 
   // The chunk that covers the place, or nullptr.
   const Chunk* chunk_at(SectionId section, uint64_t offset) const;
   bool nothing_to_do() const { return functions.empty() && added.empty() && handed_out.empty() && callbacks.empty(); }
 };
 
-// needed: new variables that other objects of the patch refer to. acknowledged: --ack; with "init-code" what has run, or
-// is gone, is left out with a warning.
-Selection select(const Pair& pair, const Comparison& comparison, const std::set<std::string>& needed,
-                 const std::set<std::string>& acknowledged, Diagnostics& diagnostics);
+// What else is known, by names.
+struct SelectionFacts {
+  const std::set<std::string>& needed;        // new variables that other objects of the patch refer to
+  const std::set<std::string>& unused;        // functions of the parent that nothing in it refers to
+  const std::set<std::string>& acknowledged;  // --ack: of "init-code" and "rust-helper" what can't be done is left out
+};
+
+Selection select(const Pair& pair, const Comparison& comparison, const SelectionFacts& facts, Diagnostics& diagnostics);
 
 }  // namespace kpatch

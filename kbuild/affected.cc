@@ -133,6 +133,10 @@ class Finder {
                "patch a C function that calls it instead; new assembly works as asm() in a C file");
         break;
       case FileRole::generator:
+        if (path.ends_with(".rs")) {
+          refuse("generated", path, "it is Rust, which isn't compiled", "leave it out: a livepatch changes C code");
+          break;
+        }
         refuse("generated", path, fmt::format("it is {}, and what it makes isn't made anew", verdict.why),
                base_.built_here ? "use --full, which builds the kernel with and without the patch"
                                 : "leave it out, and change what it makes in the C code that uses it");

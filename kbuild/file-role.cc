@@ -149,7 +149,8 @@ FileVerdict file_verdict(string_view path, string_view arch) {
         Generator{".y", "a grammar"}, Generator{".l", "a scanner"},
         Generator{"opcode-map.txt", "a table that a script turns into C"}, Generator{".map", "a table"},
         Generator{".lds", "a linker script"}, Generator{".rs", "Rust"}, Generator{".rs.in", "Rust"},
-        Generator{".dts", "a device tree"}, Generator{".dtsi", "a device tree"}, Generator{".ihex", "firmware"}})
+        Generator{"_shipped", "what the build copies to a file of its own"}, Generator{".dts", "a device tree"},
+        Generator{".dtsi", "a device tree"}, Generator{".ihex", "firmware"}})
     if (name.ends_with(generator.ending)) return {FileRole::generator, std::string{generator.why}};
   return {FileRole::unknown, ""};
 }

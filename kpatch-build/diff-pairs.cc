@@ -20,6 +20,7 @@
 #include "kbuild/kbuild.h"
 #include "kernel/kernel.h"
 #include "kpatch-build/together.h"
+#include "lookup/kernel-users.h"
 #include "lookup/lookup.h"
 #include "support/error.h"
 #include "support/files.h"
@@ -195,6 +196,10 @@ std::vector<PairReport> diff_pairs(std::span<const ObjectPair> pairs, const Base
     if (!pair.command.module.empty())
       for (const std::string& module : shipped.needed_by(report.object))
         command.argv.push_back("--parent-needs=" + module);
+    // Other code without ftrace sites is C's, which is patched by its callers.
+    if (pair.command.source.starts_with("rust/helpers/"))
+      for (const std::string& name : functions_nobody_uses(base.vmlinux, "rust_helper_"))
+        command.argv.push_back("--unused=" + name);
     if (!pair.exports.empty()) command.argv.push_back("--export-changes=" + pair.exports.string());
     command.argv.insert(command.argv.end(),
                         {pair.original.string(), pair.patched.string(), report.object, parent_file(base, pair).string(),

@@ -13,17 +13,21 @@ namespace {
 class Acknowledged : public ObjectFiles {
  protected:
   // "changed f", "refused RULE where", "warning RULE where", "idle NAME", "exit N"
-  Facts facts_of(const std::string& orig, const std::string& patched, const std::set<std::string>& rules) const {
+  Facts facts_of(const std::string& orig, const std::string& patched, const std::set<std::string>& rules,
+                 const std::set<std::string>& unused = {}) const {
     const char* traced = "-fno-pie -pg -mfentry -mrecord-mcount -mcmodel=kernel";
     DifferInput pair = input(compile(head + orig, "orig.o", traced), compile(head + patched, "patched.o", traced));
     pair.acknowledged = rules;
+    pair.unused = unused;
     const DifferResult result = run_differ(pair);
     Facts facts;
     for (const FunctionReport& f : result.changed) facts.push_back("changed " + f.name);
     for (const Finding& f : result.findings)
       facts.push_back((f.severity == Severity::refusal ? "refused " : "warning ") + f.rule + " " + name_of(f.location));
     for (const auto& entry : result.account)
-      if (entry.fate == "without influence" && entry.reason.starts_with("left out"))
+      if (entry.fate == "without influence" && entry.what == "function" && entry.change == "changed")
+        facts.push_back("left out " + entry.name);
+      else if (entry.fate == "without influence" && entry.reason.starts_with("left out"))
         facts.push_back("left out " + entry.name);
     facts.push_back("exit " + std::to_string(result.exit_code));
     return facts;
@@ -85,6 +89,20 @@ TEST_F(Acknowledged, AParameterIsLeftOut) {
             (Facts{"changed f", "warning module-param __param_limit", "left out __param_limit", "exit 0"}));
   EXPECT_EQ(facts_of(orig, patched, {"initcall"}),
             (Facts{"changed f", "refused module-param __param_limit", "exit 2"}));
+}
+
+// Rust code calls it, and it has no ftrace site: nothing can be done where something in the image does so.
+TEST_F(Acknowledged, AHelperOfRustIsLeftOut) {
+  const auto text = [](const std::string& number) {
+    return "__attribute__((no_instrument_function)) int rust_helper_use(int x) { return use(x + " + number +
+           "); } int f(int x) { return use(x - " + number + "); }";
+  };
+  const Facts left = {"changed f", "warning rust-helper rust_helper_use", "left out rust_helper_use", "exit 0"};
+  EXPECT_EQ(facts_of(text("1"), text("2"), {}, {}),
+            (Facts{"changed f", "refused rust-helper rust_helper_use", "exit 2"}));
+  EXPECT_EQ(facts_of(text("1"), text("2"), {}, {"rust_helper_use"}), left);
+  EXPECT_EQ(facts_of(text("1"), text("2"), {"rust-helper"}, {}), left);
+  EXPECT_EQ(facts_of(text("1"), text("1"), {}, {}), (Facts{"exit 3"}));
 }
 
 }  // namespace

@@ -69,6 +69,7 @@ const Case cases[] = {
     {"arch/x86/tools/gen-insn-attr-x86.awk", FileRole::generator},
     {"arch/x86/crypto/poly1305-x86_64-cryptogams.pl", FileRole::generator},
     {"crypto/asymmetric_keys/x509.asn1", FileRole::generator},
+    {"drivers/tty/vt/defkeymap.c_shipped", FileRole::generator},
     {"lib/raid6/int.uc", FileRole::generator},
     {"tools/objtool/check.c", FileRole::generator},
     {"tools/bpf/resolve_btfids/main.c", FileRole::generator},

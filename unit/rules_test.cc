@@ -56,7 +56,7 @@ TEST(RuleTable, ThoseThatCanBeAcknowledged) {
   EXPECT_EQ(acknowledgeable_rules(),
             (Names{"boot-parameter", "boot-table", "data-layout", "dropped-callback", "dropped-fix", "dropped-function",
                    "dropped-hunk", "dropped-shadow", "dropped-state", "init-code", "initcall", "module-param",
-                   "objtool", "pci-quirk"}));
+                   "objtool", "pci-quirk", "rust-helper"}));
 }
 
 TEST(RuleTable, APageIsWrappedAndHasNoMarks) {
