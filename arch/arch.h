@@ -141,6 +141,9 @@ struct CodeFacts {
   // nullptr: no objtool reads this architecture, or it needs no such help.
   std::span<const std::byte> (*trap_behind)(std::span<const std::byte> code) = nullptr;
   const LandingPad* landing_pad = nullptr;  // nullptr: there is none
+  // What refers to a place does so by four bytes of their own: its distance from behind them, or its address, of which
+  // they are the lower half. Thus who refers to it can be found without decoding code.
+  bool whole_distances = false;
   // The instruction at `at`, for a reader; nothing where none is. nullptr: there is no disassembler.
   std::optional<ListedInstruction> (*list)(const ListingInput& input, uint64_t at) = nullptr;
   std::string_view no_list{};  // why there is none, as a sentence without full stop; empty where there is one

@@ -432,6 +432,7 @@ const Arch arch_x86_64{
              .escapes = escapes,
              .trap_behind = trap_behind,
              .landing_pad = &landing_pad,
+             .whole_distances = true,
              .list = list_x86_64},
     .ftrace = {.calls = ftrace_calls, .tables = ftrace_tables, .sites = ftrace_sites},
     .tables = tables,

@@ -20,7 +20,6 @@
 #include "kbuild/kbuild.h"
 #include "kernel/kernel.h"
 #include "kpatch-build/together.h"
-#include "lookup/kernel-users.h"
 #include "lookup/lookup.h"
 #include "support/error.h"
 #include "support/files.h"

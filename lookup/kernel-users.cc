@@ -7,9 +7,8 @@
 #include <cstring>
 #include <map>
 
-#include "arch/sections.h"
-#include "elf/elf-file.h"
-#include "elf/file-bytes.h"
+#include "arch/arch.h"
+#include "elf/elf.h"
 
 namespace kpatch {
 namespace {
@@ -66,7 +65,8 @@ class Users {
 std::set<std::string> functions_nobody_uses(const std::filesystem::path& vmlinux, std::string_view prefix) {
   const FileBytes file = FileBytes::read(vmlinux);
   const ElfFile elf(file.bytes(), vmlinux.string());
-  if (elf.header().e_machine != EM_X86_64 || elf.header().e_type == ET_REL) return {};
+  const Arch* arch = find_arch(elf.header().e_machine);
+  if (arch == nullptr || !arch->code.whole_distances || elf.header().e_type == ET_REL) return {};
   std::map<uint64_t, std::set<std::string>> functions;
   std::set<uint64_t> addresses;
   uint64_t names = 0;  // the table of all symbols, which may hold distances to them

@@ -5,6 +5,7 @@
 #include "lookup/export-versions.h"
 #include "lookup/functions.h"
 #include "lookup/inlined.h"
+#include "lookup/kernel-users.h"
 #include "lookup/modinfo.h"
 #include "lookup/module-folder.h"
 #include "lookup/module-names.h"
