@@ -75,7 +75,7 @@ class Names {
   bool mentioned(std::span<const string_view> tokens, std::span<const string_view> but = {}) const {
     std::unordered_set<uint32_t> seen;  // parts
     std::vector<const std::set<std::string>*> wanted;
-    bool joins = false;
+    bool has_joiner = false;
     for (size_t i = 0; i < tokens.size(); ++i) {
       const string_view token = tokens[i];
       if (!continues_word(token.front()) || !may_be(token)) continue;
@@ -86,15 +86,15 @@ class Names {
         if (is_handed_on(tokens, i) && in_headers(macro->second)) return true;
         wanted.push_back(&macro->second);
       }
-      joins |= joiners_.contains(word);
+      has_joiner |= joiners_.contains(word);
       if (see_part(word, seen)) return true;
       if (const auto alias = aliases_.find(word); alias != aliases_.end())
         for (const std::string& other : alias->second)
           if (see_part(other, seen)) return true;
     }
-    if (wanted.empty() && !joins) return false;
+    if (wanted.empty() && !has_joiner) return false;
     std::set<std::string> joined;
-    if (joins)
+    if (has_joiner)
       for (const PastedChain& chain : chains_of(tokens, {}, is_joiner())) joined.insert(joined_word(chain));
     if (std::ranges::any_of(joined, [&](const std::string& word) { return names_.contains(word); })) return true;
     const auto is_wanted = [&](const std::string& word) {
@@ -148,6 +148,11 @@ class Names {
     return given.nothing || !given.words.empty();
   }
 
+  // Whether a text of these tokens pastes something together by itself.
+  bool pastes(std::span<const string_view> tokens) const {
+    return std::ranges::any_of(tokens, [&](string_view token) { return token == "##" || joins(token); });
+  }
+
   // Whether a text with words of these digests may mention something. Never a wrong no.
   bool may_be_mentioned(std::span<const uint32_t> digests) const {
     return std::ranges::any_of(digests, [&](uint32_t digest) { return digests_[digest % digests_.size()]; });
@@ -179,8 +184,9 @@ class Names {
            std::ranges::any_of(words, [&](const std::string& word) { return header_words_->contains(digest(word)); });
   }
 
+  bool joins(string_view word) const { return may_be(word) && joiners_.contains(std::string(word)); }
   IsJoiner is_joiner() const {
-    return [this](string_view word) { return may_be(word) && joiners_.contains(std::string(word)); };
+    return [this](string_view word) { return joins(word); };
   }
 
   static std::string joined_word(const PastedChain& chain) {
@@ -190,7 +196,7 @@ class Names {
   }
 
   bool learn_alias(const std::string& name, const std::string& word) {
-    if (name == word || !continues_word(word.front())) return false;
+    if (name == word || !continues_word(word.front()) || !may_be(word)) return false;
     std::set<std::string> words;
     if (const auto other = aliases_.find(word); other != aliases_.end()) words = other->second;
     const bool given = std::ranges::any_of(given_, [&](const auto& macro) { return macro.second.contains(word); });
@@ -353,7 +359,7 @@ bool is_used(std::span<const std::string> wanted, std::span<const std::span<Item
 bool unit_mentions(string_view text, const Names& names) {
   const std::vector<string_view> tokens = tokens_of(text);
   if (names.mentioned(tokens)) return true;
-  if (std::ranges::find(tokens, "##") == tokens.end()) return false;
+  if (!names.pastes(tokens)) return false;
   Items items = items_of(text);
   std::erase_if(items.list, [](const Item& item) { return item.kind != ItemKind::define; });
   if (std::ranges::none_of(items.list, [&](const Item& item) { return names.may_learn_pasting(item); })) return false;

@@ -219,7 +219,11 @@ TEST_F(MentionsTest, NamesOfManyPartsByAMacroOfTheUnit) {
   unit("b.c", includes + "#define BOTH(level) net_##level##_limited(1)\nint f(void) { return BOTH(warn); }\n");
   unit("c.c", includes + "#define BEGIN(level) END(net_##level)\nint f(void) { return BEGIN(err); }\n");
   unit("d.c", includes + "#define BEGIN(level) END(net_##level)\nint f(void) { return BEGIN(warn); }\n");
-  EXPECT_EQ(found(), (Names{"a.c", "c.c"}));
+  write("include/join.h", "#include <used.h>\n#define JOIN(a, b) a##b\n");
+  const std::string mine = "#include <join.h>\n#define MINE(level) JOIN(JOIN(net_, level), _limited)(1)\n";
+  unit("e.c", mine + "int f(void) { return MINE(err); }\n");
+  unit("f.c", mine + "int f(void) { return MINE(warn); }\n");
+  EXPECT_EQ(found(), (Names{"a.c", "c.c", "e.c"}));
 }
 
 // Lists in headers: of a macro that is handed to one, and of one that is defined before one is included.
