@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <optional>
+#include <set>
 
 #include "create-diff-object/compare.h"
 #include "create-diff-object/correlate.h"
@@ -26,7 +27,8 @@ std::vector<AccountEntry> entries(const Object& orig, const Object& patched, Dia
   const Correlation twins = correlate(orig, patched);
   const Pair pair{orig, patched, orig_layout, patched_layout, twins};
   const Comparison comparison = compare(pair, diagnostics);
-  const Selection selection = select(pair, comparison, {}, {}, diagnostics);
+  const std::set<std::string> none;
+  const Selection selection = select(pair, comparison, {none, none, none}, diagnostics);
   check_data_layout(pair, selection, {}, {}, diagnostics);
   return account(pair, comparison, selection, {}, diagnostics);
 }

@@ -316,7 +316,7 @@ commands() {
 # kill_at PATTERN WHO [OPTION…]: starts a build and kills it when it prints a line like that: WHO is driver, or all, which
 # is each process of its session as well.
 kill_at() {
-  local pattern=$1 who=$2 pid line fd met=
+  local pattern=$1 who=$2 pid line fd lock met=
   shift 2
   mkfifo "$BATS_TEST_TMPDIR/said"
   setsid "$kpatch_build" -a "$release" -d -d -o "$out" "$@" "$patch" >"$BATS_TEST_TMPDIR/said" 2>&1 3>&- &
@@ -334,6 +334,8 @@ kill_at() {
   # The end of what it says is the end of all that it had started.
   cat <&$fd >/dev/null
   exec {fd}<&-
+  # What says nothing may take a moment longer, and a folder that it works in is not yet left.
+  for lock in "$KPATCH_CACHE"/scratch/*.lock; do [ ! -e "$lock" ] || flock -w 60 "$lock" true; done
   [ -n "$met" ] || { echo "it never said: $pattern"; return 1; }
   # Whatever is there is whole.
   [ ! -e "$out/livepatch-fix.ko" ] || cmp "$out/livepatch-fix.ko" "$BATS_FILE_TMPDIR/livepatch-fix.ko"
