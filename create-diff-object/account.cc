@@ -258,8 +258,8 @@ class Accountant {
       if (finding.severity == Severity::refusal) refused_.insert(name_of(finding.location));
     for (const Symbol& s : pair.patched.symbols())
       if (s.function() && refused_.contains(std::string{s.name})) refused_places_.insert({s.section, s.value});
-    for (const SymbolId id : selection.left_out)
-      left_places_.insert({pair.patched.symbol(id).section, pair.patched.symbol(id).value});
+    for (const auto& [id, why] : selection.left_out)
+      left_places_.emplace(std::pair(pair.patched.symbol(id).section, pair.patched.symbol(id).value), why);
     std::sort(functions_.begin(), functions_.end());
   }
 
@@ -324,10 +324,9 @@ class Accountant {
             entry.reason = "the patch says that it is to be ignored";
             break;
           }
-          if (left_places_.contains({s.section, s.value})) {
+          if (const auto left = left_places_.find({s.section, s.value}); left != left_places_.end()) {
             entry.fate = Fate::idle;
-            entry.reason = s.name.starts_with("rust_helper_") ? "Rust code goes on with the kernel's own"
-                                                              : "left out, as was acknowledged";
+            entry.reason = left->second;
             break;
           }
           entry.fate = Fate::refused;
@@ -461,9 +460,9 @@ class Accountant {
   const Selection& selection_;
   const std::set<std::string>& acknowledged_;
   Diagnostics& diagnostics_;
-  std::set<std::string> refused_;                            // what findings name
-  std::set<std::pair<SectionId, uint64_t>> left_places_;     // of what was acknowledged, by all of its names
-  std::set<std::pair<SectionId, uint64_t>> refused_places_;  // where functions of these names lie
+  std::set<std::string> refused_;                                      // what findings name
+  std::map<std::pair<SectionId, uint64_t>, std::string> left_places_;  // of what is left out, by all of its names; why
+  std::set<std::pair<SectionId, uint64_t>> refused_places_;            // where functions of these names lie
   std::vector<SymbolId> functions_{selection_.functions};
   std::vector<AccountEntry> entries_;
 };

@@ -12,15 +12,18 @@
 
 #include "create-diff-object/select.h"
 
+#include <elf.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <deque>
 
 #include "arch/arch.h"
+#include "create-diff-object/array-end.h"
 #include "create-diff-object/lost-state.h"
 #include "create-diff-object/markers.h"
 #include "create-diff-object/places.h"
+#include "create-diff-object/shared-code.h"
 #include "support/error.h"
 
 namespace kpatch {
@@ -79,72 +82,10 @@ class Selector {
     return true;
   }
 
-  // Functions of one code: names of the source (__attribute__((alias))), or what the compiler found to be the same.
-  static std::vector<SymbolId> names_of_place(const Object& object, SymbolId id) {
-    std::vector<SymbolId> names;
-    const Symbol& s = object.symbol(id);
-    if (!s.function() || s.section == no_section) return names;
-    for (SymbolId other : object.section(s.section).symbols)
-      if (object.symbol(other).function() && object.symbol(other).value == s.value) names.push_back(other);
-    return names;
-  }
-
-  static bool same_place(const Object& object, SymbolId one, SymbolId other) {
-    const Symbol &a = object.symbol(one), &b = object.symbol(other);
-    return a.section == b.section && a.value == b.value;
-  }
-
-  // One name for each place of the kernel: it must not be given two patch entries for the same code. Two places of it
-  // that have become one need an entry each, and what is new at that place is nobody's entry:
-  //
-  //   kernel:   udp_destruct_sock           patched: udp_destruct_sock = udp_destroy_now (new, the same code)
-  bool is_alias(SymbolId id) const {
-    const SymbolId twin = pair_.twins.orig(id);
-    const std::vector<SymbolId> names = names_of_place(patched_, id);
-    if (names.size() < 2) return false;
-    const SymbolId owner = patched_.section(patched_.symbol(id).section).owner;
-    if (id == owner) return false;
-    return std::ranges::any_of(names, [&](SymbolId other) {
-      if (other == id || (other != owner && !(other < id))) return false;
-      const SymbolId other_twin = pair_.twins.orig(other);
-      return twin == no_symbol || (other_twin != no_symbol && same_place(orig_, twin, other_twin));
-    });
-  }
-
-  // The kernel's code of a changed function may be another function's too, which the patch leaves as it is, or changes in
-  // another way: whoever redirects the one redirects the other. And what the patch makes of it may be another function's
-  // too: a pointer that is made there is the kernel's for the one, and the module's own for the other.
-  void check_shared_code(SymbolId id) {
-    const SymbolId twin = pair_.twins.orig(id);
-    for (SymbolId other : names_of_place(patched_, id)) {
-      const SymbolId its_twin = pair_.twins.orig(other);
-      if (other == id || (its_twin != no_symbol && same_place(orig_, twin, its_twin))) continue;
-      diagnostics_.refuse(
-          "shared-code", place_of(patched_, id),
-          fmt::format(
-              "is one code with {} in the patch, since the compiler finds both to be the same: a pointer to the "
-              "one can't be told from a pointer to the other",
-              patched_.symbol(other).name),
-          "use the one for both, or give the new one __attribute__((no_icf))");
-      return;
-    }
-    for (SymbolId other : names_of_place(orig_, twin)) {
-      const SymbolId its_twin = pair_.twins.patched(other);
-      if (other == twin || its_twin == no_symbol || same_place(patched_, id, its_twin)) continue;
-      diagnostics_.refuse(
-          "shared-code", place_of(patched_, id),
-          fmt::format("is one code with {} in the kernel that runs, since the compiler found both to be the same, and "
-                      "the patch makes them differ: redirecting the one would redirect the other",
-                      orig_.symbol(other).name),
-          "leave the function as it is, write the new code as a function of its own, and let the callers use that");
-      return;
-    }
-  }
-
   void add_root(SymbolId id) {
     const Symbol& s = patched_.symbol(id);
     const Status status = comparison_.of(id);
-    if (status == Status::absent || status == Status::same || is_alias(id)) {
+    if (status == Status::absent || status == Status::same || is_alias(pair_, id)) {
       if (!markers_.forced.contains(id)) return;
     }
     if (status == Status::lines_only && !markers_.forced.contains(id)) {
@@ -166,7 +107,7 @@ class Selector {
       if (s.global() && patched_.section(s.section).kind != SectionKind::init) include(id, "new global function");
       return;
     }
-    check_shared_code(id);
+    check_shared_code(pair_, id, diagnostics_);
     add_changed(id, forced ? "forced by the patch" : comparison_.reason(id));
   }
 
@@ -323,7 +264,7 @@ class Selector {
   void follow(const Chunk& chunk) {
     const Section& home = patched_.section(chunk.section);
     for (const Relocation& r : patched_.relocations(chunk.section, chunk.begin, chunk.end)) need(chunk, r);
-    if ((home.flags & SHF_EXECINSTR_FLAG) == 0) return;
+    if ((home.flags & SHF_EXECINSTR) == 0) return;
     for (const TableEntry& entry : pair_.patched_layout.entries(chunk.section, chunk.begin, chunk.end)) {
       const Section& table = patched_.section(entry.table);
       if (table.name == ".discard.addressable") continue;  // keeps symbols alive, says nothing of code
@@ -368,62 +309,8 @@ class Selector {
         need_unnamed(chunk, r, target, reason);
       return;
     }
-    if (is_another_end(chunk, r, target)) return;
+    if (is_another_end(pair_, chunk, r, target, diagnostics_)) return;
     need_symbol(chunk, r, target, home, reason);
-  }
-
-  // An assembler writes a local variable as a place in its section. Where sections hold several variables, the end of one
-  // is the beginning of the next, and a loop that stops at its array's end has that address:
-  //
-  //     .data..read_mostly:   loggers (kernel's)   denied (new)        for (p = loggers; p < loggers + 26; ++p)
-  //
-  // Where the two don't go to the same place this must be told, and isn't: refused where the code takes the address, and
-  // refers to the first one as well, or to its end in the kernel that runs.
-  bool is_another_end(const Chunk& chunk, const Relocation& r, const Target& target) {
-    const Symbol& next = patched_.symbol(target.symbol);
-    const SectionKind kind = patched_.section(target.section).kind;
-    const bool variables = kind == SectionKind::data || kind == SectionKind::bss || kind == SectionKind::rodata;
-    if (!variables || target.offset != 0 || target.symbol == r.symbol || next.type != SymbolType::object ||
-        next.value == 0 || patched_.section(chunk.section).kind == SectionKind::table)
-      return false;
-    const SymbolId before = patched_.symbol_at(target.section, next.value - 1);
-    if (before == no_symbol || patched_.symbol(before).type != SymbolType::object) return false;
-    const Symbol& array = patched_.symbol(before);
-    const SymbolId kernels_array = pair_.twins.orig(before), kernels_next = pair_.twins.orig(target.symbol);
-    if (array.value + array.size != next.value) return false;
-    if (kernels_array != no_symbol && kernels_next != no_symbol) {
-      const Symbol &a = orig_.symbol(kernels_array), &b = orig_.symbol(kernels_next);
-      if (a.section == b.section && a.value + a.size == b.value) return false;
-    }
-    const Section& home = patched_.section(chunk.section);
-    const auto takes_address = patched_.arch().code.takes_address;
-    if ((home.flags & SHF_EXECINSTR_FLAG) != 0 && takes_address != nullptr &&
-        !takes_address(home.code(), chunk.begin, r))
-      return false;
-    const std::span<const Relocation> all = patched_.relocations(chunk.section, chunk.begin, chunk.end);
-    const bool used =
-        std::ranges::any_of(all, [&](const Relocation& other) { return patched_.target(other).symbol == before; });
-    if (!used && !had_end_of(kernels_array, pair_.twins.orig(chunk.symbol))) return false;
-    diagnostics_.refuse(
-        "array-end", chunk.place(patched_, r.offset),
-        fmt::format("the address is the end of {} and the beginning of {}, which don't lie together any more, and the "
-                    "object doesn't tell which is meant",
-                    array.name, next.name),
-        "give the new variable no section of its own (__read_mostly and the like), or put it elsewhere in the file");
-    return true;
-  }
-
-  // Whether the original's code of a symbol refers to the place behind an array.
-  bool had_end_of(SymbolId array, SymbolId user) const {
-    if (array == no_symbol || user == no_symbol) return false;
-    const Symbol& a = orig_.symbol(array);
-    const Object::Extent extent = orig_.extent(user);
-    return std::ranges::any_of(
-        orig_.relocations(orig_.symbol(user).section, extent.begin, extent.end), [&](const Relocation& r) {
-          const Target target = orig_.target(r);
-          const uint64_t base = target.symbol == no_symbol ? 0 : orig_.symbol(target.symbol).value;
-          return target.section == a.section && base + static_cast<uint64_t>(target.offset) == a.value + a.size;
-        });
   }
 
   void need_symbol(const Chunk& chunk, const Relocation& r, const Target& target, const Section& home,
@@ -544,12 +431,11 @@ class Selector {
   // says so by --ack.
   void refuse_init(SymbolId id, const std::string& message, const std::string& advice) {
     if (!leaves_init_out_) return diagnostics_.refuse("init-code", place_of(patched_, id), message, advice);
-    result_.left_out.insert(id);
+    result_.left_out.emplace(id, "left out, as was acknowledged");
     diagnostics_.warn("init-code", place_of(patched_, id), message + "; it is left out");
   }
 
-  // rust/helpers/: what Rust code calls in place of an inline function of C, without an ftrace site. Debian's kernels have
-  // hundreds of them, most for drivers that they don't have.
+  // rust/helpers/: what Rust code calls in place of an inline function of C, without an ftrace site.
   void leave_rust_helper(SymbolId id, const std::string& reason) {
     const bool unused = unused_.contains(std::string{name(id)});
     const std::string message =
@@ -558,7 +444,7 @@ class Selector {
       return diagnostics_.refuse(
           "rust-helper", place_of(patched_, id), message,
           "where Rust code that runs does without the change, have it left out by --ack rust-helper");
-    result_.left_out.insert(id);
+    result_.left_out.emplace(id, "left out: Rust code goes on with the kernel's own");
     diagnostics_.warn(
         "rust-helper", place_of(patched_, id),
         fmt::format("{}; {} goes on with the kernel's own", message,
@@ -664,8 +550,7 @@ class Selector {
       std::sort(list->begin(), list->end(), by_name);
   }
 
-  static constexpr uint64_t SHF_WRITE_FLAG = 1;      // ELF gABI, SHF_WRITE
-  static constexpr uint64_t SHF_EXECINSTR_FLAG = 4;  // ELF gABI, SHF_EXECINSTR
+  static constexpr uint64_t SHF_WRITE_FLAG = 1;  // ELF gABI, SHF_WRITE
 
   const Pair& pair_;
   const Object& orig_;

@@ -39,8 +39,9 @@ struct Selection {
   std::vector<SymbolId> handed_out;  // new variables included because other objects of the patch refer to them
   std::vector<SymbolId> lines_only;  // differ in line numbers alone: not patched
   std::vector<Callback> callbacks;
-  std::set<SymbolId> ignored;   // changed, but the patch says that they are to be ignored
-  std::set<SymbolId> left_out;  // changed, but not to be patched: init code and data, helpers of Rust
+  std::set<SymbolId> ignored;  // changed, but the patch says that they are to be ignored
+  // Changed, but not to be patched, and why: init code and data, helpers of Rust.
+  std::map<SymbolId, std::string> left_out;
 
   // The chunk that covers the place, or nullptr.
   const Chunk* chunk_at(SectionId section, uint64_t offset) const;

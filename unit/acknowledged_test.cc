@@ -25,9 +25,7 @@ class Acknowledged : public ObjectFiles {
     for (const Finding& f : result.findings)
       facts.push_back((f.severity == Severity::refusal ? "refused " : "warning ") + f.rule + " " + name_of(f.location));
     for (const auto& entry : result.account)
-      if (entry.fate == "without influence" && entry.what == "function" && entry.change == "changed")
-        facts.push_back("left out " + entry.name);
-      else if (entry.fate == "without influence" && entry.reason.starts_with("left out"))
+      if (entry.fate == "without influence" && entry.reason.starts_with("left out"))
         facts.push_back("left out " + entry.name);
     facts.push_back("exit " + std::to_string(result.exit_code));
     return facts;
