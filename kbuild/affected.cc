@@ -246,6 +246,10 @@ class Finder {
 
   // A .c that is an object can be included by another one too: fs/compat_binfmt_elf.c is fs/binfmt_elf.c once more.
   void add_includers(const std::string& path) {
+    for (const OtherReader& reader : image_copies(base_.source, folder_, path))
+      found_.warn("other-reader", {.source = path},
+                  fmt::format("{} ({}) includes it, and keeps the old code", reader.path, reader.what),
+                  "what the patch mends isn't mended there");
     for (const std::string& includer : neighbours_that_include(base_.source, path)) {
       for (CompileCommand& command : commands_for_source(base_, executor_, includer)) {
         std::optional<CompileCommand> original = command;

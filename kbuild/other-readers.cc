@@ -364,6 +364,21 @@ std::vector<OtherReader> other_readers(const fs::path& source, string_view arch)
   return readers;
 }
 
+std::vector<OtherReader> image_copies(const fs::path& source, string_view arch, const std::string& path) {
+  std::vector<OtherReader> readers = other_readers(source, arch);
+  const std::string name = fs::path(path).filename().string() + "\"";
+  std::erase_if(readers, [&](const OtherReader& reader) {
+    if (!reader.path.ends_with(".c") || reader.path == path) return true;
+    const std::string text = read_file_if_any(source / reader.path);
+    if (text.find(name) == std::string::npos) return true;
+    const fs::path folder = fs::path(reader.path).parent_path();
+    return std::ranges::none_of(scan_includes(text).named, [&](const IncludeDirectives::Named& include) {
+      return (folder / include.name).lexically_normal() == path || include.name == path;
+    });
+  });
+  return readers;
+}
+
 OtherReadings other_readings(const Base& base, PatchedView& view, std::span<const CompileCommand> kernel,
                              string_view arch, std::span<const std::string> files,
                              std::span<const HeaderChange> changes, Executor& executor, const fs::path& scratch) {

@@ -256,6 +256,19 @@ TEST_F(OtherReadersTest, AreCompiledByTheirFoldersFlags) {
             Names{path + ": " + folder + "third.c (the EFI stub)"});
 }
 
+TEST_F(OtherReadersTest, HaveCopiesOfTheKernelsCode) {
+  source("lib/inflate.c", "int inflate;\n");
+  source("lib/deflate.c", "int deflate;\n");
+  source("arch/x86/boot/compressed/misc.c", "#include \"../../../../lib/inflate.c\"\n/* \"../lib/deflate.c\" */\n");
+  source("drivers/firmware/efi/libstub/stub.c", "#include \"lib/inflate.c\"\n#include \"deflate.c\"\n");
+  Names list;
+  for (const OtherReader& reader : image_copies(base_.source, "x86", "lib/inflate.c"))
+    list.push_back(reader.path + " (" + reader.what + ")");
+  EXPECT_EQ(list, (Names{"arch/x86/boot/compressed/misc.c (the boot code)",
+                         "drivers/firmware/efi/libstub/stub.c (the EFI stub)"}));
+  EXPECT_TRUE(image_copies(base_.source, "x86", "lib/deflate.c").empty());
+}
+
 TEST_F(OtherReadersTest, AreNoneOfAFileThatNobodyIncludes) {
   EXPECT_EQ(changed("include/linux/lonely.h", "int x;\n"), Names{});
   EXPECT_TRUE(readings_.read.empty());
