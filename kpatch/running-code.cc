@@ -18,6 +18,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <chrono>
 #include <cstring>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -31,6 +32,11 @@ namespace {
 
 using nlohmann::json;
 using std::string_view;
+
+// A probe's jump is written, and taken out again, some time after the list of probes tells of it (kprobe_optimizer in
+// kernel/kprobes.c): code that differs is looked at again before anything is said.
+constexpr int most_looks = 5;
+constexpr std::chrono::milliseconds pause{500};
 
 constexpr uint64_t most_code = uint64_t{1} << 20;  // of one function, and of a note of /proc/kcore
 
@@ -293,11 +299,17 @@ std::optional<OriginalCode> original_code_of(string_view note) {
   return code;
 }
 
-std::vector<Hook> foreign_code(const System& system, const ModuleFile& module) {
+std::vector<Hook> foreign_code(System& system, const ModuleFile& module) {
   if (module.code_note.empty()) return {};
   const auto code = original_code_of(module.code_note);
   if (!code) return {{Bearing::unknown, "", "what the livepatch says of the code that it was made for is damaged", {}}};
-  return Comparison(system, *code).run();
+  for (int looks = 1;; ++looks) {
+    std::vector<Hook> found = Comparison(system, *code).run();
+    const bool written = std::ranges::any_of(
+        found, [](const Hook& hook) { return hook.bearing == Bearing::foreign && !hook.function.empty(); });
+    if (!written || looks == most_looks) return found;
+    system.sleep(pause);
+  }
 }
 
 }  // namespace kpatch

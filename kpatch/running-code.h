@@ -32,7 +32,8 @@ struct OriginalCode {
 std::optional<OriginalCode> original_code_of(std::string_view note);
 
 // Compares it with /proc/kcore: what differs is against a livepatch, what can't be compared isn't known. Of modules that
-// aren't loaded nothing is said.
-std::vector<Hook> foreign_code(const System& system, const ModuleFile& module);
+// aren't loaded nothing is said. Waits for two seconds at most where something differs, which a probe that comes or goes
+// may have written.
+std::vector<Hook> foreign_code(System& system, const ModuleFile& module);
 
 }  // namespace kpatch

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -64,7 +65,7 @@ class RunningCode : public testing::Test {
       file.append(static_cast<const char*>(from), size);
     put("/proc/kcore", file + text + bytes);
   }
-  std::vector<std::string> said() const {
+  std::vector<std::string> said() {
     std::vector<std::string> list;
     for (const Hook& hook : foreign_code(system_, module_))
       list.push_back(std::string(word_for(hook.bearing)) + ": " + sentence_of(hook));
@@ -74,7 +75,17 @@ class RunningCode : public testing::Test {
 
   static constexpr uint64_t base = 0xffffffff81000000;
   TemporaryFolder folder_;
-  System system_{folder_.path()};
+  // Time passes at once; what comes then may be told by a function.
+  struct Machine : System {
+    using System::System;
+    void sleep(std::chrono::milliseconds) override {
+      ++sleeps;
+      if (then) then();
+    }
+    int sleeps = 0;
+    std::function<void()> then;
+  };
+  Machine system_{folder_.path()};
   ModuleFile module_;
 };
 
@@ -122,6 +133,17 @@ TEST_F(RunningCode, AProbeIsToldOfByItself) {
   EXPECT_EQ(said(), Said{});
   put("/sys/kernel/debug/kprobes/list", "ffffffff81001002  k  g+0x2    \n");
   EXPECT_EQ(said().size(), 1U);
+}
+
+TEST_F(RunningCode, AProbeThatIsGoneMayStillJump) {
+  memory("\xf3\x90\xe9\x22\x33\x44\x55");
+  system_.then = [&] {
+    if (system_.sleeps == 3) memory("\xf3\x90\x11\x22\x33\x44\x55");
+  };
+  EXPECT_EQ(said(), Said{});
+  EXPECT_EQ(system_.sleeps, 3);
+  EXPECT_EQ(said(), Said{});
+  EXPECT_EQ(system_.sleeps, 3);
 }
 
 TEST_F(RunningCode, WhatCannotBeReadIsNotKnown) {
