@@ -28,6 +28,7 @@
 
 #include "arch/arch.h"
 #include "create-diff-object/fingerprint.h"
+#include "create-diff-object/labels.h"
 #include "create-diff-object/places.h"
 #include "support/error.h"
 
@@ -267,6 +268,7 @@ class Accountant {
     count_symbols();
     count_sections();
     check_entries_of_patched();
+    for (AccountEntry& entry : account_labels(pair_, diagnostics_)) entries_.push_back(std::move(entry));
     std::sort(entries_.begin(), entries_.end());
     entries_.erase(std::unique(entries_.begin(), entries_.end()), entries_.end());
     return std::move(entries_);

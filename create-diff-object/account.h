@@ -24,7 +24,7 @@ enum class Fate : uint8_t {
 std::string_view text_of(Fate fate);
 
 struct AccountEntry {
-  std::string what;    // "function", "variable", or the section's name
+  std::string what;    // "function", "variable", "label", or the section's name
   std::string name;    // of the symbol, or of what the entry of the section is about
   std::string change;  // "new", "gone", "changed"
   Fate fate = Fate::refused;

@@ -11,7 +11,8 @@
 //
 // Of numbered names the one that is spelled the same is meant, unless the patch shows that numbers moved: the object has
 // others of that stem than the kernel, or the one spelled the same is of another size. Then any that fits in size is
-// accepted, as long as no two of the object's are taken for one (delivery.cc).
+// accepted, as long as no two of the object's are taken for one (delivery.cc). So it is where a static local becomes a
+// variable of its file, and loses the number.
 #include "klp/delivery-names.h"
 
 #include <fmt/format.h>
@@ -94,8 +95,9 @@ std::vector<KernelSymbol> KernelNames::locals(const Image& object, std::string_v
   const Binary& b = *binary(owner);
   const KlpSymbol& s = object.elf.symbols[symbol];
   const auto same_type = [&](const BinarySymbol& k) {
-    return plain(k) && k.defined() && k.binding == SymbolBinding::local &&
-           (k.type == SymbolType::function) == (s.type() == STT_FUNC);
+    if (!k.defined() || k.binding != SymbolBinding::local) return false;
+    if (s.type() == STT_NOTYPE) return k.type == SymbolType::none;  // of asm() at file scope
+    return plain(k) && (k.type == SymbolType::function) == (s.type() == STT_FUNC);
   };
   std::string_view file = object.file_of(symbol);
   if (file.empty())  // a global: the object's own file
@@ -108,7 +110,9 @@ std::vector<KernelSymbol> KernelNames::locals(const Image& object, std::string_v
     const BinarySymbol& k = b.symbols()[id];
     if (!same_type(k)) return;
     if (k.name == s.name) same.push_back(id);
-    if (stem == s.name || without_numbers(k.name) != stem) return;
+    // A variable of the file may have been a static local, whose number the kernel's has.
+    if (stem == s.name && (k.name == stem || s.type() != STT_OBJECT)) return;
+    if (without_numbers(k.name) != stem) return;
     theirs.emplace(k.name);
     if (k.size == s.entry.st_size) alike.push_back(id);
   };
@@ -122,7 +126,7 @@ std::vector<KernelSymbol> KernelNames::locals(const Image& object, std::string_v
   }
   std::vector<KernelSymbol> result;
   for (uint32_t id : same) result.push_back({std::string(owner), id});
-  if (stem == s.name) return result;
+  if (stem == s.name && !same.empty()) return result;
   for (uint32_t i = 1; i < object.elf.symbols.size(); ++i) {
     const KlpSymbol& o = object.elf.symbols[i];
     if (o.in_section() && o.type() == s.type() && o.local() && without_numbers(o.name) == stem) ours.insert(o.name);

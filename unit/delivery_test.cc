@@ -383,6 +383,56 @@ TEST_F(DeliveryTest, PointersOfOlderBugEntriesCountFromTheEntry) {
   EXPECT_FALSE(findings(link(replaced(module, "file - 1b", "file + 4 - 1b"))).empty());
 }
 
+// asm() at file scope names what has no size (arch/x86/kernel/kprobes/opt.c), or lies on what has another name
+// (arch/x86/kvm/emulate.c).
+TEST_F(DeliveryTest, NamesOfAsmStandForTheirPlaces) {
+  const std::string data = ".section .rodata,\"a\"\n.globl tmpl, tmpl_2\ntmpl: .long 7\ntmpl_2: .long 8\n";
+  const std::string code =
+      ".text\n.globl em\nem:\n.type cmpb,@function\ncmpb: ret\n.size cmpb,.-cmpb\n"
+      ".globl en\nen:\n.type subb,@function\nsubb: ret\n.size subb,.-subb\n";
+  std::string c(kernel_c);
+  for (const std::string& part : {data, code}) c += "asm(R\"(" + part + ".text)\");\n";
+  write("kernel.c", c);
+  make_kernel();
+  const auto with = [](const std::string& text, const std::string& label, const std::string& function) {
+    return replaced(text, "\nthunk: jmp",
+                    "\nlabel_ref: leaq " + label + "(%rip), %rdi\n  klp label_ref+3, " + label +
+                        ", label_n, 0\nem_ref: .byte 0xe8\n.long " + function + " - 4 - .\n  klp em_ref+1, " +
+                        function + ", em_n, 0\nthunk: jmp");
+  };
+  write("patched.s", with(object_text(), "tmpl", "em") + data + code);
+  run("as -o patched.o patched.s");
+  const auto module = [&](const std::string& label, const std::string& function) {
+    return with(good(), label + ".klp", function + ".klp") + ".section .kpatch.strings,\"a\"\nlabel_n: .asciz \"" +
+           label + "\"\nem_n: .asciz \"" + function + "\"\n";
+  };
+  EXPECT_EQ(findings(link(module("tmpl", "em"))), std::vector<std::string>{});
+  EXPECT_EQ(findings(link(module("tmpl", "cmpb"))), std::vector<std::string>{});
+  EXPECT_EQ(findings(link(module("tmpl_2", "em"))).size(), 1);
+  EXPECT_EQ(findings(link(module("tmpl", "en"))).size(), 1);
+}
+
+// What was a static local has its number in the kernel alone.
+TEST_F(DeliveryTest, AStaticLocalThatBecomesAVariableOfItsFile) {
+  std::string c(kernel_c);
+  c += "int uses(void) { static int level = 4; asm(\"\" : \"+m\"(level)); return level; }\n";
+  write("kernel.c", c);
+  make_kernel();
+  const auto with = [](const std::string& text, const std::string& name) {
+    return replaced(
+        text, "\nthunk: jmp",
+        "\nlevel_ref: movl " + name + "(%rip), %eax\n  klp level_ref+2, " + name + ", level_n, 0\nthunk: jmp");
+  };
+  const std::string level = ".section .data.level,\"aw\"\n.type level,@object\nlevel: .long 4\n.size level,";
+  const std::string module =
+      with(good(), "level.klp") + ".section .kpatch.strings,\"a\"\nlevel_n: .asciz \"level.0\"\n";
+  for (const auto& [size, count] : {std::pair("4\n", 0U), {"8\n.long 0\n", 1U}}) {
+    write("patched.s", with(object_text(), "level") + level + size);
+    run("as -o patched.o patched.s");
+    EXPECT_EQ(findings(link(module)).size(), count) << size;
+  }
+}
+
 TEST_F(DeliveryTest, StateIsNotThereTwice) {
   std::string text = replaced(good(), "klp count_ref+2, count.klp, count_n, " + rank("count"), "");
   for (const char* ref : {"end_ref", "far_ref"})
