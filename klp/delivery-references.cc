@@ -122,6 +122,10 @@ void DeliveryCheck::compare_defined(uint32_t object, const Atom& home, const Ima
     return;
   }
   if (atom.symbol == 0) atom = o.atom_before(to).value_or(atom);
+  // A name without a size is meant with its distance: optprobe_template_end+32.
+  if (atom.symbol == 0 && o.elf.symbols[theirs.symbol].type() != STT_SECTION)
+    atom = {to.section, o.elf.symbols[theirs.symbol].entry.st_value, o.elf.symbols[theirs.symbol].entry.st_value,
+            theirs.symbol};
   std::vector<uint32_t> names = o.symbols_at({atom.section, atom.symbol == 0 ? to.offset : atom.begin});
   std::erase_if(names, [&](uint32_t id) {
     const std::string& name = o.elf.symbols[id].name;

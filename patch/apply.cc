@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <map>
+#include <set>
 
 #include "patch/place.h"
 #include "patch/read.h"
@@ -81,8 +82,11 @@ class Applier {
     PatchFile patch = parse_patch(given.path, given.text);
     resolve_paths(patch, [&](const std::string& file) { return exists(file); });
     for (const std::string& note : patch.notes) warn(patch, note);
-    for (const FilePatch& file : patch.files)
+    for (size_t i = 0; i < patch.files.size(); ++i) {
+      const FilePatch& file = patch.files[i];
+      if (i == 0 || file.commit != patch.files[i - 1].commit) begin_commit(patch, file.commit);
       if (goes_through_no_link(patch, file)) apply_file(patch, file);
+    }
     if (!problems_.empty()) {
       std::string all;
       for (const std::string& problem : problems_) all += (all.empty() ? "" : "\n") + problem;
@@ -112,6 +116,20 @@ class Applier {
 
   std::string contents(const std::string& path) const {
     return read_file(state_.contains(path) ? result_.directory / path : source_ / path);
+  }
+
+  void begin_commit(const PatchFile& patch, unsigned commit) {
+    earlier_.clear();
+    made_.clear();
+    leaving_.clear();
+    for (const FilePatch& file : patch.files)
+      if (file.commit == commit && file.change == FileChange::rename) leaving_.insert(file.old_path);
+  }
+
+  // What git copies and renames is the file as it was before the commit, in whatever order they stand.
+  std::string contents_before(const std::string& path) const {
+    const auto it = earlier_.find(path);
+    return it != earlier_.end() ? it->second : contents(path);
   }
 
   void warn(const PatchFile& patch, string_view text) {
@@ -146,15 +164,18 @@ class Applier {
       return;
     }
     const std::string& target = file.change == FileChange::remove ? file.old_path : file.new_path;
-    const std::string before = contents(file.old_path);
-    if (file.change != FileChange::modify && file.change != FileChange::remove && exists(target)) {
+    const bool other_name = file.change == FileChange::rename || file.change == FileChange::copy;
+    const std::string before = other_name ? contents_before(file.old_path) : contents(file.old_path);
+    if (other_name && exists(target) && (made_.contains(target) || !leaving_.contains(target))) {
       problem(patch, file.line, fmt::format("{} is there already", target));
       return;
     }
+    if (exists(target)) earlier_.emplace(target, contents(target));
     write_with_folders(result_.directory / target, before);
     state_[target] = true;
+    if (other_name) made_.insert(target);
     if (!file.hunks.empty()) place(patch, file, target, before);
-    if (file.change == FileChange::rename) forget(file.old_path);
+    if (file.change == FileChange::rename && !made_.contains(file.old_path)) forget(file.old_path);
     if (file.change == FileChange::remove) {
       if (problems_.empty() && !read_file(result_.directory / target).empty()) {
         problem(patch, file.line,
@@ -165,19 +186,22 @@ class Applier {
   }
 
   void forget(const std::string& path) {
+    earlier_.emplace(path, contents(path));
     fs::remove(result_.directory / path);
     state_[path] = false;
   }
 
   void create(const PatchFile& patch, const FilePatch& file) {
     const std::string text = created_text(file);
-    if (exists(file.new_path)) {
+    if (exists(file.new_path) && (made_.contains(file.new_path) || !leaving_.contains(file.new_path))) {
       const bool same = contents(file.new_path) == text;
       problem(patch, file.line,
               same ? fmt::format("{} is there already: the patch is already applied", file.new_path)
                    : fmt::format("the patch adds {}, but the source has such a file", file.new_path));
       return;
     }
+    if (exists(file.new_path)) earlier_.emplace(file.new_path, contents(file.new_path));
+    made_.insert(file.new_path);
     write_with_folders(result_.directory / file.new_path, text);
     state_[file.new_path] = true;
   }
@@ -236,6 +260,10 @@ class Applier {
   bool ignore_whitespace_;
   AppliedPatches result_;
   std::map<std::string, bool> state_;  // touched so far: exists now?
+  // Of the commit that is applied: contents of the files that it has changed, names that copies and renames gave, names
+  // that renames take away.
+  std::map<std::string, std::string> earlier_;
+  std::set<std::string> made_, leaving_;
   std::vector<std::string> problems_;
 };
 

@@ -20,6 +20,7 @@
 #include <charconv>
 #include <map>
 #include <optional>
+#include <set>
 
 #include "support/error.h"
 #include "support/files.h"
@@ -201,6 +202,7 @@ class Parser {
     } else if (line.starts_with("@@ ")) {
       hunk(line);
     } else {
+      if (line.starts_with("From ") || line.starts_with("Subject: ") || line.starts_with("commit ")) ++commit_;
       ++at_;
     }
   }
@@ -209,6 +211,7 @@ class Parser {
   void git_header(string_view rest) {
     FilePatch file;
     file.git = true;
+    file.commit = commit_;
     file.line = static_cast<unsigned>(at_ + 1);
     if (!rest.starts_with('"')) {
       const size_t half = rest.size() / 2;
@@ -269,6 +272,7 @@ class Parser {
     if (!continues_git) {
       patch_.files.emplace_back();
       patch_.files.back().line = static_cast<unsigned>(at_ + 1);
+      patch_.files.back().commit = commit_;
     }
     FilePatch& file = patch_.files.back();
     const auto epoch = [](string_view line) {
@@ -325,6 +329,7 @@ class Parser {
 
   std::vector<std::string> lines_;
   size_t at_ = 0;
+  unsigned commit_ = 0;
   PatchFile patch_;
   bool context_diff_ = false;
   bool mode_only_ = false;
@@ -438,8 +443,9 @@ void settle(FilePatch& file, const std::function<bool(const std::string&)>& exis
 }  // namespace
 
 void resolve_paths(PatchFile& patch, const std::function<bool(const std::string&)>& exists) {
-  // A file made by text of several mails may change again further down.
+  // A file made by text of several mails may change again further down. Within one commit names may be exchanged.
   std::map<std::string, bool> present;
+  std::set<std::pair<unsigned, std::string>> made;
   const auto exists_now = [&](const std::string& path) {
     const auto it = present.find(path);
     return it == present.end() ? exists(path) : it->second;
@@ -456,8 +462,11 @@ void resolve_paths(PatchFile& patch, const std::function<bool(const std::string&
       throw Error(
           fmt::format("{}:{}: error: the source has no file {}", patch.path.string(), file.line, file.old_path));
     }
-    if (file.change == FileChange::remove || file.change == FileChange::rename) present[file.old_path] = false;
-    if (!file.new_path.empty()) present[file.new_path] = true;
+    const bool leaves = file.change == FileChange::remove || file.change == FileChange::rename;
+    if (leaves && !made.contains({file.commit, file.old_path})) present[file.old_path] = false;
+    if (file.new_path.empty()) continue;
+    present[file.new_path] = true;
+    if (file.change != FileChange::modify) made.emplace(file.commit, file.new_path);
   }
 }
 

@@ -34,6 +34,7 @@ struct FilePatch {
   bool no_prefix = false;  // git's header has one name twice: diff.noprefix
   bool bare = false;       // the paths carry no prefix: of "rename from" and the like
   unsigned line = 0;       // where it begins in the patch, 1-based
+  unsigned commit = 0;     // which of several in one text it is a part of: those of a mailbox, of git log -p
   std::vector<Hunk> hunks;
 };
 

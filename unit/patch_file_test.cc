@@ -213,6 +213,34 @@ TEST_F(Tree, CreatesRemovesAndRenames) {
   EXPECT_TRUE(result("fs/c.c").starts_with("\tONE\n\ttwo\n"));
 }
 
+// Whatever stands before it in the diff; another commit's is the file by now.
+TEST_F(Tree, CopiesAFileAsItWasBeforeTheCommit) {
+  const std::string change =
+      "diff --git a/fs/a.c b/fs/a.c\n--- a/fs/a.c\n+++ b/fs/a.c\n@@ -1,2 +1,2 @@\n-\tone\n+\tONE\n \ttwo\n";
+  const std::string copy = "diff --git a/fs/a.c b/fs/c.c\nsimilarity index 90%\ncopy from fs/a.c\ncopy to fs/c.c\n";
+  const std::string hunk = "--- a/fs/a.c\n+++ b/fs/c.c\n@@ -1,3 +1,3 @@\n \tone\n-\ttwo\n+\tTWO\n \tthree\n";
+  apply({change + copy + hunk});
+  EXPECT_TRUE(result("fs/c.c").starts_with("\tone\n\tTWO\n")) << result("fs/c.c");
+  EXPECT_TRUE(result("fs/a.c").starts_with("\tONE\n\ttwo\n"));
+  for (const char* next : {"From 0123456789abcdef0123456789abcdef01234567 Mon Sep 17 00:00:00 2001\n", "Subject: two\n",
+                           "commit 0123456789abcdef0123456789abcdef01234567\n"}) {
+    apply({change + next + copy});
+    EXPECT_TRUE(result("fs/c.c").starts_with("\tONE\n")) << next;
+  }
+}
+
+TEST_F(Tree, ExchangesNames) {
+  const std::string there =
+      "diff --git a/fs/a.c b/fs/b.c\nsimilarity index 100%\nrename from fs/a.c\nrename to fs/b.c\n";
+  const std::string back =
+      "diff --git a/fs/b.c b/fs/a.c\nsimilarity index 100%\nrename from fs/b.c\nrename to fs/a.c\n";
+  const AppliedPatches applied = apply({there + back});
+  EXPECT_EQ(applied.modified, (std::vector<std::string>{"fs/a.c", "fs/b.c"}));
+  EXPECT_EQ(result("fs/a.c"), "b\n");
+  EXPECT_TRUE(result("fs/b.c").starts_with("\tone\n"));
+  EXPECT_NE(message_of([&] { apply({there}); }).find("fs/b.c is there already"), std::string::npos);
+}
+
 TEST_F(Tree, FollowsAFileThatThePatchMadeItself) {
   const AppliedPatches applied =
       apply({"--- /dev/null\n+++ b/fs/new.c\n@@ -0,0 +1 @@\n+int x;\n"
