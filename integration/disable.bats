@@ -49,6 +49,12 @@ SCRIPT
   disable --disable ns_to_timespec64
   [ "$status" -eq 2 ]
   [[ $stderr == *"returns a struct timespec64"*"[disable-type]"* ]]
+  disable --disable do_exit
+  [ "$status" -eq 2 ]
+  [[ $stderr == *"do_exit: never returns"*"[disable-noreturn]"* ]]
+  disable --disable meminfo_proc_show=0 --disable fs/proc/meminfo.c:meminfo_proc_show=1
+  [ "$status" -eq 1 ]
+  [[ $stderr == *"meminfo_proc_show is named twice"* ]]
   disable --disable exc_page_fault
   [ "$status" -eq 2 ]
   [[ $stderr == *"made by a macro"*"[disable-macro]"* ]]

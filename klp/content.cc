@@ -13,6 +13,7 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
+#include "arch/arch.h"
 #include "lookup/lookup.h"
 #include "support/digest.h"
 #include "support/error.h"
@@ -28,34 +29,91 @@ std::vector<std::string_view> values_of(const KlpElf& elf, std::string_view key)
 }
 
 // What a relocation is of: its symbol's name, or the string that it leads to. Places in sections move, and say nothing.
-std::string meaning_of(const KlpElf& elf, const KlpRelocation& relocation) {
-  const KlpSymbol& symbol = elf.symbols[relocation.symbol];
+std::string meaning_of(const KlpElf& elf, const Relocation& relocation) {
+  const KlpSymbol& symbol = elf.symbols[index(relocation.symbol)];
   if (symbol.type() != STT_SECTION) return fmt::format("{}+{}", symbol.name, relocation.addend);
-  const auto to = elf.place_of(relocation.symbol, relocation.addend);
+  const auto to = elf.place_of(index(relocation.symbol), relocation.addend);
   const bool strings = to && (elf.sections[to->section].header.sh_flags & SHF_STRINGS) != 0;
   const auto text = strings ? elf.string_at(*to) : std::nullopt;
   return text ? std::string(*text) : elf.sections[symbol.entry.st_shndx].name;
 }
 
-std::string code_of(const KlpElf& elf, std::string_view function) {
-  const auto symbol = std::ranges::find_if(
-      elf.symbols, [&](const KlpSymbol& s) { return s.type() == STT_FUNC && s.name == function && s.in_section(); });
-  if (symbol == elf.symbols.end()) return {};
-  const GElf_Sym& entry = symbol->entry;
-  if (entry.st_shndx >= elf.sections.size()) return {};
-  const std::vector<std::byte>& bytes = elf.sections[entry.st_shndx].bytes;
-  if (entry.st_value > bytes.size() || entry.st_size > bytes.size() - entry.st_value) return {};
-  std::string code(reinterpret_cast<const char*>(bytes.data()) + entry.st_value, entry.st_size);
-  std::vector<std::string> references;
-  for (const KlpSection& table : elf.sections) {
-    if (table.header.sh_type != SHT_RELA || table.header.sh_info != entry.st_shndx) continue;
-    for (const KlpRelocation& r : table.relocations)
-      if (r.offset >= entry.st_value && r.offset < entry.st_value + entry.st_size)
-        references.push_back(fmt::format("{:08x} {} {}\n", r.offset - entry.st_value, r.type, meaning_of(elf, r)));
+// Digests of code with all that it leads to within the module: what a system call does is in a function that it calls.
+class Codes {
+ public:
+  explicit Codes(const KlpElf& elf) : elf_(elf), relocations_(elf.sections.size()), symbols_(elf.sections.size()) {
+    for (const KlpSection& table : elf.sections) {
+      if (table.header.sh_type != SHT_RELA || table.header.sh_info >= elf.sections.size()) continue;
+      for (const KlpRelocation& r : table.relocations)
+        relocations_[table.header.sh_info].push_back({r.offset, r.type, SymbolId{r.symbol}, r.addend, r.addend});
+    }
+    const Arch* arch = find_arch(elf.header.e_machine);
+    for (size_t i = 0; i < relocations_.size(); ++i) {
+      std::ranges::stable_sort(relocations_[i], {}, &Relocation::offset);
+      const KlpSection& section = elf.sections[i];
+      if (arch != nullptr && (section.header.sh_flags & SHF_EXECINSTR) != 0)
+        arch->code.find_targets({section.bytes, true}, relocations_[i]);
+    }
+    for (uint32_t i = 1; i < elf.symbols.size(); ++i)
+      if (has_bytes(i)) symbols_[elf.symbols[i].entry.st_shndx].push_back(i);
+    for (auto& list : symbols_)
+      std::ranges::stable_sort(list, {}, [&](uint32_t id) { return elf.symbols[id].entry.st_value; });
   }
-  std::ranges::sort(references);
-  return digest_of(code + joined(references, ""));
-}
+
+  // Empty where the module has no such function.
+  std::string of(std::string_view function) const {
+    uint32_t first = 0;
+    for (uint32_t i = 1; first == 0 && i < elf_.symbols.size(); ++i)
+      if (elf_.symbols[i].type() == STT_FUNC && elf_.symbols[i].name == function && has_bytes(i)) first = i;
+    if (first == 0) return {};
+    std::vector<uint32_t> reached = {first};
+    std::set<uint32_t> known = {first};
+    std::string text;
+    for (size_t i = 0; i < reached.size(); ++i) add(reached[i], reached, known, text);
+    return digest_of(text);
+  }
+
+ private:
+  bool has_bytes(uint32_t id) const {
+    const KlpSymbol& s = elf_.symbols[id];
+    const GElf_Sym& entry = s.entry;
+    if (!s.in_section() || (s.type() != STT_FUNC && s.type() != STT_OBJECT) || entry.st_shndx >= elf_.sections.size())
+      return false;
+    const size_t size = elf_.sections[entry.st_shndx].bytes.size();
+    return entry.st_size != 0 && entry.st_value <= size && entry.st_size <= size - entry.st_value;
+  }
+
+  // The function or variable that a reference leads into.
+  uint32_t symbol_at(const KlpPlace& place) const {
+    const auto& list = symbols_[place.section];
+    const auto behind =
+        std::ranges::upper_bound(list, place.offset, {}, [&](uint32_t id) { return elf_.symbols[id].entry.st_value; });
+    if (behind == list.begin()) return 0;
+    const GElf_Sym& entry = elf_.symbols[*(behind - 1)].entry;
+    return place.offset < entry.st_value + entry.st_size ? *(behind - 1) : 0;
+  }
+
+  void add(uint32_t id, std::vector<uint32_t>& reached, std::set<uint32_t>& known, std::string& text) const {
+    const GElf_Sym& entry = elf_.symbols[id].entry;
+    const std::vector<std::byte>& bytes = elf_.sections[entry.st_shndx].bytes;
+    text += fmt::format("\n{} ", entry.st_size);
+    text.append(reinterpret_cast<const char*>(bytes.data()) + entry.st_value, entry.st_size);
+    const auto& list = relocations_[entry.st_shndx];
+    const auto from = std::ranges::lower_bound(list, entry.st_value, {}, &Relocation::offset);
+    for (auto it = from; it != list.end() && it->offset < entry.st_value + entry.st_size; ++it) {
+      text += fmt::format("\n{:x} {} {}", it->offset - entry.st_value, it->type, meaning_of(elf_, *it));
+      const uint32_t symbol = index(it->symbol);
+      if (!elf_.symbols[symbol].in_section()) continue;
+      const auto place = elf_.place_of(symbol, it->target_offset);
+      const uint32_t target = has_bytes(symbol) ? symbol : place ? symbol_at(*place) : 0;
+      if (target != 0 && known.insert(target).second) reached.push_back(target);
+    }
+  }
+
+  const KlpElf& elf_;
+  std::vector<std::vector<Relocation>> relocations_;
+  std::vector<std::vector<uint32_t>> symbols_;
+};
 
 bool is_of_shadow_variables(const KlpSymbol& symbol) {
   const std::string_view name = symbol.name;
@@ -67,18 +125,24 @@ bool is_of_shadow_variables(const KlpSymbol& symbol) {
 
 }  // namespace
 
-std::string PatchPlace::text() const { return fmt::format("{}:{} {}", file, line, joined(lines, " ")); }
+std::string PatchPlace::text() const {
+  return fmt::format("{}:{} {}{}{}", file, line, function, function.empty() ? "" : " ", joined(lines, " "));
+}
 
 std::optional<PatchPlace> PatchPlace::of(std::string_view text) {
   PatchPlace place;
   // A file's name may have blanks; digests have none.
   std::vector<std::string_view> words = fields_of(text, ' ');
-  const auto is_line = [](std::string_view word) {
-    return word.size() == 9 && (word[0] == '-' || word[0] == '+') &&
+  const auto is_digest = [](std::string_view word, std::string_view signs) {
+    return word.size() == 9 && signs.find(word[0]) != std::string_view::npos &&
            word.find_first_not_of("0123456789abcdef", 1) == std::string_view::npos;
   };
-  while (!words.empty() && is_line(words.back())) {
+  while (!words.empty() && is_digest(words.back(), "-+")) {
     place.lines.insert(place.lines.begin(), std::string(words.back()));
+    words.pop_back();
+  }
+  if (!words.empty() && is_digest(words.back(), "@")) {
+    place.function = words.back();
     words.pop_back();
   }
   const std::string name = joined(words, " ");
@@ -98,8 +162,9 @@ LivepatchContent content_of(const KlpElf& elf) {
     throw Error(fmt::format("{} is no livepatch: it has no table of what it replaces", elf.path.string()));
   content.maker = name_of(tables.form);
   content.knows_functions = true;
+  const Codes codes(elf);
   for (const Replacement& f : replacements_of(elf, tables))
-    content.functions.push_back({f.object, f.name, f.sympos, code_of(elf, f.by)});
+    content.functions.push_back({f.object, f.name, f.sympos, codes.of(f.by)});
   std::ranges::sort(content.functions);
   for (const NamedCallback& callback : callbacks_of(elf, tables))
     content.callbacks.emplace(callback.object, callback.kind);
@@ -125,7 +190,8 @@ nlohmann::json to_json(const LivepatchContent& content) {
     functions.push_back({{"object", f.object}, {"name", f.name}, {"sympos", f.sympos}, {"code", f.code}});
   for (const auto& [object, kind] : content.callbacks) callbacks.push_back({{"object", object}, {"kind", kind}});
   for (const PatchPlace& place : content.places)
-    places.push_back({{"file", place.file}, {"line", place.line}, {"lines", place.lines}});
+    places.push_back(
+        {{"file", place.file}, {"line", place.line}, {"function", place.function}, {"lines", place.lines}});
   return {{"release", content.release},
           {"functions", functions},
           {"callbacks", callbacks},
@@ -151,7 +217,7 @@ LivepatchContent livepatch_content_of(const nlohmann::json& json) {
     content.fixes = json.at("fixes").get<std::set<std::string>>();
     for (const auto& p : json.at("hunks"))
       content.places.push_back({p.at("file").get<std::string>(), p.at("line").get<unsigned>(),
-                                p.at("lines").get<std::vector<std::string>>()});
+                                p.at("lines").get<std::vector<std::string>>(), p.value("function", "")});
   } catch (const nlohmann::json::exception&) {
     no_content();
   }

@@ -18,8 +18,9 @@ struct PatchPlace {
   std::string file;                  // relative to the source
   unsigned line = 0;                 // in the patched file
   std::vector<std::string> lines{};  // "-1a2b3c4d", "+5e6f7081"
+  std::string function{};            // "@0a1b2c3d": what they stand in, where the patch tells
 
-  // "fs/proc/meminfo.c:34 -1a2b3c4d +5e6f7081", as .modinfo has it.
+  // "fs/proc/meminfo.c:34 @0a1b2c3d -1a2b3c4d +5e6f7081", as .modinfo has it.
   std::string text() const;
   // The reverse; nothing when it is none.
   static std::optional<PatchPlace> of(std::string_view text);

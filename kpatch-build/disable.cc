@@ -55,7 +55,7 @@ std::optional<Number> number_of(string_view text) {
   Number number;
   number.negative = text.starts_with('-');
   if (number.negative) text.remove_prefix(1);
-  if (const auto error = errno_of(text)) {
+  if (const auto error = errno_of(text); error && number.negative) {
     number.magnitude = static_cast<uint64_t>(*error);
     return number;
   }
@@ -293,9 +293,18 @@ Result<PatchText> disabling_patch(const Build& build, const Base& base) {
   Result<PatchText> result;
   std::map<string, std::vector<EarlyReturn>> by_file;
   Finder finder(build, base);
+  std::set<string> seen;
   for (const string& text : build.options.disabled) {
     const Disabled disabled = parse_disabled(text);
     const Found found = finder.find(disabled);
+    if (!seen.insert(fmt::format("{}:{}", found.source, disabled.function)).second)
+      throw Error(fmt::format("--disable {}: {} is named twice", text, disabled.function));
+    // The compiler puts nothing behind calls of it: whoever called it would run into whatever comes next.
+    if (found.function.never_returns) {
+      result.findings.push_back(refusal("disable-noreturn", found, "never returns (__noreturn), and can't be made to",
+                                        "disable what calls it"));
+      continue;
+    }
     const string statement = return_statement(found.function.type, disabled.value, disabled.function);
     if (statement.empty()) {
       result.findings.push_back(refusal(

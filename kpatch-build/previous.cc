@@ -4,7 +4,8 @@
 //     release 4:  fix-a.patch fix-c.patch fix-d.patch      b is open again
 //
 // What two releases have is compared as far as each says it. Lines of a patch that stand together are one place; it is
-// there still when the new patches have a place of the same lines in that file. A patch that is worked over has other lines:
+// there still when the new patches have the same lines in that file, once more for each place, and in the same function where
+// both tell: one check that was added to two functions is two. A patch that is worked over has other lines:
 // so a place is one that was changed, and isn't refused, when half of its lines that say something ("}" doesn't) are
 // in the file's places; less than that is a place that is gone. Line numbers are not looked at.
 #include "kpatch-build/previous.h"
@@ -43,9 +44,25 @@ std::string entry_of(string_view line) {
   return says_something(line.substr(1)) ? line_digest(line[0], line.substr(1)) : std::string();
 }
 
+// What git takes for the head of a function: a line that begins with a word, and is no label.
+bool is_heading(string_view line) {
+  return !line.empty() && continues_word(line[0]) && (line[0] < '0' || line[0] > '9') && !trimmed(line).ends_with(':');
+}
+
+// "static int show(struct seq_file *m," -> show; of what has no arguments the line.
+std::string function_entry(string_view heading) {
+  string_view name = trimmed(heading.substr(0, heading.find('(')));
+  if (name.size() < heading.size())
+    while (!name.empty() && !continues_word(name.back())) name.remove_suffix(1);
+  size_t begin = name.size();
+  while (begin > 0 && continues_word(name[begin - 1])) --begin;
+  if (heading.find('(') != string_view::npos) name.remove_prefix(begin);
+  return name.empty() ? std::string() : line_digest('@', name);
+}
+
 void add_places(const Hunk& hunk, const std::string& file, std::vector<PatchPlace>& places) {
   unsigned line = std::max(hunk.new_start, 1U);
-  PatchPlace place{file, line, {}};
+  PatchPlace place{file, line, {}, function_entry(hunk.heading)};
   const auto close = [&] {
     if (!place.lines.empty()) places.push_back(place);
     place.lines.clear();
@@ -53,6 +70,7 @@ void add_places(const Hunk& hunk, const std::string& file, std::vector<PatchPlac
   for (const std::string& text : hunk.lines) {
     if (text[0] == ' ') {
       close();
+      if (const auto body = string_view(text).substr(1); is_heading(body)) place.function = function_entry(body);
     } else if (const std::string entry = entry_of(text); !entry.empty()) {
       if (place.lines.empty()) place.line = line;
       place.lines.push_back(entry);
@@ -196,11 +214,37 @@ class Comparison {
           "unload that one first, or write this one by hand as well");
   }
 
+  // Lines of places, each as often as it is there, with the function that it is in.
+  using Lines = std::map<std::string, std::map<std::string, std::vector<std::string>>, std::less<>>;
+  static Lines lines_of_places(const std::vector<PatchPlace>& places) {
+    Lines lines;
+    for (const PatchPlace& place : places)
+      for (const std::string& line : place.lines) lines[place.file][line].push_back(place.function);
+    return lines;
+  }
+
+  // How many lines of the place are among the file's; these are taken.
+  static size_t take(const PatchPlace& place, std::map<std::string, std::vector<std::string>>& file) {
+    size_t there = 0;
+    for (const std::string& line : place.lines) {
+      const auto known = file.find(line);
+      if (known == file.end()) continue;
+      auto& functions = known->second;
+      auto fits = std::ranges::find(functions, place.function);
+      if (fits == functions.end())
+        fits =
+            std::ranges::find_if(functions, [&](const std::string& f) { return f.empty() || place.function.empty(); });
+      if (fits == functions.end()) continue;
+      functions.erase(fits);
+      ++there;
+    }
+    return there;
+  }
+
   void places() {
-    std::map<std::string, std::set<std::string>, std::less<>> lines;  // by file, of the new patches
-    for (const PatchPlace& place : now_.places) lines[place.file].insert(place.lines.begin(), place.lines.end());
+    Lines lines = lines_of_places(now_.places);
     std::set<std::string> files_gone;
-    std::vector<std::string> other, fresh;
+    std::vector<std::string> other;
     for (const PatchPlace& place : before_.places) {
       const auto file = lines.find(place.file);
       if (file == lines.end()) {
@@ -209,8 +253,7 @@ class Comparison {
                   fmt::format("is changed by {}, and by these patches no more", name_), advice());
         continue;
       }
-      const auto there = static_cast<size_t>(
-          std::ranges::count_if(place.lines, [&](const std::string& line) { return file->second.contains(line); }));
+      const size_t there = take(place, file->second);
       if (there == place.lines.size()) continue;
       if (2 * there >= place.lines.size())
         other.push_back(fmt::format("{}:{}", place.file, place.line));
@@ -218,19 +261,17 @@ class Comparison {
         dropped("dropped-hunk", {.source = place.file, .line = static_cast<int>(place.line)},
                 fmt::format("what {} changes there isn't in these patches", name_), advice());
     }
-    note_new_places(fresh);
+    note_new_places();
     if (!other.empty()) note(fmt::format("changed in another way than by {}: {}", name_, joined(other, ", ")));
   }
 
-  void note_new_places(std::vector<std::string>& fresh) {
-    std::map<std::string, std::set<std::string>, std::less<>> lines;
-    for (const PatchPlace& place : before_.places) lines[place.file].insert(place.lines.begin(), place.lines.end());
+  void note_new_places() {
+    Lines lines = lines_of_places(before_.places);
+    std::vector<std::string> fresh;
     for (const PatchPlace& place : now_.places) {
       const auto file = lines.find(place.file);
-      const bool known = file != lines.end() && std::ranges::all_of(place.lines, [&](const std::string& line) {
-                           return file->second.contains(line);
-                         });
-      if (!known) fresh.push_back(fmt::format("{}:{}", place.file, place.line));
+      if (file == lines.end() || take(place, file->second) < place.lines.size())
+        fresh.push_back(fmt::format("{}:{}", place.file, place.line));
     }
     note_new("places", fresh);
   }

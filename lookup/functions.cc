@@ -120,7 +120,8 @@ std::vector<DefinedFunction> defined_functions(const std::filesystem::path& file
       const char* defined_in = dwarf_decl_file(&entry);
       int line = 0;
       if (defined_in == nullptr || dwarf_decl_line(&entry, &line) != 0) continue;
-      found.push_back({name, std::filesystem::path(defined_in).lexically_normal().string(), line, return_type(entry)});
+      found.push_back({name, std::filesystem::path(defined_in).lexically_normal().string(), line, return_type(entry),
+                       dwarf_hasattr_integrate(&entry, DW_AT_noreturn) != 0});
     } while (dwarf_siblingof(&entry, &entry) == 0);
     return true;
   });

@@ -26,6 +26,7 @@ struct DefinedFunction {
   std::string file;  // as the compiler was told, normalised; relative or not
   int line = 0;      // of the function's name
   ReturnType type{};
+  bool never_returns = false;  // __noreturn
 
   auto operator<=>(const DefinedFunction&) const = default;
 };

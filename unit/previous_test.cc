@@ -1,6 +1,7 @@
 // What a livepatch has no more of the one before it: each kind of thing, missing and there, told and not told.
 #include "kpatch-build/previous.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -90,6 +91,30 @@ TEST(Previous, APlaceThatIsWorkedOverIsNotGone) {
   EXPECT_NE(
       notices(content({first}), content({other.c_str()})).find("changed in another way than by old.ko: fs/a.c:13"),
       std::string::npos);
+}
+
+// One check that was added to two functions is two.
+TEST(Previous, TheSameLinesElsewhereAreOthers) {
+  const auto hunk = [](int line, const std::string& heading, const std::string& context) {
+    return fmt::format("@@ -{0},1 +{0},3 @@{1}\n{2}\n+\tif (!capable(CAP_SYS_ADMIN))\n+\t\treturn -EPERM;\n", line,
+                       heading.empty() ? "" : " " + heading, context);
+  };
+  const std::string head = "--- a/fs/a.c\n+++ b/fs/a.c\n";
+  const std::string one = hunk(10, "static int one(struct file *f,", " \tint x;"),
+                    two = hunk(20, "int two(void)", " \tint x;");
+  const std::string in_one = head + one, in_two = head + two, in_both = head + one + two;
+  EXPECT_EQ(missing(content({in_both.c_str()}), content({in_one.c_str()})), Names{"dropped-hunk fs/a.c:21"});
+  EXPECT_EQ(missing(content({in_one.c_str()}), content({in_two.c_str()})), Names{"dropped-hunk fs/a.c:11"});
+  EXPECT_EQ(missing(content({in_one.c_str()}), content({in_both.c_str()})), Names());
+  // A hunk may begin in the function before, and not every diff has headings.
+  const std::string wide = head + hunk(8, "int before(void)", " static int one(struct file *f, int y)"),
+                    bare = head + hunk(9, "", " \tint x;");
+  EXPECT_EQ(missing(content({in_one.c_str()}), content({wide.c_str()})), Names());
+  EXPECT_EQ(missing(content({in_one.c_str()}), content({bare.c_str()})), Names());
+  EXPECT_EQ(missing(content({bare.c_str()}), content({in_two.c_str()})), Names());
+  const PatchPlace place = content({in_one.c_str()}).places.at(0);
+  EXPECT_EQ(place.function.size(), 9U);
+  EXPECT_EQ(PatchPlace::of(place.text()).value_or(PatchPlace{}).function, place.function);
 }
 
 TEST(Previous, AnIdOfShadowVariablesThatIsGone) {

@@ -228,6 +228,25 @@ TEST_F(Verify, ContentIsReadWhoeverMadeIt) {
   EXPECT_THROW(content_of(KlpElf::read(directory_ / "dummy.ko")), Error);
 }
 
+// What a system call does is in a function that it calls.
+TEST_F(Verify, CodeIsThatOfAllItReaches) {
+  const auto codes = [](std::string_view number) {
+    const std::string text =
+        replaced(std::string(good), "  leaq callback(%rip), %rdi\n  movq $twin",
+                 "  leaq callback(%rip), %rdi\n  .byte 0xe8\n  .long helper - 4 - .\n  movq $twin") +
+        "\n  .section .text.helper,\"ax\"\n  .type helper, @function\nhelper: movl data(%rip), %eax\n"
+        "  jmp __x86_return_thunk\n  .size helper, . - helper\n"
+        "  .section .data.helper,\"aw\"\n  .type data, @object\ndata: .long " +
+        std::string(number) + "\n  .size data, 4\n";
+    const LivepatchContent content = content_of(KlpElf::read(module(text, {})));
+    return std::pair(content.functions.at(0).code, content.functions.at(1).code);
+  };
+  const auto first = codes("1"), second = codes("2");
+  EXPECT_EQ(first.first, second.first);
+  EXPECT_NE(first.second, second.second);
+  EXPECT_EQ(first.second, codes("1").second);
+}
+
 TEST_F(Verify, ContentOfOursHasThePatches) {
   const std::string fields =
       "\"depends=\"\n.asciz \"kpatch_hunk=fs/a b.c:7 -0123abcd +4567ef00\"\n.asciz \"kpatch_shadow=1 + 2\"\n"
