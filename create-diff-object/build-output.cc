@@ -202,8 +202,11 @@ class Builder {
     for (uint32_t namesake : parent_.named(patched_.symbol(id).name)) {
       const BinarySymbol& known = parent_.symbols()[namesake];
       if (known.binding == SymbolBinding::local) continue;
-      diagnostics_.refuse("moved", place_of(patched_, id),
-                          fmt::format("is new in this object, but {} defines it already", resolver_.parent_name()));
+      diagnostics_.refuse(
+          "moved", place_of(patched_, id),
+          fmt::format("is new in this object, but {} defines it already", resolver_.parent_name()),
+          "give the new one a name of its own, and let patched code use that; one that only moves stays "
+          "in its file");
       return;
     }
   }

@@ -48,6 +48,8 @@ bool is_alias(const Pair& pair, SymbolId id) {
 // another way: whoever redirects the one redirects the other. And what the patch makes of it may be another function's
 // too: a pointer that is made there is the kernel's for the one, and the module's own for the other.
 void check_shared_code(const Pair& pair, SymbolId id, Diagnostics& diagnostics) {
+  // module_exit(f) makes cleanup_module another name of f. None of it is redirected, see the rule init-code.
+  if (pair.patched.section(pair.patched.symbol(id).section).kind == SectionKind::init) return;
   const SymbolId twin = pair.twins.orig(id);
   for (SymbolId other : names_of_place(pair.patched, id)) {
     const SymbolId its_twin = pair.twins.orig(other);

@@ -85,6 +85,13 @@ PYTHON
   run -0 "$rebuild" livepatch-again.ko
   [[ $output == *"the same bytes"* && $output != *"other inputs"* ]]
 
+  # It was signed since.
+  openssl req -new -x509 -newkey rsa:2048 -nodes -subj /CN=test -keyout key.pem -out cert.pem 2>/dev/null
+  cp livepatch-again.ko signed.ko
+  "${kpatch_build%/*}/../sign/kpatch-sign" --key key.pem --cert cert.pem signed.ko
+  run -0 "$rebuild" --provenance livepatch-again.ko.intoto.json signed.ko
+  [[ $output == *"the same bytes"* ]]
+
   # Another input is named; other bytes are told.
   sed 's/"vmlinux"/"vmlinux of another"/' livepatch-again.ko.intoto.json >other.json
   run -0 "$rebuild" --provenance other.json livepatch-again.ko

@@ -95,9 +95,13 @@ class Finder {
     }
     // Nothing is missed by leaving such a file out; but when it is all there is, the patch is for another kernel.
     for (Finding file : not_built_) {
-      if (objects.empty()) file.severity = Severity::refusal;
+      if (objects.empty() && !left_by_target_) file.severity = Severity::refusal;
       found_.add(std::move(file));
     }
+    if (objects.empty() && left_by_target_)
+      found_.refuse("target", {},
+                    fmt::format("nothing that the patch changes is of --target {}", joined(targets_, " ")),
+                    "name what the warnings name, or leave --target out");
     Result<std::vector<AffectedObject>> result;
     result.no_change = "no object of the kernel depends on what the patch touches";
     const bool refused = found_.refused();
@@ -182,6 +186,7 @@ class Finder {
     if (!in_target(command, targets_)) {
       found_.warn("target", {.source = command.source},
                   fmt::format("{} is affected, but of no --target: it stays as it is", command.object));
+      left_by_target_ = true;
       return;
     }
     if (!command.module.empty() && !module_file(base_, command.module)) {
@@ -427,6 +432,7 @@ class Finder {
   std::set<std::string> makefile_folders_;
   std::set<std::string> settled_;  // sources that a Makefile's comparison has dealt with
   unsigned queries_ = 0;
+  bool left_by_target_ = false;  // an object that the patch changes
 };
 
 }  // namespace

@@ -108,7 +108,8 @@ int run(const RebuildOptions& options) {
   } catch (const Error& error) {
     throw Error(fmt::format("{}: {}", options.statement.string(), error.what()));
   }
-  if (sha256_of(module) != recorded.sha256)
+  // It may have been signed since.
+  if (sha256_of(module) != recorded.sha256 && sha256_of(std::string(without_signature(module))) != recorded.sha256)
     throw Error(fmt::format("{} is the statement of another module than {}", options.statement.string(),
                             options.module.string()));
   if (options.more.empty() && !recorded.given.empty())

@@ -129,10 +129,12 @@ void Reporter::write() {
   for (const std::filesystem::path& report : options_.reports) {
     try {
       const auto kind = report.extension();
+      // The folder for the module may be none of a build that ends without one.
+      if (report.has_parent_path()) std::filesystem::create_directories(report.parent_path());
       write_file(report, kind == ".html"    ? html_report(facts_, options_)
                          : kind == ".sarif" ? sarif_report(facts_, options_)
                                             : json_report(facts_, options_));
-    } catch (const Error& error) {
+    } catch (const std::exception& error) {
       console_.warning(error.what());
     }
   }

@@ -116,10 +116,23 @@ std::optional<std::string> without_branches(string_view key, string_view patched
   return result.append(patched.substr(done));
 }
 
+// `static const int n`, `char *const p`; what `const char *p` points to is another thing.
+bool is_constant(const Item& variable, string_view name) {
+  const size_t end = place(variable, name);
+  size_t begin = 0;
+  for (size_t i = 0; i < end; ++i)
+    if (variable.tokens[i] == "*") begin = i;
+  return std::find(variable.tokens.begin() + static_cast<ptrdiff_t>(begin),
+                   variable.tokens.begin() + static_cast<ptrdiff_t>(end),
+                   "const") != variable.tokens.begin() + static_cast<ptrdiff_t>(end);
+}
+
 std::optional<std::string> by_callback(string_view name, string_view original, string_view patched) {
   const Items before = items_of(original), after = items_of(patched);
   const Item *old_one = find(before, name, defines_variable), *new_one = find(after, name, defines_variable);
   if (old_one == nullptr || new_one == nullptr || same_text(*old_one, *new_one)) return std::nullopt;
+  // A constant is in memory that nobody writes to.
+  if (is_constant(*old_one, name)) return std::nullopt;
   const Extent from = extent_of(*old_one, original), to = extent_of(*new_one, patched);
   std::string value;
   for (size_t i = place(*new_one, "=") + 1; i + 1 < new_one->tokens.size(); ++i)

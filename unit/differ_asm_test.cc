@@ -371,6 +371,14 @@ const Case cases[] = {
      ".section .text.f,\"ax\"\nalso_f:\nfunc f\nmov $1,%eax\nwithin_f: nop\nend f\n",
      ".section .text.f,\"ax\"\nalso_f:\nfunc f\nmov $2,%eax\nwithin_f: nop\nend f\n",
      {"changed f", "exit 0"}},
+    // module_exit() of a function that is new
+    {"AnotherFunctionForModuleExit",
+     ".section .exit.text,\"ax\"\n.globl cleanup_module\n.type cleanup_module,@function\ncleanup_module: nop\nend "
+     "cleanup_module\n" F_SAME,
+     ".section .exit.text,\"ax\"\n.globl cleanup_module\n.type cleanup_module,@function\n.type "
+     "new_exit,@function\nnew_exit:\ncleanup_module: nop\nnop\nend cleanup_module\n.size "
+     "new_exit,.-new_exit\n" F_CHANGED,
+     {"changed f", "refused init-code cleanup_module", "exit 2"}},
     {"DataWithAGreaterAlignment",
      ".section .data.v,\"aw\"\n.balign 4\n.type v,@object\n.size v,4\nv: .long 7\nfunc f\nmov v(%rip),%eax\nend f\n",
      ".section .data.v,\"aw\"\n.balign 64\n.type v,@object\n.size v,4\nv: .long 7\nfunc f\nmov v(%rip),%eax\nend f\n",

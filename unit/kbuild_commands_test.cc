@@ -243,6 +243,13 @@ TEST_F(Kbuild, AffectedObjectsHaveReasons) {
   Names left_out = texts(all.findings);
   std::erase_if(left_out, [](const std::string& text) { return text.find("[target]") == std::string::npos; });
   EXPECT_EQ(left_out, Names{"fs/a.c: warning: fs/a.o is affected, but of no --target: it stays as it is [target]"});
+  // A wrong name isn't a patch that changes nothing.
+  all = find({"nosuch.ko"});
+  EXPECT_FALSE(all.value);
+  EXPECT_EQ(std::ranges::count(texts(all.findings),
+                               "error: nothing that the patch changes is of --target nosuch.ko [target]\n"
+                               ">>> name what the warnings name, or leave --target out"),
+            1);
   // Nothing else is left: then the patch is for another kernel.
   patches.modified = {"fs/gone.c"};
   all = find({});

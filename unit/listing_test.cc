@@ -20,6 +20,7 @@
 #include "patch/patch.h"
 #include "support/error.h"
 #include "support/files.h"
+#include "support/html.h"
 #include "support/matching.h"
 #include "unit/skip.h"
 #include "unit/temporary_folder.h"
@@ -328,6 +329,14 @@ TEST(ListingHtml, EscapesCodeAndSource) {
   EXPECT_NE(text.find("<b>mov</b> &lt;&amp;, x"), std::string::npos) << text;
   EXPECT_NE(text.find("a&lt;b&gt;.c"), std::string::npos);
   EXPECT_EQ(text.find("</script>"), std::string::npos);
+}
+
+TEST(Html, HasCharactersOnly) {
+  EXPECT_EQ(escaped_html("<a href=\"'&\">"), "&lt;a href=&quot;&#39;&amp;&quot;&gt;");
+  EXPECT_EQ(escaped_html("na\u00efve \U0001f600\t\n"), "na\u00efve \U0001f600\t\n");
+  for (const char* damaged : {"\xff", "\x80", "\xc3", "\xe2\x82", "\x01"})
+    EXPECT_EQ(escaped_html(std::string(damaged) + "x").substr(0, 3), "\ufffd") << damaged;
+  EXPECT_EQ(escaped_html("caf\xe9!"), "caf\ufffd!");
 }
 
 TEST(MatchedLines, GivesUpWhereTheyDifferTooMuch) {

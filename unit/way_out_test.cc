@@ -45,6 +45,8 @@ TEST(WayOut, Initialisers) {
   EXPECT_NE(out->find("KPATCH_PRE_PATCH_CALLBACK(set_limit);"), std::string::npos);
   EXPECT_FALSE(way_out(finding("data-init", "limit"), before, before));
   EXPECT_FALSE(way_out(finding("data-init", "f"), before, after));
+  EXPECT_FALSE(way_out(finding("data-init", "n"), "static const int n = 1;\n", "static const int n = 2;\n"));
+  EXPECT_TRUE(way_out(finding("data-init", "p"), "static const char *p = \"a\";\n", "static const char *p = \"b\";\n"));
   const auto table = way_out(finding("data-init", "t"), "int t[] = { 1 };\n", "int t[] = { 2 };\n");
   ASSERT_TRUE(table);
   EXPECT_NE(table->find("/* EDIT: t = { 2 } */"), std::string::npos) << *table;
