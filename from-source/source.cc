@@ -25,6 +25,8 @@
 namespace kpatch {
 namespace {
 
+constexpr std::string_view this_module = "__this_module";
+
 namespace fs = std::filesystem;
 using std::string;
 using std::string_view;
@@ -236,6 +238,19 @@ class SourceMaker {
     find_unused(extraction);
     result_.copied = std::move(extraction.copied);
     if (!refused()) result_.text = std::move(extraction.text);
+    bind_this_module();
+  }
+
+  // THIS_MODULE is that of the code that is patched: the livepatch has one of its own, by the same name.
+  void bind_this_module() {
+    constexpr string_view declared = "extern struct module __this_module";  // include/linux/export.h, init.h
+    const size_t at = result_.text.find(fmt::format("{};", declared));
+    const auto found = shipped_.named(this_module);
+    if (pair_.owner == "vmlinux" || at == string::npos || found.empty()) return;
+    bindings_.reserve(string(this_module));
+    const string placeholder = bindings_.bind(
+        {.name = string(this_module), .position = shipped_.sympos(found[0]), .owner = pair_.owner}, pair_.owner, stem_);
+    result_.text.insert(at + declared.size(), fmt::format(" asm(\"{}\")", placeholder));
   }
 
   // What is new and nobody patched refers to would do nothing: a parameter, an initcall. What a header brings for all
@@ -269,8 +284,8 @@ class SourceMaker {
   }
 
   void settle(const string& name) {
-    if (bindings_.knows(name) || name == "__this_module" || name == "_GLOBAL_OFFSET_TABLE_") return;
-    if (bindings_.shares(name)) return;
+    if (bindings_.knows(name) || name == this_module || name == "_GLOBAL_OFFSET_TABLE_") return;
+    if (bindings_.shares(name)) return void(result_.shared.insert(name));
     if (exported(name)) return bindings_.reserve(name);
     const auto bind_in = [&](const Binary& binary, const string& owner) {
       for (const uint32_t index : binary.named(name)) {

@@ -40,6 +40,7 @@ struct LivepatchSource {
   std::string heading{};  // its first comment
   std::vector<ReplacedFunction> replaced;
   std::vector<std::string> copied;               // other functions and variables whose text is in it, sorted
+  std::set<std::string> shared{};                // names that it leaves to another source of the livepatch
   std::map<std::string, std::string> climbed{};  // a replaced function, and the one that it is replaced for
   std::vector<Finding> findings{};
 };

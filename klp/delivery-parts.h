@@ -62,7 +62,12 @@ class DeliveryCheck {
                          const ImageRelocation& ours);
   void compare_defined(uint32_t object, const Atom& home, const ImageRelocation& theirs, KlpPlace at,
                        const ImageRelocation& ours);
-  void compare_undefined(uint32_t object, const ImageRelocation& theirs, KlpPlace at, const ImageRelocation& ours);
+  void compare_undefined(uint32_t object, const Atom& home, const ImageRelocation& theirs, KlpPlace at,
+                         const ImageRelocation& ours);
+  // Of extracted source: a function that another of its files has is called there, where a diff object calls the kernel's,
+  // which leads there.
+  bool calls_new_one(uint32_t object, const Atom& home, const ImageRelocation& theirs, KlpPlace at,
+                     const ImageRelocation& ours);
   bool is_off_key(const ImageRelocation& theirs, std::string_view name, KlpPlace at, const ImageRelocation& ours);
   std::optional<KernelSymbol> kernels(uint32_t symbol);
   std::string describe(const ImageRelocation& ours);

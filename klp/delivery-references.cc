@@ -99,7 +99,7 @@ void DeliveryCheck::compare_reference(uint32_t object, const Atom& home, const I
   if (symbol.in_section())
     compare_defined(object, home, theirs, at, ours);
   else
-    compare_undefined(object, theirs, at, ours);
+    compare_undefined(object, home, theirs, at, ours);
 }
 
 void DeliveryCheck::compare_defined(uint32_t object, const Atom& home, const ImageRelocation& theirs, KlpPlace at,
@@ -188,7 +188,30 @@ bool DeliveryCheck::is_off_key(const ImageRelocation& theirs, std::string_view n
   return false;
 }
 
-void DeliveryCheck::compare_undefined(uint32_t object, const ImageRelocation& theirs, KlpPlace at,
+bool DeliveryCheck::calls_new_one(uint32_t object, const Atom& home, const ImageRelocation& theirs, KlpPlace at,
+                                  const ImageRelocation& ours) {
+  const Image& caller = objects_[object];
+  const std::string& name = caller.elf.symbols[theirs.symbol].name;
+  if (!from_source_ || !module_.elf.symbols[ours.symbol].in_section()) return false;
+  const auto use = arch_.code.use_of({caller.elf.sections[home.section].bytes, caller.code(home.section)},
+                                     {theirs.offset, theirs.type, SymbolId{theirs.symbol}, theirs.addend, 0});
+  for (uint32_t other = 0; other < objects_.size(); ++other) {
+    const Image& o = objects_[other];
+    for (uint32_t i = 1; i < o.elf.symbols.size(); ++i) {
+      const KlpSymbol& s = o.elf.symbols[i];
+      if (s.local() || !s.in_section() || s.type() != STT_FUNC || s.name != name) continue;
+      const Atom atom = o.atom_at({s.entry.st_shndx, s.entry.st_value}, i);
+      KlpPlace place = *module_.elf.place_of(ours.symbol, ours.addend - theirs.addend);
+      place.offset -= s.entry.st_value - atom.begin;
+      link(at, other, atom, place);
+      uses_.push_back({at, other, atom, false, use == kpatch::Use::address});
+      return true;
+    }
+  }
+  return false;
+}
+
+void DeliveryCheck::compare_undefined(uint32_t object, const Atom& home, const ImageRelocation& theirs, KlpPlace at,
                                       const ImageRelocation& ours) {
   const std::string& name = objects_[object].elf.symbols[theirs.symbol].name;
   const KlpSymbol& symbol = module_.elf.symbols[ours.symbol];
@@ -199,6 +222,7 @@ void DeliveryCheck::compare_undefined(uint32_t object, const ImageRelocation& th
     return;
   if (const auto known = names_.linked(owners_[object], name)) {
     if (known->owner != "vmlinux" && is_off_key(theirs, name, at, ours)) return;
+    if (calls_new_one(object, home, theirs, at, ours)) return;
     return expect_kernels(at, {*known}, name, theirs.addend, ours);
   }
   for (uint32_t other = 0; other < objects_.size() && !arch_.in_each_module(name); ++other) {

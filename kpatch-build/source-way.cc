@@ -46,6 +46,7 @@ class SourceTaker {
 
   Result<SourceWay> run() {
     for (const PairReport& report : reports_) take(report);
+    check_left_out();
     if (!refused()) link();
     Result<SourceWay> result;
     if (!refused()) result.value = std::move(way_);
@@ -114,8 +115,23 @@ class SourceTaker {
       findings_.push_back(std::move(finding));
     }
     if (source.text.empty()) return;
+    for (const string& name : source.shared) shared_.emplace(name, &report);
     explain(report, source, by_text);
     note_file(report, source, stem, pair.owner);
+  }
+
+  // A function that is new in one file and used in another alone: extraction begins at what is replaced, in each file.
+  void check_left_out() {
+    for (const auto& [name, user] : shared_) {
+      const bool there =
+          std::ranges::any_of(
+              way_.files,
+              [&, n = string_view(name)](const auto& file) { return std::ranges::binary_search(file.copied, n); }) ||
+          std::ranges::any_of(rows_, [&, n = string_view(name)](const TableRow& row) { return row.name == n; });
+      if (!there)
+        refuse(*user,
+               fmt::format("uses {}, which is new in another file, and used by nothing that is replaced there", name));
+    }
   }
 
   void note_file(const PairReport& report, LivepatchSource& source, const string& stem, const string& owner) {
@@ -211,7 +227,8 @@ class SourceTaker {
   Bindings bindings_;
   ModulePlan plan_;
   std::set<string> stems_{"livepatch", "symbols"};
-  std::map<string, string> reasons_;  // of functions that only the source way replaces
+  std::multimap<string, const PairReport*> shared_;  // names that a source leaves to the others
+  std::map<string, string> reasons_;                 // of functions that only the source way replaces
   std::vector<TableRow> rows_;
   std::vector<Finding> findings_;
   SourceWay way_;
