@@ -63,6 +63,22 @@ patch_of() {
   [ "$status" -eq 0 ]
 }
 
+# A livepatch has a __this_module of its own, and functions of one file may be new for another's.
+@test "THIS_MODULE stays that of the patched module; what only another file uses is refused by name" {
+  patch_of 's/while (ksmbd_conn_alive(conn)) {/while (conn \&\& ksmbd_conn_alive(conn)) {/' fs/smb/server/connection.c
+  build --from-source -n livepatch-this "$BATS_TEST_TMPDIR/fix.patch"
+  [ "$status" -eq 0 ]
+  readelf -Ws "$out/livepatch-this.ko" | grep -qF .klp.sym.ksmbd.__this_module,0
+  grep -qF 'struct module __this_module asm(' "$out/livepatch-this.connection.c"
+
+  rm -rf "$BATS_TEST_TMPDIR/tree" "$out"
+  patch_of '$a int shared_by_both(int x)\n{\n\treturn x + 1;\n}' fs/proc/version.c
+  patch_of 's/^\tget_avenrun(avnrun, /\textern int shared_by_both(int x);\n\n\tget_avenrun(avnrun, shared_by_both(1) - 2 + /' fs/proc/loadavg.c
+  build --from-source "$BATS_TEST_TMPDIR/fix.patch"
+  [ "$status" -eq 2 ]
+  [[ $stderr == *"fs/proc/loadavg.c: error: uses shared_by_both, which is new in another file"*"[no-source]"* ]]
+}
+
 @test "options that don't go together: one message each" {
   for words in "--from-source --both" "--from-source --full" "--both --assess" "--from-source --debug-info"; do
     # shellcheck disable=SC2086  # words
