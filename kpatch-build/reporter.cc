@@ -130,11 +130,12 @@ void Reporter::write() {
     try {
       const auto kind = report.extension();
       // The folder for the module may be none of a build that ends without one.
-      if (report.has_parent_path()) std::filesystem::create_directories(report.parent_path());
+      std::error_code told_below;
+      if (report.has_parent_path()) std::filesystem::create_directories(report.parent_path(), told_below);
       write_file(report, kind == ".html"    ? html_report(facts_, options_)
                          : kind == ".sarif" ? sarif_report(facts_, options_)
                                             : json_report(facts_, options_));
-    } catch (const std::exception& error) {
+    } catch (const Error& error) {
       console_.warning(error.what());
     }
   }
