@@ -13,6 +13,7 @@
 #include "agent/agent.h"
 #include "support/error.h"
 #include "support/files.h"
+#include "support/standard-output.h"
 #include "support/text.h"
 
 namespace {
@@ -215,7 +216,7 @@ int main(int argc, char** argv) {
   try {
     Options options = parse(argc, argv);
     if (!options.ends) run(std::move(options));
-    return exit_ok;
+    return after_output(exit_ok);
   } catch (const std::exception& error) {
     std::fputs(fmt::format("error: {}\n", error.what()).c_str(), stderr);
     return exit_error;

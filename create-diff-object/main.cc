@@ -10,6 +10,7 @@
 #include "create-diff-object/differ.h"
 #include "support/error.h"
 #include "support/files.h"
+#include "support/standard-output.h"
 
 namespace {
 
@@ -131,7 +132,7 @@ int run(const CommandLine& line) {
 int main(int argc, char** argv) {
   try {
     const auto line = parse(argc, argv);
-    return line ? run(*line) : kpatch::exit_ok;
+    return kpatch::after_output(line ? run(*line) : kpatch::exit_ok);
   } catch (const std::exception& error) {
     std::cerr << "create-diff-object: " << error.what() << "\n";
     return kpatch::exit_error;

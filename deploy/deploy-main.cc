@@ -11,6 +11,7 @@
 
 #include "deploy/deploy.h"
 #include "support/error.h"
+#include "support/standard-output.h"
 #include "support/text.h"
 
 namespace {
@@ -157,7 +158,8 @@ int run(const Options& options) {
 
 int main(int argc, char** argv) {
   try {
-    return run(parse(argc, argv));
+    const Options options = parse(argc, argv);
+    return after_output(run(options), options.ends ? LostOutput::fails : LostOutput::warns);
   } catch (const std::exception& error) {
     std::fputs(fmt::format("error: {}\n", error.what()).c_str(), stderr);
     return exit_error;

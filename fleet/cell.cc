@@ -29,6 +29,7 @@
 #include "support/files.h"
 #include "support/sha256.h"
 #include "support/signals.h"
+#include "support/source-date.h"
 #include "support/text.h"
 
 namespace kpatch {
@@ -162,11 +163,9 @@ class Steps {
   CommandResult step(const std::string& name, std::vector<std::string> words) {
     const auto start = std::chrono::steady_clock::now();
     // What a package is stamped with may not depend on when a worker ran.
-    const char* epoch = std::getenv("SOURCE_DATE_EPOCH");
-    CommandResult result = executor_.run({.argv = std::move(words),
-                                          .directory = {},
-                                          .environment = {{"SOURCE_DATE_EPOCH", epoch != nullptr ? epoch : "0"}},
-                                          .outside = true});
+    const std::string epoch = std::to_string(source_date_epoch().value_or(0));
+    CommandResult result = executor_.run(
+        {.argv = std::move(words), .directory = {}, .environment = {{"SOURCE_DATE_EPOCH", epoch}}, .outside = true});
     result_["steps"][name] = seconds_since(start);
     return result;
   }

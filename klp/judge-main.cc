@@ -7,6 +7,7 @@
 
 #include "klp/judge.h"
 #include "support/error.h"
+#include "support/standard-output.h"
 
 int main(int argc, char** argv) {
   using namespace kpatch;
@@ -18,7 +19,7 @@ int main(int argc, char** argv) {
     Judge judge{argv[1]};
     const auto findings = judge.judge(argc == 3 ? std::filesystem::path(argv[2]) : judge.module());
     for (const Finding& finding : findings) fmt::print("{}\n", text_of(finding));
-    return findings.empty() ? 0 : 1;
+    return after_output(findings.empty() ? 0 : 1);
   } catch (const std::exception& error) {
     fmt::print(stderr, "kpatch-judge: {}\n", error.what());
     return 1;

@@ -21,6 +21,7 @@
 #include "klp/judge.h"
 #include "klp/mutants.h"
 #include "support/error.h"
+#include "support/standard-output.h"
 
 namespace {
 
@@ -160,7 +161,7 @@ int main(int argc, char** argv) {
   if (!written.empty()) {
     try {
       write_mutants(written, argv[at], argv[at + 1], most);
-      return 0;
+      return after_output(0);
     } catch (const std::exception& error) {
       fmt::print(stderr, "kpatch-mutants: {}\n", error.what());
       return 1;
@@ -172,7 +173,7 @@ int main(int argc, char** argv) {
   try {
     Trial trial(most, verbose, folder / "mutant.ko");
     for (; at < argc; ++at) trial.run(argv[at]);
-    status = trial.report() ? 0 : 1;
+    status = after_output(trial.report() ? 0 : 1);
   } catch (const std::exception& error) {
     fmt::print(stderr, "kpatch-mutants: {}\n", error.what());
   }

@@ -11,6 +11,7 @@
 
 #include "arch/arch.h"
 #include "klp/shipped-code.h"
+#include "support/standard-output.h"
 
 int main(int argc, char** argv) {
   using namespace kpatch;
@@ -38,7 +39,7 @@ int main(int argc, char** argv) {
     write_shipped_code(argv[1], vmlinux.build_id(), functions);
     fmt::print("{} functions, {} bytes, {} compared ({:.1f} %)\n", functions.size(), bytes, compared,
                bytes == 0 ? 0.0 : 100.0 * static_cast<double>(compared) / static_cast<double>(bytes));
-    return 0;
+    return after_output(0);
   } catch (const std::exception& error) {
     fmt::print(stderr, "kpatch-shipped-code: {}\n", error.what());
     return 1;

@@ -13,6 +13,7 @@
 #include "kpatch-build/kpatch-build.h"
 #include "support/error.h"
 #include "support/signals.h"
+#include "support/standard-output.h"
 
 namespace {
 
@@ -122,7 +123,7 @@ int main(int argc, char** argv) {
   try {
     handle_signals();
     const std::optional<CommandLine> line = parse(argc, argv);
-    return line ? run(*line) : exit_ok;
+    return after_output(line ? run(*line) : exit_ok);
   } catch (const Interrupted& interrupted) {
     return 128 + interrupted.signal;
   } catch (const ExitError& error) {

@@ -31,6 +31,7 @@
 #include "support/error.h"
 #include "support/files.h"
 #include "support/signals.h"
+#include "support/standard-output.h"
 
 namespace {
 
@@ -221,12 +222,12 @@ int main(int argc, char** argv) {
   try {
     handle_signals();
     const std::optional<Options> options = parse_options(argc, argv);
-    if (!options) return exit_ok;
-    if (options->assess) return assess_patch(*options);
-    if (options->list_kernels) return list_kernels(*options, plain);
-    if (options->cache == CacheAction::none) return build_and_report(*options);
+    if (!options) return after_output(exit_ok);
+    if (options->assess) return after_output(assess_patch(*options));
+    if (options->list_kernels) return after_output(list_kernels(*options, plain));
+    if (options->cache == CacheAction::none) return after_output(build_and_report(*options));
     tend_cache(*options, plain);
-    return exit_ok;
+    return after_output(exit_ok);
   } catch (const Interrupted& interrupted) {
     plain.error("interrupted");
     return 128 + interrupted.signal;

@@ -15,6 +15,7 @@
 #include "kpatch/commands.h"
 #include "kpatch/options.h"
 #include "support/error.h"
+#include "support/standard-output.h"
 
 namespace {
 
@@ -37,10 +38,11 @@ using namespace kpatch;
 int main(int argc, char** argv) {
   try {
     const TargetOptions options = parse_target_options(argc, argv);
-    if (options.command.empty()) return exit_ok;
+    if (options.command.empty()) return after_output(exit_ok);
     if (!is_command(options.command)) run_program(options);
     System system;
-    return run_command(options, system);
+    const bool changes = options.command == "load" || options.command == "unload";
+    return after_output(run_command(options, system), changes ? LostOutput::warns : LostOutput::fails);
   } catch (const std::exception& error) {
     std::fputs(fmt::format("error: {}\n", error.what()).c_str(), stderr);
     return exit_error;

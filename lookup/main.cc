@@ -16,6 +16,7 @@
 
 #include "lookup/binary.h"
 #include "support/error.h"
+#include "support/standard-output.h"
 
 namespace kpatch {
 namespace {
@@ -140,7 +141,7 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   try {
-    return kpatch::run(argc, argv);
+    return kpatch::after_output(kpatch::run(argc, argv));
   } catch (const std::exception& problem) {
     fmt::print(stderr, "lookup: {}\n", problem.what());
     return kpatch::exit_error;

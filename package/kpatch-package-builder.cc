@@ -23,6 +23,7 @@
 #include "support/error.h"
 #include "support/files.h"
 #include "support/signals.h"
+#include "support/standard-output.h"
 
 namespace {
 
@@ -102,7 +103,7 @@ int main(int argc, char** argv) {
   handle_signals();
   try {
     if (const auto options = parse_builder_options(argc, argv)) run(*options);
-    return exit_ok;
+    return after_output(exit_ok);
   } catch (const UsageError& error) {
     std::fputs(builder_usage().c_str(), stderr);
     log(fmt::format("error: {}", error.what()));

@@ -6,14 +6,13 @@
 
 #include <fmt/format.h>
 
-#include <cstdlib>
-
 #include "package/output.h"
 #include "package/spec.h"
 #include "support/error.h"
 #include "support/executor.h"
 #include "support/files.h"
 #include "support/scratch.h"
+#include "support/source-date.h"
 
 namespace kpatch {
 namespace {
@@ -35,7 +34,7 @@ Command rpmbuild(const Package& package, const fs::path& spec, const fs::path& t
   define("_tmppath", (top / "tmp").string());
   define("_dbpath", (top / "db").string());
   define("_rpmfilename", "%%{NAME}-%%{VERSION}-%%{RELEASE}.%%{ARCH}.rpm");
-  if (std::getenv("SOURCE_DATE_EPOCH") != nullptr) {
+  if (source_date_epoch()) {
     define("use_source_date_epoch_as_buildtime", "1");
     define("clamp_mtime_to_source_date_epoch", "1");
     define("_buildhost", "localhost");

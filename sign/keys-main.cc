@@ -10,6 +10,7 @@
 
 #include "sign/sign.h"
 #include "support/error.h"
+#include "support/standard-output.h"
 
 namespace {
 
@@ -128,9 +129,9 @@ int enroll(const Options& options) {
 int main(int argc, char** argv) {
   try {
     const Options options = parse(argc, argv);
-    if (options.command == "generate") return generate(options);
-    if (options.command == "enroll") return enroll(options);
-    return exit_ok;
+    if (options.command == "generate") return after_output(generate(options));
+    if (options.command == "enroll") return after_output(enroll(options));
+    return after_output(exit_ok);
   } catch (const std::exception& error) {
     std::fputs(fmt::format("error: {}\n", error.what()).c_str(), stderr);
     return exit_error;

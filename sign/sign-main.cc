@@ -10,6 +10,7 @@
 #include "sign/sign.h"
 #include "support/error.h"
 #include "support/files.h"
+#include "support/standard-output.h"
 
 namespace {
 
@@ -118,7 +119,7 @@ int run(const Options& options) {
 
 int main(int argc, char** argv) {
   try {
-    return run(parse(argc, argv));
+    return after_output(run(parse(argc, argv)));
   } catch (const std::exception& error) {
     std::fputs(fmt::format("error: {}\n", error.what()).c_str(), stderr);
     return exit_error;

@@ -7,6 +7,7 @@
 
 #include "support/error.h"
 #include "support/signals.h"
+#include "support/standard-output.h"
 
 namespace kpatch {
 
@@ -37,7 +38,7 @@ po::variables_map parse_program_options(int argc, char** argv, const po::options
 int run_program(const std::function<int()>& body, const std::string& prefix) {
   try {
     handle_signals();
-    return body();
+    return after_output(body());
   } catch (const Interrupted& interrupted) {
     return 128 + interrupted.signal;
   } catch (const std::exception& error) {
