@@ -13,6 +13,7 @@
 #include "support/error.h"
 #include "support/files.h"
 #include "support/sha256.h"
+#include "support/standard-output.h"
 #include "support/text.h"
 
 namespace {
@@ -29,7 +30,8 @@ expect prints, as JSON, what will be measured of livepatches that are loaded in 
   pcr               what a register holds that kpatch-agent extends (its --pcr), after each
   rtmr              the same of a register of TDX, by SHA-384, which begins with zeros
   ima               the digest of the kernel's own log, and of its register, for a file at PATH
-                    (default: where kpatch install puts it)
+
+  --path PATH       where the kernel will read the file (default: where kpatch install puts it)
 
 verify replays a log against a quote that tpm2_quote made of one SHA-256 register:
   --key PEM         the attestation key, whose trust is yours to establish
@@ -134,8 +136,9 @@ int expect(const Options& options) {
         read_events(json{{"event", "measured"}, {"boot_id", ""}, {"sha256", sha256}}.dump(), "").front();
     value = extended(value, entry.extends);
     rtmr = bytes_of_hex(sha384_of(rtmr + bytes_of_hex(sha384_of(bytes))));
-    const std::string path =
-        options.path.empty() ? fmt::format("/var/lib/kpatch/{}/{}.ko", module.release, module.name) : options.path;
+    const std::string path = options.path.empty()
+                                 ? fmt::format("/var/lib/kpatch/{}/{}", module.release, installed_file_name(module))
+                                 : options.path;
     list.push_back(
         {{"file", module.path.filename().string()},
          {"name", module.name},
@@ -171,11 +174,14 @@ int verify(const Options& options) {
   const std::vector<Measured> measured = options.ima.empty()
                                              ? read_events(read_file(options.events), options.boot)
                                              : read_ima_log(read_file(options.ima), static_cast<unsigned>(pcr));
+  // What isn't there is no answer; what is there and isn't right is one.
+  const std::string nonce = nonce_of(options.nonce), signed_part = read_file(options.quote),
+                    signature = read_file(options.signature), key = read_file(options.key);
   std::vector<std::string> reasons;
   Quote quote;
   try {
-    quote = read_quote(read_file(options.quote), read_file(options.signature), read_file(options.key));
-    reasons = against(quote, nonce_of(options.nonce), measured, allowed, options.all || options.ima.empty());
+    quote = read_quote(signed_part, signature, key);
+    reasons = against(quote, nonce, measured, allowed, options.all || options.ima.empty());
     if (pcr >= 0 && quote.pcr != static_cast<unsigned>(pcr))
       reasons.push_back(fmt::format("the quote is of PCR {}, and not of {}", quote.pcr, pcr));
   } catch (const Error& error) {
@@ -201,9 +207,9 @@ int verify(const Options& options) {
 int main(int argc, char** argv) {
   try {
     const Options options = parse(argc, argv);
-    if (options.ends) return 0;
-    if (options.command == "expect") return expect(options);
-    if (options.command == "verify") return verify(options);
+    if (options.ends) return after_output(0);
+    if (options.command == "expect") return after_output(expect(options));
+    if (options.command == "verify") return after_output(verify(options));
     throw Error(options.command.empty() ? "no command is given; see kpatch-attest --help"
                                         : fmt::format("{} is no command; see kpatch-attest --help", options.command));
   } catch (const std::exception& error) {

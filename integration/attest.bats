@@ -187,9 +187,32 @@ print(hashlib.sha256(b"".join(struct.pack("<I", len(f)) + f for f in fields)).he
   [ "$(jq -r '.[0].ima.template_sha256' <<<"$output")" = "$expected" ]
 }
 
+@test "verify: a file that is missing is no answer, one that is damaged is" {
+  : >empty
+  local missing
+  set -- --key empty --quote empty --signature empty --nonce 12 --events empty --allow empty
+  run "$attest" verify "$@"
+  [ "$status" -eq 1 ]
+  for missing in key quote signature events allow; do
+    run "$attest" verify "$@" --$missing none
+    [ "$status" -eq 2 ] || { echo "$missing: $status $output"; return 1; }
+    [[ $output == "error: "*none* ]]
+  done
+}
+
+@test "expect: the file's place is where kpatch install puts it" {
+  make_module live-one.ko livepatch=Y
+  cp live-one.ko renamed.ko
+  run "$attest" expect live-one.ko renamed.ko
+  [ "$(jq -r '.[].ima.path' <<<"$output")" = "/var/lib/kpatch/$(uname -r)/live-one.ko
+/var/lib/kpatch/$(uname -r)/live_one.ko" ] || { echo "$output"; return 1; }
+}
+
 @test "bad command lines" {
+  : >empty
   for words in "" "nothing" "verify" "expect" "expect $BATS_FILE_TMPDIR/missing.ko" "verify --key a --quote a --signature a --nonce 12" \
-    "verify --key a --quote a --signature a --nonce xx --events a --allow a" "verify --pcr 24" "verify --pcr x"; do
+    "verify --key a --quote a --signature a --nonce xx --events a --allow a" \
+    "verify --key a --quote a --signature a --nonce 12 --events empty --allow empty" "verify --pcr 24" "verify --pcr x"; do
     # shellcheck disable=SC2086  # they are words
     run "$attest" $words
     [ "$status" -eq 2 ] || { echo "$words: $status $output"; return 1; }

@@ -15,7 +15,7 @@ write_module() {
       for fix; do printf '.asciz "%s"\n' "$fix"; done
       echo '4: .balign 4'
     fi
-    printf '.data\n.asciz "%s"\n' "${contents-}"
+    printf '.data\n.asciz "%s"\n.text\nnop\n' "${contents-}"
   } | gcc -c -x assembler -Wa,--noexecstack -Wl,--build-id -o "$file.o" - || return
   ld -r --build-id=sha1 -o "$file" "$file.o" && rm -f "$file.o"
 }

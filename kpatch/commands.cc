@@ -30,6 +30,7 @@
 #include "support/error.h"
 #include "support/files.h"
 #include "support/sha256.h"
+#include "support/source-date.h"
 #include "support/text.h"
 
 namespace kpatch {
@@ -98,6 +99,16 @@ class Commands {
   Commands(const TargetOptions& options, System& system) : options_(options), system_(system), store_(system) {}
 
   int run() {
+    try {
+      return run_command();
+    } catch (const std::exception& error) {
+      if (options_.json && options_.command != "vex") print_failure(error.what());
+      throw;
+    }
+  }
+
+ private:
+  int run_command() {
     const std::string& command = options_.command;
     if (command == "load") return load();
     if (command == "unload") return unload();
@@ -114,7 +125,18 @@ class Commands {
     return uname();
   }
 
- private:
+  // Behind what was done of several modules before.
+  void print_failure(const std::string& why) {
+    json failure = {{"command", options_.command}, {"outcome", "refused"}, {"message", why}};
+    if (!about_.empty()) failure["module"] = about_;
+    const bool one = options_.command == "info" || options_.command == "list" || options_.command == "uname" ||
+                     options_.command == "signal" || options_.command == "force" ||
+                     (options_.command == "status" && options_.cves.empty());
+    if (one) return print(failure);
+    results_.push_back(std::move(failure));
+    print(json(results_));
+  }
+
   std::string release() const { return options_.release.empty() ? system_.release() : options_.release; }
 
   ModuleFile module_of(const std::string& name) const {
@@ -256,7 +278,7 @@ class Commands {
     require_root();
     std::vector<std::string> names;
     for (const std::string& name : options_.names)
-      names.push_back(looks_like_file(name) ? read_module(name).name : module_name(name));
+      names.push_back(looks_like_file(about_ = name) ? read_module(name).name : module_name(name));
     if (options_.all) {
       for (const LoadedPatch& patch : loaded_patches(system_)) names.push_back(patch.name);
       std::ranges::reverse(names);  // the newest first
@@ -277,13 +299,15 @@ class Commands {
   int install() {
     std::vector<ModuleFile> modules;
     for (const std::string& name : options_.names) {
+      about_ = name;
       modules.push_back(read_module(name));
       const ModuleFile& module = modules.back();
-      if (!module.livepatch) throw Error(fmt::format("{}: it is no livepatch", name));
+      require_livepatch(module);
       if (!options_.release.empty() && module.release != options_.release && !options_.force)
         throw Error(fmt::format("{}: it is for {}, not for {}", name, module.release, options_.release));
     }
     for (const ModuleFile& module : modules) {
+      about_ = module.name;
       const Installed installed = store_.install(module);
       if (options_.json)
         results_.push_back(
@@ -296,6 +320,7 @@ class Commands {
 
   int uninstall() {
     for (const std::string& name : options_.names) {
+      about_ = name;
       const std::string module = looks_like_file(name) ? read_module(name).name : module_name(name);
       store_.uninstall(module, release());
       if (options_.json)
@@ -312,6 +337,7 @@ class Commands {
     const std::vector<std::string> names = options_.names.empty() ? store_.trials(system_.release()) : options_.names;
     int worst = done;
     for (const std::string& given : names) {
+      about_ = given;
       const std::string name = module_name(given);
       const auto trial = store_.trial(name, system_.release());
       if (!trial && !store_.find(name, system_.release()))
@@ -361,8 +387,8 @@ class Commands {
   }
 
   int info() {
-    const std::string& name = options_.names.front();
-    const ModuleFile module = module_of(name);
+    about_ = options_.names.front();
+    const ModuleFile module = module_of(about_);
     if (options_.json) {
       json value = {{"file", module.path.string()},  {"name", module.name},        {"release", module.release},
                     {"livepatch", module.livepatch}, {"signed", module.is_signed}, {"info", json::array()}};
@@ -445,6 +471,7 @@ class Commands {
   int check() {
     int worst = clear;
     for (const std::string& name : options_.names) {
+      about_ = name;
       const ModuleFile module = module_of(name);
       std::vector<std::string> against;
       if (std::string why = misfit(module, system_); !why.empty()) against.push_back(std::move(why));
@@ -507,21 +534,20 @@ class Commands {
     VexDocument document;
     if (!options_.author.empty()) document.author = options_.author;
     if (!options_.publisher.empty()) document.publisher = options_.publisher;
-    document.time = now();
-    if (const char* epoch = std::getenv("SOURCE_DATE_EPOCH"); epoch != nullptr && *epoch != '\0')
-      document.time = std::strtoll(epoch, nullptr, 10);
+    document.time = source_date_epoch().value_or(now());
     for (const std::string& name : options_.names) {
       const ModuleFile module = module_of(name);
-      document.modules.push_back({module.name, module.release, sha256_of(read_file(module.path)),
-                                  hex_of(module.build_id), module.fixes(), runs(module)});
+      document.modules.push_back({module.name, module.release, module.path.filename().string(),
+                                  sha256_of(read_file(module.path)), hex_of(module.build_id), module.fixes(),
+                                  runs(module)});
     }
     if (options_.names.empty())
       for (const LoadedPatch& patch : loaded_patches(system_))
         if (const auto fixes = loaded_fixes(system_, patch.name); in_effect(patch) && !fixes.empty()) {
           const std::string build_id = loaded_build_id(system_, patch.name);
           const fs::path file = file_of_loaded(patch.name, build_id);
-          document.modules.push_back({patch.name, system_.release(), file.empty() ? "" : sha256_of(read_file(file)),
-                                      hex_of(build_id), fixes, true});
+          document.modules.push_back({patch.name, system_.release(), file.filename().string(),
+                                      file.empty() ? "" : sha256_of(read_file(file)), hex_of(build_id), fixes, true});
         }
     const auto text = options_.format == "csaf" ? csaf_vex(document) : open_vex(document);
     print(text.dump(2, ' ', false, json::error_handler_t::replace));
@@ -589,6 +615,7 @@ class Commands {
   System& system_;
   Store store_;
   std::vector<json> results_;
+  std::string about_;  // the module that is being looked at
 };
 
 }  // namespace

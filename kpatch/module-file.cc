@@ -52,7 +52,8 @@ string_view section(string_view file, const Elf64_Ehdr& header, string_view want
     const auto entry = at(i);
     if (!entry || entry->sh_name >= names.size()) continue;
     const string_view name = names.substr(entry->sh_name);
-    if (name.substr(0, name.find('\0')) == wanted) return part(file, entry->sh_offset, entry->sh_size);
+    if (name.substr(0, name.find('\0')) != wanted) continue;
+    return entry->sh_type == SHT_NOBITS ? string_view() : part(file, entry->sh_offset, entry->sh_size);
   }
   return {};
 }
@@ -101,6 +102,14 @@ std::vector<HookedFunction> functions_in(string_view file, const Elf64_Ehdr& hea
   return functions;
 }
 
+bool has_code(string_view file, const Elf64_Ehdr& header) {
+  for (unsigned i = 0; i < header.e_shnum; ++i)
+    if (const auto entry = section_header(file, header, i);
+        entry && (entry->sh_flags & SHF_EXECINSTR) != 0 && entry->sh_type != SHT_NOBITS && entry->sh_size > 0)
+      return true;
+  return false;
+}
+
 std::optional<Elf64_Ehdr> own_header() {
   std::array<char, sizeof(Elf64_Ehdr)> bytes{};
   std::ifstream("/proc/self/exe", std::ios::binary).read(bytes.data(), bytes.size());
@@ -124,6 +133,13 @@ std::string module_name(string_view text) {
   std::string name(text);
   std::ranges::replace(name, '-', '_');
   return name;
+}
+
+void require_livepatch(const ModuleFile& module) {
+  const std::string file = module.path.string();
+  if (!module.livepatch) throw Error(fmt::format("{}: it is no livepatch", file));
+  if (file.ends_with(".debug") || !module.has_code)
+    throw Error(fmt::format("{}: it is the debug information of {}, and not the livepatch", file, module.name));
 }
 
 std::vector<std::string> ModuleFile::fixes() const {
@@ -156,6 +172,10 @@ ModuleFile read_module(const fs::path& path) {
     if (key == "vermagic") module.release = value.substr(0, value.find(' '));
     module.info.emplace_back(key, value);
   }
+  module.has_code = has_code(file, *header);
+  if ((module.name.empty() || module.release.empty()) && !module.has_code)
+    throw Error(
+        fmt::format("{}: it is no whole kernel module: it has no code; is it debug information?", path.string()));
   if (module.name.empty() || module.release.empty())
     throw Error(fmt::format("{}: it is no whole kernel module: .modinfo has no name or no vermagic", path.string()));
   // It becomes a part of paths, and is written to terminals.

@@ -23,6 +23,7 @@ struct ModuleFile {
   std::string release;   // of the kernel that it is for: the first word of its vermagic
   std::string build_id;  // the bytes of its .note.gnu.build-id; may be empty
   bool livepatch = false;
+  bool has_code = true;  // in it: what objcopy --only-keep-debug leaves says of code where it would lie, and has none
   bool is_signed = false;
   std::vector<std::pair<std::string, std::string>> info;  // .modinfo, in its order
   std::string code_note;                                  // its .note.kpatch.code; may be empty
@@ -34,6 +35,9 @@ struct ModuleFile {
 
 // Throws Error when it isn't a module of this machine's architecture, or is compressed.
 ModuleFile read_module(const std::filesystem::path& path);
+
+// Throws Error where it can't be loaded as a livepatch anywhere: it says that it is none, or is debug information.
+void require_livepatch(const ModuleFile& module);
 
 // "livepatch-fix" is livepatch_fix to the kernel.
 std::string module_name(std::string_view text);

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "kpatch/vex.h"
 #include "support/error.h"
 #include "support/text.h"
 
@@ -69,7 +70,7 @@ constexpr std::array<Option, 15> known_options = {{
 }};
 
 constexpr const char* help_of_options = R"(
-  --all                    load: all that are installed for this kernel; unload: all that are loaded
+  --all                    load: all that are installed for this kernel; unload, accept: all that are loaded
   --boot                   load: as the service does: not what crashed the machine, nor with kpatch.enable=0
   --wait TIME              load, unload: for a transition (90, 15m, 2h), and for taking it back (default: 60)
   --health COMMAND         load: must succeed before, after, and while --watch lasts; gets KPATCH_MODULE. If it
@@ -205,6 +206,8 @@ TargetOptions parse_target_options(int argc, char** argv) {
         options.author = optarg;
         break;
       case 'P':
+        if (!is_uri(optarg))
+          throw Error(fmt::format("--publisher {}: a URI is meant, as https://security.example.org/", optarg));
         options.publisher = optarg;
         break;
       case 'h':

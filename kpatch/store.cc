@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <ranges>
 #include <system_error>
 
 #include "support/error.h"
@@ -29,7 +30,24 @@ void flush_folder(const fs::path& folder) {
   close(fd);
 }
 
+// livepatch-fix.ko and livepatch_fix.ko are livepatch_fix; other.ko isn't.
+bool spells(const fs::path& file, const std::string& name) {
+  return file.extension() == ".ko" && module_name(file.stem().string()) == name;
+}
+
+std::string name_in(const fs::path& file) {
+  try {
+    return read_module(file).name;
+  } catch (const Error&) {
+    return module_name(file.stem().string());  // so that it can be seen, and uninstalled
+  }
+}
+
 }  // namespace
+
+std::string installed_file_name(const ModuleFile& module) {
+  return spells(module.path, module.name) ? module.path.filename().string() : module.name + ".ko";
+}
 
 fs::path Store::folder(const std::string& release) const {
   // It becomes a part of a path.
@@ -43,7 +61,8 @@ fs::path Store::trial_file(const std::string& name, const std::string& release) 
   return folder(release) / (module_name(name) + ".trial");
 }
 
-std::vector<Installed> Store::installed(const std::string& release) const {
+// All there are, the oldest first.
+std::vector<Installed> Store::files(const std::string& release) const {
   std::vector<Installed> found;
   for (const fs::directory_entry& entry : entries_if_any(system_.path(place))) {
     const std::string of = entry.path().filename().string();
@@ -53,11 +72,21 @@ std::vector<Installed> Store::installed(const std::string& release) const {
       std::error_code gone;
       if (file.path().extension() != ".ko") continue;
       const fs::file_time_type time = fs::last_write_time(file.path(), gone);
-      if (!gone) modules.push_back({time, {module_name(file.path().stem().string()), of, file.path()}});
+      if (!gone) modules.push_back({time, {name_in(file.path()), of, file.path()}});
     }
     std::ranges::stable_sort(modules, {}, [](const auto& module) { return module.first; });
     for (auto& [time, module] : modules) found.push_back(std::move(module));
   }
+  return found;
+}
+
+std::vector<Installed> Store::installed(const std::string& release) const {
+  std::vector<Installed> found, all = files(release);
+  for (Installed& file : std::views::reverse(all))
+    if (std::ranges::none_of(
+            found, [&](const Installed& newer) { return newer.name == file.name && newer.release == file.release; }))
+      found.push_back(std::move(file));
+  std::ranges::reverse(found);
   return found;
 }
 
@@ -73,8 +102,16 @@ Installed Store::install(const ModuleFile& module) const {
   fs::create_directories(to, error);
   if (error) throw Error(fmt::format("can't make {}: {}", to.string(), error.message()));
   const std::optional<Installed> before = find(module.name, module.release);
-  const fs::path file = to / (before ? before->file.filename() : module.path.filename());
+  fs::path file = before ? before->file : to / installed_file_name(module);
   write_file(file, read_file(module.path));
+  // First the contents, then the name: at no moment are there two of one module.
+  if (!spells(file, module.name)) {
+    fs::rename(file, to / installed_file_name(module), error);
+    if (error) throw Error(fmt::format("can't rename {}: {}", file.string(), error.message()));
+    file = to / installed_file_name(module);
+  }
+  for (const Installed& other : files(module.release))
+    if (other.name == module.name && other.file != file) fs::remove(other.file, error);
   flush_folder(to);
   flush_folder(to.parent_path());          // it may be new
   end_trial(module.name, module.release);  // what was tried is gone
@@ -85,8 +122,11 @@ void Store::uninstall(const std::string& name, const std::string& release) const
   const std::optional<Installed> module = find(name, release);
   if (!module) throw Error(fmt::format("{} isn't installed for {}", name, release));
   std::error_code error;
-  fs::remove(module->file, error);
-  if (error) throw Error(fmt::format("can't remove {}: {}", module->file.string(), error.message()));
+  for (const Installed& one : files(release)) {
+    if (one.name != module->name) continue;
+    fs::remove(one.file, error);
+    if (error) throw Error(fmt::format("can't remove {}: {}", one.file.string(), error.message()));
+  }
   end_trial(module->name, release);
   flush_folder(folder(release));
   fs::remove(folder(release), error);  // the last one

@@ -17,6 +17,9 @@ struct Installed {
   std::filesystem::path file;
 };
 
+// The name that it is installed under: its file's, where that spells the module's own, else MODULE.ko.
+std::string installed_file_name(const ModuleFile& module);
+
 // A load that was begun and not accepted yet. It is written, and on the disk, before the kernel gets the module.
 struct Trial {
   std::string boot_id;
@@ -27,11 +30,12 @@ class Store {
  public:
   explicit Store(const System& system) : system_(system) {}
 
-  // Of all releases, or of one; those of a release in the order in which they were installed.
+  // Of all releases, or of one; those of a release in the order in which they were installed. A module is called as it
+  // says itself, and as its file only where it can't be read. Of several files of one module the newest counts.
   std::vector<Installed> installed(const std::string& release = {}) const;
   std::optional<Installed> find(const std::string& name, const std::string& release) const;
 
-  // Copies it there, whole or not at all; what is there under its name is replaced. Throws Error.
+  // Copies it there, whole or not at all; what is there of this module, in whatever file, is replaced. Throws Error.
   Installed install(const ModuleFile& module) const;
   // Throws Error when it isn't installed.
   void uninstall(const std::string& name, const std::string& release) const;
@@ -43,6 +47,7 @@ class Store {
   std::vector<std::string> trials(const std::string& release) const;
 
  private:
+  std::vector<Installed> files(const std::string& release) const;
   std::filesystem::path folder(const std::string& release) const;
   std::filesystem::path trial_file(const std::string& name, const std::string& release) const;
   const System& system_;

@@ -123,7 +123,7 @@ ordered_json csaf_tree(const VexDocument& document) {
     ordered_json helper = {{"purl", module_url(module)}};
     if (!module.digest.empty())
       helper["hashes"] = {
-          {{"file_hashes", {{{"algorithm", "sha256"}, {"value", module.digest}}}}, {"filename", module.name + ".ko"}}};
+          {{"file_hashes", {{{"algorithm", "sha256"}, {"value", module.digest}}}}, {"filename", module.file}}};
     names.push_back({{"name", module.name},
                      {"product_id", fmt::format("livepatch-{}", i + 1)},
                      {"product_identification_helper", std::move(helper)}});
@@ -166,6 +166,24 @@ ordered_json csaf_vulnerabilities(const VexDocument& document) {
 }
 
 }  // namespace
+
+bool is_uri(string_view text) {
+  const auto letter = [](unsigned char c) { return c < 0x80 && std::isalpha(c) != 0; };
+  const auto known = [&](unsigned char c, string_view more) {
+    return letter(c) || std::isdigit(c) != 0 || more.find(static_cast<char>(c)) != string_view::npos;
+  };
+  const size_t colon = text.find(':');
+  if (colon == string_view::npos || colon + 1 == text.size() || !letter(static_cast<unsigned char>(text.front())))
+    return false;
+  const string_view scheme = text.substr(0, colon), rest = text.substr(colon + 1);
+  for (size_t at = rest.find('%'); at != string_view::npos; at = rest.find('%', at + 1)) {
+    const string_view digits = rest.substr(at + 1, 2);
+    const auto hex = [](unsigned char c) { return std::isxdigit(c) != 0; };
+    if (digits.size() != 2 || !std::ranges::all_of(digits, hex)) return false;
+  }
+  return std::ranges::all_of(scheme, [&](unsigned char c) { return known(c, "+-."); }) &&
+         std::ranges::all_of(rest, [&](unsigned char c) { return known(c, "-._~:/?#[]@!$&'()*+,;=%"); });
+}
 
 FixKind kind_of(string_view fix) {
   constexpr size_t shortest = 12, longest = 40, year = 4;

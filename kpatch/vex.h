@@ -12,6 +12,7 @@ namespace kpatch {
 struct StatedModule {
   std::string name;      // as the kernel spells it
   std::string release;   // of the kernel that it is for
+  std::string file;      // its name, without folders; empty: no file is known
   std::string digest;    // SHA-256 of the file, in hex; empty: no file is known
   std::string build_id;  // in hex; may be empty
   std::vector<std::string> fixes;
@@ -24,6 +25,9 @@ struct VexDocument {
   std::string publisher = "https://kpatch.example/";  // CSAF: the author's namespace
   long long time = 0;                                 // seconds since 1970
 };
+
+// A URI of RFC 3986 with its scheme, as CSAF wants its namespace.
+bool is_uri(std::string_view text);
 
 enum class FixKind { cve, commit, advisory };
 FixKind kind_of(std::string_view fix);

@@ -49,7 +49,13 @@ TEST(Vex, CvesCommitsAndTheRest) {
 }
 
 StatedModule module(std::vector<std::string> fixes) {
-  return {"livepatch_fix", "6.12.117+deb12-cloud-amd64", std::string(64, 'a'), "0b1d", std::move(fixes), true};
+  return {"livepatch_fix",
+          "6.12.117+deb12-cloud-amd64",
+          "livepatch-fix.ko",
+          std::string(64, 'a'),
+          "0b1d",
+          std::move(fixes),
+          true};
 }
 VexDocument document(std::vector<StatedModule> modules) {
   VexDocument document;
@@ -139,6 +145,23 @@ TEST(Vex, CsafHasWhatItsProfileAsksFor) {
   }
   EXPECT_EQ(csaf["vulnerabilities"][0]["product_status"]["fixed"].size(), 2U);
   for (const std::string& id : known) EXPECT_EQ(known.count(id), 1U) << id;
+}
+
+// The module is livepatch_fix, its file isn't.
+TEST(Vex, CsafNamesTheFile) {
+  const ordered_json csaf = csaf_vex(document({module({"CVE-2026-1000"})}));
+  const ordered_json& product = csaf["product_tree"]["full_product_names"][1];
+  EXPECT_EQ(product["name"], "livepatch_fix");
+  EXPECT_EQ(product["product_identification_helper"]["hashes"][0]["filename"], "livepatch-fix.ko");
+}
+
+TEST(Vex, NamespacesAreUris) {
+  for (const char* good : {"https://example.org/", "https://example.org", "urn:uuid:0b1d", "mailto:a@example.org",
+                           "https://[2001:db8::1]:8443/a%20b?c=d#e", "tag:example.org,2026:x"})
+    EXPECT_TRUE(is_uri(good)) << good;
+  for (const char* bad : {"", "not a uri", "example.org", "https:", "://x", "1a:b", "https://a b", "https://a/%2",
+                          "https://a/%zz", "https://\xc3\xa4/", "https://a\n", "a/b:c"})
+    EXPECT_FALSE(is_uri(bad)) << bad;
 }
 
 TEST(Vex, NothingToStateIsAnError) {

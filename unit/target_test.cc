@@ -454,6 +454,11 @@ TargetOptions parsed(std::vector<const char*> words) {
   return parse_target_options(static_cast<int>(words.size()), const_cast<char**>(words.data()));
 }
 
+TEST(TargetOptions, PublishersAreUris) {
+  EXPECT_EQ(parsed({"vex", "--publisher", "https://example.org/"}).publisher, "https://example.org/");
+  EXPECT_THROW(parsed({"vex", "--publisher", "not a uri"}), Error);
+}
+
 TEST(TargetOptions, OfTheCommandLine) {
   const TargetOptions load = parsed({"load", "--wait", "5", "a.ko", "--json", "b"});
   EXPECT_EQ(load.command, "load");
@@ -522,7 +527,7 @@ TEST(ModuleFiles, WhatIsNone) {
 class ModuleObject : public testing::Test {
  protected:
   void make(const std::string& info) {
-    folder_.write("x.c", "asm(\".section .modinfo,\\\"a\\\"\\n" + info + "\");\n");
+    folder_.write("x.c", "asm(\".section .modinfo,\\\"a\\\"\\n" + info + ".text\");\nint f(void) { return 0; }\n");
     const std::string command = "gcc -c -o " + file_.string() + " " + (folder_.path() / "x.c").string();
     ASSERT_EQ(std::system(command.c_str()), 0);
   }
@@ -554,6 +559,110 @@ TEST_F(ModuleObject, NamesThatAreNone) {
   }
   make(field("name=a") + field("livepatch=Y"));
   EXPECT_THROW(read_module(file_), Error);
+}
+
+// The livepatches that are kept: files of any name, each with a module in it that says its own.
+class Kept : public ModuleObject {
+ protected:
+  fs::path file(const std::string& name, const std::string& module) {
+    make_module(module);
+    fs::rename(file_, folder_.path() / name);
+    return folder_.path() / name;
+  }
+  void put(const std::string& name, const std::string& module) {
+    fs::create_directories(store_folder_);
+    fs::rename(file(name, module), store_folder_ / name);
+  }
+  int run(const std::string& command, const std::string& name) {
+    TargetOptions options;
+    options.command = command;
+    options.names = {name};
+    return run_command(options, machine_);
+  }
+  Names files() const {
+    Names names;
+    for (const fs::directory_entry& entry : entries_if_any(store_folder_))
+      names.push_back(entry.path().filename().string());
+    return names;
+  }
+  Names installed() const {
+    Names names;
+    for (const Installed& module : Store(machine_).installed()) names.push_back(module.name);
+    return names;
+  }
+
+  TargetMachine machine_{folder_};
+  const fs::path store_folder_ = machine_.path("/var/lib/kpatch/6.12.1-test");
+};
+
+TEST_F(Kept, UnderTheModulesOwnName) {
+  for (const char* name : {"other.ko", "fix", "a.ko.txt"}) {
+    EXPECT_EQ(run("install", file(name, "livepatch-a")), done);
+    EXPECT_EQ(files(), Names{"livepatch_a.ko"}) << name;
+    EXPECT_EQ(installed(), Names{"livepatch_a"}) << name;
+    EXPECT_EQ(run("uninstall", "livepatch-a"), done);
+    EXPECT_EQ(files(), Names{}) << name;
+  }
+}
+
+// As packages lay them down.
+TEST_F(Kept, AFileThatSpellsTheModulesNameKeepsIt) {
+  run("install", file("livepatch-a.ko", "livepatch_a"));
+  run("install", file("livepatch_b.ko", "livepatch_b"));
+  EXPECT_EQ(files(), (Names{"livepatch-a.ko", "livepatch_b.ko"}));
+  EXPECT_EQ(installed(), (Names{"livepatch_a", "livepatch_b"}));
+}
+
+TEST_F(Kept, OneFileAModule) {
+  put("other.ko", "livepatch_a");
+  EXPECT_EQ(installed(), Names{"livepatch_a"});
+  run("install", file("livepatch-a.ko", "livepatch_a"));
+  EXPECT_EQ(files(), Names{"livepatch-a.ko"});
+  run("install", file("livepatch_a.ko", "livepatch_a"));
+  EXPECT_EQ(files(), Names{"livepatch-a.ko"});
+  // Somebody else's second file.
+  put("third.ko", "livepatch_a");
+  EXPECT_EQ(installed(), Names{"livepatch_a"});
+  EXPECT_THROW(run("uninstall", "third"), Error);
+  run("uninstall", "livepatch_a");
+  EXPECT_EQ(files(), Names{});
+}
+
+TEST_F(Kept, NoDebugInformation) {
+  EXPECT_THROW(run("install", file("livepatch-a.ko.debug", "livepatch_a")), Error);
+  const fs::path whole = file("livepatch-a.ko", "livepatch_a"), stripped = folder_.path() / "b.ko";
+  const std::string command = "objcopy --only-keep-debug " + whole.string() + " " + stripped.string();
+  ASSERT_EQ(std::system(command.c_str()), 0);
+  EXPECT_THROW(run("install", stripped), Error);
+  EXPECT_EQ(files(), Names{});
+  EXPECT_EQ(run("install", whole), done);
+}
+
+// Programs get an answer where a command fails, too.
+TEST_F(Kept, FailuresForPrograms) {
+  const auto answer = [&](const std::string& command, const Names& names) {
+    TargetOptions options;
+    options.command = command;
+    options.names = names;
+    options.json = true;
+    testing::internal::CaptureStdout();
+    EXPECT_THROW(run_command(options, machine_), Error);
+    return nlohmann::json::parse(testing::internal::GetCapturedStdout());
+  };
+  for (const char* command : {"uninstall", "accept", "install"}) {
+    const nlohmann::json failed = answer(command, {"./none.ko"});
+    ASSERT_EQ(failed.size(), 1U) << command;
+    EXPECT_EQ(failed[0]["module"], "./none.ko");
+    EXPECT_EQ(failed[0]["outcome"], "refused");
+    EXPECT_FALSE(failed[0]["message"].get<std::string>().empty());
+  }
+  EXPECT_EQ(answer("info", {"none"})["module"], "none");
+  // What was done of several before stays told.
+  run("install", file("livepatch-a.ko", "livepatch_a"));
+  const nlohmann::json two = answer("uninstall", {"livepatch_a", "livepatch_b"});
+  ASSERT_EQ(two.size(), 2U);
+  EXPECT_FALSE(two[0].contains("outcome"));
+  EXPECT_EQ(two[1]["module"], "livepatch_b");
 }
 
 TEST_F(ModuleObject, CutShortOrDamaged) {
