@@ -225,6 +225,15 @@ TOML
   done
   run kpatch-package-builder livepatch-test.patch -a z80
   refused 1 "-a z80: no kernel's architecture"
+  : >empty.patch
+  cp /etc/passwd passwd
+  for file in empty.patch passwd /dev/null; do
+    run kpatch-package-builder "$file" -k "$release"
+    [ "$status" -eq 1 ] || { echo "$file: $output"; return 1; }
+  done
+  [ -z "$(compgen -G '*.spec')" ]
+  run kpatch-package-builder livepatch-test.patch -k "$release" --set-version 1..2
+  refused 1 'no two dots in a row'
   printf 'no module' >x.ko
   run kpatch-package-builder x.ko
   refused 1 'it is no kernel module'
@@ -400,8 +409,20 @@ LIST
   refused 1 'deb or rpm is meant'
   run kpatch-package --maintainer $'x\nEvil: y <a@b>' one/livepatch-fix.ko
   refused 1 '--maintainer: "Name <name@example.org>" is meant'
+  for version in abc 1_2; do
+    run kpatch-package --format deb --set-version $version one/livepatch-fix.ko
+    refused 1 "--set-version $version: it begins with a digit"
+  done
+  run -0 kpatch-package --format deb --set-version 1.2~rc1+b3 --set-release deb12 one/livepatch-fix.ko
+  objcopy --only-keep-debug one/livepatch-fix.ko livepatch-fix.ko
+  run kpatch-package livepatch-fix.ko
+  refused 1 'debug information'
   SOURCE_DATE_EPOCH=now run kpatch-package one/livepatch-fix.ko
   refused 1 'SOURCE_DATE_EPOCH=now: seconds since 1970 are meant'
+  SOURCE_DATE_EPOCH=now run kpatch-package --format rpm one/livepatch-fix.ko
+  refused 1 'SOURCE_DATE_EPOCH=now: seconds since 1970 are meant'
+  SOURCE_DATE_EPOCH=abc run kpatch vex ./one/livepatch-fix.ko
+  refused 1 'SOURCE_DATE_EPOCH=abc: seconds since 1970 are meant'
 }
 
 # --- installed, upgraded, removed -------------------------------------------------------------------------------

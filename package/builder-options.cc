@@ -85,7 +85,7 @@ Package begun(const BuilderOptions& options) {
   Package package;
   package.tool = "kpatch-package-builder";
   package.revision = options.release.value_or("1");
-  require_version("--set-release", package.revision);
+  require_release(PackageFormat::rpm, "--set-release", package.revision);
   const PackageArch host = host_package_arch();
   if (options.arch.empty()) {
     package.arch = host.rpm;
@@ -101,7 +101,7 @@ Package begun(const BuilderOptions& options) {
 Package package_of(const BuilderOptions& options, const std::string& running) {
   Package package = begun(options);
   package.version = options.version.value_or("1");
-  require_version("--set-version", package.version);
+  require_version(PackageFormat::rpm, "--set-version", package.version);
   const bool ready = options.patch.extension() == ".ko";
   package.modules.push_back(packaged_module(
       options.patch, ready && options.kernel.empty() ? std::string() : kernel_of(options, running, package.arch)));
@@ -122,7 +122,7 @@ Package package_of(const BuilderOptions& options, const ManifestPackage& entry) 
     package = begun(options);
     package.name = package_name(entry.name);
     package.version = entry.version;
-    require_version("version", package.version);
+    require_version(PackageFormat::rpm, "version", package.version);
   });
   for (const ManifestPatch& patch : entry.patches)
     at(patch.line, [&] {

@@ -19,7 +19,9 @@
 
 #include "arch/arch.h"
 #include "kpatch/kpatch.h"
+#include "patch/patch.h"
 #include "support/error.h"
+#include "support/files.h"
 #include "support/text.h"
 
 namespace kpatch {
@@ -136,12 +138,14 @@ PackagedModule packaged_module(const fs::path& source, const std::string& releas
   module.source = source;
   module.ready = source.extension() == ".ko";
   if (!module.ready) {
+    // kpatch-build reads it again; a package of something else would fail only there.
+    parse_patch(source, read_file(source));
     module.name = packaged_name(base_name(source));
     module.release = release;
     return module;
   }
   const ModuleFile file = read_module(source);
-  if (!file.livepatch) throw Error(fmt::format("{}: it is no livepatch", source.string()));
+  require_livepatch(file);
   module.name = source.stem().string();
   // The kernel goes by the name in the module; a file of another name would be found by nobody.
   if (module_name(string_view(module.name)) != file.name)
@@ -160,10 +164,20 @@ PackagedModule packaged_module(const fs::path& source, const std::string& releas
   return module;
 }
 
-void require_version(const std::string& option, const std::string& text) {
-  if (!is_plain(text, "._+~") || !(is_letter(text.front()) || is_digit(text.front())))
-    throw Error(
-        fmt::format("{} {}: it begins with a letter or digit, and has only those and ._+~", option, shown(text)));
+// deb-version(7): a version begins with a digit. What rpm has more is the underscore, and less two dots in a row.
+void require_version(PackageFormat format, const std::string& option, const std::string& text) {
+  if (format == PackageFormat::rpm) return require_release(format, option, text);
+  if (!is_plain(text, ".+~") || !is_digit(text.front()))
+    throw Error(fmt::format("{} {}: it begins with a digit, and has only letters, digits and .+~; so dpkg wants it",
+                            option, shown(text)));
+}
+
+void require_release(PackageFormat format, const std::string& option, const std::string& text) {
+  const bool rpm = format == PackageFormat::rpm;
+  if (!is_plain(text, rpm ? "._+~" : ".+~") || !(is_letter(text.front()) || is_digit(text.front())) ||
+      (rpm && text.find("..") != std::string::npos))
+    throw Error(fmt::format("{} {}: it begins with a letter or digit, and has only those and {}", option, shown(text),
+                            rpm ? "._+~, no two dots in a row" : ".+~"));
 }
 
 void require_distinct(const Package& package) {

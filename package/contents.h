@@ -1,6 +1,7 @@
 // What a package of livepatches holds.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -25,6 +26,8 @@ struct Package {
   std::string tool;  // who made it
   std::vector<PackagedModule> modules;
 };
+
+enum class PackageFormat : uint8_t { rpm, deb };
 
 // How rpm and Debian call an architecture, and its number in ELF files.
 struct PackageArch {
@@ -55,8 +58,9 @@ PackagedModule packaged_module(const std::filesystem::path& source, const std::s
 // kpatch-livepatch-test.ko too.
 std::string base_name(const std::filesystem::path& source);
 
-// Throws Error: what stands in a version or release of a package.
-void require_version(const std::string& option, const std::string& text);
+// Throws Error where rpm or dpkg wouldn't have that version, or that release, of a package.
+void require_version(PackageFormat format, const std::string& option, const std::string& text);
+void require_release(PackageFormat format, const std::string& option, const std::string& text);
 // Throws Error when two modules would be one file.
 void require_distinct(const Package& package);
 

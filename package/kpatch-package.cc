@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -16,6 +15,7 @@
 #include "support/error.h"
 #include "support/files.h"
 #include "support/program.h"
+#include "support/source-date.h"
 
 namespace {
 
@@ -24,14 +24,7 @@ namespace fs = std::filesystem;
 
 // SOURCE_DATE_EPOCH, else when the newest module was written.
 long long epoch_of(const Package& package) {
-  if (const char* given = std::getenv("SOURCE_DATE_EPOCH"); given != nullptr && *given != '\0') {
-    long long seconds = 0;
-    const char* end = given + std::strlen(given);
-    if (const auto [rest, error] = std::from_chars(given, end, seconds);
-        rest != end || error != std::errc() || seconds < 0)
-      throw Error(fmt::format("SOURCE_DATE_EPOCH={}: seconds since 1970 are meant", given));
-    return seconds;
-  }
+  if (const auto given = source_date_epoch()) return *given;
   std::chrono::file_clock::time_point newest = fs::last_write_time(package.modules.front().source);
   for (const PackagedModule& module : package.modules) newest = std::max(newest, fs::last_write_time(module.source));
   return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::file_clock::to_sys(newest).time_since_epoch())
@@ -59,12 +52,10 @@ fs::path rpm(const Package& package, const fs::path& output) {
 }
 
 void run(const PackageOptions& options) {
-  const PackageFormat format =
-      options.format.value_or(find_program("dpkg-deb") ? PackageFormat::deb : PackageFormat::rpm);
   const std::vector<Package> packages = packages_of(options);
   fs::create_directories(options.output);
   for (const Package& package : packages) {
-    const fs::path made = format == PackageFormat::rpm
+    const fs::path made = options.format == PackageFormat::rpm
                               ? rpm(package, options.output)
                               : build_deb(package, {maintainer_of(options), epoch_of(package), options.output});
     std::fputs(fmt::format("{}\n", made.lexically_normal().string()).c_str(), stdout);

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "support/command.h"
 #include "support/error.h"
 
 namespace kpatch {
@@ -85,8 +86,9 @@ std::optional<PackageOptions> parse_package_options(int argc, char** argv) {
   }
   options.modules.assign(argv + optind, argv + argc);
   if (options.modules.empty()) throw Error("which module? kpatch-package MODULE.ko…; see --help");
-  require_version("--set-version", options.version);
-  require_version("--set-release", options.revision);
+  if (!options.format) options.format = find_program("dpkg-deb") ? PackageFormat::deb : PackageFormat::rpm;
+  require_version(*options.format, "--set-version", options.version);
+  require_release(*options.format, "--set-release", options.revision);
   return options;
 }
 

@@ -13,7 +13,7 @@ namespace kpatch {
 
 struct PackageOptions {
   std::vector<std::filesystem::path> modules;
-  std::optional<PackageFormat> format;  // empty: this machine's
+  std::optional<PackageFormat> format;  // set by parse_package_options: what was asked for, else this machine's
   std::filesystem::path output = ".";
   std::string version = "1", revision = "1";
   std::string maintainer;  // empty: as the environment says

@@ -8,7 +8,6 @@
 
 namespace kpatch {
 
-enum class PackageFormat : uint8_t { rpm, deb };
 enum class Moment : uint8_t {
   after_install,   // loads what is for the kernel that runs
   before_removal,  // unloads it

@@ -51,6 +51,33 @@ TEST(PackageKernels, ArchitecturesByBothNames) {
   EXPECT_FALSE(package_arch(""));
 }
 
+TEST(PackageVersions, AreWhatEachFormatTakes) {
+  const auto taken = [](PackageFormat format, const auto& require, const std::string& text) {
+    try {
+      require(format, "--set-version", text);
+      return true;
+    } catch (const Error&) {
+      return false;
+    }
+  };
+  for (const char* both : {"1", "2.1", "1~rc1", "1+b2", "20261128"})
+    for (const PackageFormat format : {PackageFormat::deb, PackageFormat::rpm}) {
+      EXPECT_TRUE(taken(format, require_version, both)) << both;
+      EXPECT_TRUE(taken(format, require_release, both)) << both;
+    }
+  for (const char* none : {"", "-", "1-2", "%{x}", "1:2", "1 2", ".1", "~1"})
+    for (const PackageFormat format : {PackageFormat::deb, PackageFormat::rpm})
+      EXPECT_FALSE(taken(format, require_version, none)) << none;
+  for (const char* rpm_alone : {"abc", "1_2"}) {
+    EXPECT_TRUE(taken(PackageFormat::rpm, require_version, rpm_alone)) << rpm_alone;
+    EXPECT_FALSE(taken(PackageFormat::deb, require_version, rpm_alone)) << rpm_alone;
+  }
+  EXPECT_TRUE(taken(PackageFormat::deb, require_release, "deb12"));
+  EXPECT_FALSE(taken(PackageFormat::deb, require_release, "1_2"));
+  EXPECT_TRUE(taken(PackageFormat::deb, require_version, "1..2"));
+  EXPECT_FALSE(taken(PackageFormat::rpm, require_version, "1..2"));
+}
+
 Package package(std::vector<PackagedModule> modules) {
   return {"kpatch-module-a", "1", "1", "x86_64", "kpatch-package-builder", std::move(modules)};
 }
