@@ -75,6 +75,8 @@ struct Machine {
   std::string way;  // aws, gcp, azure, ssh
   std::string name;
 };
+// Those of VMs with an agent: aws, gcp, azure.
+bool is_provider(std::string_view way);
 // Throws Error when there is no such way, or no machine can have that name.
 Machine machine_of(std::string_view way, std::string_view name);
 // One a line; # begins a comment. Throws Error, naming the line, also when a machine stands there twice, or none does.

@@ -18,6 +18,7 @@
 #include "sign/sign.h"
 #include "support/error.h"
 #include "support/files.h"
+#include "support/standard-output.h"
 
 namespace kpatch {
 namespace {
@@ -176,7 +177,8 @@ bool fetch_measurements(AgentAccess access, const std::string& machine) {
 
 int livepatch(const GuideOptions& options) {
   if (options.words.size() != 4) throw Error("usage: cvm-cli livepatch aws|gcp|azure VM MODULE");
-  if (options.words[1] == "ssh") throw Error("ssh: the provider is aws, gcp or azure");
+  if (!is_provider(options.words[1]))
+    throw Error(fmt::format("{}: the provider is aws, gcp or azure", options.words[1]));
   const Machine vm = machine_of(options.words[1], options.words[2]);
   const fs::path file = options.words[3];
   DeliveryOptions delivery;
@@ -198,12 +200,12 @@ int livepatch(const GuideOptions& options) {
 
 int run_guide(int argc, char** argv) {
   const GuideOptions options = parse(argc, argv);
-  if (options.ends) return exit_ok;
+  if (options.ends) return after_output(exit_ok);
   if (options.words.empty()) throw Error("no command; see cvm-cli --help");
   const std::string& command = options.words.front();
-  if (command == "generate-livepatch-keys") return generate(options);
-  if (command == "sign-livepatch") return sign(options);
-  if (command == "livepatch") return livepatch(options);
+  if (command == "generate-livepatch-keys") return after_output(generate(options));
+  if (command == "sign-livepatch") return after_output(sign(options));
+  if (command == "livepatch") return after_output(livepatch(options), LostOutput::warns);
   throw Error(fmt::format("{} is no command; see cvm-cli --help", command));
 }
 

@@ -5,6 +5,7 @@
 //
 // By ssh a module goes to a folder of its own, that nobody else there can have prepared, and is loaded by the host's kpatch.
 // Loading what is loaded is no load to kpatch: a connection that breaks is tried once more.
+#include <arpa/inet.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -38,6 +39,19 @@ bool is_plain(std::string_view text) {
   return !text.empty() && text.front() != '-' && std::ranges::all_of(text, [](unsigned char c) {
     return std::isalnum(c) != 0 || std::string_view("._-@:%+/").find(static_cast<char>(c)) != std::string_view::npos;
   });
+}
+
+// What would never be reached: a port with it, two of them, a part of a page. IPv6 may have a zone.
+bool is_address(const std::string& text) {
+  in6_addr ignored{};
+  if (text.find(':') != std::string::npos) {
+    const std::string zone = text.find('%') == std::string::npos ? "" : text.substr(text.find('%'));
+    return inet_pton(AF_INET6, text.substr(0, text.size() - zone.size()).c_str(), &ignored) == 1 &&
+           (zone.empty() || is_plain(zone.substr(1)));
+  }
+  if (text.find_first_not_of("0123456789.") == std::string::npos)
+    return inet_pton(AF_INET, text.c_str(), &ignored) == 1;
+  return is_plain(text) && text.find_first_of("@:%+/") == std::string::npos;
 }
 
 // Commands on a host.
@@ -95,9 +109,11 @@ fs::path artifact_folder() {
   return folder == nullptr || *folder == '\0' ? "_artifacts" : folder;
 }
 
+bool is_provider(std::string_view way) { return way == "aws" || way == "gcp" || way == "azure"; }
+
 Machine machine_of(std::string_view way, std::string_view name) {
-  const bool vm = way == "aws" || way == "gcp" || way == "azure";
-  if (!vm && way != "ssh") throw Error(fmt::format("{}: a machine is reached by aws, gcp, azure or ssh", way));
+  if (!is_provider(way) && way != "ssh")
+    throw Error(fmt::format("{}: a machine is reached by aws, gcp, azure or ssh", way));
   if (!is_plain(name) || name.find('/') != std::string_view::npos)
     throw Error(fmt::format("\"{}\" is no machine's name", name));
   return {std::string(way), std::string(name)};
@@ -130,6 +146,8 @@ std::vector<Machine> read_machines(const fs::path& file) {
 AgentAccess access_of(const Machine& vm, AgentAccess access) {
   const fs::path stem = artifact_folder() / (vm.way + "_" + vm.name);
   access.host = read_artifact(stem.string() + "_ip");
+  if (!is_address(access.host))
+    throw Error(fmt::format("{}_ip: \"{}\" is no address and no host's name", stem.string(), access.host));
   access.token = read_artifact(stem.string() + "_token");
   if (access.certificate.empty() && fs::exists(stem.string() + "_cert")) access.certificate = stem.string() + "_cert";
   return access;

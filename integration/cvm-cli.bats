@@ -111,6 +111,18 @@ posts() { grep -c '"line": "POST ' "$folder/log" || true; }
   done
 }
 
+@test "a provider, and an address, that can't be one: exit 1, at once" {
+  for provider in ibm ssh; do
+    run --separate-stderr "$cvm" livepatch $provider my-vm fix.ko
+    [ "$status" -eq 1 ]
+    [ "$stderr" = "error: $provider: the provider is aws, gcp or azure" ]
+  done
+  echo 'x y' >_artifacts/gcp_my-vm_ip
+  run --separate-stderr timeout 5 "$cvm" livepatch gcp my-vm fix.ko
+  [ "$status" -eq 1 ]
+  [ "$stderr" = "error: _artifacts/gcp_my-vm_ip: \"x y\" is no address and no host's name" ]
+}
+
 @test "the request is the guide's: one bearer, one part named file, the file's name; ARTIFACT_DIR is looked at" {
   mv _artifacts elsewhere
   echo >>elsewhere/gcp_my-vm_token

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <mutex>
 #include <numeric>
 #include <stdexcept>
@@ -24,6 +25,23 @@ std::vector<Machine> machines(size_t count) {
 }
 
 void nothing(const Machine& /*machine*/, const DeliveryReport& /*report*/) {}
+
+// What is no address would be tried for as long as a machine that is gone.
+TEST(Artifacts, AddressesThatAreNone) {
+  TemporaryFolder folder;
+  folder.write("gcp_vm_token", "secret");
+  setenv("ARTIFACT_DIR", folder.path().c_str(), 1);
+  for (const char* good : {"203.0.113.7", "2001:db8::7", "fe80::1%eth0", "vm-1.example.org", "localhost\n"}) {
+    folder.write("gcp_vm_ip", good);
+    EXPECT_FALSE(access_of({"gcp", "vm"}, {}).host.empty()) << good;
+  }
+  for (const char* bad :
+       {"x y", "203.0.113.7:8000", "[2001:db8::7]", "203.0.113.777", "-x", "https://x", "a@b", "::1%"}) {
+    folder.write("gcp_vm_ip", bad);
+    EXPECT_THROW(access_of({"gcp", "vm"}, {}), Error) << bad;
+  }
+  unsetenv("ARTIFACT_DIR");
+}
 
 TEST(Steps, TakeAtLeastOneAndTogetherAll) {
   EXPECT_EQ(steps_of(50, {10, 20, 40, 60}), (Sizes{5, 5, 10, 10, 20}));
