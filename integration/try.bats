@@ -57,6 +57,10 @@ SCRIPT
   check --disk none.img "$ours"
   [ "$status" -eq 1 ]
   [[ $stderr == *"none.img: no such disk image"* ]]
+  echo root:x:0:0:root:/root:/bin/sh >passwd
+  check --initramfs passwd "$ours"
+  [ "$status" -eq 1 ]
+  [[ $stderr == "error: passwd: it is no initramfs"* ]]
   check --disk "$ours" --initramfs "$ours" "$ours"
   [ "$status" -eq 1 ]
   [[ $stderr == *"one of them"* ]]

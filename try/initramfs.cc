@@ -4,6 +4,8 @@
 #include <archive_entry.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <fstream>
 
 #include "support/error.h"
@@ -11,6 +13,29 @@
 namespace kpatch {
 
 namespace fs = std::filesystem;
+
+// usr/gen_initramfs.sh and lib/decompress.c have the same list.
+void require_initramfs(const fs::path& file) {
+  using namespace std::string_view_literals;
+  constexpr std::array kinds = {"070701"sv,
+                                "070702"sv,
+                                "\x1f\x8b"sv,
+                                "\x1f\x9e"sv,
+                                "BZh"sv,
+                                "\x5d\0\0"sv,
+                                "\xfd"
+                                "7zXZ\0"sv,
+                                "\x89LZO"sv,
+                                "\x02\x21\x4c\x18"sv,
+                                "\x28\xb5\x2f\xfd"sv};
+  std::string head(8, '\0');
+  std::ifstream in(file, std::ios::binary);
+  in.read(head.data(), static_cast<std::streamsize>(head.size()));
+  head.resize(static_cast<size_t>(in.gcount()));
+  if (std::ranges::none_of(kinds, [&](std::string_view magic) { return head.starts_with(magic); }))
+    throw Error(
+        fmt::format("{}: it is no initramfs: a kernel unpacks cpio (newc), plain or compressed", file.string()));
+}
 
 Initramfs::Initramfs(const fs::path& file) : file_(file), archive_(archive_write_new()) {
   if (archive_ == nullptr || archive_write_set_format_cpio_newc(archive_) != ARCHIVE_OK ||

@@ -34,4 +34,8 @@ class Initramfs {
   std::set<std::string> folders_;
 };
 
+// Throws Error where a file is no archive that a kernel unpacks: cpio (newc, crc), plain or compressed. It is told by its
+// first bytes.
+void require_initramfs(const std::filesystem::path& file);
+
 }  // namespace kpatch

@@ -12,6 +12,7 @@
 #include "support/error.h"
 #include "support/files.h"
 #include "support/program.h"
+#include "try/initramfs.h"
 #include "try/try.h"
 
 namespace {
@@ -39,6 +40,7 @@ void check(const TryOptions& options, int seconds) {
     throw Error("--initramfs and --disk: the test runs in one of them");
   const TrialInput& trial = options.trial;
   for (const fs::path* file : {&trial.module, &trial.test, &trial.initramfs, &trial.kernel.image}) require_file(*file);
+  if (!trial.initramfs.empty()) require_initramfs(trial.initramfs);
   if (std::error_code ignored; !trial.disk.empty() && !fs::exists(trial.disk, ignored))
     throw Error(fmt::format("{}: no such disk image", trial.disk.string()));
   if (std::error_code ignored; !trial.kernel.modules.empty() && !fs::is_directory(trial.kernel.modules, ignored))

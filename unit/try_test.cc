@@ -6,10 +6,39 @@
 
 #include <nlohmann/json.hpp>
 
+#include "support/error.h"
+#include "try/initramfs.h"
+#include "unit/temporary_folder.h"
+
 namespace kpatch {
 namespace {
 
 constexpr uint64_t livepatch = 1 << 15 | 1 << 13 | 1 << 12;  // K, E, O
+
+TEST(InitramfsFiles, AreTheArchivesOfTheKernel) {
+  TemporaryFolder folder;
+  const auto taken = [&](const std::string& text) {
+    folder.write("image", text);
+    try {
+      require_initramfs(folder.path() / "image");
+      return true;
+    } catch (const Error&) {
+      return false;
+    }
+  };
+  for (const std::string& head : {std::string("070701"), std::string("070702"), std::string("\x1f\x8b\x08"),
+                                  std::string("\xfd"
+                                              "7zXZ\0",
+                                              6),
+                                  std::string("\x28\xb5\x2f\xfd"), std::string("BZh9"), std::string("\x02\x21\x4c\x18"),
+                                  std::string("\x5d\0\0\x80", 4)})
+    EXPECT_TRUE(taken(head + "rest")) << head;
+  for (const char* other : {"", "0", "root:x:0:0:root:/root:/bin/sh\n", "070707",
+                            "\x7f"
+                            "ELF",
+                            "PK\x03\x04"})
+    EXPECT_FALSE(taken(other)) << other;
+}
 
 class Try : public ::testing::Test {
  protected:
