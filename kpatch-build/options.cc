@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <boost/program_options.hpp>
+#include <cctype>
 #include <cstdlib>
 #include <iostream>
 #include <set>
@@ -247,6 +248,19 @@ std::filesystem::path patch_of_disabled(const std::vector<std::string>& disabled
   return name + ".patch";
 }
 
+// A report links to it. "javascript:…" would be run where somebody reads the report; a browser looks through white space
+// in front and control characters in between.
+void require_link(const std::string& address) {
+  const bool plain =
+      !address.starts_with(' ') && std::ranges::none_of(address, [](unsigned char c) { return c < ' ' || c == 0x7f; });
+  const size_t end = address.find_first_of(":/?#");
+  std::string scheme = end != std::string::npos && address[end] == ':' ? address.substr(0, end) : "";
+  for (char& c : scheme) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  const bool relative = end == std::string::npos || address[end] != ':';
+  if (!plain || !(relative || scheme == "http" || scheme == "https" || scheme == "file"))
+    throw Error("--guide, KPATCH_GUIDE: an address of http, https or file is meant, or a relative one");
+}
+
 Options fill(const po::variables_map& values) {
   Options o;
   std::vector<std::string> patches;
@@ -304,6 +318,7 @@ Options fill(const po::variables_map& values) {
   o.reports.assign(reports.begin(), reports.end());
   o.debug_info = values["debug-info"].as<bool>();
   o.guide = given_or_set(values, "guide", "KPATCH_GUIDE");
+  require_link(o.guide);
   take<std::string>(values, "provenance", o.provenance);
   take<std::string>(values, "bundle", o.bundle);
   take<std::string>(values, "from-bundle", o.from_bundle);

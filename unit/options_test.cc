@@ -27,6 +27,16 @@ TEST(Options, ReadsTheGuidesCommandLine) {
   ASSERT_EQ(o->patches.size(), 1U);
 }
 
+// It becomes a link in a page that others read.
+TEST(Options, GuidesAreLinksToPages) {
+  for (const char* good : {"https://example.org/guide.html", "HTTP://example.org", "file:///usr/share/doc/guide.html",
+                           "guide.md", "../doc/my guide.md", "a/b:c", "#here"})
+    EXPECT_EQ(parse({"--guide", good, "a.patch"})->guide, good);
+  for (const char* bad : {"javascript:alert(1)", "JavaScript:alert(1)", " javascript:alert(1)", "java\tscript:alert(1)",
+                          "java\nscript:alert(1)", "data:text/html,x", "vbscript:x"})
+    EXPECT_THROW(parse({"--guide", bad, "a.patch"}), Error) << bad;
+}
+
 TEST(Options, RepeatsAndSwitches) {
   const auto o = parse({"-d", "-d", "-d", "-R", "a.patch", "--ack", "objtool", "--ack=data-layout", "-t", "vmlinux",
                         "-t", "modules", "--skip-proof", "b.patch"});
