@@ -2,24 +2,51 @@
 #
 # bash-completion loads this by a program's name. Each program tells its options itself, so that this can't be out of date.
 
+# The commands that a --help lists.
+_kpatch_commands() { sed -nE 's/^  ([a-z][a-z-]*) .*/\1/p'; }
+
+# The options that a --help lists: those that lines begin with, and not what is said of them; with a command the ones that
+# say they are its, and those that say of no command.
+_kpatch_options() {
+  sed -nE 's/`[^`]*`//g; s/^ +(-.*)/\1/p' | awk -v command="${1-}" '
+    command == "" || !/  .*[a-z]: / || $0 ~ "[ ,;]" command "(, [a-z]+)*: "' |
+    sed 's/   *[^ ].*//' | grep -oE '(^|[ ,[(])--?[a-zA-Z][a-zA-Z-]*' | grep -oE -e '-.*' | sort -u
+}
+
 _kpatch() {
-  local current=$2 help
+  local current=$2 program=$1 name=${1##*/} help commands='' explain
+  help=$("$program" --help 2>/dev/null) || return
+  if [[ $name == kpatch ]]; then
+    commands=$(_kpatch_commands <<<"$help")
+    # kpatch NAME runs kpatch-NAME; those of the folder that it is in, where they aren't installed.
+    if [[ $COMP_CWORD -gt 1 ]] && ! grep -qxF -e "${COMP_WORDS[1]}" <<<"$commands"; then
+      name=kpatch-${COMP_WORDS[1]} program=${1%kpatch}kpatch-${COMP_WORDS[1]}
+      [[ -x $program ]] || program=$name
+      help=$("$program" --help 2>/dev/null) || return
+    fi
+  fi
   # klp-build's options are its commands'.
-  if [[ ${1##*/} == klp-build && $COMP_CWORD -gt 1 ]]; then
-    help=$("$1" "${COMP_WORDS[1]}" --help 2>/dev/null) || return
-  else
-    help=$("$1" --help 2>/dev/null) || return
+  if [[ $name == klp-build && $COMP_CWORD -gt 1 ]]; then
+    help=$("$program" "${COMP_WORDS[1]}" --help 2>/dev/null) || return
   fi
   if [[ $current == -* ]]; then
-    mapfile -t COMPREPLY < <(compgen -W "$(grep -oE '(^|[ ,[(])--?[a-zA-Z][a-zA-Z-]*' <<<"$help" | grep -oE -e '-.*' | sort -u)" -- "$current")
-  elif [[ ${1##*/} == kpatch-explain || (${1##*/} == kpatch && ${COMP_WORDS[1]} == explain && $COMP_CWORD -gt 1) ]]; then
-    # Rules; those of the program beside it, where it isn't installed.
-    local explain=${1%kpatch}
-    [[ ${1##*/} == kpatch ]] && explain+=kpatch-explain
-    mapfile -t COMPREPLY < <(compgen -W "$("$explain" 2>/dev/null | sed 's/ .*//')" -- "$current")
-  elif [[ (${1##*/} == kpatch || ${1##*/} == klp-build) && $COMP_CWORD -eq 1 ]]; then
-    mapfile -t COMPREPLY < <(compgen -W "$(sed -nE 's/^  ([a-z-]+) .*/\1/p' <<<"$help")" -- "$current")
+    if [[ $name != kpatch ]]; then
+      commands=$(_kpatch_options <<<"$help")
+    elif [[ $COMP_CWORD -eq 1 ]]; then
+      commands=$'--help\n--version'
+    else
+      commands=$(_kpatch_options "${COMP_WORDS[1]}" <<<"$help")
+    fi
+  elif [[ $name == kpatch-explain ]]; then
+    explain=$("$program" 2>/dev/null)
+    commands=$(sed 's/ .*//' <<<"$explain")
+  elif [[ $name == kpatch && $COMP_CWORD -eq 1 ]]; then
+    commands+=$'\n'$(compgen -c kpatch- | sed 's/^kpatch-//')
+  elif [[ $name == klp-build && $COMP_CWORD -eq 1 ]]; then
+    commands=$(_kpatch_commands <<<"$help")
+  else
+    return  # files, by -o default
   fi
-  # Else files, by -o default.
+  mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$current" | sort -u)
 }
-complete -o default -F _kpatch cvm-cli klpmake kpatch kpatch-attest kpatch-build kpatch-deploy kpatch-explain kpatch-extract kpatch-fleet kpatch-package kpatch-package-builder kpatch-sign kpatch-keys kpatch-rebuild kpatch-try kpatch-verify klp-build
+complete -o default -F _kpatch create-diff-object cvm-cli klpmake kpatch kpatch-agent kpatch-attest kpatch-build kpatch-deploy kpatch-explain kpatch-extract kpatch-fleet kpatch-keys kpatch-package kpatch-package-builder kpatch-rebuild kpatch-sign kpatch-try kpatch-verify klp-build

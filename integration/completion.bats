@@ -3,6 +3,7 @@
 
 setup() {
   build_dir=${KPATCH_BUILD_DIR:-$BATS_TEST_DIRNAME/../build}
+  build_dir=$(cd "$build_dir" && pwd)
   source "$BATS_TEST_DIRNAME/../completion/completion.bash"
   source "$BATS_TEST_DIRNAME/skip.bash"
 }
@@ -30,10 +31,49 @@ offered() {
   [ -z "$(offered "$build_dir/kpatch/kpatch" status --nothing)" ]
 }
 
-@test "kpatch's commands come first; behind them files" {
+@test "kpatch's commands come first, and what else is installed; behind them files" {
   [ "$(offered "$build_dir/kpatch/kpatch" un)" = $'uname\nuninstall\nunload' ]
+  [[ $'\n'$(offered "$build_dir/kpatch/kpatch" "")$'\n' != *$'\n'-* ]]
+  PATH=$build_dir/verify:$build_dir/try:/usr/bin:/bin
+  [ "$(offered "$build_dir/kpatch/kpatch" ve)" = $'verify\nversion\nvex' ]
+  [ "$(offered "$build_dir/kpatch/kpatch" tr)" = try ]
   [ -z "$(offered "$build_dir/kpatch/kpatch" load un)" ]
   [[ $(complete -p kpatch) == *'-o default'* ]]
+}
+
+@test "kpatch: options that the command takes, and none before it" {
+  local kpatch=$build_dir/kpatch/kpatch
+  [ "$(offered "$kpatch" -)" = $'--help\n--version' ]
+  [ "$(offered "$kpatch" load --b)" = --boot ]
+  [ -z "$(offered "$kpatch" install --b)" ]
+  [ "$(offered "$kpatch" unload --)" = $'--all\n--json\n--log\n--wait' ]
+  [ "$(offered "$kpatch" accept --)" = $'--all\n--force\n--json' ]
+  # kpatch takes each that is offered behind a command.
+  local command option
+  for command in load unload install uninstall accept list info status check signal force uname vex; do
+    for option in $(offered "$kpatch" $command --); do
+      run "$kpatch" $command "$option=none"
+      [[ $output != *"belongs to kpatch"* && $output != *"unknown option"*"--$option:"* ]] || { echo "$command $option: $output"; return 1; }
+    done
+  done
+}
+
+@test "kpatch NAME: the options of kpatch-NAME" {
+  PATH=$build_dir/verify:/usr/bin:/bin
+  [ "$(offered "$build_dir/kpatch/kpatch" verify --)" = "$(offered "$build_dir/verify/kpatch-verify" --)" ]
+  [ "$(offered "$build_dir/kpatch/kpatch" verify --sy)" = --symvers ]
+  [ -z "$(offered "$build_dir/kpatch/kpatch" nothing --)" ]
+}
+
+@test "what a description mentions is no option" {
+  [ "$(offered "$build_dir/kpatch-build/kpatch-build" --c)" = $'--cache\n--cache-max-age\n--cache-max-size\n--cert\n--config' ]
+  [ "$(offered "$build_dir/kpatch-build/kpatch-build" --cv)" = "" ]
+}
+
+@test "all programs: also the agent and the differ" {
+  [ "$(offered "$build_dir/create-diff-object/create-diff-object" --str)" = --struct-size ]
+  [ ! -x "$build_dir/agent/kpatch-agent" ] || [ "$(offered "$build_dir/agent/kpatch-agent" --tok)" = --token-hash ]
+  [ ! -x "$build_dir/attest/kpatch-attest" ] || [ "$(offered "$build_dir/attest/kpatch-attest" --pa)" = --path ]
 }
 
 @test "kpatch-explain: rules" {
@@ -67,9 +107,10 @@ offered_by_zsh() {
 }
 
 @test "zsh offers what bash does" {
-  local words
+  local words PATH=$build_dir/verify:$PATH
   for words in "kpatch/kpatch status --c" "package/kpatch-package --set-" "kpatch-build/kpatch-build --arch" \
-    "kpatch/kpatch un" "rules/kpatch-explain dropped-f" "kpatch-build/kpatch-build --nothing"; do
+    "kpatch/kpatch un" "kpatch/kpatch -" "kpatch/kpatch install --" "kpatch/kpatch verify --" "kpatch/kpatch ve" \
+    "create-diff-object/create-diff-object --str" "rules/kpatch-explain dropped-f" "kpatch-build/kpatch-build --nothing"; do
     # shellcheck disable=SC2086 # words
     set -- $words
     [ "$(offered_by_zsh "$build_dir/$1" "${@:2}")" = "$(offered "$build_dir/$1" "${@:2}")" ]
@@ -77,7 +118,7 @@ offered_by_zsh() {
   [ "$(offered_by_zsh "$build_dir/kpatch/kpatch" load un)" = files ]
   # It is asked for each program that bash completes.
   local program
-  for program in $(grep '^complete' "$BATS_TEST_DIRNAME/../completion/completion.bash" | grep -oE '(kpatch|klp)[a-z-]*'); do
+  for program in $(grep '^complete' "$BATS_TEST_DIRNAME/../completion/completion.bash" | grep -oE '(create-diff|cvm|kpatch|klp)[a-z-]*'); do
     head -n 1 "$BATS_TEST_DIRNAME/../completion/_kpatch" | grep -qw -e "$program"
   done
 }
