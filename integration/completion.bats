@@ -42,6 +42,7 @@ offered() {
 }
 
 @test "kpatch: options that the command takes, and none before it" {
+  cd "$BATS_TEST_TMPDIR" || return 1
   local kpatch=$build_dir/kpatch/kpatch
   [ "$(offered "$kpatch" -)" = $'--help\n--version' ]
   [ "$(offered "$kpatch" load --b)" = --boot ]
