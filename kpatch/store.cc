@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <ranges>
 #include <system_error>
 
 #include "support/error.h"
@@ -82,7 +81,8 @@ std::vector<Installed> Store::files(const std::string& release) const {
 
 std::vector<Installed> Store::installed(const std::string& release) const {
   std::vector<Installed> found, all = files(release);
-  for (Installed& file : std::views::reverse(all))
+  std::ranges::reverse(all);
+  for (Installed& file : all)
     if (std::ranges::none_of(
             found, [&](const Installed& newer) { return newer.name == file.name && newer.release == file.release; }))
       found.push_back(std::move(file));
