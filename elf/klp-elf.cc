@@ -38,12 +38,13 @@ namespace {
 class KlpElfReader {
  public:
   KlpElfReader(KlpElf& elf, std::span<const std::byte> bytes)
-      : elf_(elf), file_(bytes, fmt::format("'{}'", elf.path.string())) {}
+      : elf_(elf), size_(bytes.size()), file_(bytes, fmt::format("'{}'", elf.path.string())) {}
 
   void run() {
     elf_.header = file_.header();
     if (elf_.header.e_type != ET_REL) file_.fail("not a relocatable file (a module is one)");
     if (elf_.header.e_phnum != 0) file_.fail("a relocatable file with program headers");
+    check_headers();
     read_sections();
     read_symbols();
     for (uint32_t i = 1; i < elf_.sections.size(); ++i)
@@ -51,6 +52,27 @@ class KlpElfReader {
   }
 
  private:
+  // kernel: elf_validity_check() of kernel/module/main.c, elf_validity_cache_sechdrs() since 6.13. The gABI knows files
+  // whose first header holds counts; the loader doesn't.
+  void check_headers() {
+    const GElf_Shdr& first = file_.sections()[0].header;
+    if (first.sh_type != SHT_NULL || first.sh_size != 0 || first.sh_addr != 0)
+      file_.fail("its first section header isn't empty, and the module loader refuses such a file");
+    if (elf_.header.e_shentsize != sizeof(Elf64_Shdr))
+      file_.fail(fmt::format("section headers of {} bytes, where the module loader knows {}", elf_.header.e_shentsize,
+                             sizeof(Elf64_Shdr)));
+    if (elf_.header.e_shstrndx != file_.section_names())
+      file_.fail("the number of its section names isn't where the module loader looks for it");
+  }
+
+  // The loader asks it of empty sections too.
+  void check_place(const ElfSection& section) const {
+    const GElf_Shdr& header = section.header;
+    if (header.sh_type == SHT_NOBITS || header.sh_type == SHT_NULL) return;
+    if (header.sh_offset > size_ || header.sh_size > size_ - header.sh_offset)
+      file_.fail(fmt::format("section {} begins behind the file's end", section.name));
+  }
+
   void read_sections() {
     const size_t count = file_.sections().size();
     if (count >= SHN_LORESERVE)
@@ -72,6 +94,9 @@ class KlpElfReader {
     constexpr uint64_t max_alignment = 65536;  // the largest page of any architecture
     if ((header.sh_addralign & (header.sh_addralign - 1)) != 0 || header.sh_addralign > max_alignment)
       file_.fail(fmt::format("section {} has alignment 0x{:x}", section.name, header.sh_addralign));
+    check_place(from);
+    if (header.sh_type == SHT_NULL && (header.sh_flags & SHF_ALLOC) != 0)
+      file_.fail(fmt::format("section {} has no type, and the module loader would copy it", section.name));
     // The other fields of an inactive header mean nothing (gABI, chapter 4); libelf would write a file of its size.
     if (header.sh_type == SHT_NULL) section.header = {};
     if (header.sh_type == SHT_SYMTAB_SHNDX) file_.fail("extended section indices, which the module loader can't read");
@@ -104,6 +129,7 @@ class KlpElfReader {
   }
 
   KlpElf& elf_;
+  uint64_t size_;  // bytes of the file
   ElfFile file_;
 };
 

@@ -65,7 +65,8 @@ string_view hash_name(CMS_SignerInfo* signer) {
   return {};
 }
 
-// OpenSSL goes by the key alone; the kernel by this field. sign-file writes RSA's without a hash.
+// OpenSSL goes by the key alone; the kernel by this field: crypto/asymmetric_keys/pkcs7_parser.c,
+// pkcs7_sig_note_pkey_algo(). It knows RSA's without a hash alone, as sign-file writes it, and ECDSA's with one.
 bool fits_signature_algorithm(CMS_SignerInfo* signer) {
   X509_ALGOR *digest = nullptr, *signature = nullptr;
   CMS_SignerInfo_get0_algs(signer, nullptr, nullptr, &digest, &signature);
@@ -73,9 +74,10 @@ bool fits_signature_algorithm(CMS_SignerInfo* signer) {
   const ASN1_OBJECT *hash = nullptr, *algorithm = nullptr;
   X509_ALGOR_get0(&hash, nullptr, nullptr, digest);
   X509_ALGOR_get0(&algorithm, nullptr, nullptr, signature);
-  int of_hash = NID_undef;
+  int of_hash = NID_undef, of_key = NID_undef;
   const int id = OBJ_obj2nid(algorithm);
-  return id == NID_rsaEncryption || (OBJ_find_sigid_algs(id, &of_hash, nullptr) == 1 && of_hash == OBJ_obj2nid(hash));
+  return id == NID_rsaEncryption || (OBJ_find_sigid_algs(id, &of_hash, &of_key) == 1 &&
+                                     of_key == NID_X9_62_id_ecPublicKey && of_hash == OBJ_obj2nid(hash));
 }
 
 std::string trailer_of(size_t cms_size) {
@@ -123,11 +125,14 @@ Verdict judge(const SignedModule& module, std::span<const Certificate> trusted) 
   if (CMS_signed_get_attr_count(signer) >= 0) return bad("has a signature with attributes, which the kernel refuses");
   const string_view hash = hash_name(signer);
   if (hash.empty()) return bad("is signed with another hash than sha256, sha384 or sha512");
-  if (!fits_signature_algorithm(signer)) return bad("has a signature of an unknown kind");
+  if (!fits_signature_algorithm(signer))
+    return bad("has a signature of a kind that no kernel takes: they verify RSA (PKCS#1) and ECDSA");
   bool known = false;
   for (const Certificate& certificate : trusted) {
     if (CMS_SignerInfo_cert_cmp(signer, certificate.get()) != 0) continue;
     known = true;
+    if (const std::string refused = certificate.refused_key(); !refused.empty())
+      return bad(fmt::format("is signed with a key that no kernel verifies: {}", refused));
     if (made_by(module.cms, module.content, certificate))
       return {SignatureState::good, fmt::format("is signed by {} ({})", certificate.subject(), hash)};
   }

@@ -26,6 +26,8 @@ class Certificate {
 
   std::string subject() const;  // its common name; else the whole name
   std::string der() const;
+  // What speaks against the key where kernels verify modules, 5.10 to 7.3: "it is of DSA"; empty: nothing.
+  std::string refused_key() const;
   x509_st* get() const { return x509_.get(); }
 
  private:

@@ -146,6 +146,26 @@ std::string Certificate::der() const {
   return der;
 }
 
+// kernel: crypto/asymmetric_keys/x509_cert_parser.c, x509_extract_key_data(). ML-DSA, which 7.2 knows, isn't
+// among the keys of the OpenSSL that this is built with.
+std::string Certificate::refused_key() const {
+  EVP_PKEY* key = X509_get0_pubkey(x509_.get());
+  if (key == nullptr) {
+    ERR_clear_error();
+    return "it is of a kind that isn't known";
+  }
+  if (EVP_PKEY_get_base_id(key) == EVP_PKEY_RSA) return {};
+  const char* name = EVP_PKEY_get0_type_name(key);
+  if (EVP_PKEY_get_base_id(key) != EVP_PKEY_EC)
+    return fmt::format("it is of {}, and kernels know RSA and ECDSA", name == nullptr ? "an unknown kind" : name);
+  std::array<char, 64> group{};
+  EVP_PKEY_get_group_name(key, group.data(), group.size(), nullptr);
+  const int curve = OBJ_txt2nid(group.data());
+  for (const int known : {NID_X9_62_prime192v1, NID_X9_62_prime256v1, NID_secp384r1, NID_secp521r1})
+    if (curve == known) return {};
+  return fmt::format("it is of the curve {}, and kernels know P-192, P-256, P-384 and P-521", group.data());
+}
+
 std::vector<Certificate> read_certificates(const fs::path& file) {
   const std::string text = read_file(file);
   std::vector<Certificate> found;
@@ -185,6 +205,8 @@ Signer Signer::open(const std::string& key, const fs::path& certificate) {
     ERR_clear_error();
     throw Error(fmt::format("{} is not the certificate of {}", certificate.string(), key));
   }
+  if (const std::string refused = own.refused_key(); !refused.empty())
+    throw Error(fmt::format("{}: no kernel verifies what this key signs: {}", certificate.string(), refused));
   return {std::move(opened), std::move(own)};
 }
 

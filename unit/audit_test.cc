@@ -4,12 +4,18 @@
 
 #include <gtest/gtest.h>
 
+#include <elf.h>
+
 #include <algorithm>
+#include <cstddef>
+#include <cstring>
+#include <fstream>
 #include <string>
 #include <vector>
 
 #include "klp/loader-facts.h"
 #include "support/error.h"
+#include "support/files.h"
 #include "unit/audit-fixture.h"
 
 namespace kpatch {
@@ -570,6 +576,38 @@ TEST_F(Audit, FindsStrippedModules) {
   run("objcopy --strip-all a.ko stripped.ko 2>objcopy.log");
   EXPECT_EQ(findings(directory_ / "stripped.ko"),
             std::vector<std::string>{"it has no symbol table: a livepatch must not be stripped"});
+}
+
+// kernel/module/main.c, elf_validity_check() and what it became: ENOEXEC.
+TEST_F(Audit, RefusesHeadersThatTheLoaderRefuses) {
+  const std::string file = read_file(module(std::string(good), nullptr));
+  Elf64_Ehdr header;
+  std::memcpy(&header, file.data(), sizeof header);
+  const auto of_section = [&](size_t section, size_t field) {
+    return header.e_shoff + section * sizeof(Elf64_Shdr) + field;
+  };
+  const auto changed = [&](size_t at, uint64_t number, size_t width) {
+    std::string other = file;
+    std::memcpy(other.data() + at, &number, width);
+    std::ofstream(directory_ / "changed.ko", std::ios::binary) << other;
+    return findings(directory_ / "changed.ko");
+  };
+  size_t empty = 0;
+  for (size_t i = 1; i < header.e_shnum && empty == 0; ++i) {
+    Elf64_Shdr section;
+    std::memcpy(&section, file.data() + of_section(i, 0), sizeof section);
+    if (section.sh_type == SHT_PROGBITS && section.sh_size == 0) empty = i;
+  }
+  ASSERT_NE(empty, 0U);
+  EXPECT_THROW(changed(of_section(0, offsetof(Elf64_Shdr, sh_size)), 1, 8), Error);
+  EXPECT_THROW(changed(of_section(0, offsetof(Elf64_Shdr, sh_addr)), 1, 8), Error);
+  EXPECT_THROW(changed(of_section(0, offsetof(Elf64_Shdr, sh_type)), SHT_PROGBITS, 4), Error);
+  EXPECT_THROW(changed(of_section(empty, offsetof(Elf64_Shdr, sh_offset)), file.size() + 1, 8), Error);
+  EXPECT_THROW(changed(offsetof(Elf64_Ehdr, e_shentsize), 72, 2), Error);
+  EXPECT_THROW(changed(offsetof(Elf64_Ehdr, e_shnum), 0, 2), Error);
+  // Of these it reads nothing.
+  EXPECT_EQ(changed(of_section(0, offsetof(Elf64_Shdr, sh_offset)), 1, 8), std::vector<std::string>());
+  EXPECT_EQ(changed(of_section(empty, offsetof(Elf64_Shdr, sh_offset)), file.size(), 8), std::vector<std::string>());
 }
 
 TEST_F(Audit, RefusesOtherFiles) {

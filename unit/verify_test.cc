@@ -326,6 +326,12 @@ TEST_F(Verify, Signatures) {
   EXPECT_EQ(with("abcd" + huge).signature, "damaged");
   EXPECT_FALSE(with("abcd" + huge).good());
   EXPECT_FALSE(with("abcd" + x509).good());
+  for (const size_t byte : {0, 1, 3, 4, 5, 6, 7}) {
+    std::string other = header;
+    other[byte] = 1;
+    EXPECT_FALSE(with("abcd" + other).good()) << byte;
+    EXPECT_EQ(with("abcd" + other).signature, "damaged") << byte;
+  }
 }
 
 TEST_F(Verify, CutFiles) {

@@ -52,7 +52,11 @@ std::string signature_of(std::string_view file, std::vector<Finding>& findings) 
   const uint64_t length = uint64_t{byte(8)} << 24 | uint64_t{byte(9)} << 16 | uint64_t{byte(10)} << 8 | byte(11);
   if (byte(2) != 2)
     return bad(fmt::format("its signature is of type {}, and the kernel reads PKCS#7 (2) alone", byte(2)));
-  if (length == 0 || length > file.size() - size)
+  // kernel/module_signature.c, mod_check_sig(): EBADMSG, whether or not signatures are demanded.
+  for (size_t i = 0; i < 8; ++i)
+    if (i != 2 && byte(i) != 0)
+      return bad(fmt::format("byte {} of its signature's description is {}, and the kernel wants 0", i, byte(i)));
+  if (length == 0 || length >= file.size() - size)
     return bad(fmt::format("its signature is said to have {} bytes, more than the file", length));
   return fmt::format("PKCS#7, {} bytes", length);
 }
