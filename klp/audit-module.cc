@@ -74,9 +74,7 @@ class ModuleAudit {
     if (auto value = one("depends"); value && !value->empty())
       c_.object_to("modinfo", {.section = ".modinfo"},
                    fmt::format("depends={}: loading the livepatch would load that module", *value));
-    if (auto value = one("vermagic"); value && value->substr(0, value->find(' ')) != c_.input.release)
-      c_.find_in("modinfo", {.section = ".modinfo"},
-                 fmt::format("vermagic={}: it was built for another kernel than {}", *value, c_.input.release));
+    if (auto value = one("vermagic")) check_vermagic(*value);
     if (auto value = one("license"); value && !value->starts_with("GPL"))
       c_.find_in("modinfo", {.section = ".modinfo"},
                  fmt::format("license={}: the livepatch interface is for GPL modules", *value));
@@ -88,6 +86,16 @@ class ModuleAudit {
         c_.find_in("modinfo", {.section = ".modinfo"},
                    fmt::format("name={}: longer than {} characters", *value, max_object_name));
     }
+  }
+
+  // kernel: same_magic() of kernel/module/version.c compares them as a whole; with CRCs what follows the release.
+  void check_vermagic(std::string_view value) {
+    if (value.substr(0, value.find(' ')) != c_.input.release)
+      c_.find_in("modinfo", {.section = ".modinfo"},
+                 fmt::format("vermagic={}: it was built for another kernel than {}", value, c_.input.release));
+    else if (!c_.input.vermagic.empty() && value != c_.input.vermagic)
+      c_.find_in("modinfo", {.section = ".modinfo"},
+                 fmt::format("vermagic={}: the kernel's own modules have '{}'", value, c_.input.vermagic));
   }
 
   void check_sections() {

@@ -23,6 +23,7 @@ struct AuditInput {
   // Made by kpatch-build, and held to all that it promises. Else the same things are warnings where the kernel takes
   // them: a module that is depended on, sections of other makers.
   bool ours = true;
+  std::string vermagic{};  // of the kernel, as its own modules have it; empty: its release alone is compared
 };
 
 // Returns one error (or warning, of what isn't ours) for each thing that is wrong, sorted by the module's layout, each with section and offset, the

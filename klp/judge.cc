@@ -36,6 +36,7 @@ std::vector<Finding> Judge::judge(const fs::path& module) {
   input.module = module;
   input.name = name_;
   input.release = release_;
+  input.vermagic = modules_->vermagic();
   input.vmlinux = vmlinux_.get();
   input.symvers = &symvers_;
   input.open_module = [this](std::string_view owner) { return modules_->named(owner); };

@@ -83,6 +83,7 @@ class Kernel {
     if (!files.symvers.empty()) kernel_.symvers = &symvers_.emplace(Symvers::read(files.symvers));
     if (files.modules.empty()) return;
     modules_.emplace(files.modules);
+    kernel_.vermagic = modules_->vermagic();
     kernel_.open_module = [this](std::string_view name) { return modules_->named(name); };
   }
   Kernel(const Kernel&) = delete;

@@ -119,6 +119,7 @@ LivepatchVerdict verify(const fs::path& module, const VerifyKernel& kernel) {
   AuditInput input;
   input.module = module;
   input.release = kernel.release.empty() ? verdict.release : kernel.release;
+  input.vermagic = kernel.vermagic;
   input.vmlinux = kernel.vmlinux;
   input.symvers = kernel.symvers;
   input.open_module = kernel.open_module;

@@ -20,6 +20,7 @@ struct VerifyKernel {
   const Binary* vmlinux = nullptr;
   const Symvers* symvers = nullptr;
   std::function<const Binary*(std::string_view)> open_module{};  // by the kernel's name for it; may be empty
+  std::string vermagic{};                                        // as its own modules have it; empty: not known
 };
 
 struct LivepatchVerdict {
