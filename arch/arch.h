@@ -175,6 +175,8 @@ struct KlpFacts {
   // Whether its loader refuses a field that isn't zero. Elsewhere a field is written over, and an instruction around it
   // stays as it is.
   bool zero_fields = false;
+  // Types whose fields hold no address of the kernel or of a module: the loader refuses them as an overflow.
+  std::span<const uint32_t> too_narrow{};
   // Whether the kernel's loader applies a relocation of this type late, for livepatches. nullptr: every known one.
   bool (*late_relocation)(uint32_t type) = nullptr;
   // Whether the relocation is a branch to another function that does not come back, where a livepatch must not have

@@ -173,6 +173,8 @@ std::optional<unsigned> field_size(uint32_t type) {
   }
 }
 
+constexpr auto too_narrow = std::to_array<uint32_t>({R_AARCH64_ABS32, R_AARCH64_ABS16});
+
 // ---- compiled and shipped code (Arm ARM, C6.2; ELF for the Arm 64-bit Architecture, 5.7)
 
 constexpr uint64_t in_page = 0xfff;
@@ -369,7 +371,7 @@ const Arch arch_arm64{
              .no_list = no_capstone},
     .ftrace = {.tables = ftrace_tables, .sites = ftrace_sites},
     .tables = tables,
-    .klp = {.field_size = field_size},
+    .klp = {.field_size = field_size, .too_narrow = too_narrow},
     .kbuild = {.folder = "arm64", .option = "ARM64", .cross = "aarch64-linux-gnu-", .image = "arch/arm64/boot/Image"},
     .distro = {.debian = "arm64", .rpm = "aarch64"},
     .proof = &proof,

@@ -47,7 +47,8 @@ enum class Pointee : uint8_t {
 struct EntryField {
   uint8_t offset = 0, width = 0;  // bytes
   Pointee pointee = Pointee::something;
-  uint16_t only_in = 0;  // the field is there in entries of this size alone; 0: in all
+  uint16_t only_in = 0;   // the field is there in entries of this size alone; 0: in all
+  bool distance = false;  // from the field itself, as in all those of four bytes; else an address
 };
 
 // Bytes of an entry in kernels of this series and later ones.
@@ -79,7 +80,8 @@ inline constexpr LoaderSection relative_jump_table{
     .written = true,
     .struct_name = "jump_entry",
     .sizes = {{{{}, 16}}},
-    .fields = {EntryField{0, 4, Pointee::code}, EntryField{4, 4, Pointee::code}, EntryField{8, 8, Pointee::something}},
+    .fields = {EntryField{0, 4, Pointee::code}, EntryField{4, 4, Pointee::code},
+               EntryField{8, 8, Pointee::something, 0, true}},
     .harm = "would take the table itself for what it refers to, and write to it"};
 
 // Sections that the kernel reads in its own image alone: entries in a module are never seen.

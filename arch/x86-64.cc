@@ -198,6 +198,9 @@ std::optional<unsigned> field_size(uint32_t type) {
   }
 }
 
+// The kernel and its modules lie in the highest 2 GiB: a field that is extended by zeros can't hold their addresses.
+constexpr auto too_narrow = std::to_array<uint32_t>({R_X86_64_32});
+
 bool known_relocation(uint32_t type) { return field_size(type).has_value(); }
 
 // mov $imm32 into a register or memory, push $imm: all of an immediate, and nothing but it, differs. %esi and %edx hold
@@ -438,7 +441,7 @@ const Arch arch_x86_64{
     .tables = tables,
     // A field that isn't zero is refused (arch/x86/kernel/module.c, __write_relocate_add). Since 6.3 the kernel takes
     // them back.
-    .klp = {.field_size = field_size, .zero_fields = true, .takes_back_by = pokes_text},
+    .klp = {.field_size = field_size, .zero_fields = true, .too_narrow = too_narrow, .takes_back_by = pokes_text},
     .kbuild = {.folder = "x86",
                .option = "X86_64",
                .cross = "x86_64-linux-gnu-",

@@ -18,6 +18,7 @@
 #include <fmt/format.h>
 
 #include "klp/audit-parts.h"
+#include "lookup/lookup.h"
 
 namespace kpatch {
 
@@ -33,7 +34,14 @@ class LoaderAudit {
     if (!model_.knows_release())
       c_.find("loader-section", fmt::format("'{}' is no release of a kernel", c_.input.release));
     for (const KlpSection& section : elf_.sections)
-      if (section.allocated()) check_section(section);
+      if (section.allocated())
+        check_section(section);
+      else
+        check_lost(section);
+    for (uint32_t i = 1; i < elf_.sections.size(); ++i) {
+      check_bytes(i);
+      check_relocations_kind(elf_.sections[i]);
+    }
     check_equal_names();
     for (uint32_t i = 1; i < elf_.sections.size(); ++i)
       if (elf_.sections[i].allocated() && elf_.sections[i].header.sh_size != 0) check_entries(i);
@@ -66,6 +74,41 @@ class LoaderAudit {
       find_section(section, "has no bytes in the file: percpu_modcopy would copy what follows it there");
     if (row != nullptr && row->written && (section.header.sh_flags & SHF_WRITE) == 0 && section.header.sh_size != 0)
       find_section(section, fmt::format("isn't writable, and {} writes to it: a fault", row->reader));
+  }
+
+  // Memory that begins as zeros can be written, and nothing else fills it. A text ends before its section does.
+  void check_bytes(uint32_t index) {
+    const KlpSection& section = elf_.sections[index];
+    const uint64_t flags = section.header.sh_flags;
+    if (!section.allocated() || section.header.sh_size == 0) return;
+    if (section.header.sh_type == SHT_NOBITS) {
+      if ((flags & SHF_EXECINSTR) != 0 || (flags & SHF_WRITE) == 0 || !c_.relocations(index).empty())
+        find_section(section, "has no bytes in the file: it would be zeros");
+    } else if ((flags & SHF_STRINGS) != 0 && !section.bytes.empty() && section.bytes.back() != std::byte{0}) {
+      find_section(section, "its last text doesn't end");
+    }
+  }
+
+  // The loader goes by the type and the number of the section, linkers name such a section by both.
+  void check_relocations_kind(const KlpSection& section) {
+    const bool late = section.name.starts_with(".klp.rela.");
+    const std::string_view rest = section.name.starts_with(".rela") ? std::string_view(section.name).substr(5) : "";
+    // "" is the name of no section but the first, which is none.
+    const KlpSection& target = elf_.sections[rest.empty() ? 0 : elf_.find_section(rest).value_or(0)];
+    if (section.header.sh_size == 0 || (!late && !target.allocated())) return;
+    if (section.header.sh_type != SHT_RELA)
+      find_section(section, "holds relocations by its name, and isn't of their type: nobody would apply them");
+    else if (!late && elf_.sections[section.header.sh_info].name != target.name)
+      c_.object_to("loader-section", {.section = section.name},
+                   fmt::format("its relocations change {}", elf_.sections[section.header.sh_info].name));
+  }
+
+  // kernel: find_sec() and section_objs() pass over what isn't SHF_ALLOC. Notes are for people.
+  void check_lost(const KlpSection& section) {
+    const LoaderSection* row = model_.section(section.name);
+    if (row != nullptr && section.header.sh_size != 0 && section.header.sh_type != SHT_RELA &&
+        section.header.sh_type != SHT_NOTE && section.name != ".modinfo")
+      find_section(section, fmt::format("isn't kept in memory: {} doesn't find it", row->reader));
   }
 
   // What others have in their livepatches, and kbuild in any module.
@@ -150,10 +193,22 @@ class LoaderAudit {
           fmt::format("{}: {} {}", field.pointee == Pointee::code ? "points at no code" : "refers to nothing",
                       row.reader, row.harm));
     }
+    check_type(*std::find_if(first, last, [&](const auto& r) { return writes(r); }), field, row);
     if (field.pointee != Pointee::code) return;
     auto target = elf_.place_of(first->raw.symbol, first->raw.addend);
     if (!target || !is_code(target->section))
       c_.find_at("loader-table", place, fmt::format("points at no code: {} {}", row.reader, row.harm));
+  }
+
+  // What the reader makes of the field: an address, or a distance.
+  void check_type(const AuditedRelocation& r, const EntryField& field, const LoaderSection& row) {
+    if (c_.arch == nullptr || c_.arch->proof == nullptr) return;
+    const auto known = c_.arch->proof->field(r.raw.type);
+    const bool relative = field.distance || field.width == 4;
+    if (known && (known->width != field.width || known->relative != relative))
+      c_.find_at("loader-table", r.place,
+                 fmt::format("a relocation of type {}, where {} reads {} of {} bytes", r.raw.type, row.reader,
+                             relative ? "a distance" : "an address", field.width));
   }
 
   bool holds(KlpPlace place, unsigned width) const {
@@ -263,14 +318,37 @@ class LoaderAudit {
     if (const auto size = model_.module_size(); size && *size != section.header.sh_size)
       c_.find_in("this-module", {.section = section.name},
                  fmt::format("has {} bytes, and the kernel's struct module {}", section.header.sh_size, *size));
+    check_module_name(*index);
     for (std::string_view function : {"init_module", "cleanup_module"}) {
       const auto& all = c_.relocations(*index);
-      if (std::none_of(all.begin(), all.end(),
-                       [&](const auto& r) { return elf_.symbols[r.raw.symbol].name == function; }))
+      if (std::none_of(all.begin(), all.end(), [&](const auto& r) { return points_at(r, function); }))
         c_.find_in("this-module", {.section = section.name},
                    fmt::format("refers to no {}: {}", function,
                                function == "init_module" ? "nothing would be patched" : "it could never be unloaded"));
     }
+  }
+
+  bool points_at(const AuditedRelocation& r, std::string_view function) const {
+    const KlpSymbol& symbol = elf_.symbols[r.raw.symbol];
+    return symbol.name == function && r.raw.addend == 0 && !r.livepatch && symbol.in_section() &&
+           is_code(symbol.entry.st_shndx) &&
+           (c_.arch == nullptr || c_.arch->audit == nullptr || r.raw.type == c_.arch->elf.absolute_64);
+  }
+
+  // kernel: struct module begins with its state and a list, its name follows. It has that name in sysfs, for rmmod and
+  // for klp_enable_patch; what .modinfo says is for messages.
+  void check_module_name(uint32_t index) {
+    constexpr uint64_t place = 24, length = max_object_name + 1;
+    const auto modinfo = elf_.find_section(".modinfo");
+    const KlpSection& section = elf_.sections[index];
+    if (!modinfo || section.bytes.size() < place + length) return;
+    const auto name = elf_.string_at({index, place});
+    const auto said = modinfo_values(elf_.sections[*modinfo].bytes, "name");
+    if (said.size() == 1 && name != said[0])
+      c_.find_in("this-module", {.section = section.name},
+                 fmt::format("its name is '{}', and .modinfo says {}", name.value_or(""), said[0]));
+    if (said.size() == 1 && said[0].find('/') != std::string_view::npos)
+      c_.find_in("this-module", {.section = section.name}, fmt::format("its name {} has a slash", said[0]));
   }
 
   AuditContext& c_;

@@ -109,6 +109,7 @@ void audit_module(AuditContext& context);       // modinfo, exports and CRCs (au
 void audit_loader(AuditContext& context);       // sections, and the entries of tables (audit-loader.cc)
 void audit_tables(AuditContext& context);       // what is replaced by what (audit-klp.cc)
 void audit_klp(AuditContext& context);          // klp symbols and relocations (audit-klp.cc)
+void audit_fields(AuditContext& context);       // what relocations write (audit-fields.cc)
 void audit_code_tables(AuditContext& context);  // what objtool and the compiler left (audit-code.cc)
 
 }  // namespace kpatch

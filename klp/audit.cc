@@ -12,6 +12,7 @@
 //   audit-module.cc   would the loader take it: modinfo, symbols exported with the right CRCs
 //   audit-loader.cc   would each section be read, and as it was meant: doc/loader.md
 //   audit-klp.cc      would the livepatch core: tables of functions, klp symbols and relocations, their time
+//   audit-fields.cc   would each relocation fill its field, with an address that can be meant
 //   audit-code.cc     would the code run: unwinding, return thunks, static calls, jump labels, landing pads, ftrace
 //
 // The relations are checked in the direction in which a miss does harm: from code to table entry, and from entry to
@@ -82,6 +83,7 @@ const AuditedRelocation* AuditContext::relocation_at(KlpPlace place) const {
 std::optional<KlpPlace> AuditContext::refers(KlpPlace field) const {
   const AuditedRelocation* relocation = relocation_at(field);
   if (relocation == nullptr || relocation->livepatch) return std::nullopt;
+  if (arch != nullptr && arch->audit != nullptr && relocation->raw.type != arch->elf.absolute_64) return std::nullopt;
   return elf.place_of(relocation->raw.symbol, relocation->raw.addend);
 }
 
@@ -140,6 +142,7 @@ std::vector<Finding> audit(const AuditInput& input) {
   audit_loader(context);
   audit_tables(context);
   audit_klp(context);
+  audit_fields(context);
   audit_code_tables(context);
   context.require_unchanged();
   return context.take();

@@ -130,6 +130,25 @@ Made changed_type(KlpElf& elf, const Binary&, size_t which) {
   return fmt::format("{}: type {}", place(elf, list[which]), r.type);
 }
 
+// R_*_NONE of every architecture: the loader skips it.
+Made type_of_nothing(KlpElf& elf, const Binary&, size_t which) {
+  const auto list = references(elf);
+  if (which >= list.size()) return std::nullopt;
+  list[which].get().type = 0;
+  return place(elf, list[which]);
+}
+
+// Beyond everything that a livepatch refers to; 16 MiB are beyond what is meant alone.
+Made far_addend(KlpElf& elf, const Binary&, size_t which) {
+  const auto list = references(elf);
+  if (which >= list.size()) return std::nullopt;
+  KlpRelocation& r = list[which].get();
+  const bool inside = elf.symbols[r.symbol].in_section();
+  const int64_t by = inside ? int64_t{1} << 24 : int64_t{1} << 40;
+  r.addend += by;
+  return fmt::format("{}: addend {:+}", place(elf, list[which]), by);
+}
+
 std::vector<uint32_t> klp_symbols(const KlpElf& elf) {
   std::vector<uint32_t> list;
   for (uint32_t i = 1; i < elf.symbols.size(); ++i)
@@ -557,6 +576,8 @@ constexpr auto kinds = std::to_array<MutantKind>({
     {"another place of the module", swapped_place},
     {"relocation dropped", dropped_relocation},
     {"relocation of another type", changed_type},
+    {"relocation that writes nothing", type_of_nothing},
+    {"addend far off", far_addend},
     {"another rank (sympos)", swapped_rank},
     {"another owner", wrong_owner},
     {"klp relocations of another object", wrong_klp_section},

@@ -21,6 +21,7 @@
 #include <cctype>
 #include <map>
 
+#include "arch/arch.h"
 #include "klp/loader-facts.h"
 
 namespace kpatch {
@@ -31,14 +32,16 @@ constexpr auto kinds = std::to_array<std::string_view>({"pre_patch", "post_patch
 constexpr uint64_t callbacks_behind = 16;  // struct klp_object: name, funcs, callbacks
 constexpr std::string_view callbacks = ".kpatch.callbacks.";
 
-// Where the fields that ordinary relocations fill point.
+// Where the pointers that ordinary relocations fill point: those of another type write no address there.
 class Pointers {
  public:
   explicit Pointers(const KlpElf& elf) {
+    const Arch* arch = find_arch(elf.header.e_machine);
     for (const KlpSection& section : elf.sections) {
       if (section.header.sh_type != SHT_RELA || (section.header.sh_flags & shf_rela_livepatch) != 0) continue;
       for (const KlpRelocation& r : section.relocations)
-        if (const auto to = elf.place_of(r.symbol, r.addend))
+        if (const auto to = elf.place_of(r.symbol, r.addend);
+            to && (arch == nullptr || arch->audit == nullptr || r.type == arch->elf.absolute_64))
           targets_.emplace(KlpPlace{section.header.sh_info, r.offset}, *to);
     }
   }

@@ -32,7 +32,7 @@ namespace fs = std::filesystem;
 inline constexpr std::string_view kernel_c = R"(
 struct __attribute__((packed)) alt_instr { int instr, replacement; unsigned flags; unsigned char length, new_length; };
 struct alt_instr alternatives;
-struct module { long members[8]; } a_module;
+struct module { long members[12]; } a_module;
 asm(R"asm(
   .macro function name, traced=1, endbr=1
   .text
@@ -191,7 +191,10 @@ inline constexpr std::string_view good = R"(
   .asciz "name=livepatch_fix"
   .asciz "vermagic=6.12.1-test SMP preempt mod_unload modversions "
   .section .gnu.linkonce.this_module,"aw"
-  .quad 0, 0, 0, init_module, 0, 0, cleanup_module, 0
+  .quad 0, 0, 0
+  .asciz "livepatch_fix"
+  .skip 42
+  .quad init_module, cleanup_module
   .section __versions,"a"
   crc 0x14, module_layout
   crc 0x11, printk
@@ -247,7 +250,7 @@ show_end:
   .popsection
   .pushsection __jump_table,"aw"
   .long label - ., show_end - 5 - .
-key_field: .quad key.klp.vmlinux.0 + 2
+key_field: .quad key.klp.vmlinux.0 + 2 - .
   .popsection
   entry key_field, key.klp.vmlinux.0, vmlinux, vmlinux, key_n
 

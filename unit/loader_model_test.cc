@@ -401,11 +401,14 @@ INSTANTIATE_TEST_SUITE_P(
         Loaded{"module_too_small",
                "",
                "",
-               {".gnu.linkonce.this_module: has 56 bytes, and the kernel's struct module 64"},
+               {".gnu.linkonce.this_module: has 88 bytes, and the kernel's struct module 96",
+                ".gnu.linkonce.this_module: refers to no cleanup_module: it could never be unloaded"},
                [](KlpElf& elf) {
                  KlpSection& s = section(elf, ".gnu.linkonce.this_module");
-                 s.bytes.resize(56);
-                 s.header.sh_size = 56;
+                 s.bytes.resize(88);
+                 s.header.sh_size = 88;
+                 std::erase_if(section(elf, ".rela.gnu.linkonce.this_module").relocations,
+                               [](const auto& r) { return r.offset == 88; });
                },
                KnownTypes::known},
         Loaded{"no_init",
