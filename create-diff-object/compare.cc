@@ -58,9 +58,7 @@ class Comparer {
  private:
   void compare_symbol(SymbolId id) {
     const Symbol& p = patched_.symbol(id);
-    if (p.name.empty() || p.section == no_section || is_local_label(p.name) || is_prefix_symbol(p.name) ||
-        p.type == SymbolType::section)
-      return;
+    if (!names_a_place(p)) return;
     const SectionKind kind = patched_.section(p.section).kind;
     switch (kind) {
       case SectionKind::text:

@@ -46,9 +46,7 @@ class Labels {
   // A name that only its place has: no size, and not within something that has one.
   bool is_label(SymbolId id) const {
     const Symbol& s = object_.symbol(id);
-    if (s.section == no_section || s.size != 0 || s.name.empty() || s.type == SymbolType::section ||
-        is_local_label(s.name) || is_prefix_symbol(s.name))
-      return false;
+    if (!names_a_place(s) || s.size != 0) return false;
     const Section& home = object_.section(s.section);
     if (!holds_labels(home.kind) || home.owner != no_symbol) return false;
     const SymbolId around = object_.symbol_at(s.section, s.value);

@@ -60,6 +60,12 @@ struct Symbol {
   bool function() const { return type == SymbolType::function; }
 };
 
+// Whether it names a place: no label of the compiler's or the assembler's, nor what only marks the bytes before a function.
+inline bool names_a_place(const Symbol& s) {
+  return s.section != no_section && s.type != SymbolType::section && !s.name.empty() && !is_local_label(s.name) &&
+         !is_prefix_symbol(s.name);
+}
+
 // What a relocation refers to once section symbols are looked through.
 struct Target {
   SymbolId symbol = no_symbol;     // the named symbol that covers the place, if any

@@ -220,7 +220,16 @@ class Finder {
     }
   }
 
+  void warn_of_image_copies(const std::vector<std::string>& compiled) {
+    for (const OtherReading& copy : image_copies(base_.source, folder_, compiled))
+      for (const std::string& path : copy.files)
+        found_.warn("other-reader", {.source = path},
+                    fmt::format("{} ({}) includes it, and keeps the old code", copy.reader.path, copy.reader.what),
+                    "what the patch mends isn't mended there");
+  }
+
   void settle_sources() {
+    std::vector<std::string> compiled;
     const std::set<std::string> removed(patches_.removed.begin(), patches_.removed.end());
     const std::set<std::string> added(patches_.added.begin(), patches_.added.end());
     for (const std::string& path : sources_) {
@@ -246,15 +255,13 @@ class Finder {
         add(std::move(command), std::move(original), true, "the patch touches it");
       }
       add_includers(path);
+      compiled.push_back(path);
     }
+    warn_of_image_copies(compiled);
   }
 
   // A .c that is an object can be included by another one too: fs/compat_binfmt_elf.c is fs/binfmt_elf.c once more.
   void add_includers(const std::string& path) {
-    for (const OtherReader& reader : image_copies(base_.source, folder_, path))
-      found_.warn("other-reader", {.source = path},
-                  fmt::format("{} ({}) includes it, and keeps the old code", reader.path, reader.what),
-                  "what the patch mends isn't mended there");
     for (const std::string& includer : neighbours_that_include(base_.source, path)) {
       for (CompileCommand& command : commands_for_source(base_, executor_, includer)) {
         std::optional<CompileCommand> original = command;

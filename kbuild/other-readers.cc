@@ -364,19 +364,22 @@ std::vector<OtherReader> other_readers(const fs::path& source, string_view arch)
   return readers;
 }
 
-std::vector<OtherReader> image_copies(const fs::path& source, string_view arch, const std::string& path) {
-  std::vector<OtherReader> readers = other_readers(source, arch);
-  const std::string name = fs::path(path).filename().string() + "\"";
-  std::erase_if(readers, [&](const OtherReader& reader) {
-    if (!reader.path.ends_with(".c") || reader.path == path) return true;
-    const std::string text = read_file_if_any(source / reader.path);
-    if (text.find(name) == std::string::npos) return true;
-    const fs::path folder = fs::path(reader.path).parent_path();
-    return std::ranges::none_of(scan_includes(text).named, [&](const IncludeDirectives::Named& include) {
-      return (folder / include.name).lexically_normal() == path || include.name == path;
-    });
-  });
-  return readers;
+std::vector<OtherReading> image_copies(const fs::path& source, string_view arch, std::span<const std::string> files) {
+  std::set<std::string, std::less<>> asked;
+  for (const std::string& file : files)
+    if (file.ends_with(".c")) asked.insert(file);
+  std::vector<OtherReading> copies;
+  if (asked.empty()) return copies;
+  for (OtherReader& reader : other_readers(source, arch)) {
+    if (!reader.path.ends_with(".c")) continue;
+    std::set<std::string> included;
+    for (const auto& include : scan_includes(read_file_if_any(source / reader.path)).named)
+      for (const fs::path& from : {fs::path(reader.path).parent_path(), fs::path()})
+        if (auto path = (from / include.name).lexically_normal().string(); asked.contains(path) && path != reader.path)
+          included.insert(std::move(path));
+    if (!included.empty()) copies.push_back({std::move(reader), {included.begin(), included.end()}});
+  }
+  return copies;
 }
 
 OtherReadings other_readings(const Base& base, PatchedView& view, std::span<const CompileCommand> kernel,

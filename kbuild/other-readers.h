@@ -30,10 +30,11 @@ struct OtherReading {
 // Files below the source that such readers are made from, sorted by path. arch: the folder below arch/.
 std::vector<OtherReader> other_readers(const std::filesystem::path& source, std::string_view arch);
 
-// Those of them that include the C file `path` by themselves, which the kernel has as an object: boot/compressed/misc.c
-// has lib/decompress_inflate.c. Their images ran before the kernel, or beside it, and go on with what they have.
-std::vector<OtherReader> image_copies(const std::filesystem::path& source, std::string_view arch,
-                                      const std::string& path);
+// Those of them that include C files of `files` by themselves, which the kernel has as objects: boot/compressed/misc.c has
+// lib/decompress_inflate.c. Their images ran before the kernel, or beside it, and go on with what they have. Sorted by
+// the readers' paths.
+std::vector<OtherReading> image_copies(const std::filesystem::path& source, std::string_view arch,
+                                       std::span<const std::string> files);
 
 struct OtherReadings {
   std::vector<OtherReading> changed;  // by readers whose result the patch changes, sorted by the readers' paths

@@ -67,7 +67,12 @@ class DeliveryCheck {
   // Of extracted source: a function that another of its files has is called there, where a diff object calls the kernel's,
   // which leads there.
   bool calls_new_one(uint32_t object, const Atom& home, const ImageRelocation& theirs, KlpPlace at,
-                     const ImageRelocation& ours);
+                     const ImageRelocation& ours, const KernelSymbol& known);
+  // Objects, and their symbols, that define a global of that name.
+  std::vector<std::pair<uint32_t, uint32_t>> globals(std::string_view name) const;
+  // Takes the module's reference for one to that global of an object; what it lies in.
+  Atom link_global(uint32_t object, uint32_t symbol, const ImageRelocation& theirs, KlpPlace at,
+                   const ImageRelocation& ours);
   bool is_off_key(const ImageRelocation& theirs, std::string_view name, KlpPlace at, const ImageRelocation& ours);
   std::optional<KernelSymbol> kernels(uint32_t symbol);
   std::string describe(const ImageRelocation& ours);

@@ -188,25 +188,39 @@ bool DeliveryCheck::is_off_key(const ImageRelocation& theirs, std::string_view n
   return false;
 }
 
-bool DeliveryCheck::calls_new_one(uint32_t object, const Atom& home, const ImageRelocation& theirs, KlpPlace at,
-                                  const ImageRelocation& ours) {
-  const Image& caller = objects_[object];
-  const std::string& name = caller.elf.symbols[theirs.symbol].name;
-  if (!from_source_ || !module_.elf.symbols[ours.symbol].in_section()) return false;
-  const auto use = arch_.code.use_of({caller.elf.sections[home.section].bytes, caller.code(home.section)},
-                                     {theirs.offset, theirs.type, SymbolId{theirs.symbol}, theirs.addend, 0});
+std::vector<std::pair<uint32_t, uint32_t>> DeliveryCheck::globals(std::string_view name) const {
+  std::vector<std::pair<uint32_t, uint32_t>> found;
   for (uint32_t other = 0; other < objects_.size(); ++other) {
-    const Image& o = objects_[other];
-    for (uint32_t i = 1; i < o.elf.symbols.size(); ++i) {
-      const KlpSymbol& s = o.elf.symbols[i];
-      if (s.local() || !s.in_section() || s.type() != STT_FUNC || s.name != name) continue;
-      const Atom atom = o.atom_at({s.entry.st_shndx, s.entry.st_value}, i);
-      KlpPlace place = *module_.elf.place_of(ours.symbol, ours.addend - theirs.addend);
-      place.offset -= s.entry.st_value - atom.begin;
-      link(at, other, atom, place);
-      uses_.push_back({at, other, atom, false, use == kpatch::Use::address});
-      return true;
-    }
+    const auto& symbols = objects_[other].elf.symbols;
+    for (uint32_t i = 1; i < symbols.size(); ++i)
+      if (!symbols[i].local() && symbols[i].in_section() && symbols[i].name == name) found.emplace_back(other, i);
+  }
+  return found;
+}
+
+Atom DeliveryCheck::link_global(uint32_t object, uint32_t symbol, const ImageRelocation& theirs, KlpPlace at,
+                                const ImageRelocation& ours) {
+  const GElf_Sym& entry = objects_[object].elf.symbols[symbol].entry;
+  const Atom atom = objects_[object].atom_at({entry.st_shndx, entry.st_value}, symbol);
+  KlpPlace place = *module_.elf.place_of(ours.symbol, ours.addend - theirs.addend);
+  place.offset -= entry.st_value - atom.begin;
+  link(at, object, atom, place);
+  return atom;
+}
+
+bool DeliveryCheck::calls_new_one(uint32_t object, const Atom& home, const ImageRelocation& theirs, KlpPlace at,
+                                  const ImageRelocation& ours, const KernelSymbol& known) {
+  if (!from_source_ || !module_.elf.symbols[ours.symbol].in_section()) return false;
+  const Image& caller = objects_[object];
+  for (const auto& [other, symbol] : globals(caller.elf.symbols[theirs.symbol].name)) {
+    const auto& meant = names_.defined(objects_[other], owners_[other], symbol);
+    if (objects_[other].elf.symbols[symbol].type() != STT_FUNC || std::ranges::find(meant, known) == meant.end())
+      continue;
+    const auto use = arch_.code.use_of({caller.elf.sections[home.section].bytes, caller.code(home.section)},
+                                       {theirs.offset, theirs.type, SymbolId{theirs.symbol}, theirs.addend, 0});
+    const Atom atom = link_global(other, symbol, theirs, at, ours);
+    uses_.push_back({at, other, atom, false, use == kpatch::Use::address});
+    return true;
   }
   return false;
 }
@@ -222,24 +236,17 @@ void DeliveryCheck::compare_undefined(uint32_t object, const Atom& home, const I
     return;
   if (const auto known = names_.linked(owners_[object], name)) {
     if (known->owner != "vmlinux" && is_off_key(theirs, name, at, ours)) return;
-    if (calls_new_one(object, home, theirs, at, ours)) return;
+    if (calls_new_one(object, home, theirs, at, ours, *known)) return;
     return expect_kernels(at, {*known}, name, theirs.addend, ours);
   }
-  for (uint32_t other = 0; other < objects_.size() && !arch_.in_each_module(name); ++other) {
-    const Image& o = objects_[other];
-    for (uint32_t i = 1; i < o.elf.symbols.size(); ++i) {
-      const KlpSymbol& s = o.elf.symbols[i];
-      if (s.local() || !s.in_section() || s.name != name) continue;
-      const auto& known = names_.defined(o, owners_[other], i);
+  if (!arch_.in_each_module(name))
+    for (const auto& [other, defined] : globals(name)) {
+      const auto& known = names_.defined(objects_[other], owners_[other], defined);
       if (!known.empty()) return expect_kernels(at, known, name, theirs.addend, ours);
-      if (!symbol.in_section()) break;
-      const Atom atom = o.atom_at({s.entry.st_shndx, s.entry.st_value}, i);
-      KlpPlace place = *module_.elf.place_of(ours.symbol, ours.addend - theirs.addend);
-      place.offset -= s.entry.st_value - atom.begin;
-      link(at, other, atom, place);
+      if (!symbol.in_section()) continue;
+      link_global(other, defined, theirs, at, ours);
       return;
     }
-  }
   if (symbol.name != name || ours.addend != theirs.addend)
     find(at, fmt::format("refers to {}, the compiler's to {}{:+}", describe(ours), name, theirs.addend));
 }

@@ -44,13 +44,15 @@ std::string entry_of(string_view line) {
   return says_something(line.substr(1)) ? line_digest(line[0], line.substr(1)) : std::string();
 }
 
-// What git takes for the head of a function: a line that begins with a word, and is no label.
+// What diff takes for the head of a function: a line that begins with a word.
 bool is_heading(string_view line) {
-  return !line.empty() && continues_word(line[0]) && (line[0] < '0' || line[0] > '9') && !trimmed(line).ends_with(':');
+  return !line.empty() && continues_word(line[0]) && (line[0] < '0' || line[0] > '9');
 }
 
-// "static int show(struct seq_file *m," -> show; of what has no arguments the line.
+// "static int show(struct seq_file *m," -> show; of what has no arguments the line. Nothing is told by a label, nor by
+// EXPORT_SYMBOL(show); and other lines that stand between functions.
 std::string function_entry(string_view heading) {
+  if (trimmed(heading).ends_with(':') || trimmed(heading).ends_with(';')) return {};
   string_view name = trimmed(heading.substr(0, heading.find('(')));
   if (name.size() < heading.size())
     while (!name.empty() && !continues_word(name.back())) name.remove_suffix(1);

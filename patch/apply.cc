@@ -122,11 +122,18 @@ class Applier {
     earlier_.clear();
     made_.clear();
     leaving_.clear();
-    for (const FilePatch& file : patch.files)
-      if (file.commit == commit && file.change == FileChange::rename) leaving_.insert(file.old_path);
+    // What git copies and renames is the file as it was before the commit, in whatever order they stand.
+    for (const FilePatch& file : patch.files) {
+      if (file.commit != commit || !has_other_name(file)) continue;
+      if (file.change == FileChange::rename) leaving_.insert(file.old_path);
+      if (exists(file.old_path)) earlier_.try_emplace(file.old_path, contents(file.old_path));
+    }
   }
 
-  // What git copies and renames is the file as it was before the commit, in whatever order they stand.
+  static bool has_other_name(const FilePatch& file) {
+    return file.change == FileChange::rename || file.change == FileChange::copy;
+  }
+
   std::string contents_before(const std::string& path) const {
     const auto it = earlier_.find(path);
     return it != earlier_.end() ? it->second : contents(path);
@@ -164,13 +171,12 @@ class Applier {
       return;
     }
     const std::string& target = file.change == FileChange::remove ? file.old_path : file.new_path;
-    const bool other_name = file.change == FileChange::rename || file.change == FileChange::copy;
+    const bool other_name = has_other_name(file);
     const std::string before = other_name ? contents_before(file.old_path) : contents(file.old_path);
     if (other_name && exists(target) && (made_.contains(target) || !leaving_.contains(target))) {
       problem(patch, file.line, fmt::format("{} is there already", target));
       return;
     }
-    if (exists(target)) earlier_.emplace(target, contents(target));
     write_with_folders(result_.directory / target, before);
     state_[target] = true;
     if (other_name) made_.insert(target);
@@ -186,7 +192,6 @@ class Applier {
   }
 
   void forget(const std::string& path) {
-    earlier_.emplace(path, contents(path));
     fs::remove(result_.directory / path);
     state_[path] = false;
   }
@@ -200,7 +205,6 @@ class Applier {
                    : fmt::format("the patch adds {}, but the source has such a file", file.new_path));
       return;
     }
-    if (exists(file.new_path)) earlier_.emplace(file.new_path, contents(file.new_path));
     made_.insert(file.new_path);
     write_with_folders(result_.directory / file.new_path, text);
     state_[file.new_path] = true;
@@ -260,8 +264,8 @@ class Applier {
   bool ignore_whitespace_;
   AppliedPatches result_;
   std::map<std::string, bool> state_;  // touched so far: exists now?
-  // Of the commit that is applied: contents of the files that it has changed, names that copies and renames gave, names
-  // that renames take away.
+  // Of the commit that is applied: contents of what it copies and renames, names that it has given, names that renames
+  // take away.
   std::map<std::string, std::string> earlier_;
   std::set<std::string> made_, leaving_;
   std::vector<std::string> problems_;

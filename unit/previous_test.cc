@@ -112,6 +112,12 @@ TEST(Previous, TheSameLinesElsewhereAreOthers) {
   EXPECT_EQ(missing(content({in_one.c_str()}), content({wide.c_str()})), Names());
   EXPECT_EQ(missing(content({in_one.c_str()}), content({bare.c_str()})), Names());
   EXPECT_EQ(missing(content({bare.c_str()}), content({in_two.c_str()})), Names());
+  for (const char* between : {"EXPORT_SYMBOL(two);", "out:"}) {
+    const std::string behind = head + hunk(10, between, " \tint x;"),
+                      in_context = head + hunk(10, "int two(void)", std::string(" ") + between);
+    EXPECT_EQ(missing(content({in_one.c_str()}), content({behind.c_str()})), Names()) << between;
+    EXPECT_EQ(missing(content({in_one.c_str()}), content({in_context.c_str()})), Names()) << between;
+  }
   const PatchPlace place = content({in_one.c_str()}).places.at(0);
   EXPECT_EQ(place.function.size(), 9U);
   EXPECT_EQ(PatchPlace::of(place.text()).value_or(PatchPlace{}).function, place.function);
