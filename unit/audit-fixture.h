@@ -333,6 +333,19 @@ enum class KnownTypes { known, unknown };
 
 class AuditFixture : public testing::Test {
  protected:
+  // The livepatch with one thing broken, and what the audit says of it: these findings, in any order.
+  static void finds_exactly(const Case& c) {
+    std::string text(good);
+    if (!c.from.empty()) {
+      const size_t at = text.find(c.from);
+      ASSERT_NE(at, std::string::npos) << c.from;
+      text.replace(at, c.from.size(), c.to);
+    }
+    std::vector<std::string> expected = c.findings;
+    std::sort(expected.begin(), expected.end());
+    EXPECT_EQ(findings(module(text, c.mutate)), expected);
+  }
+
   static void SetUpTestSuite() {
     std::string name = (fs::temp_directory_path() / "audit-XXXXXX").string();
     directory_ = mkdtemp(name.data());
