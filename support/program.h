@@ -15,8 +15,8 @@ boost::program_options::variables_map parse_program_options(int argc, char** arg
                                                             std::vector<std::string>& files,
                                                             const std::string& program);
 
-// Runs a program's body and gives its exit code: of the body, once all that it printed is written; 128 and the signal's number when one came; exit_error with
-// "PREFIXerror: …" on stderr for an exception.
+// Runs a program's body and gives its exit code: of the body, once all that it printed is written; 128 and the signal's
+// number when one came; exit_error with "PREFIXerror: …" on stderr for an exception.
 int run_program(const std::function<int()>& body, const std::string& prefix = {});
 
 }  // namespace kpatch
