@@ -367,7 +367,7 @@ constexpr UnwindTable orc{.name = "ORC",
                           .entry_size = 6,
                           .undefined = orc_undefined};
 
-// 0 where no instruction is.
+// 0 where no instruction is: `instruction` has no value then.
 uint64_t decode(std::span<const std::byte> code, uint64_t at, ZydisDecodedInstruction& instruction) {
   const ZydisDecoder decoder = make_decoder();
   ZydisDecoderContext context;
@@ -386,9 +386,10 @@ uint64_t instruction_length(std::span<const std::byte> code, uint64_t at) {
 uint64_t padding(std::span<const std::byte> code, uint64_t at) {
   ZydisDecodedInstruction instruction;
   const uint64_t length = decode(code, at, instruction);
+  if (length == 0) return 0;
   const bool idle = instruction.mnemonic == ZYDIS_MNEMONIC_NOP || instruction.mnemonic == ZYDIS_MNEMONIC_INT3 ||
                     instruction.mnemonic == ZYDIS_MNEMONIC_UD2;
-  return length != 0 && idle ? length : 0;
+  return idle ? length : 0;
 }
 
 bool is_direct_call(std::span<const std::byte> code, uint64_t at) {

@@ -86,6 +86,17 @@ TEST(Arch, ListsBytesThatAreNoInstruction) {
   }
 }
 
+// Asked of bytes that are none, or of a place behind the last: no padding, no length.
+TEST(Arch, BytesThatAreNoInstructionArentPadding) {
+  const std::vector<std::byte> bytes{std::byte{0x90}, std::byte{0x06}, std::byte{0x0f}};
+  const AuditFacts& audit = *find_arch(EM_X86_64)->audit;
+  EXPECT_EQ(audit.padding(bytes, 0), 1);
+  for (const uint64_t at : {1, 2, 3}) {
+    EXPECT_EQ(audit.padding(bytes, at), 0) << at;
+    EXPECT_EQ(audit.instruction_length(bytes, at), 0) << at;
+  }
+}
+
 TEST(Arch, TheHostIsTheMachineOfThisProgram) {
 #if defined(__x86_64__)
   EXPECT_EQ(host_machine(), EM_X86_64);
