@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "arch/arch.h"
+#include "create-diff-object/names.h"
 #include "create-diff-object/readers.h"
 
 namespace kpatch {
@@ -39,13 +40,32 @@ class Finder {
   }
 
  private:
-  // A static constant that points to nothing but strings and other constants, before and after.
+  // A static constant that points to nothing but strings and other constants, before and after, or to labels.
   bool may_be_copied(SymbolId patched) const {
     const Symbol& s = pair_.patched.symbol(patched);
     const SymbolId orig = pair_.twins.orig(patched);
     return !s.global() && s.type == SymbolType::object && orig != no_symbol &&
-           pair_.patched.section(s.section).kind == SectionKind::rodata && plain(pair_.orig, orig) &&
-           plain(pair_.patched, patched);
+           pair_.patched.section(s.section).kind == SectionKind::rodata &&
+           ((plain(pair_.orig, orig) && plain(pair_.patched, patched)) ||
+            (labels_of_a_function(pair_.orig, orig) && labels_of_a_function(pair_.patched, patched)));
+  }
+
+  // The table of a `goto *`: addresses of labels (GNU C's &&label) have a meaning in their own function alone, which is
+  // new when its table is. A function's own address isn't one of its labels.
+  static bool labels_of_a_function(const Object& object, SymbolId id) {
+    const Object::Extent extent = object.extent(id);
+    std::string_view function;
+    for (const Relocation& r : object.relocations(object.symbol(id).section, extent.begin, extent.end)) {
+      const Target target = object.meaning(r);
+      if (target.symbol == no_symbol || target.section == no_section) return false;
+      const Symbol& s = object.symbol(target.symbol);
+      const bool cold = is_cold_part(s.name);
+      if (!s.function() || (target.offset <= 0 && !cold)) return false;
+      const std::string_view name = cold ? s.name.substr(0, s.name.find(".cold")) : std::string_view{s.name};
+      if (!function.empty() && function != name) return false;
+      function = name;
+    }
+    return !function.empty();
   }
 
   static bool plain(const Object& object, SymbolId id) {

@@ -183,7 +183,10 @@ void DeliveryCheck::check_replaced() {
     // Extracted source copies what the kernel has under a name of the compiler's alone.
     if (function && original.has_ftrace_site && !from_source_)
       find(place, fmt::format("no row of .kpatch.funcs makes it replace {}", names_.describe(known.front())));
-    if (!function && o.writable(section) && !is_fresh(o.name_of(atom)) && o.kind(section) != SectionKind::dyndbg)
+    // Constants that hold addresses lie in writable sections until they are relocated.
+    const SectionKind kind = o.kind(section);
+    const bool state = o.writable(section) && kind != SectionKind::dyndbg && kind != SectionKind::rodata;
+    if (!function && state && !is_fresh(o.name_of(atom)))
       find(place, fmt::format("is a second {}, the kernel has its own state", o.name_of(atom)));
   }
 }

@@ -84,6 +84,18 @@ const Case cases[] = {
     {"ComparedWithWhatWasKept", "int f(void) { const struct entry *e = dmi_first_match(table); return e == kept; }",
      refused},
     {"Stored", "void f(void) { kept = table; }", refused},
+    {"OfLabels",
+     "int f(int *p) { static const void *const labels[] = {&&one, VALUE == 3 ? &&one : &&two, &&two}; goto *labels[*p];"
+     "one: return *p + 7; two: *p = 3; return VALUE; }",
+     copied},
+    {"OfLabelsThatAreKept",
+     "int f(int *p) { static const void *const labels[] = {&&one, VALUE == 3 ? &&one : &&two, &&two};"
+     "kept = labels; goto *labels[*p]; one: return *p + 7; two: *p = 3; return VALUE; }",
+     {"changed f", "refused data-init labels.0", "exit 2"}},
+    {"OfFunctions",
+     "static int one(void) { return 1; } static int two(void) { return 2; }"
+     "int f(int i) { static int (*const labels[])(void) = {one, VALUE == 3 ? one : two, two}; return labels[i]() + 1; }",
+     {"refused data-init labels.0", "exit 2"}},
     {"StoredThroughAPointer", "void f(const void **p) { *p = &table[1]; }", refused},
     {"Returned", "const void *f(int i) { return i ? &table[i] : 0; }", refused},
     {"InAGlobal", "const void *const where = table; int f(void) { return dmi_check_system(table); }", refused},
