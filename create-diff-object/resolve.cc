@@ -173,6 +173,18 @@ const std::vector<uint32_t>& Resolver::groups_of(uint32_t file) {
   return it->second;
 }
 
+// The original's object has it, and what runs doesn't: the compiler kept it for us alone, as it does with a variable that
+// the kernel reads as a runtime constant, or the source is another.
+void Resolver::refuse_missing(SymbolId id) {
+  diagnostics_.refuse(
+      "missing", place_of(orig_, id),
+      fmt::format("is not among the symbols of {}: the code that runs does without it, or has its value "
+                  "written into it at boot",
+                  parent_name_),
+      "patch a function that does without it: a caller, or one that is called; if the kernel is an own one, "
+      "see that the source is that of the kernel");
+}
+
 std::optional<uint32_t> Resolver::find_local(SymbolId id) {
   const Symbol& s = orig_.symbol(id);
   std::vector<uint32_t> candidates;
@@ -189,7 +201,7 @@ std::optional<uint32_t> Resolver::find_local(SymbolId id) {
     return std::nullopt;
   }
   if (candidates.empty()) {
-    diagnostics_.refuse("missing", place_of(orig_, id), fmt::format("is not among the symbols of {}", parent_name_));
+    refuse_missing(id);
     return std::nullopt;
   }
   std::vector<uint32_t> found;
@@ -222,7 +234,7 @@ std::optional<Reference> Resolver::defined(SymbolId id) {
       return reference;
     }
   if (found) return klp(*found);
-  diagnostics_.refuse("missing", place_of(orig_, id), fmt::format("is not among the symbols of {}", parent_name_));
+  refuse_missing(id);
   return std::nullopt;
 }
 

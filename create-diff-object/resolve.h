@@ -51,6 +51,7 @@ class Resolver {
 
  private:
   std::optional<uint32_t> find_local(SymbolId orig);
+  void refuse_missing(SymbolId orig);
   std::optional<Reference> was_static(std::string_view name);
   std::optional<uint32_t> find_global(std::string_view name) const;
   const std::vector<uint32_t>& groups_of(uint32_t file);

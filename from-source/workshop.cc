@@ -7,6 +7,7 @@
 
 #include "extract/extract.h"
 #include "support/data.h"
+#include "rules/rules.h"
 #include "support/files.h"
 #include "support/text.h"
 
@@ -17,6 +18,7 @@ using std::string;
 
 void report(Console& console, std::vector<Finding> findings) {
   size_t refusals = 0;
+  add_advice(findings);
   for (const Finding& finding : sorted(std::move(findings))) {
     const bool ends = finding.severity == Severity::refusal || finding.severity == Severity::error;
     refusals += ends ? 1 : 0;

@@ -24,6 +24,7 @@
 #include "kbuild/kbuild.h"
 #include "kpatch-build/early-look.h"
 #include "kpatch-build/way-out.h"
+#include "rules/rules.h"
 #include "support/error.h"
 #include "support/files.h"
 #include "support/signals.h"
@@ -199,6 +200,7 @@ Assessment assess(const Build& build) {
     a.verdict = PatchVerdict::failed;
     a.message = error.what();
   }
+  add_advice(a.findings);
   a.findings = sorted(std::move(a.findings));
   a.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return a;

@@ -67,6 +67,7 @@ void Reporter::point_to_rules(const std::vector<Finding>& findings) {
 }
 
 void Reporter::take(std::vector<Finding> findings) {
+  add_advice(findings);
   print(findings);
   point_to_rules(findings);
   facts_.findings.insert(facts_.findings.end(), findings.begin(), findings.end());
@@ -76,6 +77,7 @@ void Reporter::take(std::vector<Finding> findings) {
 
 void Reporter::take_compared(std::vector<PairReport> objects) {
   facts_.objects = std::move(objects);
+  for (PairReport& object : facts_.objects) add_advice(object.findings);
   if (options_.explain) console_.info(explanation(facts_.objects));
   std::vector<Finding> all;
   for (const PairReport& object : facts_.objects) all.insert(all.end(), object.findings.begin(), object.findings.end());

@@ -149,6 +149,23 @@ std::string plain(std::string_view markdown) {
 
 }  // namespace
 
+std::string instead_of(const Rule& rule) {
+  constexpr std::string_view mark = "Instead: ";
+  const size_t begin = rule.text.find(mark);
+  if (begin == std::string_view::npos) return {};
+  const std::string_view rest = rule.text.substr(begin + mark.size());
+  const std::string text = plain(rest.substr(0, rest.find("\n\n")));
+  const size_t end = std::min(text.find(". "), text.size());
+  return text.substr(0, end != 0 && end == text.size() && text.ends_with('.') ? end - 1 : end);
+}
+
+void add_advice(std::vector<Finding>& findings) {
+  for (Finding& finding : findings) {
+    if (finding.severity != Severity::refusal || !finding.advice.empty()) continue;
+    if (const Rule* rule = find_rule(finding.rule)) finding.advice = instead_of(*rule);
+  }
+}
+
 std::string rules_list(bool colour) {
   size_t name_width = 0, kind_width = 0;
   for (const Rule& rule : all_rules()) {

@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "support/finding.h"
+
 namespace kpatch {
 
 struct Rule {
@@ -38,5 +40,10 @@ std::string rules_list(bool colour);
 // where that is asked for; without a word of Markdown's.
 std::string rule_page(const Rule& rule, unsigned width, bool colour);
 nlohmann::json to_json(const Rule& rule);
+
+// What to do instead, in the first sentence that the guide has of it, as plain text without its full stop.
+std::string instead_of(const Rule& rule);
+// A refusal that has no advice of its own gets its rule's.
+void add_advice(std::vector<Finding>& findings);
 
 }  // namespace kpatch

@@ -32,6 +32,28 @@ Rule example_rule() {
       .good = "+c\n"};
 }
 
+TEST(RuleTable, EachSaysWhatToDoInstead) {
+  Rule rule = example_rule();
+  EXPECT_EQ(instead_of(rule), "none");
+  rule.text = "A text.\n\nInstead: read `a.c` of [it](#there), then\n*write*. Not more.\n\nThe end.\n";
+  EXPECT_EQ(instead_of(rule), "read a.c of it, then write");
+  rule.text = "Nothing is said.\n";
+  EXPECT_EQ(instead_of(rule), "");
+  for (const Rule& each : all_rules()) EXPECT_GE(instead_of(each).size(), 7) << each.name;
+}
+
+TEST(RuleTable, ARefusalWithoutAdviceGetsTheRules) {
+  std::vector<Finding> findings{{"missing", Severity::refusal, {}, "a", ""},
+                                {"missing", Severity::refusal, {}, "b", "its own"},
+                                {"missing", Severity::warning, {}, "c", ""},
+                                {"no-such-rule", Severity::refusal, {}, "d", ""}};
+  add_advice(findings);
+  EXPECT_EQ(findings[0].advice, instead_of(*find_rule("missing")));
+  EXPECT_EQ(findings[1].advice, "its own");
+  EXPECT_EQ(findings[2].advice, "");
+  EXPECT_EQ(findings[3].advice, "");
+}
+
 TEST(RuleTable, AreFoundByName) {
   EXPECT_TRUE(std::ranges::is_sorted(all_rules(), {}, &Rule::name));
   for (const Rule& rule : all_rules()) {
