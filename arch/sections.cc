@@ -20,13 +20,20 @@ namespace kpatch {
 namespace {
 
 // Attributes, as they are written in the table.
-enum Attribute : unsigned { none = 0, prefix = 1, early = 2, delivered = 4, positions = 8 };
+enum Attribute : unsigned { none = 0, prefix = 1, early = 2, delivered = 4, positions = 8, discarded = 16 };
 constexpr Attribute operator|(Attribute a, Attribute b) { return static_cast<Attribute>(unsigned{a} | unsigned{b}); }
 
 constexpr SectionRow row(std::string_view name, SectionKind kind, Attribute has = none) {
-  return {name, (has & prefix) != 0, kind, (has & early) != 0, (has & delivered) != 0, (has & positions) != 0};
+  return {name,
+          (has & prefix) != 0,
+          kind,
+          (has & early) != 0,
+          (has & delivered) != 0,
+          (has & positions) != 0,
+          (has & discarded) != 0};
 }
 
+// discarded: COMMON_DISCARDS of include/asm-generic/vmlinux.lds.h, and scripts/module.lds.S.
 // Kinds: include/asm-generic/vmlinux.lds.h, include/linux/init.h, compiler.h, objtool.h, arch/x86/kernel/vmlinux.lds.S
 // (5.10 to 6.18).
 // early: kernel/module/main.c, load_module(), and what it calls (5.10 to 6.18; kernel/module.c before 5.18):
@@ -129,7 +136,7 @@ constexpr auto rows = std::to_array<SectionRow>({
     row(".kcfi_traps", SectionKind::unknown, delivered | positions),
     row(".sframe", SectionKind::rebuilt, early),
     row(".eh_frame", SectionKind::rebuilt),
-    row(".discard", SectionKind::objtool_notes, prefix),
+    row(".discard", SectionKind::objtool_notes, prefix | discarded),
     row(".mte_", SectionKind::unknown, prefix | early),
     row(".alt_", SectionKind::unknown, prefix | early),
 
@@ -143,7 +150,7 @@ constexpr auto rows = std::to_array<SectionRow>({
     row("__trace_printk_fmt", SectionKind::data, early | delivered),
     row("__tracepoint_str", SectionKind::never_copied, early),
     row("__tracepoints", SectionKind::never_copied, prefix | early),
-    row("__tracepoint_check", SectionKind::ignored),  // of 7.2; a check of the build
+    row("__tracepoint_check", SectionKind::ignored, discarded),  // of 7.2; a check of the build
     row("__trace", SectionKind::unknown, prefix | early),
     row("_ftrace_events", SectionKind::never_copied, early),
     row("_ftrace_eval_map", SectionKind::never_copied, early),
@@ -154,8 +161,8 @@ constexpr auto rows = std::to_array<SectionRow>({
     row("__syscalls_metadata", SectionKind::never_copied),
     row("___srcu_struct_ptrs", SectionKind::unknown, prefix | early),
     row(".static_call_tramp_key", SectionKind::never_copied),
-    row(".export_symbol", SectionKind::ignored, prefix),
-    row(".no_trim_symbol", SectionKind::ignored),  // of 7.2; a hint for the build
+    row(".export_symbol", SectionKind::ignored, prefix | discarded),
+    row(".no_trim_symbol", SectionKind::ignored, discarded),  // of 7.2; a hint for the build
     row("__ksymtab", SectionKind::ignored, prefix | early),
     row("___ksymtab", SectionKind::ignored, prefix),
     row("__kcrctab", SectionKind::ignored, prefix | early),

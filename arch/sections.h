@@ -43,6 +43,7 @@ struct SectionRow {
   bool early = false;
   bool delivered = false;  // may be in a finished livepatch module
   bool positions = false;  // refers to code as places only: nobody branches through what it holds
+  bool discarded = false;  // the kernel's linker scripts leave it out: what it defines isn't in what runs
 };
 
 // All rows; the first that fits a name is the one.

@@ -21,6 +21,7 @@
 #include "arch/arch.h"
 
 #include "create-diff-object/places.h"
+#include "support/text.h"
 
 namespace kpatch {
 namespace {
@@ -132,6 +133,7 @@ std::vector<std::string_view> Resolver::local_names(uint32_t file) const {
   std::vector<std::string_view> names;
   for (const Symbol& s : orig_.symbols()) {
     if (s.global() || s.file != file || s.section == no_section || !identifies_file(s.name)) continue;
+    if (section_row(orig_.section(s.section).name).discarded) continue;
     if (s.type == SymbolType::function || s.type == SymbolType::object) names.push_back(s.name);
   }
   std::sort(names.begin(), names.end());
@@ -210,14 +212,14 @@ std::optional<uint32_t> Resolver::find_local(SymbolId id) {
     if (std::find(groups.begin(), groups.end(), parent_.symbols()[symbol].file) != groups.end())
       found.push_back(symbol);
   if (found.size() == 1) return found.front();
-  std::string list;
+  std::vector<std::string> list;
   for (uint32_t symbol : found.empty() ? candidates : found) {
     const BinarySymbol& c = parent_.symbols()[symbol];
-    list += fmt::format("{}{:#x} of {}", list.empty() ? "" : ", ", c.value,
-                        c.file == BinarySymbol::no_file ? "?" : parent_.files()[c.file].name);
+    list.push_back(
+        fmt::format("{:#x} of {}", c.value, c.file == BinarySymbol::no_file ? "?" : parent_.files()[c.file].name));
   }
   diagnostics_.refuse("ambiguous", place_of(orig_, id),
-                      fmt::format("may be any of these symbols of {}: {}", parent_name_, list));
+                      fmt::format("may be any of these symbols of {}: {}", parent_name_, some_of(list)));
   return std::nullopt;
 }
 

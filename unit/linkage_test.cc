@@ -97,6 +97,30 @@ TEST_F(Linkage, LocalsOfThatNameInOtherFilesAreToldApart) {
   EXPECT_EQ(facts_of(pair), (Facts{"state klp vmlinux,2", "exit 0"}));
 }
 
+// A file's locals tell it from another file of its name; those that the kernel's linker throws away aren't in the kernel.
+TEST_F(Linkage, WhatTheLinkerDiscardsIsNoLocalOfItsFile) {
+  const auto orig_of = [](const std::string& section) {
+    return "static const char mark[] __attribute__((used, section(\"" + section +
+           "\"))) = \"\"; static int state = 1; int f(int x) { state += x; return x; }";
+  };
+  const std::string kernels = "static int state = 1; int f(int x) { state += x; return x; }";
+  for (const auto& [section, facts] : {std::pair{"__tracepoint_check", Facts{"state klp vmlinux,2", "exit 0"}},
+                                       std::pair{".no_trim_symbol", Facts{"state klp vmlinux,2", "exit 0"}},
+                                       std::pair{".rodata.mine", Facts{"refused ambiguous state", "exit 2"}}}) {
+    toolchains().front().compile(folder_.path(), orig_of(section), "orig.o", traced, "same.c");
+    std::string changed = orig_of(section);
+    changed.replace(changed.find("return x"), 8, "return 7");
+    toolchains().front().compile(folder_.path(), changed, "patched.o", traced, "same.c");
+    toolchains().front().compile(folder_.path(), "static int state = 5, more; int g(void) { return state++ + more++; }",
+                                 "a.o", "", "same.c");
+    toolchains().front().compile(folder_.path(), kernels, "b.o", traced, "same.c");
+    toolchains().front().link_relocatable(folder_.path(), "vmlinux.o", "a.o b.o");
+    DifferInput pair = input(path("orig.o"), path("patched.o"));
+    pair.parent_symtab = path("vmlinux.o");
+    EXPECT_EQ(facts_of(pair), facts) << section;
+  }
+}
+
 TEST_F(Linkage, ALocalThatNobodyMadeGlobalIsNotMeant) {
   EXPECT_EQ(facts_of(user_of_state("int h(void) { return 1; }")), (Facts{"state patch", "exit 0"}));
 }
