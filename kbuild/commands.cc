@@ -160,6 +160,11 @@ struct OutputFile {
   const fs::path path;
 };
 
+std::string directory_of(std::string_view path) {
+  size_t slash = path.rfind('/');
+  return slash == std::string_view::npos ? std::string() : std::string(path.substr(0, slash));
+}
+
 std::vector<CompileCommand> query_unresolved(const Base& base, Executor& executor, std::string_view directory) {
   fs::path memo = memo_file(base, directory == "." ? "all" : fmt::format("in!{}", directory));
   std::error_code error;
@@ -175,6 +180,10 @@ std::vector<CompileCommand> query_unresolved(const Base& base, Executor& executo
   std::string printed = read_file_if_any(output.path);
   constexpr uint64_t nothing_left = 1 << 20;  // tests of what the compiler can do fail in silence then
   const bool full = free_bytes(memo.parent_path()) < nothing_left;
+  // drivers/accel/habanalabs/common/Makefile is a part of the folder's above it, and names others by the place of that.
+  const std::string above = directory_of(directory);
+  if (directory != "." && lacks_makefile(result.output))
+    return query_unresolved(base, executor, above.empty() ? "." : above);
   if (!result.ok() || !is_whole(printed, result.output) || full)
     executor.fail(fmt::format("kbuild could not list how it compiles {}{}",
                               directory == "." ? "the kernel" : std::string(directory),
@@ -191,11 +200,6 @@ std::vector<CompileCommand> query(const Base& base, Executor& executor, std::str
   std::vector<CompileCommand> commands = query_unresolved(base, executor, directory);
   resolve_modules(base, commands);
   return commands;
-}
-
-std::string directory_of(std::string_view path) {
-  size_t slash = path.rfind('/');
-  return slash == std::string_view::npos ? std::string() : std::string(path.substr(0, slash));
 }
 
 }  // namespace

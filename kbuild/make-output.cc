@@ -144,4 +144,8 @@ bool is_whole(std::string_view printed, std::string_view messages) {
   return true;
 }
 
+bool lacks_makefile(std::string_view messages) {
+  return messages.find("Failed to remake makefile") != std::string_view::npos;
+}
+
 }  // namespace kpatch

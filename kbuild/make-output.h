@@ -21,4 +21,7 @@ std::vector<CompileCommand> parse_commands(std::string_view make_output, const s
 // Did make get to the end of each folder of query.mk? printed: its list; messages: what it said on stderr.
 bool is_whole(std::string_view printed, std::string_view messages);
 
+// Did a Makefile include one that isn't there? So it is with one that is itself included, from the folder above.
+bool lacks_makefile(std::string_view messages);
+
 }  // namespace kpatch

@@ -119,6 +119,23 @@ TEST_F(Kbuild, FlagsThatAParentHandsDownAreThere) {
   EXPECT_TRUE(directory_commands(base_, executor_, "virt").empty());
 }
 
+// As drivers/accel/habanalabs/common/Makefile, which names others from the folder above it.
+TEST_F(Kbuild, AMakefileThatIsAPartOfAnotherIsAskedThere) {
+  source("net/Kbuild", "include $(srctree)/$(obj)/part/Kbuild\nobj-m += m.o\n");
+  source("net/part/Kbuild", "include $(srctree)/$(obj)/part/more/Kbuild\nobj-m := part/p.o\nname-part/p := m\n");
+  source("net/part/more/Kbuild", "obj-m := m.o\n");
+  source("net/part/p.c", "int x;");
+  EXPECT_EQ(objects("net/part/p.c"), Names{"net/part/p.o[net/m]"});
+  const auto commands = directory_commands(base_, executor_, "net/part");
+  ASSERT_EQ(commands.size(), 1U);
+  EXPECT_EQ(commands[0].object, "net/part/p.o");
+  // One that is missing for all is an error.
+  source("net/Kbuild", "include $(srctree)/$(obj)/gone/Kbuild\nobj-m += m.o\n");
+  std::filesystem::remove_all(base_.directory);
+  EXPECT_NE(message_of<Error>([&] { directory_commands(base_, executor_, "net"); }).find("could not list"),
+            std::string::npos);
+}
+
 TEST_F(Kbuild, IsAskedOnce) {
   objects("fs/a.c");
   std::string log = folder_.path() / "log";

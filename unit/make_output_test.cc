@@ -77,6 +77,10 @@ TEST(Commands, AListIsWholeWhenEachMakeGotToItsEnd) {
                               "make: *** virtual memory exhausted.  Stop.", "make: *** fork: Cannot allocate memory",
                               "Makefile.build:38: Failed to remake makefile '/fs/Makefile'."})
     EXPECT_FALSE(is_whole("kq-end\n", trouble)) << trouble;
+  EXPECT_TRUE(
+      lacks_makefile("make[1]: *** No rule to make target '/fs/x/Makefile'.\n"
+                     "/fs/Makefile:3: Failed to remake makefile '/fs/x/Makefile'.\n"));
+  EXPECT_FALSE(lacks_makefile("make[2]: *** No rule to make target 'x.h'.\n"));
 }
 
 }  // namespace
