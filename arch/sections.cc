@@ -246,7 +246,9 @@ SectionKind classify_section(const SectionFacts& section, bool is_table) {
   const bool debug = section.name.starts_with(".debug") || section.name.starts_with(".comment");
   if ((section.flags & SHF_MERGE) != 0 && (section.flags & SHF_ALLOC) != 0 && (section.flags & SHF_WRITE) == 0 &&
       !debug && !section.name.starts_with(".init.")) {
-    if ((section.flags & SHF_STRINGS) != 0 && section.entry_size == 1) return SectionKind::strings;
+    // The width of a character: L"…" of EFI code has two bytes, that of other C four.
+    const bool characters = section.entry_size == 1 || section.entry_size == 2 || section.entry_size == 4;
+    if ((section.flags & SHF_STRINGS) != 0 && characters) return SectionKind::strings;
     return SectionKind::constants;
   }
   // A table of another architecture, or of a kernel that this one's table doesn't know.

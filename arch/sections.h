@@ -17,7 +17,7 @@ enum class SectionKind : uint8_t {
   data,         // .data.NAME and the like, writable
   rodata,       // .rodata.NAME and the like
   bss,
-  strings,           // mergeable, NUL-terminated
+  strings,           // mergeable, NUL-terminated; characters have the entry size's width
   constants,         // mergeable, fixed size
   dyndbg,            // __dyndbg, __verbose: descriptors of dynamic debug, copied fresh
   out_of_line_code,  // .altinstr_replacement, .altinstr_aux, .fixup: code reached from table entries or by jumps

@@ -142,9 +142,9 @@ class Builder {
     }
     OutputSection& section = out_.sections[it->second];
     uint64_t offset = section.size;
-    // Table entries and strings stand one behind the other; everything else keeps its alignment.
-    const bool packed =
-        home.kind == SectionKind::table || home.kind == SectionKind::strings || home.kind == SectionKind::objtool_notes;
+    // Table entries and strings of bytes stand one behind the other; everything else keeps its alignment.
+    const bool packed = home.kind == SectionKind::table || home.kind == SectionKind::objtool_notes ||
+                        (home.kind == SectionKind::strings && home.entry_size == 1);
     if (!packed) offset += (chunk.begin - offset) & (home.alignment - 1);
     section.size = offset + (chunk.end - chunk.begin);
     if (home.type != SHT_NOBITS) {

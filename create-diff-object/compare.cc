@@ -254,7 +254,11 @@ class Comparer {
 
   static std::string describe(const Object& object, const Relocation& r) {
     const Target target = object.meaning(r);
-    if (target.is_string) return fmt::format("\"{}\"", target.string.substr(0, 40));
+    if (target.is_string) {
+      std::string shown(target.string);
+      std::erase(shown, '\0');  // of wide characters
+      return fmt::format("\"{}\"", std::string_view(shown).substr(0, 40));
+    }
     const std::string_view name =
         target.symbol != no_symbol ? object.symbol(target.symbol).name : object.section(target.section).name;
     return target.offset == 0 ? std::string{name} : fmt::format("{}+{:#x}", name, target.offset);

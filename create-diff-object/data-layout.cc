@@ -445,6 +445,62 @@ void check_variables(const Pair& pair, const Selection& selection, const Types& 
   }
 }
 
+// Who has the address of a function that the kernel's own object hands out: functions by name, and data by section. Tables
+// of the kernel tell of code, and call nothing.
+std::set<std::string> who_has_address(const Object& object, SymbolId function) {
+  std::set<std::string> names;
+  const CodeFacts& code = object.arch().code;
+  for (uint32_t i = 1; i < object.sections().size(); ++i) {
+    const Section& home = object.sections()[i];
+    const bool text = home.kind == SectionKind::text || home.kind == SectionKind::shared_text;
+    if (!text && home.kind != SectionKind::data && home.kind != SectionKind::rodata) continue;
+    for (const Relocation& r : home.relocations) {
+      const Target target = object.meaning(r);
+      if (target.symbol != function || target.offset != 0) continue;
+      const SymbolId holder = object.symbol_at(SectionId{i}, r.offset);
+      if (text) {
+        if (code.use_of(home.code(), r) != Use::address) continue;
+        if (code.takes_address != nullptr &&
+            !code.takes_address(home.code(), holder == no_symbol ? 0 : object.symbol(holder).value, r))
+          continue;
+      }
+      names.insert(std::string{holder == no_symbol ? home.name : object.symbol(holder).name});
+    }
+  }
+  return names;
+}
+
+// A function that was handed out as a pointer is called through it as it was declared then: what is under way (a timer, a
+// work item, a head for RCU) when the livepatch comes, or goes, meets the other one.
+//
+//   static void free_ioctx(struct work_struct *work)      →      static void free_ioctx(struct rcu_head *rcu)
+void check_pointers(const Pair& pair, const Selection& selection, const Types& before, const Types& after,
+                    bool acknowledged, Diagnostics& diagnostics) {
+  for (const SymbolId id : selection.functions) {
+    const SymbolId twin = pair.twins.orig(id);
+    const std::string name{pair.patched.symbol(id).name};
+    if (twin == no_symbol || pair.orig.symbol(twin).name != name) continue;
+    const auto prototype_in = [&](const Types& types) {
+      const auto own = types.own_prototypes.find(name);
+      if (own != types.own_prototypes.end()) return own->second;
+      const auto global = types.prototypes.find(name);
+      return global == types.prototypes.end() ? std::string() : global->second;
+    };
+    const std::string was = prototype_in(before), is = prototype_in(after);
+    if (was.empty() || is.empty() || was == is) continue;
+    const std::set<std::string> holders = who_has_address(pair.orig, twin);
+    if (holders.empty()) continue;
+    diagnostics.add(
+        {"data-layout",
+         acknowledged ? Severity::warning : Severity::refusal,
+         {.function = name},
+         fmt::format("was handed out by {} as {}, and is {} now: what still calls it through a pointer, when "
+                     "the livepatch comes or goes, calls it as the other one",
+                     some_of({holders.begin(), holders.end()}), was, is),
+         "give the new function a name of its own, and leave the old one as it is"});
+  }
+}
+
 }  // namespace
 
 std::vector<std::string> check_data_layout(const Pair& pair, const Selection& selection,
@@ -466,6 +522,7 @@ std::vector<std::string> check_data_layout(const Pair& pair, const Selection& se
   }
   if (!patches_code) return changed;
   check_renamed_types(before, after, layout_acknowledged, diagnostics);
+  check_pointers(pair, selection, before, after, layout_acknowledged, diagnostics);
   check_variables(pair, selection, before, after, layout_acknowledged, diagnostics);
   for (const auto& [name, layout] : before.layouts)
     if (const TypeLayout* other = find(after, name)) check_type(before, name, *other, layout_acknowledged, diagnostics);

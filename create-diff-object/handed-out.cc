@@ -40,14 +40,28 @@ constexpr auto waiting = std::to_array<std::string_view>(
      "struct semaphore", "struct rt_mutex", "struct rt_mutex_base", "struct percpu_rw_semaphore",
      "struct ratelimit_state"});
 
-// Functions that keep the name that they are given, as a pointer: kernel/irq/manage.c, kernel/resource.c,
-// drivers/pci/pci.c, drivers/base/class.c, lib/devres.c.
-constexpr auto keepers = std::to_array<std::string_view>(
-    {"__devm_request_region", "__request_percpu_irq", "__request_region", "class_create",
-     "devm_request_any_context_irq", "devm_request_threaded_irq", "pci_request_region", "pci_request_regions",
-     "pci_request_regions_exclusive", "pci_request_selected_regions", "pci_request_selected_regions_exclusive",
-     "pcim_iomap_regions", "pcim_request_all_regions", "pcim_request_region", "request_any_context_irq", "request_nmi",
-     "request_threaded_irq"});
+// Functions that keep the name that they are given, as a pointer: kernel/irq/manage.c, kernel/resource.c, kernel/cpu.c,
+// kernel/events/core.c, drivers/pci/pci.c, drivers/base/class.c, lib/devres.c.
+constexpr auto keepers = std::to_array<std::string_view>({"__cpuhp_setup_state",
+                                                          "__cpuhp_setup_state_cpuslocked",
+                                                          "perf_pmu_register",
+                                                          "__devm_request_region",
+                                                          "__request_percpu_irq",
+                                                          "__request_region",
+                                                          "class_create",
+                                                          "devm_request_any_context_irq",
+                                                          "devm_request_threaded_irq",
+                                                          "pci_request_region",
+                                                          "pci_request_regions",
+                                                          "pci_request_regions_exclusive",
+                                                          "pci_request_selected_regions",
+                                                          "pci_request_selected_regions_exclusive",
+                                                          "pcim_iomap_regions",
+                                                          "pcim_request_all_regions",
+                                                          "pcim_request_region",
+                                                          "request_any_context_irq",
+                                                          "request_nmi",
+                                                          "request_threaded_irq"});
 
 bool contains(const auto& list, std::string_view word) { return std::ranges::find(list, word) != list.end(); }
 

@@ -25,6 +25,7 @@ constexpr size_t longest_string = 48;
 std::string quoted(std::string_view string) {
   std::string text = "\"";
   for (const char c : string.substr(0, longest_string)) {
+    if (c == '\0') continue;  // of wide characters
     const auto byte = static_cast<unsigned char>(c);
     if (c == '\n')
       text += "\\n";

@@ -251,7 +251,8 @@ class ObjectReader {
     if (section.code().executable) return Landmark::code;
     const uint64_t at = symbol.value + static_cast<uint64_t>(r.addend) - back;
     if (section.kind != SectionKind::strings || at >= section.contents.size()) return Landmark::other;
-    return at == 0 || section.contents[at - 1] == std::byte{0} ? Landmark::string_start : Landmark::string_middle;
+    return string_begin(section.contents, at, section.entry_size) == at ? Landmark::string_start
+                                                                        : Landmark::string_middle;
   }
 
   // A patchable entry that refers to a place before a function names the first of the NOPs that belong to it.
@@ -355,7 +356,7 @@ Target Object::target(const Relocation& r) const {
     const char* text = reinterpret_cast<const char*>(home.contents.data()) + offset;
     target.is_string = true;
     target.offset = offset;
-    target.string = {text, strnlen(text, home.contents.size() - static_cast<size_t>(offset))};
+    target.string = {text, string_length(home.contents, static_cast<uint64_t>(offset), home.entry_size)};
     return target;
   }
   if (offset >= 0) target.symbol = symbol_at(s.section, static_cast<uint64_t>(offset));

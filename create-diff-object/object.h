@@ -72,7 +72,7 @@ struct Target {
   SectionId section = no_section;  // where it lies; no_section when undefined
   int64_t offset = 0;              // from the symbol; from the section's start when there is no symbol
   bool is_string = false;          // in a mergeable string section
-  std::string_view string;         // then: the string from there to its NUL
+  std::string_view string;         // then: from there to its NUL; of wide characters the bytes
 };
 
 class Object {

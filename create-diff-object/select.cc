@@ -300,7 +300,7 @@ class Selector {
       const bool labelled = patched_.symbol(r.symbol).type != SymbolType::section &&
                             patched_.section(chunk.section).kind != SectionKind::table;
       // The last string of a section may lack its NUL.
-      const uint64_t end = labelled ? home.size : std::min(begin + target.string.size() + 1, home.size);
+      const uint64_t end = labelled ? home.size : std::min(begin + target.string.size() + home.entry_size, home.size);
       add(Chunk{target.section, begin, end, no_symbol, reason});
       return;
     }
@@ -474,6 +474,11 @@ class Selector {
                           "let patched code read another constant, new in the patch; where the address is kept (an "
                           "operations table, an attribute), write the member in a pre_patch callback, and take it back "
                           "in post_unpatch");
+    else if (home.name.find("ro_after_init") != std::string_view::npos)
+      diagnostics_.refuse("data-init", place_of(patched_, id),
+                          fmt::format("lies in {}, which nobody may write to once the kernel has started: {}",
+                                      home.name, comparison_.reason(id)),
+                          "let patched code read another variable, new in the patch");
     else
       diagnostics_.refuse("data-init", place_of(patched_, id),
                           fmt::format("lies in {} and is in use already: {}", home.name, comparison_.reason(id)),

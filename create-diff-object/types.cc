@@ -112,6 +112,8 @@ class TypeReader {
         if (dwarf_tag(&parameter) == DW_TAG_formal_parameter) mention(type_of(parameter), types_.functions, name);
       });
     }
+    if (name != nullptr && !dwarf_hasattr(&die, DW_AT_external) && !dwarf_hasattr(&die, DW_AT_declaration))
+      types_.own_prototypes.try_emplace(name, prototype(die));
     if (name != nullptr && dwarf_hasattr(&die, DW_AT_prototyped) && !dwarf_hasattr(&die, DW_AT_declaration)) {
       std::vector<std::string> names;
       each_child(die, [&](Dwarf_Die& parameter) {

@@ -34,6 +34,7 @@ struct TypeLayout {
 struct Types {
   std::map<std::string, TypeLayout> layouts;      // "struct pipe_inode_info"; typedefs of nameless ones by their name
   std::map<std::string, std::string> prototypes;  // of functions that are not static, "void (int, struct inode *)"
+  std::map<std::string, std::string> own_prototypes;           // of static functions, of those that are defined
   std::map<std::string, std::vector<std::string>> parameters;  // names, of all functions that are defined
   // What each type is used for, by value or through pointers: variables that aren't on a stack, and functions that are
   // not static.

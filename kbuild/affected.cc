@@ -34,6 +34,7 @@
 #include "kbuild/inlined-copies.h"
 #include "kbuild/mentions.h"
 #include "kbuild/other-readers.h"
+#include "kbuild/rule-inputs.h"
 #include "kbuild/why-not-built.h"
 #include "kernel/kernel.h"
 #include "support/error.h"
@@ -118,12 +119,16 @@ class Finder {
         sources_.push_back(path);
         break;
       case FileRole::header:
-        headers_.push_back(path);
+        if (!feeds_a_rule(path)) headers_.push_back(path);
         break;
       case FileRole::unknown:
         unknown_.push_back(path);
         break;
       case FileRole::makefile:
+        if (const std::string line =
+                changed_recipe(read_file_if_any(base_.source / path), read_file_if_any(patches_.directory / path));
+            !line.empty())
+          refuse_product(path, fmt::format("it changes how the build makes files, which aren't made anew: {}", line));
         makefile_folders_.insert(fs::path(path).parent_path().string());
         break;
       case FileRole::build:
@@ -141,14 +146,35 @@ class Finder {
           refuse("generated", path, "it is Rust, which isn't compiled", "leave it out: a livepatch changes C code");
           break;
         }
-        refuse("generated", path, fmt::format("it is {}, and what it makes isn't made anew", verdict.why),
-               base_.built_here ? "use --full, which builds the kernel with and without the patch"
-                                : "leave it out, and change what it makes in the C code that uses it");
+        refuse_product(path, fmt::format("it is {}, and what it makes isn't made anew", verdict.why));
         break;
       case FileRole::idle:
         idle(path, verdict.why);
         break;
     }
+  }
+
+  // A script of the build makes C of the header's lines as well; refused, and said so, when it would make other.
+  bool feeds_a_rule(const std::string& path) {
+    if (!rule_inputs_) rule_inputs_ = rule_inputs(base_, memo_file(base_, "rule-inputs"));
+    const std::vector<std::string> makefiles = makefiles_that_read(*rule_inputs_, path);
+    if (makefiles.empty()) return false;
+    if (!lists_something_else(read_file_if_any(base_.source / path), read_file_if_any(patches_.directory / path)))
+      return false;
+    for (const std::string& makefile : makefiles) {
+      const std::string folder = fs::path(makefile).parent_path().string();
+      // Those of an architecture make things for all.
+      if (!folder.starts_with("arch/") && directory_commands(base_, executor_, folder).empty()) continue;
+      refuse_product(path, fmt::format("{} makes C of its lines, which isn't made anew", makefile));
+      return true;
+    }
+    return false;
+  }
+
+  void refuse_product(const std::string& path, std::string why) {
+    refuse("generated", path, std::move(why),
+           base_.built_here ? "use --full, which builds the kernel with and without the patch"
+                            : "leave it out, and change what it makes in the C code that uses it");
   }
 
   void idle(const std::string& path, string_view why) {
@@ -173,6 +199,10 @@ class Finder {
   }
 
   void not_built(const std::string& path) {
+    if (is_host_program(base_.source, path)) {
+      refuse_product(path, "it is a program that the kernel's build runs, and what it makes isn't made anew");
+      return;
+    }
     const auto option = missing_option(base_.source, base_.config, path);
     const std::string why = "the config does not build this file";
     not_built_.push_back({"not-built",
@@ -427,6 +457,7 @@ class Finder {
   PatchedView& view_;
   const std::vector<std::string>& targets_;
   Executor& executor_;
+  std::optional<std::vector<RuleInput>> rule_inputs_;  // once it was asked for
   fs::path scratch_;
   Diagnostics found_;
   std::vector<Finding> not_built_;

@@ -77,16 +77,6 @@ std::optional<std::vector<CompileCommand>> parse_list(std::string_view text) {
   return commands;
 }
 
-fs::path memo_file(const Base& base, std::string_view name) {
-  fs::path folder = base.directory / "commands";
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (error) throw Error(fmt::format("can't make {}: {}", folder.string(), error.message()));
-  std::string file;
-  for (char c : name) file += c == '/' ? '!' : c;
-  return folder / file;
-}
-
 bool has_makefile(const fs::path& folder) {
   std::error_code ignored;
   return fs::exists(folder / "Makefile", ignored) || fs::exists(folder / "Kbuild", ignored);
@@ -203,6 +193,16 @@ std::vector<CompileCommand> query(const Base& base, Executor& executor, std::str
 }
 
 }  // namespace
+
+fs::path memo_file(const Base& base, std::string_view name) {
+  fs::path folder = base.directory / "commands";
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) throw Error(fmt::format("can't make {}: {}", folder.string(), error.message()));
+  std::string file;
+  for (char c : name) file += c == '/' ? '!' : c;
+  return folder / file;
+}
 
 Command build_command(const Base& base, unsigned jobs) {
   Command command = query_command(base);

@@ -1,6 +1,7 @@
 // How kbuild compiles the objects of a base: asked of kbuild itself.
 #pragma once
 
+#include <filesystem>
 #include <string_view>
 #include <vector>
 
@@ -8,6 +9,9 @@
 #include "support/executor.h"
 
 namespace kpatch {
+
+// Where the base keeps an answer about its build by this name; its folder is made. Throws Error when it can't be.
+std::filesystem::path memo_file(const Base& base, std::string_view name);
 
 // Compiles every object of vmlinux and the modules in a prepared kbuild folder, and links nothing of it: --full. Never
 // for a base.

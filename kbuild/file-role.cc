@@ -111,6 +111,8 @@ FileVerdict file_verdict(string_view path, string_view arch) {
   if (name == "cpufeatures.h" || name == "vmxfeatures.h")
     if (path.starts_with("arch/"))
       if (architecture_of(path) == arch) return {FileRole::generator, "a list that a script turns into C"};
+  if ((path.starts_with("rust/bindings/") || path.starts_with("rust/uapi/")) && name.ends_with(".h"))
+    return {FileRole::generator, "what bindgen makes Rust of"};
   if (std::ranges::count(lists, path) > 0) return {FileRole::generator, "a list that the kernel's build makes C of"};
   // kernel/bpf/relo_core.c is `#include "../../tools/lib/bpf/relo_core.c"`.
   const bool of_kernel = path.starts_with("tools/lib/bpf/") && (name.ends_with(".c") || name.ends_with(".h"));

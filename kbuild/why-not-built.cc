@@ -11,6 +11,7 @@
 // has decided already, so a line that this reading misses costs nothing but the option's name.
 #include "kbuild/why-not-built.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "kernel/kernel.h"
@@ -103,6 +104,14 @@ class Search {
 std::optional<std::string> missing_option(const fs::path& source, const fs::path& config, std::string_view file) {
   const fs::path path(file);
   return Search(source, KernelConfig::read(config)).run(path.parent_path(), path.stem().string() + ".o");
+}
+
+bool is_host_program(const fs::path& source, std::string_view file) {
+  const fs::path path(file);
+  for (const Assignment& a : read_makefile(source / path.parent_path()))
+    if (a.variable.starts_with("hostprogs") && std::ranges::find(a.words, path.stem().string()) != a.words.end())
+      return true;
+  return false;
 }
 
 }  // namespace kpatch

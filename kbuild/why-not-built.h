@@ -13,4 +13,7 @@ namespace kpatch {
 std::optional<std::string> missing_option(const std::filesystem::path& source, const std::filesystem::path& config,
                                           std::string_view file);
 
+// Whether the Makefile beside the file builds a program of it that runs on the machine that compiles (hostprogs).
+bool is_host_program(const std::filesystem::path& source, std::string_view file);
+
 }  // namespace kpatch

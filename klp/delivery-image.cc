@@ -5,6 +5,7 @@
 //   .altinstr_replacement              [0x05, 0x0a)   up to where the next one begins that something refers to
 //   .rodata.f                          [0x00, 0x40)   without a symbol (a table of a switch): the gap between symbols
 #include "klp/delivery-image.h"
+#include "support/bytes.h"
 
 #include <fmt/format.h>
 
@@ -100,7 +101,8 @@ void Image::count_from_entries(std::vector<ImageRelocation>& list) const {
     if (code(to->section)) return Landmark::code;
     const std::span<const std::byte> bytes = elf.sections[to->section].bytes;
     if (kinds_[to->section] != SectionKind::strings || to->offset >= bytes.size()) return Landmark::other;
-    return to->offset == 0 || bytes[to->offset - 1] == std::byte{0} ? Landmark::string_start : Landmark::string_middle;
+    return string_begin(bytes, to->offset, width_of_characters(to->section)) == to->offset ? Landmark::string_start
+                                                                                           : Landmark::string_middle;
   });
   for (size_t i = 0; i < list.size(); ++i) list[i].behind -= static_cast<int64_t>(distances[i]);
 }
@@ -145,6 +147,10 @@ bool Image::mergeable(uint32_t section) const {
   return kinds_[section] == SectionKind::strings || kinds_[section] == SectionKind::constants;
 }
 
+uint64_t Image::width_of_characters(uint32_t section) const {
+  return std::max<uint64_t>(elf.sections[section].header.sh_entsize, 1);
+}
+
 std::span<const ImageRelocation> Image::relocations(uint32_t section, uint64_t begin, uint64_t end) const {
   const auto& list = relocations_[section];
   const auto below = [](const ImageRelocation& r, uint64_t at) { return r.offset < at; };
@@ -163,12 +169,10 @@ Atom Image::atom_at(KlpPlace place, uint32_t symbol) const {
   const uint64_t at = named ? elf.symbols[symbol].entry.st_value
                             : std::min<uint64_t>(static_cast<int64_t>(place.offset) < 0 ? 0 : place.offset, size);
   if (kinds_[section] == SectionKind::strings) {
-    const auto& bytes = elf.sections[section].bytes;
-    const auto here = bytes.begin() + static_cast<ptrdiff_t>(std::min<uint64_t>(at, bytes.size()));
-    const auto before = std::find(std::make_reverse_iterator(here), bytes.rend(), std::byte{0});
-    const auto end = std::find(here, bytes.end(), std::byte{0});
-    return {section, static_cast<uint64_t>(before.base() - bytes.begin()),
-            std::min<uint64_t>(static_cast<uint64_t>(end - bytes.begin()) + 1, bytes.size())};
+    const std::span<const std::byte> bytes = elf.sections[section].bytes;
+    const uint64_t width = width_of_characters(section);
+    const uint64_t begin = string_begin(bytes, std::min<uint64_t>(at, bytes.size()), width);
+    return {section, begin, std::min<uint64_t>(begin + string_length(bytes, begin, width) + width, bytes.size())};
   }
   if (kinds_[section] == SectionKind::constants) {
     const uint64_t step = std::max<uint64_t>(elf.sections[section].header.sh_entsize, 1);

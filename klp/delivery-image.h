@@ -56,6 +56,7 @@ class Image {
   uint64_t size(uint32_t section) const { return elf.sections[section].header.sh_size; }
   // What may be given twice, since nobody asks for its address: strings and constants.
   bool mergeable(uint32_t section) const;
+  uint64_t width_of_characters(uint32_t section) const;
 
   // Of a range, by offset.
   std::span<const ImageRelocation> relocations(uint32_t section, uint64_t begin, uint64_t end) const;

@@ -42,6 +42,7 @@
 #include <fmt/format.h>
 
 #include "arch/arch.h"
+#include "support/bytes.h"
 #include "support/error.h"
 
 namespace kpatch {
@@ -503,9 +504,9 @@ class Prover {
   std::optional<std::string> compare_merged(const BinarySection& section, uint64_t offset, ShippedAddress place) const {
     if (offset >= section.bytes.size()) return "a reference beyond the constants";
     std::span<const std::byte> ours = section.bytes.subspan(offset);
-    bool strings = (section.flags & SHF_STRINGS) != 0 && section.entry_size == 1;
+    const bool strings = (section.flags & SHF_STRINGS) != 0 && section.entry_size != 0;
     size_t size =
-        strings ? std::find(ours.begin(), ours.end(), std::byte{0}) - ours.begin() + 1
+        strings ? string_length(ours, 0, section.entry_size) + section.entry_size
                 : section.entry_size - std::min(section.entry_size, offset % std::max<uint64_t>(section.entry_size, 1));
     ours = ours.first(std::min(size, ours.size()));
     std::span<const std::byte> theirs = bytes_at(place, ours.size());
@@ -516,8 +517,9 @@ class Prover {
 
   static std::string quoted(std::span<const std::byte> bytes) {
     std::string text = "\"";
-    for (std::byte byte : bytes) {
-      auto letter = static_cast<char>(byte);
+    for (size_t i = 0; i < bytes.size(); ++i) {
+      const auto letter = static_cast<char>(bytes[i]);
+      if (letter == '\0' && i % 2 != 0 && bytes[i - 1] != std::byte{0}) continue;  // of a wide character
       if (letter == '\0' || text.size() > 60) break;
       text += letter >= ' ' && letter <= '~' ? letter : '?';
     }

@@ -292,6 +292,32 @@ TEST_F(DataLayout, NothingIsKnownWithoutDwarf) {
             std::vector<std::string>{});
 }
 
+// What was handed out as a pointer is called as it was declared then.
+TEST_F(DataLayout, AFunctionThatWasHandedOutKeepsItsPrototype) {
+  const auto with_use = [](const std::string& parameter, const std::string& use) {
+    return "struct work { long a; }; struct head { long b; }; void queue(const void *f);"
+           "static __attribute__((noinline)) int run(struct " +
+           parameter + " *p) { return *(long *)p + VALUE; }" + use;
+  };
+  const std::string queued = "void f(void) { queue(run); }", called = "int f(void *p) { return run(p) * 2; }",
+                    table = "int (*const ops[])(struct work *) = {(void *)run};";
+  const std::vector<std::string> refused{"refused data-layout run"}, none;
+  EXPECT_EQ(
+      findings("#define VALUE 1\n" + with_use("work", queued), "#define VALUE 2\n" + with_use("head", queued), {}),
+      refused);
+  EXPECT_EQ(findings("#define VALUE 1\n" + with_use("work", table), "#define VALUE 2\n" + with_use("head", table), {}),
+            refused);
+  EXPECT_EQ(findings("#define VALUE 1\n" + with_use("work", queued), "#define VALUE 2\n" + with_use("head", queued),
+                     {"data-layout"}),
+            std::vector<std::string>{"warning data-layout run"});
+  EXPECT_EQ(
+      findings("#define VALUE 1\n" + with_use("work", called), "#define VALUE 2\n" + with_use("head", called), {}),
+      none);
+  EXPECT_EQ(
+      findings("#define VALUE 1\n" + with_use("work", queued), "#define VALUE 2\n" + with_use("work", queued), {}),
+      none);
+}
+
 constexpr const char* exported =
     "\nint __ksymtab_f __attribute__((section(\"___ksymtab+f\"))) = 1; int g(int x) { return x; }";
 

@@ -270,6 +270,25 @@ const Case cases[] = {
      "func f\n1: mov $2,%ecx\n.pushsection __bug_table,\"aw\"\n2: .long 1b - 2b\n.long .LC0 - 2b\n.popsection\nend f\n"
      ".section .rodata.str1.1,\"aMS\",@progbits,1\n.LC0: .string \"fs/a.c\"\n.string \"b.h\"\n",
      {"changed f", "kept .rodata.str1.1 7", "kept __bug_table 8", "exit 0"}},
+    // L"…" of EFI code.
+    {"AWideStringComesAsAWholeStringComesAlone",
+     "func f\nmov $.LW,%rdi\nmov $10,%esi\nend f\n"
+     ".section .rodata.str2.2,\"aMS\",@progbits,2\n.short 'n',0\n.LW: .short 'o','k',0\n.short 'x',0\n",
+     "func f\nmov $.LW,%rdi\nmov $12,%esi\nend f\n"
+     ".section .rodata.str2.2,\"aMS\",@progbits,2\n.short 'n',0\n.LW: .short 'o','k',0\n.short 'x',0\n",
+     {"changed f", "kept .rodata.str2.2 6", "exit 0"}},
+    {"AWideStringThatDiffersBehindItsFirstLetterStringComesAlone",
+     "func f\nmov $.LW,%rdi\nmov $10,%esi\nend f\n"
+     ".section .rodata.str2.2,\"aMS\",@progbits,2\n.short 'n',0\n.LW: .short 'o','k',0\n.short 'x',0\n",
+     "func f\nmov $.LW,%rdi\nmov $10,%esi\nend f\n"
+     ".section .rodata.str2.2,\"aMS\",@progbits,2\n.short 'n',0\n.LW: .short 'o','h',0\n.short 'x',0\n",
+     {"changed f", "kept .rodata.str2.2 6", "exit 0"}},
+    {"AStringOfFourBytesEachStringComesAlone",
+     "func f\nmov $.LW,%rdi\nmov $10,%esi\nend f\n"
+     ".section .rodata.str4.4,\"aMS\",@progbits,4\n.LW: .long 'o','k',0\n.long 'x',0\n",
+     "func f\nmov $.LW,%rdi\nmov $12,%esi\nend f\n"
+     ".section .rodata.str4.4,\"aMS\",@progbits,4\n.LW: .long 'o','k',0\n.long 'x',0\n",
+     {"changed f", "kept .rodata.str4.4 12", "exit 0"}},
     // Before 5.16 the handler is a third reference.
     {"ExceptionTableWithHandlers",
      "func f\n1: mov $1,%eax\n.pushsection __ex_table,\"a\"\n.long 1b - ., 1b - ., stop - ., 1b - ., 1b - ., stop - .\n"
