@@ -195,6 +195,7 @@ constexpr auto rows = std::to_array<SectionRow>({
     row(".gnu.linkonce.this_module", SectionKind::unknown, early | delivered),
     row(".klp.rela.", SectionKind::unknown, prefix | delivered),
     row(".kpatch.funcs", SectionKind::author_macros, prefix | early | delivered | positions),
+    row(attempts_section, SectionKind::data, delivered),
     row(".kpatch.", SectionKind::author_macros, prefix | early | delivered),
     row(".BTF_ids", SectionKind::never_copied, delivered),
     row(".BTF", SectionKind::debug, prefix | delivered),

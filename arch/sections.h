@@ -68,4 +68,7 @@ SectionKind classify_section(const SectionFacts& section, bool is_table);
 // By name, since a module's linker script may join the sections (6.19's does).
 inline constexpr std::string_view off_key_symbol = "kpatch_off_key";
 
+// Entries of KPATCH_ATTEMPT() (kmod-template/kpatch-attempts.h): new data of the functions that count, from 0 on.
+inline constexpr std::string_view attempts_section = ".kpatch.attempts";
+
 }  // namespace kpatch

@@ -378,7 +378,8 @@ class Selector {
                           fmt::format("may be any of {} of the running kernel: its state would be lost", candidates));
       return;
     }
-    if (is_static_local(s.name) && !s.global() && (home.flags & SHF_WRITE_FLAG) != 0 && !section_row(home.name).early)
+    if (is_static_local(s.name) && !s.global() && (home.flags & SHF_WRITE_FLAG) != 0 && !section_row(home.name).early &&
+        home.name != attempts_section)
       diagnostics_.warn("static-local", place_of(patched_, id), "is new: it begins with its initial value");
     include(id, reason);
   }

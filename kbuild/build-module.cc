@@ -26,10 +26,12 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <set>
 #include <string_view>
 
 #include "arch/arch.h"
+#include "elf/elf.h"
 #include "kbuild/module-recipe.h"
 #include "kbuild/objtool-messages.h"
 #include "kernel/kernel.h"
@@ -87,6 +89,11 @@ string_view clears_relocations_by(const Base& base) {
   return {};
 }
 
+// KPATCH_ATTEMPT() stands in its code (kmod-template/kpatch-attempts.h).
+bool counts_attempts(const fs::path& diff_object) {
+  return KlpElf::read(diff_object).find_section(attempts_section).has_value();
+}
+
 // Gives the objects that are linked, in their order.
 std::vector<std::string> write_sources(const ModuleInput& input, const Base& base, const fs::path& directory) {
   const fs::path parts = directory / "parts";
@@ -99,6 +106,7 @@ std::vector<std::string> write_sources(const ModuleInput& input, const Base& bas
   std::string config = fmt::format("#define KPATCH_REPLACE {}\n", input.replace ? 1 : 0);
   if (const string_view by = clears_relocations_by(base); !by.empty())
     config += fmt::format("#define KPATCH_CLEAR_RELOCATIONS 1\n#define KPATCH_CLEAR_BY_{} 1\n", by);
+  if (std::ranges::any_of(input.diff_objects, counts_attempts)) config += "#define KPATCH_COUNTS_ATTEMPTS 1\n";
   write_file(parts / "kpatch-config.h", config, Flush::no);
   std::string info;
   for (const auto& [tag, value] : input.info) info += fmt::format("KPATCH_INFO({}, {})\n", tag, c_literal(value));

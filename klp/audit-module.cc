@@ -21,7 +21,7 @@ bool leftover(std::string_view name) {
   if (name.starts_with(".comment.kpatch")) return true;
   if (!name.starts_with(".kpatch")) return false;
   return name != ".kpatch.funcs" && name != ".kpatch.objects" && name != ".kpatch.strings" &&
-         !name.starts_with(".kpatch.callbacks.");
+         name != attempts_section && !name.starts_with(".kpatch.callbacks.");
 }
 
 class ModuleAudit {

@@ -117,6 +117,12 @@ constexpr auto sections = std::to_array<LoaderSection>({
     read(".kpatch.funcs", "livepatch_init", LoaderStage::init),
     read(".kpatch.objects", "livepatch_init", LoaderStage::init),
     all(".kpatch.callbacks.", "livepatch_init", LoaderStage::init),
+    {.name = attempts_section,
+     .reader = "get_attempts",
+     .stage = LoaderStage::run,
+     .written = true,
+     .sizes = {{{{}, 32}}},
+     .harm = "would show counts of nobody"},
 });
 
 // include/asm-generic/vmlinux.lds.h; the readers are in init/main.c, drivers/, kernel/, security/.

@@ -25,6 +25,8 @@
 #include <linux/printk.h>
 #include <linux/static_call.h>
 
+#include "kpatch-attempts.h"
+
 typedef struct klp_object patch_object;
 
 /*

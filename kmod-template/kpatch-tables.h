@@ -6,6 +6,8 @@
 #ifndef _KPATCH_TABLES_H
 #define _KPATCH_TABLES_H
 
+#include "kpatch-config.h"
+
 /* .kpatch.funcs: one per function to be replaced */
 struct kpatch_func {
 	void *new_func;
@@ -24,6 +26,16 @@ struct kpatch_callback {
 struct kpatch_object {
 	const char *object_name;
 };
+
+/* .kpatch.attempts: kpatch-attempts.h; only where a diff object has entries */
+#ifdef KPATCH_COUNTS_ATTEMPTS
+#include "kpatch-attempts.h"
+#define KPATCH_TABLE_OF_ATTEMPTS(bound)					       \
+	KPATCH_BOUND(struct kpatch_attempts, kpatch_attempts_##bound,	       \
+		     ".kpatch.attempts")
+#else
+#define KPATCH_TABLE_OF_ATTEMPTS(bound)
+#endif
 
 /*
  * The bounds are objects without size that lie in the table's own section:
@@ -46,7 +58,8 @@ struct kpatch_object {
 	KPATCH_BOUND(struct kpatch_callback, kpatch_pre_unpatch_##bound,       \
 		     ".kpatch.callbacks.pre_unpatch");			       \
 	KPATCH_BOUND(struct kpatch_callback, kpatch_post_unpatch_##bound,      \
-		     ".kpatch.callbacks.post_unpatch")
+		     ".kpatch.callbacks.post_unpatch");		       \
+	KPATCH_TABLE_OF_ATTEMPTS(bound)
 
 /* What livepatch-begin.c and livepatch-end.c make of one line above. */
 #define KPATCH_DEFINE_BOUND(type, name, section_name)			       \

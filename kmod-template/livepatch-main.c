@@ -28,10 +28,11 @@
  *   diff object. The order of the diff objects is the order of the entries in
  *   sysfs and nothing else.
  *
- * kpatch-config.h, included below; it may be empty:
+ * kpatch-config.h, included below and by kpatch-tables.h; it may be empty:
  *	#define KPATCH_REPLACE 0		// with -R; the default is 1
  *	#define KPATCH_CLEAR_RELOCATIONS 1	// kpatch-clear.h is needed
  *	#define KPATCH_CLEAR_BY_text_poke 1	// or text_poke_copy: it writes so
+ *	#define KPATCH_COUNTS_ATTEMPTS 1	// a diff object has .kpatch.attempts
  *
  * kpatch-info.h, for livepatch-info.c.
  *
@@ -45,9 +46,8 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 
-#include "kpatch-tables.h"
-
 #include "kpatch-config.h"
+#include "kpatch-tables.h"
 
 #ifndef KPATCH_REPLACE
 #define KPATCH_REPLACE 1
@@ -67,6 +67,10 @@ static struct klp_patch patch = {
 #else
 static int clear_with_callbacks(size_t entries) { return 0; }
 static void free_callbacks(void) { }
+#endif
+
+#ifdef KPATCH_COUNTS_ATTEMPTS
+#include "kpatch-attempts-param.h"
 #endif
 
 /* The core names vmlinux NULL. */

@@ -54,6 +54,9 @@ json json_of(const System& system, const LoadedPatch& patch) {
   }
   json value = {{"name", patch.name}, {"state", state_of(patch)}, {"objects", std::move(objects)}};
   value["fixes"] = loaded_fixes(system, patch.name);
+  value["attempts"] = json::array();
+  for (const Attempts& attempts : loaded_attempts(system, patch.name))
+    value["attempts"].push_back({{"name", attempts.name}, {"count", attempts.count}});
   if (patch.replace) value["replace"] = *patch.replace;
   if (patch.stack_order) value["stack_order"] = *patch.stack_order;
   return value;
@@ -461,6 +464,9 @@ class Commands {
     for (const LoadedPatch& patch : summary.patches)
       if (const auto fixes = loaded_fixes(system_, patch.name); !fixes.empty())
         print(fmt::format("fixes       {}", joined(fixes, ", ")));
+    for (const LoadedPatch& patch : summary.patches)
+      for (const Attempts& attempts : loaded_attempts(system_, patch.name))
+        print(fmt::format("attempts    {}: {}, counted by {}", attempts.name, attempts.count, patch.name));
     for (const std::string& name : summary.waiting) print(fmt::format("installed   {}, which isn't in effect", name));
     if (!summary.stalled.empty()) print(std::string("waiting for"));
     print_stalled(summary.stalled, stdout);

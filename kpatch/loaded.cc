@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <map>
 #include <set>
+#include <system_error>
 
 #include "support/files.h"
 #include "support/text.h"
@@ -130,6 +132,20 @@ std::vector<std::string> loaded_fixes(const System& system, const std::string& m
   for (const string_view fix : fields_of(text, '\0'))
     if (!fix.empty()) fixes.emplace_back(fix);
   return fixes;
+}
+
+std::vector<Attempts> loaded_attempts(const System& system, const std::string& module) {
+  std::vector<Attempts> attempts;
+  const std::string text = system.text("/sys/module/" + module + "/parameters/attempts");
+  for (const string_view line : lines_of(text)) {
+    const std::vector<string_view> words = fields_of(line, ' ');
+    if (words.size() != 2 || words[0].empty()) continue;
+    Attempts one{std::string(words[0]), 0};
+    const auto [end, error] = std::from_chars(words[1].data(), words[1].data() + words[1].size(), one.count);
+    if (error != std::errc() || end != words[1].data() + words[1].size()) continue;
+    if (std::ranges::find(attempts, one.name, &Attempts::name) == attempts.end()) attempts.push_back(std::move(one));
+  }
+  return attempts;
 }
 
 std::string function_of_frame(string_view frame) {

@@ -41,6 +41,16 @@ std::string loaded_build_id(const System& system, const std::string& module);
 // What a loaded livepatch says that it fixes: CVEs, commits, advisories. Empty where it says nothing.
 std::vector<std::string> loaded_fixes(const System& system, const std::string& module);
 
+// How often somebody tried what a fix refuses, as the livepatch counts it (kmod-template/kpatch-attempts.h).
+struct Attempts {
+  std::string name;              // a CVE, mostly
+  unsigned long long count = 0;  // since the livepatch was loaded
+};
+
+// In the order in which the livepatch shows them, each name once. Empty where it counts none, or for others than root. A
+// line that isn't a name and a number is passed over: other builders may have a parameter of that name.
+std::vector<Attempts> loaded_attempts(const System& system, const std::string& module);
+
 // A thread that hasn't changed over to what the transition leads to.
 struct StalledTask {
   int pid = 0, tid = 0;

@@ -218,6 +218,7 @@ TEST(Sections, AreClassifiedByNameTypeAndFlags) {
       {{".debug_info", SHT_PROGBITS, 0, 0}, SectionKind::debug},
       {{".note.gnu.property", SHT_NOTE, rodata, 0}, SectionKind::debug},
       {{".kpatch.force", SHT_PROGBITS, data, 0}, SectionKind::author_macros},
+      {{".kpatch.attempts", SHT_PROGBITS, data, 0}, SectionKind::data},
       {{".group", SHT_GROUP, 0, 4}, SectionKind::structure},
       {{"strange", SHT_PROGBITS, data, 0}, SectionKind::unknown},
   };

@@ -420,6 +420,12 @@ const Case cases[] = {
      "static int pre(void *o) { return 0; } struct { void *f; const char *o; } cb "
      "section(\".kpatch.callbacks.pre_patch\") = { pre }; int f(int x) { return x + 1; }",
      {"changed f", "new pre", "callback pre_patch", "exit 0"}},
+    {"CountedAttempts",
+     "int f(int x) { return x; }",
+     "int f(int x) { static struct { char name[24]; long count; } attempts section(\".kpatch.attempts\") = "
+     "{\"CVE-1\"}; "
+     "if (x > 7) attempts.count++; return x; }",
+     {"changed f", "exit 0"}},
     {"AddedExport",
      "int f(int x) { return x; }",
      "int f(int x) { return x; } int __ksymtab_f section(\"___ksymtab+f\") = 1;",

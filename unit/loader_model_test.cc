@@ -335,6 +335,7 @@ INSTANTIATE_TEST_SUITE_P(
                "",
                {".modinfo: isn't allocated, so that older kernels don't find it"},
                [](KlpElf& elf) { section(elf, ".modinfo").header.sh_flags &= ~uint64_t{SHF_ALLOC}; }},
+        Loaded{"attempts", "\n  .section .kpatch.attempts,\"aw\"\n  .ascii \"CVE-2026-1\"\n  .zero 22\n"},
         Loaded{"callbacks_for_one_object",
                "\n  .section .kpatch.callbacks.pre_patch,\"a\"\n  .quad callback, dummy\n",
                "",

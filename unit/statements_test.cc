@@ -189,7 +189,7 @@ class Monitored : public testing::Test {
   System system_{folder_.path()};
 };
 
-// The text format's grammar, as node_exporter's parser has it: other kinds than gauge would drop the whole file.
+// The text format's grammar, as node_exporter's parser has it: other kinds than gauge and counter would drop the whole file.
 TEST_F(Monitored, MetricsAreTakenByBothReaders) {
   put("/proc/sys/kernel/osrelease", "6.12.1-\"test\\\n");
   put("/sys/kernel/livepatch/livepatch_a/enabled", "1\n");
@@ -199,6 +199,7 @@ TEST_F(Monitored, MetricsAreTakenByBothReaders) {
   const std::string fixes("CVE-2026-1\0CVE-2026-1\0a\"b\0", 26);
   put("/sys/module/livepatch_a/notes/.note.kpatch",
       word(7) + word(static_cast<uint32_t>(fixes.size())) + word(1) + std::string("kpatch\0\0", 8) + fixes);
+  put("/sys/module/livepatch_a/parameters/attempts", "CVE-2026-1 5\nCVE-2026-1 5\na\"b 0\n");
   const std::string text = metrics_of(summary_of(system_), system_, 1'700'000'000);
   const std::string sample(R"re([a-z_]+(\{[a-z]+="([^"\\]|\\.)*"(,[a-z]+="([^"\\]|\\.)*")*\})? -?[0-9]+)re");
   std::set<std::string> seen;
@@ -207,7 +208,9 @@ TEST_F(Monitored, MetricsAreTakenByBothReaders) {
     const std::string line(view);
     if (line.starts_with("# TYPE ")) {
       type = line.substr(7, line.find(' ', 7) - 7);
-      EXPECT_TRUE(line.ends_with(" gauge")) << line;
+      const bool counts = type == "kpatch_exploit_attempts";
+      EXPECT_TRUE(line.ends_with(counts ? " counter" : " gauge")) << line;
+      if (counts) type += "_total";
     } else if (!line.starts_with("# ")) {
       EXPECT_TRUE(matches(line, sample)) << line;
       EXPECT_EQ(line.substr(0, line.find_first_of("{ ")), type);
@@ -219,8 +222,10 @@ TEST_F(Monitored, MetricsAreTakenByBothReaders) {
                              R"(kpatch_patch_info{patch="livepatch_a",state="enabled"} 1)",
                              R"(kpatch_patch_functions{patch="livepatch_a"} 1)",
                              R"(kpatch_fix_info{patch="livepatch_a",fix="CVE-2026-1"} 1)",
-                             R"(kpatch_fix_info{patch="livepatch_a",fix="a\"b"} 1)", "kpatch_transition 0",
-                             "kpatch_status_timestamp_seconds 1700000000"})
+                             R"(kpatch_fix_info{patch="livepatch_a",fix="a\"b"} 1)",
+                             R"(kpatch_exploit_attempts_total{patch="livepatch_a",cve="CVE-2026-1"} 5)",
+                             R"(kpatch_exploit_attempts_total{patch="livepatch_a",cve="a\"b"} 0)",
+                             "kpatch_transition 0", "kpatch_status_timestamp_seconds 1700000000"})
     EXPECT_NE(text.find(std::string(wanted) + "\n"), std::string::npos) << wanted << "\n" << text;
 }
 

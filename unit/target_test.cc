@@ -329,6 +329,36 @@ TEST_F(Target, StatusForPeopleAndPrograms) {
   EXPECT_EQ(nlohmann::json::parse(printed(status, machine_, 3))["code"], 3);
 }
 
+TEST_F(Target, AttemptsAreShownAsTheLivepatchCountsThem) {
+  const std::string file = "/sys/module/livepatch_a/parameters/attempts";
+  machine_.show("livepatch_a", true, false);
+  TargetOptions status;
+  status.command = "status";
+  EXPECT_EQ(printed(status, machine_, 0).find("attempts"), std::string::npos);
+  machine_.put(file, "CVE-2026-1000 17\nDSA-1 0\n");
+  const std::string text = printed(status, machine_, 0);
+  EXPECT_NE(text.find("\nattempts    CVE-2026-1000: 17, counted by livepatch_a\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("\nattempts    DSA-1: 0, counted by livepatch_a\n"), std::string::npos) << text;
+  status.json = true;
+  const nlohmann::json answer = nlohmann::json::parse(printed(status, machine_, 0));
+  EXPECT_EQ(answer["patches"][0]["attempts"],
+            nlohmann::json::parse(R"([{"name": "CVE-2026-1000", "count": 17}, {"name": "DSA-1", "count": 0}])"));
+}
+
+TEST_F(Target, AnotherBuildersAttemptsAreNone) {
+  const std::string file = "/sys/module/livepatch_a/parameters/attempts";
+  for (const char* foreign : {"", "5\n", "Y\n", "a b c\n", "CVE-1 x\n", "CVE-1 -1\n", "CVE-1 5x\n", " 5\n", "CVE-1 \n",
+                              "CVE-1 99999999999999999999\n"}) {
+    machine_.put(file, foreign);
+    EXPECT_TRUE(loaded_attempts(machine_, "livepatch_a").empty()) << foreign;
+  }
+  machine_.put(file, "CVE-1 x\nCVE-2 18446744073709551615\nCVE-2 1\n");
+  const std::vector<Attempts> attempts = loaded_attempts(machine_, "livepatch_a");
+  ASSERT_EQ(attempts.size(), 1U);
+  EXPECT_EQ(attempts[0].name, "CVE-2");
+  EXPECT_EQ(attempts[0].count, 18446744073709551615ULL);
+}
+
 TEST_F(Target, ATransitionThatHasJustBegunLeadsToThePatch) {
   machine_.show("livepatch_a", false, true);
   EXPECT_EQ(state_of(*loaded_patch(machine_, "livepatch_a")), "disabling");
