@@ -159,3 +159,47 @@ follows() { run python3 -W ignore "$BATS_TEST_DIRNAME/schema-check.py" "$@"; pri
   grep -qE '<details class="card"[^>]* hidden=""><summary><code>fs/proc/meminfo.c' <<<"$output"
   grep -qE '<details class="card" open=""><summary><code>net/netfilter/xt_comment.c' <<<"$output"
 }
+
+@test "a bill of materials, of the module alone and with its statement" {
+  local kpatch=${kpatch_build%/kpatch-build/kpatch-build}/kpatch/kpatch ko=out/livepatch-fix.ko
+  python3 -W ignore -c 'import jsonschema' 2>/dev/null || skip_package "python3-jsonschema isn't installed"
+  "$kpatch_build" -a "$release" -o out --provenance fix.intoto.json --fixes CVE-2026-1000,0123456789ab fix.patch
+  export SOURCE_DATE_EPOCH=0
+  "$kpatch" vex --format spdx "$ko" >a.spdx.json
+  "$kpatch" vex --format spdx --provenance fix.intoto.json "$ko" >b.spdx.json
+  "$kpatch" vex --format spdx --provenance fix.intoto.json "$ko" | cmp - b.spdx.json
+  follows "$BATS_TEST_DIRNAME/spdx-2.3.schema.json" a.spdx.json b.spdx.json
+  [ "$status" -eq 0 ]
+  python3 - "$ko" "$release" <<'CHECK'
+import hashlib, json, sys
+module = open(sys.argv[1], "rb").read()
+for name in "a.spdx.json", "b.spdx.json":
+    bill = json.load(open(name))
+    ids = ["SPDXRef-DOCUMENT"] + [x["SPDXID"] for x in bill["packages"] + bill["files"]]
+    assert len(ids) == len(set(ids))
+    for one in bill["relationships"]:
+        assert one["spdxElementId"] in ids and one["relatedSpdxElement"] in ids, one
+    sums = {c["algorithm"]: c["checksumValue"] for c in bill["files"][0]["checksums"]}
+    assert sums == {"SHA1": hashlib.sha1(module).hexdigest(), "SHA256": hashlib.sha256(module).hexdigest()}
+    packages = {p["name"]: p for p in bill["packages"]}
+    assert packages["linux"]["versionInfo"] == sys.argv[2]
+    code = hashlib.sha1(sums["SHA1"].encode()).hexdigest()
+    assert packages["livepatch_fix"]["packageVerificationCode"]["packageVerificationCodeValue"] == code
+    assert sorted(r["referenceType"] for r in packages["livepatch_fix"]["externalRefs"]) == ["advisory", "fix", "purl"]
+    assert any(p.startswith("GCC: ") for p in packages), packages
+    patch = packages["fix.patch"].get("checksums", [{}])[0].get("checksumValue")
+    assert patch == (hashlib.sha256(open("fix.patch", "rb").read()).hexdigest() if name[0] == "b" else None)
+    assert ("vmlinux" in packages) == (name[0] == "b")
+CHECK
+  sed 's/"sha256": "[0-9a-f]/"sha256": "/' fix.intoto.json >cut.json
+  sed '/subject/,/\]/s/"sha256": "[0-9a-f]\{8\}/"sha256": "00000000/' fix.intoto.json >other.json
+  local statement
+  for statement in cut.json other.json fix.patch none.json; do
+    run "$kpatch" vex --format spdx --provenance "$statement" "$ko"
+    printf '%s\n' "$output"
+    [ "$status" -eq 1 ]
+    [[ $output == *"$statement"* ]]
+  done
+  run "$kpatch" vex --provenance fix.intoto.json "$ko"
+  [ "$status" -eq 1 ]
+}

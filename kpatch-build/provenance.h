@@ -31,7 +31,4 @@ struct Provenance {
 // Throws Error when it is no such statement, or a patch in it isn't of its digest.
 Provenance read_provenance(std::string_view text);
 
-// A module's file without the signatures behind it, by their form alone.
-std::string_view without_signature(std::string_view module);
-
 }  // namespace kpatch

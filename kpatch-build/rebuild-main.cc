@@ -16,6 +16,7 @@
 #include "support/scratch.h"
 #include "support/sha256.h"
 #include "support/text.h"
+#include "support/unsigned-module.h"
 
 namespace {
 

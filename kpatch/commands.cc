@@ -24,6 +24,7 @@
 #include "kpatch/metrics.h"
 #include "kpatch/module-file.h"
 #include "kpatch/running-code.h"
+#include "kpatch/spdx.h"
 #include "kpatch/store.h"
 #include "kpatch/summary.h"
 #include "kpatch/vex.h"
@@ -535,8 +536,50 @@ class Commands {
     return worst;
   }
 
+  // A bill of materials of files and installed livepatches; without any, of what runs.
+  int materials() {
+    SpdxDocument document;
+    document.author = options_.author;
+    if (!options_.publisher.empty()) document.publisher = options_.publisher;
+    document.time = source_date_epoch().value_or(now());
+    std::vector<fs::path> files;
+    for (const std::string& name : options_.names) files.push_back(module_of(name).path);
+    if (options_.names.empty())
+      for (const LoadedPatch& patch : loaded_patches(system_)) {
+        if (!in_effect(patch)) continue;
+        files.push_back(file_of_loaded(patch.name, loaded_build_id(system_, patch.name)));
+        if (files.back().empty())
+          throw Error(fmt::format("{}: its file isn't known; give it: kpatch vex --format spdx FILE", patch.name));
+      }
+    std::vector<std::string> bytes;
+    for (const fs::path& file : files) {
+      const ModuleFile module = read_module(file);
+      require_livepatch(module);
+      bytes.push_back(read_file(file));
+      document.modules.push_back(spdx_module(module, bytes.back()));
+    }
+    for (const std::string& file : options_.provenance) add_statement(document, bytes, file);
+    print(spdx(document).dump(2, ' ', false, json::error_handler_t::replace));
+    return done;
+  }
+
+  // A statement is of one of the modules.
+  static void add_statement(SpdxDocument& document, const std::vector<std::string>& bytes, const std::string& file) {
+    ModuleInputs inputs;
+    const std::string text = read_file(file);
+    try {
+      inputs = read_module_inputs(text);
+    } catch (const Error& error) {
+      throw Error(fmt::format("{}: {}", file, error.what()));
+    }
+    bool of_one = false;
+    for (size_t i = 0; i < bytes.size(); ++i) of_one = add_inputs(document.modules[i], inputs, bytes[i]) || of_one;
+    if (!of_one) throw Error(fmt::format("{}: it is of none of these modules: SHA-256 {}", file, inputs.sha256));
+  }
+
   // Of files and installed livepatches; without any of what runs.
   int vex() {
+    if (options_.format == "spdx") return materials();
     VexDocument document;
     if (!options_.author.empty()) document.author = options_.author;
     if (!options_.publisher.empty()) document.publisher = options_.publisher;

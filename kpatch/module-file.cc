@@ -183,6 +183,9 @@ ModuleFile read_module(const fs::path& path) {
                            [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; }))
     throw Error(fmt::format("{}: the name in its .modinfo is no module's", path.string()));
   module.build_id = build_id_of(section(file, *header, ".note.gnu.build-id"));
+  for (const string_view compiler : fields_of(section(file, *header, ".comment"), '\0'))
+    if (!compiler.empty() && std::ranges::count(module.compilers, compiler) == 0)
+      module.compilers.emplace_back(compiler);
   module.code_note = section(file, *header, ".note.kpatch.code");
   module.functions = functions_in(file, *header);
   module.is_signed = string_view(file).ends_with(signature_magic);

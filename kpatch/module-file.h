@@ -26,6 +26,7 @@ struct ModuleFile {
   bool has_code = true;  // in it: what objcopy --only-keep-debug leaves says of code where it would lie, and has none
   bool is_signed = false;
   std::vector<std::pair<std::string, std::string>> info;  // .modinfo, in its order
+  std::vector<std::string> compilers;                     // what compiled it, by its .comment; each once
   std::string code_note;                                  // its .note.kpatch.code; may be empty
   std::vector<HookedFunction> functions;                  // what it replaces; empty: not known, as of other builders'
 

@@ -38,7 +38,7 @@ constexpr std::array<Command, 15> commands = {{
     {"signal", "", "who keeps the transition from ending", Names::none},
     {"force", "", "end the transition at once; its module can never be unloaded", Names::none},
     {"uname", "", "the kernel's release, and what is in effect", Names::none},
-    {"vex", "[MODULE…]", "what livepatches in effect, or these, fix, for scanners", Names::any},
+    {"vex", "[MODULE…]", "what livepatches in effect, or these, fix, for scanners; what they are", Names::any},
     {"version", "", "kpatch's own", Names::none},
     {"help", "", "this text", Names::none},
 }};
@@ -51,7 +51,7 @@ struct Option {
   std::string_view commands;
 };
 
-constexpr std::array<Option, 15> known_options = {{
+constexpr std::array<Option, 16> known_options = {{
     {"all", 'a', no_argument, "load unload accept"},
     {"boot", 'b', no_argument, "load"},
     {"wait", 'w', required_argument, "load unload"},
@@ -66,6 +66,7 @@ constexpr std::array<Option, 15> known_options = {{
     {"format", 'F', required_argument, "vex"},
     {"author", 'A', required_argument, "vex"},
     {"publisher", 'P', required_argument, "vex"},
+    {"provenance", 'I', required_argument, "vex"},
     {"help", 'h', no_argument, ""},
 }};
 
@@ -79,9 +80,11 @@ constexpr const char* help_of_options = R"(
   -k, --kernel-version V   install, uninstall: for another kernel than this
   --cve NAME               status: whether a livepatch in effect fixes it (a CVE, a commit, an advisory); repeatable
   --metrics FILE           status: write OpenMetrics text there, for node_exporter's text file collector
-  --format openvex|csaf    vex: the kind of document (default: openvex)
+  --format KIND            vex: openvex (default) or csaf; spdx: a bill of materials, what the livepatches are, what they are
+                           for, and what they were made from
   --author NAME            vex: who states it (default: kpatch)
-  --publisher URI          vex: CSAF's namespace of the author
+  --publisher URI          vex: CSAF's namespace of the author, and what SPDX's of the document begins with
+  --provenance FILE        vex: with spdx: what kpatch-build --provenance wrote of a module; repeatable
   --log FILE               load, unload: where events are logged (default: /var/log/kpatch/events.json;
                            none: nowhere)
   --force                  load, install, accept: in spite of what is known against it
@@ -205,6 +208,9 @@ TargetOptions parse_target_options(int argc, char** argv) {
       case 'A':
         options.author = optarg;
         break;
+      case 'I':
+        options.provenance.emplace_back(optarg);
+        break;
       case 'P':
         if (!is_uri(optarg))
           throw Error(fmt::format("--publisher {}: a URI is meant, as https://security.example.org/", optarg));
@@ -223,8 +229,9 @@ TargetOptions parse_target_options(int argc, char** argv) {
   if (options.all && !options.names.empty()) throw Error("--all stands in place of modules");
   if ((!options.health.empty() || options.watch.count() > 0) && options.boot)
     throw Error("--health and --watch belong to kpatch load, without --boot");
-  if (options.format != "openvex" && options.format != "csaf")
-    throw Error(fmt::format("--format {}: openvex or csaf is meant", options.format));
+  if (options.format != "openvex" && options.format != "csaf" && options.format != "spdx")
+    throw Error(fmt::format("--format {}: openvex, csaf or spdx is meant", options.format));
+  if (!options.provenance.empty() && options.format != "spdx") throw Error("--provenance is for --format spdx");
   if (command->names == Names::none && !options.names.empty())
     throw Error(fmt::format("kpatch {} takes no \"{}\"", first, options.names.front()));
   if (command->names == Names::one && options.names.size() != 1)

@@ -9,13 +9,14 @@ namespace kpatch {
 
 struct TargetOptions {
   std::string command;
-  std::vector<std::string> names;  // modules, files
-  std::vector<std::string> cves;   // what is asked for: CVEs, commits, advisories
-  std::string release;             // -k
-  std::string metrics;             // status: the file that a monitor reads
-  std::string log = "-";           // of events; "-": its own place, empty: none
-  std::string format = "openvex";  // vex: or csaf
-  std::string author, publisher;   // vex
+  std::vector<std::string> names;       // modules, files
+  std::vector<std::string> cves;        // what is asked for: CVEs, commits, advisories
+  std::string release;                  // -k
+  std::string metrics;                  // status: the file that a monitor reads
+  std::string log = "-";                // of events; "-": its own place, empty: none
+  std::string format = "openvex";       // vex: or csaf, or spdx
+  std::string author, publisher;        // vex
+  std::vector<std::string> provenance;  // vex: statements of kpatch-build --provenance
   std::chrono::seconds wait{60};
   std::string health;             // load: a command
   std::chrono::seconds watch{0};  // load

@@ -30,12 +30,6 @@ using std::string_view;
 
 bool all_digits(string_view text) { return !text.empty() && text.find_first_not_of("0123456789") == string_view::npos; }
 
-std::string upper(string_view text) {
-  std::string result(text);
-  for (char& c : result) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-  return result;
-}
-
 // As a package URL has it.
 std::string percent(string_view text) {
   std::string result;
@@ -51,11 +45,6 @@ std::string percent(string_view text) {
 std::string identity(const StatedModule& module) {
   return !module.digest.empty() ? "sha256:" + module.digest : "build-id:" + module.build_id;
 }
-std::string module_url(const StatedModule& module) {
-  return module.digest.empty() ? fmt::format("pkg:generic/{}?build_id={}", percent(module.name), module.build_id)
-                               : fmt::format("pkg:generic/{}?checksum=sha256:{}", percent(module.name), module.digest);
-}
-std::string kernel_url(const StatedModule& module) { return "pkg:generic/linux@" + percent(module.release); }
 std::string product_url(const StatedModule& module) {
   return fmt::format("{}?livepatch={}", kernel_url(module), percent(module.name + "@" + identity(module)));
 }
@@ -91,15 +80,6 @@ void require_statements(const VexDocument& document) {
         fmt::format("{} says of no vulnerability that it fixes it; kpatch-build --fixes puts that in", module.name));
   }
   if (document.modules.empty()) throw Error("no livepatch is in effect: there is nothing to state");
-}
-
-// A UUID of RFC 9562's version 8, whose bits are its maker's: those of a digest.
-std::string uuid_of(const std::string& text) {
-  std::string hex = sha256_of(text);
-  hex[12] = '8';
-  hex[16] = '8';
-  return fmt::format("{}-{}-{}-{}-{}", hex.substr(0, 8), hex.substr(8, 4), hex.substr(12, 4), hex.substr(16, 4),
-                     hex.substr(20, 12));
 }
 
 std::string identity(const VexDocument& document) {
@@ -166,6 +146,26 @@ ordered_json csaf_vulnerabilities(const VexDocument& document) {
 }
 
 }  // namespace
+
+std::string upper(string_view text) {
+  std::string result(text);
+  for (char& c : result) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  return result;
+}
+
+std::string module_url(const StatedModule& module) {
+  return module.digest.empty() ? fmt::format("pkg:generic/{}?build_id={}", percent(module.name), module.build_id)
+                               : fmt::format("pkg:generic/{}?checksum=sha256:{}", percent(module.name), module.digest);
+}
+std::string kernel_url(const StatedModule& module) { return "pkg:generic/linux@" + percent(module.release); }
+
+std::string uuid_of(const std::string& text) {
+  std::string hex = sha256_of(text);
+  hex[12] = '8';
+  hex[16] = '8';
+  return fmt::format("{}-{}-{}-{}-{}", hex.substr(0, 8), hex.substr(8, 4), hex.substr(12, 4), hex.substr(16, 4),
+                     hex.substr(20, 12));
+}
 
 bool is_uri(string_view text) {
   const auto letter = [](unsigned char c) { return c < 0x80 && std::isalpha(c) != 0; };

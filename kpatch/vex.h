@@ -32,6 +32,14 @@ bool is_uri(std::string_view text);
 enum class FixKind { cve, commit, advisory };
 FixKind kind_of(std::string_view fix);
 
+// Package URLs: of the module by its digest, or by its build id where no file is known; of the kernel's release.
+std::string module_url(const StatedModule& module);
+std::string kernel_url(const StatedModule& module);
+// A UUID that is the text's own: of RFC 9562's version 8, whose bits are its maker's: those of a digest.
+std::string uuid_of(const std::string& text);
+// Letters of ASCII alone.
+std::string upper(std::string_view text);
+
 // Throw Error when no module names a vulnerability: there is nothing to state then. Equal documents give equal JSON.
 nlohmann::ordered_json open_vex(const VexDocument& document);  // OpenVEX 0.2.0
 nlohmann::ordered_json csaf_vex(const VexDocument& document);  // CSAF 2.0, VEX profile

@@ -49,5 +49,6 @@ std::string bytes_of_hex(std::string_view text) {
 std::string sha256_of(std::string_view bytes) { return digest_of(nettle_sha256, bytes); }
 
 std::string sha384_of(std::string_view bytes) { return digest_of(nettle_sha384, bytes); }
+std::string sha1_of(std::string_view bytes) { return digest_of(nettle_sha1, bytes); }
 
 }  // namespace kpatch

@@ -8,6 +8,7 @@
 #include "support/base64.h"
 #include "support/error.h"
 #include "support/sha256.h"
+#include "support/unsigned-module.h"
 
 namespace kpatch {
 namespace {

@@ -515,6 +515,8 @@ TEST(TargetOptions, OfTheCommandLine) {
                                              {"status", "--all"},
                                              {"load", "--metrics", "x", "a"},
                                              {"vex", "--format", "x"},
+                                             {"vex", "--provenance", "x", "a.ko"},
+                                             {"status", "--provenance", "x"},
                                              {"load", "--watch", "15x", "a"},
                                              {"load", "--watch", "25h", "a"},
                                              {"unload", "--watch", "1m", "a"},
