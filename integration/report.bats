@@ -203,3 +203,28 @@ CHECK
   run "$kpatch" vex --provenance fix.intoto.json "$ko"
   [ "$status" -eq 1 ]
 }
+
+@test "a support bundle, of builds that succeed, are refused, and can't begin" {
+  change fs/proc/meminfo.c 's/^\tpde = proc_create_single\(/\tpr_info("boot");\n&/' >refused.patch
+  sed 's/^ /  /' fix.patch >misfit.patch
+  local name expected file
+  for name in fix:0 refused:2 misfit:1; do
+    expected=${name#*:} name=${name%:*}
+    run env SECRET=hidden-value "$kpatch_build" -a "$release" -o out -n "livepatch-$name" --support-bundle "$name.tar.zst" "$name.patch"
+    printf '%s\n' "$output"
+    [ "$status" -eq "$expected" ]
+    [[ $output == *"  support.json ("* ]]
+    mkdir "$name" && tar -C "$name" -xf "$name.tar.zst"
+    for file in support.json report.json "patches/0/$name.patch" host/os-release; do [ -s "$name/$file" ] || return 1; done
+    cmp "$name.patch" "$name/patches/0/$name.patch"
+    ! grep -r hidden-value "$name" || return 1
+    [ "$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["status"])' "$name/support.json")" -eq "$expected" ]
+  done
+  [ -s fix/log ]
+  grep -q gcc fix/host/tools
+  [ -n "$(find fix/build -name '*.ko')" ]
+  [ -n "$(find refused/build -name '*.o')" ]
+  [ -z "$(find fix refused misfit -name '*.pem' -o -name '*signing_key*')" ]
+  run grep -E '^/|\.\./' <(tar -tf fix.tar.zst)
+  [ "$status" -eq 1 ]
+}

@@ -26,6 +26,7 @@
 #include "kpatch-build/signing.h"
 #include "kpatch-build/source-way.h"
 #include "kpatch-build/stages.h"
+#include "kpatch-build/support-bundle.h"
 #include "kpatch-build/test-module.h"
 #include "support/answer.h"
 #include "support/error.h"
@@ -159,18 +160,28 @@ void with_build(const Options& options, std::vector<PatchText> patches, Console&
 }
 
 // patches: those of a bundle.
-void build_patch(const Options& options, std::vector<PatchText> patches, Console& console, Reporter& reporter) {
+void build_patch(const Options& options, std::vector<PatchText> patches, Console& console, Reporter& reporter,
+                 SupportBundle* support) {
   Delivery delivery(options.output);
   const ModuleSigner signer(options);
   reporter.know_module(module_name(options.name, options.patches));
   reporter.try_report();
-  for (const fs::path& file : {options.provenance, options.bundle})
+  for (const fs::path& file : {options.provenance, options.bundle, options.support_bundle})
     if (!file.empty()) AtomicFile(file, Flush::no);
   if (options.from_bundle.empty() && options.disabled.empty())
     for (const fs::path& patch : options.patches) patches.push_back(read_patch(patch));
   reporter.know_patches(patches);
-  with_build(options, std::move(patches), console, reporter,
-             [&](const Build& build) { run(build, delivery, signer, reporter); });
+  with_build(options, std::move(patches), console, reporter, [&](const Build& build) {
+    try {
+      run(build, delivery, signer, reporter);
+    } catch (const Interrupted&) {
+      throw;
+    } catch (...) {
+      if (support != nullptr) support->gather(build);
+      throw;
+    }
+    if (support != nullptr) support->gather(build);
+  });
 }
 
 // The exit code.
@@ -202,9 +213,14 @@ int build_and_report(const Options& given) {
   if (!given.from_bundle.empty()) bundled = take_bundle(given, console);
   const Options& options = bundled.options;
   Reporter reporter(options, console);
+  std::optional<SupportBundle> support;
+  if (!options.support_bundle.empty()) support.emplace();
   try {
-    build_patch(options, std::move(bundled.patches), console, reporter);
+    build_patch(options, std::move(bundled.patches), console, reporter, support ? &*support : nullptr);
+    if (support) support->write(options.support_bundle, reporter.facts(), options, console);
     return reporter.status();
+  } catch (const Interrupted&) {
+    throw;
   } catch (const Ended&) {
   } catch (const fs::filesystem_error& error) {
     reporter.fail(fmt::format("{}: {}", error.path1().string(), error.code().message()));
@@ -212,6 +228,14 @@ int build_and_report(const Options& given) {
     reporter.fail(error.what());
   }
   reporter.write();
+  // The build's own error is what counts: a bundle that can't be written is a warning.
+  try {
+    if (support) support->write(options.support_bundle, reporter.facts(), options, console);
+  } catch (const Error& error) {
+    console.warning(error.what());
+  } catch (const fs::filesystem_error& error) {
+    console.warning(error.what());
+  }
   return reporter.status();
 }
 

@@ -119,6 +119,8 @@ Groups describe() {
       "write what the build needed into one archive (.tar.zst), for --from-bundle on a machine without a network")(
       "from-bundle", po::value<std::string>()->value_name("FILE"),
       "build from such an archive: its patches, if none are named")(
+      "support-bundle", po::value<std::string>()->value_name("FILE"),
+      "write what a bug report needs into one archive (.tar.zst), of a failed build too: patch, log, report, objects")(
       "explain", po::bool_switch(), "print what changed and why, and why each object and the base were made");
   g.cache.add_options()("cache", po::value<std::string>()->value_name("list|size|prune|drop"),
                         "look into the cache or make it smaller, instead of a build; what a build uses stays")(
@@ -322,6 +324,7 @@ Options fill(const po::variables_map& values) {
   take<std::string>(values, "provenance", o.provenance);
   take<std::string>(values, "bundle", o.bundle);
   take<std::string>(values, "from-bundle", o.from_bundle);
+  take<std::string>(values, "support-bundle", o.support_bundle);
   take<bool>(values, "explain", o.explain);
   take<bool>(values, "test", o.test);
   take<std::string>(values, "test-script", o.test_script);
@@ -354,6 +357,7 @@ void check(const Options& o) {
   if (!o.assess && (o.json || !o.way_out.empty())) throw Error("--json and --way-out belong to --assess");
   if (o.assess && (!o.bundle.empty() || !o.from_bundle.empty()))
     throw Error("--assess makes no bundle, and takes none");
+  if (o.assess && !o.support_bundle.empty()) throw Error("--support-bundle is of a build, and --assess makes none");
   if (o.assess && !o.disabled.empty()) throw Error("--assess is of patches, and --disable makes its own");
   if (o.assess && o.full) throw Error("--assess doesn't build, and --full does");
   if (!o.previous.empty() && !o.replace)

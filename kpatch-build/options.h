@@ -55,6 +55,7 @@ struct Options {
   std::string guide;                           // the address of the author's guide; empty: reports have no links to it
   std::filesystem::path provenance;            // a statement of all inputs; empty: none
   std::filesystem::path bundle;                // all that the build needs, for another machine; empty: none
+  std::filesystem::path support_bundle;        // what a report of a fault needs; empty: none
   std::filesystem::path from_bundle;           // where the kernel's files and the patches come from; empty: elsewhere
   bool explain = false;
   bool test = false;                  // in QEMU, before it is delivered

@@ -47,6 +47,8 @@ class Reporter {
   void know_size(ModuleSize size) { facts_.size = size; }
   void know_no_listings(std::string why) { facts_.no_listings = std::move(why); }
 
+  // What is known so far.
+  const BuildFacts& facts() const { return facts_; }
   // Of what was taken so far: the exit code.
   int status() const { return facts_.status; }
   // Throws Error when the report could not be written, before all work.

@@ -385,7 +385,9 @@ void end_audit(const Build& build, Console::Stage& stage, std::vector<Finding>& 
                       {},
                       "the module isn't what it has to be, and is not delivered; that is a fault of kpatch-build, "
                       "not of the patch",
-                      fmt::format("please report it, with the patch and {}", build.executor.log().string())});
+                      build.options.support_bundle.empty()
+                          ? "please report it, with what --support-bundle FILE writes: run it once more with that"
+                          : fmt::format("please report it, with {}", build.options.support_bundle.string())});
 }
 
 }  // namespace

@@ -27,6 +27,7 @@
 #include "kpatch/spdx.h"
 #include "kpatch/store.h"
 #include "kpatch/summary.h"
+#include "kpatch/support-bundle.h"
 #include "kpatch/vex.h"
 #include "support/error.h"
 #include "support/files.h"
@@ -123,6 +124,7 @@ class Commands {
     if (command == "info") return info();
     if (command == "status") return status();
     if (command == "vex") return vex();
+    if (command == "support-bundle") return support_bundle();
     if (command == "check") return check();
     if (command == "signal") return signal();
     if (command == "force") return force();
@@ -135,7 +137,7 @@ class Commands {
     if (!about_.empty()) failure["module"] = about_;
     const bool one = options_.command == "info" || options_.command == "list" || options_.command == "uname" ||
                      options_.command == "signal" || options_.command == "force" ||
-                     (options_.command == "status" && options_.cves.empty());
+                     options_.command == "support-bundle" || (options_.command == "status" && options_.cves.empty());
     if (one) return print(failure);
     results_.push_back(std::move(failure));
     print(json(results_));
@@ -370,16 +372,20 @@ class Commands {
     return finish(worst);
   }
 
+  json list_json(const std::vector<LoadedPatch>& patches, const std::vector<Installed>& installed) const {
+    json value = {{"loaded", json::array()}, {"installed", json::array()}, {"left", left_modules(system_)}};
+    for (const LoadedPatch& patch : patches) value["loaded"].push_back(json_of(system_, patch));
+    for (const Installed& module : installed)
+      value["installed"].push_back(
+          {{"name", module.name}, {"release", module.release}, {"file", module.file.string()}});
+    return value;
+  }
+
   int list() {
     const std::vector<LoadedPatch> patches = loaded_patches(system_);
     const std::vector<Installed> installed = store_.installed();
     if (options_.json) {
-      json value = {{"loaded", json::array()}, {"installed", json::array()}, {"left", left_modules(system_)}};
-      for (const LoadedPatch& patch : patches) value["loaded"].push_back(json_of(system_, patch));
-      for (const Installed& module : installed)
-        value["installed"].push_back(
-            {{"name", module.name}, {"release", module.release}, {"file", module.file.string()}});
-      print(value);
+      print(list_json(patches, installed));
       return done;
     }
     print(std::string("Loaded patch modules:"));
@@ -431,6 +437,39 @@ class Commands {
     return worst;
   }
 
+  json status_json(const Summary& summary) const {
+    json value = {{"kernel", system_.release()},
+                  {"state", words_for(summary.state)},
+                  {"code", static_cast<int>(summary.state)},
+                  {"transition", !summary.moving.empty()},
+                  {"patches", json::array()},
+                  {"not_in_effect", summary.waiting}};
+    for (const LoadedPatch& patch : summary.patches) value["patches"].push_back(json_of(system_, patch));
+    value["stalled"] = json::array();
+    for (const StalledTask& task : summary.stalled) value["stalled"].push_back(json_of(task));
+    return value;
+  }
+
+  // What is in it is told before it is written: whoever sends it shall know.
+  int support_bundle() {
+    const auto text_of = [](const json& value) {
+      return value.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+    };
+    std::vector<SupportPart> parts = support_parts(system_);
+    parts.insert(parts.begin() + 1,
+                 {{"kpatch status --json", text_of(status_json(summary_of(system_)))},
+                  {"kpatch list --json", text_of(list_json(loaded_patches(system_), store_.installed()))}});
+    for (const auto& [name, text] : parts) tell(fmt::format("{:>8} bytes  {}", text.size(), name));
+    const std::string text = options_.json ? text_of(json(parts)) : support_text(parts);
+    if (options_.output.empty()) {
+      std::fputs(text.c_str(), stdout);
+      return done;
+    }
+    write_file(options_.output, text);
+    tell(fmt::format("{} is written; read it before you send it", options_.output));
+    return done;
+  }
+
   int status() {
     if (!options_.cves.empty()) return fixed();
     const Summary summary = summary_of(system_);
@@ -440,16 +479,7 @@ class Commands {
     }
     const int code = static_cast<int>(summary.state);
     if (options_.json) {
-      json value = {{"kernel", system_.release()},
-                    {"state", words_for(summary.state)},
-                    {"code", code},
-                    {"transition", !summary.moving.empty()},
-                    {"patches", json::array()},
-                    {"not_in_effect", summary.waiting}};
-      for (const LoadedPatch& patch : summary.patches) value["patches"].push_back(json_of(system_, patch));
-      value["stalled"] = json::array();
-      for (const StalledTask& task : summary.stalled) value["stalled"].push_back(json_of(task));
-      print(value);
+      print(status_json(summary));
       return code;
     }
     print(fmt::format("kernel      {}", system_.release()));

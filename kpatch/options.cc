@@ -25,7 +25,7 @@ struct Command {
   Names names;
 };
 
-constexpr std::array<Command, 15> commands = {{
+constexpr std::array<Command, 16> commands = {{
     {"load", "MODULE…|--all", "load livepatches, and wait until they are in effect", Names::any},
     {"unload", "MODULE…|--all", "take them out of effect, and unload them", Names::any},
     {"install", "FILE…", "keep them below /var/lib/kpatch, and load them at each start", Names::any},
@@ -39,6 +39,7 @@ constexpr std::array<Command, 15> commands = {{
     {"force", "", "end the transition at once; its module can never be unloaded", Names::none},
     {"uname", "", "the kernel's release, and what is in effect", Names::none},
     {"vex", "[MODULE…]", "what livepatches in effect, or these, fix, for scanners; what they are", Names::any},
+    {"support-bundle", "", "what a bug report needs, as one text without secrets", Names::none},
     {"version", "", "kpatch's own", Names::none},
     {"help", "", "this text", Names::none},
 }};
@@ -51,7 +52,7 @@ struct Option {
   std::string_view commands;
 };
 
-constexpr std::array<Option, 16> known_options = {{
+constexpr std::array<Option, 17> known_options = {{
     {"all", 'a', no_argument, "load unload accept"},
     {"boot", 'b', no_argument, "load"},
     {"wait", 'w', required_argument, "load unload"},
@@ -63,6 +64,7 @@ constexpr std::array<Option, 16> known_options = {{
     {"cve", 'c', required_argument, "status"},
     {"metrics", 'm', required_argument, "status"},
     {"log", 'l', required_argument, "load unload"},
+    {"output", 'o', required_argument, "support-bundle"},
     {"format", 'F', required_argument, "vex"},
     {"author", 'A', required_argument, "vex"},
     {"publisher", 'P', required_argument, "vex"},
@@ -87,6 +89,7 @@ constexpr const char* help_of_options = R"(
   --provenance FILE        vex: with spdx: what kpatch-build --provenance wrote of a module; repeatable
   --log FILE               load, unload: where events are logged (default: /var/log/kpatch/events.json;
                            none: nowhere)
+  -o, --output FILE        support-bundle: write it there, whole or not at all (default: to stdout)
   --force                  load, install, accept: in spite of what is known against it
   --json                   answer for programs
 
@@ -106,7 +109,7 @@ void print_help() {
       "kpatch COMMAND [OPTION…] [MODULE…]: the livepatches of this machine\n\n"
       "MODULE is a file (./livepatch-fix.ko), or the name of an installed or loaded one.\n\n";
   for (const Command& command : commands)
-    text += fmt::format("  {:<10}{:<15} {}\n", command.name, command.arguments, command.what);
+    text += fmt::format("  {:<15}{:<15} {}\n", command.name, command.arguments, command.what);
   text += help_of_options;
   std::fputs(text.c_str(), stdout);
 }
@@ -163,7 +166,7 @@ TargetOptions parse_target_options(int argc, char** argv) {
   known.push_back({});
   opterr = 0;
   optind = 2;
-  for (int option = 0; (option = getopt_long(argc, argv, "k:h", known.data(), nullptr)) != -1;) {
+  for (int option = 0; (option = getopt_long(argc, argv, "k:o:h", known.data(), nullptr)) != -1;) {
     const auto* one = std::ranges::find(known_options, option, &Option::letter);
     if (one != known_options.end() && !takes(first, *one))
       throw Error(fmt::format("--{} belongs to kpatch {}, and not to kpatch {}", one->name,
@@ -207,6 +210,9 @@ TargetOptions parse_target_options(int argc, char** argv) {
         break;
       case 'A':
         options.author = optarg;
+        break;
+      case 'o':
+        options.output = optarg;
         break;
       case 'I':
         options.provenance.emplace_back(optarg);

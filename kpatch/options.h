@@ -18,6 +18,7 @@ struct TargetOptions {
   std::string author, publisher;        // vex
   std::vector<std::string> provenance;  // vex: statements of kpatch-build --provenance
   std::chrono::seconds wait{60};
+  std::string output;             // support-bundle: a file; empty: stdout
   std::string health;             // load: a command
   std::chrono::seconds watch{0};  // load
   bool all = false, boot = false, force = false, json = false;

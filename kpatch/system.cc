@@ -66,9 +66,9 @@ std::optional<std::vector<BpfLink>> System::bpf_links() const {
 
 void System::sleep(std::chrono::milliseconds time) { std::this_thread::sleep_for(time); }
 
-KernelLog::KernelLog(const System& system)
+KernelLog::KernelLog(const System& system, From from)
     : fd_(open(system.path("/dev/kmsg").c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC)) {
-  if (fd_ >= 0) lseek(fd_, 0, SEEK_END);
+  if (fd_ >= 0 && from == From::here) lseek(fd_, 0, SEEK_END);
 }
 
 KernelLog::~KernelLog() {

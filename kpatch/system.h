@@ -46,10 +46,11 @@ class System {
   std::filesystem::path root_;
 };
 
-// What the kernel logs from here on.
+// What the kernel logs from here on, or what it has kept since its start.
 class KernelLog {
  public:
-  explicit KernelLog(const System& system);
+  enum class From { here, start };
+  explicit KernelLog(const System& system, From from = From::here);
   ~KernelLog();
   KernelLog(const KernelLog&) = delete;
   KernelLog& operator=(const KernelLog&) = delete;

@@ -164,11 +164,13 @@ TEST(Options, OfReleases) {
   EXPECT_TRUE(o->assess && o->json);
   EXPECT_EQ(o->way_out, "out");
   EXPECT_EQ(parse({"--from-bundle", "a"})->from_bundle, "a");
+  EXPECT_EQ(parse({"--support-bundle", "a", "a.patch"})->support_bundle, "a");
   const std::vector<std::vector<const char*>> wrong = {{"--previous", "a.ko", "-R", "a.patch"},
                                                        {"--json", "a.patch"},
                                                        {"--way-out=out", "a.patch"},
                                                        {"--assess", "--full", "a.patch"},
                                                        {"--assess", "--bundle=a", "a.patch"},
+                                                       {"--assess", "--support-bundle=a", "a.patch"},
                                                        {"--assess", "--from-bundle=a", "a.patch"},
                                                        {"--assess"}};
   for (const auto& words : wrong) EXPECT_THROW(parse(words), Error) << words.front();

@@ -18,6 +18,7 @@
 #include "kpatch/options.h"
 #include "kpatch/store.h"
 #include "kpatch/summary.h"
+#include "kpatch/support-bundle.h"
 #include "support/error.h"
 #include "support/files.h"
 #include "support/text.h"
@@ -345,6 +346,54 @@ TEST_F(Target, AttemptsAreShownAsTheLivepatchCountsThem) {
             nlohmann::json::parse(R"([{"name": "CVE-2026-1000", "count": 17}, {"name": "DSA-1", "count": 0}])"));
 }
 
+TEST_F(Target, ASupportBundleHasWhatConcernsLivepatches) {
+  machine_.show("livepatch_a", true, false);
+  machine_.put("/proc/version", "Linux version 6.12.1-test\n");
+  machine_.put("/proc/cmdline", "root=/dev/sda1 rd.luks.key=secret panic=10 quiet token=\"a secret\" -- secret\n");
+  machine_.put("/proc/sys/kernel/tainted", "32768\n");
+  machine_.put("/etc/os-release", "ID=test\n");
+  machine_.put("/sys/module/livepatch_a/parameters/attempts", "CVE-2026-1000 17\n");
+  machine_.put("/sys/module/other/parameters/key", "secret\n");
+  machine_.put("/var/lib/kpatch/6.12.1-test/livepatch-a.ko", "secret bytes");
+  machine_.put("/proc/1/environ", "PASSWORD=secret");
+  TargetOptions bundle;
+  bundle.command = "support-bundle";
+  testing::internal::CaptureStderr();
+  const std::string text = printed(bundle, machine_, 0);
+  const std::string told = testing::internal::GetCapturedStderr();
+  EXPECT_EQ(text.find("secret"), std::string::npos) << text;
+  for (const char* wanted :
+       {"==> kpatch --version <==\nkpatch ", "==> kpatch status --json <==\n{", "==> kpatch list --json <==\n{",
+        "==> /proc/version <==\nLinux version", "==> /proc/sys/kernel/tainted <==\n32768\n",
+        "==> /proc/cmdline <==\nroot=... rd.luks.key=... panic=10 quiet token=... -- ...\n", "livepatch_a/enabled 1\n",
+        "livepatch_a/vmlinux/f,1/\n", "attempts <==\nCVE-2026-1000 17\n", "6.12.1-test/livepatch-a.ko\n"})
+    EXPECT_NE(text.find(wanted), std::string::npos) << wanted << "\n" << text;
+  EXPECT_NE(told.find("bytes  /proc/cmdline\n"), std::string::npos) << told;
+  EXPECT_EQ(printed(bundle, machine_, 0), text);
+  bundle.output = folder_.path() / "support.txt";
+  EXPECT_EQ(printed(bundle, machine_, 0), "");
+  EXPECT_EQ(read_file(bundle.output), text);
+  bundle.json = true;
+  EXPECT_EQ(printed(bundle, machine_, 0), "");
+  EXPECT_EQ(nlohmann::json::parse(read_file(bundle.output)).at(0).at(0), "kpatch --version");
+  bundle.output = folder_.path() / "none/support.txt";
+  EXPECT_THROW(run_command(bundle, machine_), Error);
+}
+
+TEST_F(Target, ASupportBundleIsNeverLarge) {
+  std::string log;
+  for (int i = 0; i < 20000; ++i) log += "{\"event\":" + std::to_string(i) + "}\n";
+  machine_.put(event_log, log);
+  machine_.put("/etc/os-release", std::string(1 << 20, 'x'));
+  for (const auto& [name, part] : support_parts(machine_)) EXPECT_LE(part.size(), (64U << 10) + 32) << name;
+  const std::string text = support_text(support_parts(machine_));
+  EXPECT_NE(text.find("\n{\"event\":19999}"), std::string::npos);  // of a log the end
+  EXPECT_EQ(text.find("{\"event\":0}"), std::string::npos);
+  EXPECT_EQ(without_secrets(""), "");
+  EXPECT_EQ(without_secrets("a=b \"c=d e\" panic=\"1 2\" x"), "a=... \"c=... panic=\"1 2\" x");
+  EXPECT_EQ(without_secrets("--"), "--");
+}
+
 TEST_F(Target, AnotherBuildersAttemptsAreNone) {
   const std::string file = "/sys/module/livepatch_a/parameters/attempts";
   for (const char* foreign : {"", "5\n", "Y\n", "a b c\n", "CVE-1 x\n", "CVE-1 -1\n", "CVE-1 5x\n", " 5\n", "CVE-1 \n",
@@ -517,6 +566,9 @@ TEST(TargetOptions, OfTheCommandLine) {
                                              {"vex", "--format", "x"},
                                              {"vex", "--provenance", "x", "a.ko"},
                                              {"status", "--provenance", "x"},
+                                             {"support-bundle", "a"},
+                                             {"status", "--output", "x"},
+                                             {"support-bundle", "-o"},
                                              {"load", "--watch", "15x", "a"},
                                              {"load", "--watch", "25h", "a"},
                                              {"unload", "--watch", "1m", "a"},
