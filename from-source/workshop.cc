@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "extract/extract.h"
-#include "support/data.h"
 #include "rules/rules.h"
+#include "support/data.h"
 #include "support/files.h"
 #include "support/text.h"
 

@@ -94,7 +94,8 @@ const Case cases[] = {
      {"changed f", "refused data-init labels.0", "exit 2"}},
     {"OfFunctions",
      "static int one(void) { return 1; } static int two(void) { return 2; }"
-     "int f(int i) { static int (*const labels[])(void) = {one, VALUE == 3 ? one : two, two}; return labels[i]() + 1; }",
+     "int f(int i) { static int (*const labels[])(void) = {one, VALUE == 3 ? one : two, two}; return labels[i]() + 1; "
+     "}",
      {"refused data-init labels.0", "exit 2"}},
     {"StoredThroughAPointer", "void f(const void **p) { *p = &table[1]; }", refused},
     {"Returned", "const void *f(int i) { return i ? &table[i] : 0; }", refused},
