@@ -172,8 +172,11 @@ std::vector<CompileCommand> query_unresolved(const Base& base, Executor& executo
   const bool full = free_bytes(memo.parent_path()) < nothing_left;
   // drivers/accel/habanalabs/common/Makefile is a part of the folder's above it, and names others by the place of that.
   const std::string above = directory_of(directory);
-  if (directory != "." && lacks_makefile(result.output))
-    return query_unresolved(base, executor, above.empty() ? "." : above);
+  if (directory != "." && lacks_makefile(result.output)) {
+    std::vector<CompileCommand> commands = query_unresolved(base, executor, above.empty() ? "." : above);
+    write_file(memo, format_list(commands));
+    return commands;
+  }
   if (!result.ok() || !is_whole(printed, result.output) || full)
     executor.fail(fmt::format("kbuild could not list how it compiles {}{}",
                               directory == "." ? "the kernel" : std::string(directory),

@@ -298,6 +298,37 @@ TEST_F(Kbuild, AnObjectOfTwoModulesIsRefusedByName) {
   EXPECT_EQ(one.value->front().command.module, "net/off");
 }
 
+// What a script or a program of the build makes of it lies in the base as it was.
+TEST_F(Kbuild, WhatTheBuildMakesFilesOfIsRefused) {
+  base_.config = folder_.write("config", "CONFIG_MODULES=y\n");
+  source("net/Kbuild",
+         "obj-m := m.o off.o\nhostprogs := maketab\nifdef NEVER\n$(obj)/names.h: $(srctree)/include/x.h\n"
+         "\t$(call cmd,names)\nendif\n");
+  source("net/maketab.c", "int main(void) { return 0; }");
+  source("include/x.h", "#define AF_ONE 1\nint old;\n");
+  source("net/m.c", "#include \"../include/x.h\"\nint x;");
+  AppliedPatches patches;
+  patches.directory = folder_.path() / "patched";
+  const auto rules_of = [&](const std::string& file, const std::string& text) {
+    std::filesystem::remove_all(patches.directory);
+    folder_.write("patched/" + file, text);
+    patches.modified = {file};
+    std::filesystem::remove_all(folder_.path() / "view");
+    PatchedView view(base_.source, folder_.path() / "view", patches);
+    Names rules;
+    for (const Finding& finding : find_affected(base_, patches, view, {}, executor_, folder_.path()).findings)
+      if (finding.severity == Severity::refusal) rules.push_back(finding.rule + " " + finding.location.source);
+    return rules;
+  };
+  EXPECT_EQ(rules_of("include/x.h", "#define AF_ONE 1\n#define AF_TWO 2\nint old;\n"), Names{"generated include/x.h"});
+  EXPECT_EQ(rules_of("include/x.h", "#define AF_ONE 1\nint old, fresh;\n"), Names{});
+  EXPECT_EQ(rules_of("net/maketab.c", "int main(void) { return 1; }"), Names{"generated net/maketab.c"});
+  EXPECT_EQ(rules_of("net/Kbuild",
+                     "obj-m := m.o off.o\nhostprogs := maketab\nifdef NEVER\n$(obj)/names.h: $(srctree)/include/x.h\n"
+                     "\t$(call cmd,others)\nendif\n"),
+            Names{"generated net/Kbuild"});
+}
+
 TEST_F(Kbuild, FullBuildsPairWhatDiffers) {
   folder_.write("kbuild/.config", "CONFIG_X=y\n");
   Console console(0);
