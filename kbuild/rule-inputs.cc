@@ -83,6 +83,8 @@ std::vector<RuleInput> rule_inputs_of(string_view text, string_view folder, cons
         path = word.substr(at + top.size());
       else if (const size_t beside = word.find(here); beside != string_view::npos)
         path = fs::path(folder) / word.substr(beside + here.size());
+      else if (word.find('/') != string_view::npos && word.find('$') == string_view::npos)
+        path = word;  // found by VPATH (drivers/scsi/Makefile); what is made has no file in the source
       if (path.empty() || path.string().find('$') != string::npos) continue;
       inputs.push_back({path.lexically_normal().string(), makefile});
     }

@@ -23,6 +23,7 @@ TEST(RuleInputs, AreHeadersInFrontOfWhichASourceFolderStands) {
                      "\t$(call cmd,make-af)\n"),
             (Names{"include/linux/socket.h", "fs/smb/common/status.h"}));
   EXPECT_EQ(patterns("$(out)/x.h: $(srctree)/include/xen/interface/xen*.h\n"), Names{"include/xen/interface/xen*.h"});
+  EXPECT_EQ(patterns("$(obj)/devinfo.c: include/scsi/scsi_devinfo.h\n"), Names{"include/scsi/scsi_devinfo.h"});
   EXPECT_EQ(patterns("features = $(src)/features.h\n"), Names{"fs/smb/client/features.h"});
   EXPECT_EQ(patterns("\t$(Q)sed -n p '$(srctree)/lib/a.h' > $@\n"), Names{"lib/a.h"});
 }
