@@ -51,6 +51,8 @@ std::vector<string> logical_lines(string_view text) {
 // The targets of `targets: prerequisites`; empty for a line that is no rule.
 string_view targets_of(string_view line) {
   if (line.starts_with('\t')) return {};
+  for (const string_view word : {"if", "else", "export", "override"})  // ifeq ($(CONFIG_X:m=y),y)
+    if (line.starts_with(word)) return {};
   const size_t colon = line.find(':'), equals = line.find('=');
   if (colon == string_view::npos || equals < colon) return {};
   const size_t behind = line.find_first_not_of(':', colon);

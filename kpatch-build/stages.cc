@@ -269,12 +269,14 @@ std::vector<PairReport> compare(const Build& build, const Base& base, PatchedVie
   };
   std::vector<PairReport> reports = diff(pairs, "diff");
   if (auto tested = with_tested_keys(build, base, view, reports, diff)) reports = std::move(*tested);
-  check_left_behind(reports, {base.source, view.root(), base.arch->kbuild.folder, [&] {
+  check_left_behind(reports, {base.source, view.root(), base.arch->kbuild.folder,
+                              [&] {
                                 std::set<std::string> sources;
                                 for (const CompileCommand& command : shipped_commands(base, build.executor))
                                   sources.insert(command.source);
                                 return sources;
-                              }});
+                              },
+                              std::ranges::count(build.options.acknowledged, "data-layout") > 0});
   size_t changed = 0;
   size_t added = 0;
   for (const PairReport& report : reports) changed += report.changed.size(), added += report.added.size();
@@ -386,7 +388,9 @@ void end_audit(const Build& build, Console::Stage& stage, std::vector<Finding>& 
                       "the module isn't what it has to be, and is not delivered; that is a fault of kpatch-build, "
                       "not of the patch",
                       build.options.support_bundle.empty()
-                          ? "please report it, with what --support-bundle FILE writes: run it once more with that"
+                          ? fmt::format("please report it, with what --support-bundle FILE writes when it is run once "
+                                        "more with that; the log is {}",
+                                        build.executor.log().string())
                           : fmt::format("please report it, with {}", build.options.support_bundle.string())});
 }
 

@@ -24,15 +24,12 @@
 #include "kpatch/metrics.h"
 #include "kpatch/module-file.h"
 #include "kpatch/running-code.h"
-#include "kpatch/spdx.h"
+#include "kpatch/statements.h"
 #include "kpatch/store.h"
 #include "kpatch/summary.h"
 #include "kpatch/support-bundle.h"
-#include "kpatch/vex.h"
 #include "support/error.h"
 #include "support/files.h"
-#include "support/sha256.h"
-#include "support/source-date.h"
 #include "support/text.h"
 
 namespace kpatch {
@@ -44,8 +41,6 @@ using nlohmann::json;
 void print(const std::string& line) { std::fputs((line + "\n").c_str(), stdout); }
 void tell(const std::string& line) { std::fputs((line + "\n").c_str(), stderr); }
 void print(const json& value) { print(value.dump(2, ' ', false, json::error_handler_t::replace)); }
-
-bool looks_like_file(const std::string& name) { return name.find('/') != std::string::npos || name.ends_with(".ko"); }
 
 json json_of(const System& system, const LoadedPatch& patch) {
   json objects = json::array();
@@ -123,7 +118,7 @@ class Commands {
     if (command == "list") return list();
     if (command == "info") return info();
     if (command == "status") return status();
-    if (command == "vex") return vex();
+    if (command == "vex") return print_statement(options_, system_, store_);
     if (command == "support-bundle") return support_bundle();
     if (command == "check") return check();
     if (command == "signal") return signal();
@@ -145,13 +140,7 @@ class Commands {
 
   std::string release() const { return options_.release.empty() ? system_.release() : options_.release; }
 
-  ModuleFile module_of(const std::string& name) const {
-    if (looks_like_file(name)) return read_module(name);
-    const auto installed = store_.find(name, system_.release());
-    if (!installed)
-      throw Error(fmt::format("{} isn't installed for {}; a file is given as ./{}.ko", name, system_.release(), name));
-    return read_module(installed->file);
-  }
+  ModuleFile module_of(const std::string& name) const { return store_.module_of(name, system_.release()); }
 
   // Loading is for the superuser, and the kernel's own answer doesn't say so.
   void require_root() const {
@@ -269,17 +258,6 @@ class Commands {
     return finish(worst);
   }
 
-  // The installed file that a loaded module is from; empty: none is known to be.
-  fs::path file_of_loaded(const std::string& name, const std::string& build_id) const {
-    const auto installed = store_.find(name, system_.release());
-    if (!installed || build_id.empty()) return {};
-    try {
-      return read_module(installed->file).build_id == build_id ? installed->file : fs::path();
-    } catch (const Error&) {
-      return {};
-    }
-  }
-
   int unload() {
     require_root();
     std::vector<std::string> names;
@@ -294,7 +272,7 @@ class Commands {
     for (const std::string& name : names) {
       // Known while it is loaded only.
       const std::string build_id = loaded_build_id(system_, name);
-      const fs::path file = file_of_loaded(name, build_id);
+      const fs::path file = store_.file_of_loaded(name, system_.release(), build_id);
       const Change change = changes.unload(name);
       log(change, name, file, build_id, system_.release());
       worst = std::max(worst, report(change, name));
@@ -564,79 +542,6 @@ class Commands {
     for (const StalledTask& task : sleepers)
       print(fmt::format("  {:<13} {} ({}) {}", "transition", task.tid, task.command, task.why));
     return worst;
-  }
-
-  // A bill of materials of files and installed livepatches; without any, of what runs.
-  int materials() {
-    SpdxDocument document;
-    document.author = options_.author;
-    if (!options_.publisher.empty()) document.publisher = options_.publisher;
-    document.time = source_date_epoch().value_or(now());
-    std::vector<fs::path> files;
-    for (const std::string& name : options_.names) files.push_back(module_of(name).path);
-    if (options_.names.empty())
-      for (const LoadedPatch& patch : loaded_patches(system_)) {
-        if (!in_effect(patch)) continue;
-        files.push_back(file_of_loaded(patch.name, loaded_build_id(system_, patch.name)));
-        if (files.back().empty())
-          throw Error(fmt::format("{}: its file isn't known; give it: kpatch vex --format spdx FILE", patch.name));
-      }
-    std::vector<std::string> bytes;
-    for (const fs::path& file : files) {
-      const ModuleFile module = read_module(file);
-      require_livepatch(module);
-      bytes.push_back(read_file(file));
-      document.modules.push_back(spdx_module(module, bytes.back()));
-    }
-    for (const std::string& file : options_.provenance) add_statement(document, bytes, file);
-    print(spdx(document).dump(2, ' ', false, json::error_handler_t::replace));
-    return done;
-  }
-
-  // A statement is of one of the modules.
-  static void add_statement(SpdxDocument& document, const std::vector<std::string>& bytes, const std::string& file) {
-    ModuleInputs inputs;
-    const std::string text = read_file(file);
-    try {
-      inputs = read_module_inputs(text);
-    } catch (const Error& error) {
-      throw Error(fmt::format("{}: {}", file, error.what()));
-    }
-    bool of_one = false;
-    for (size_t i = 0; i < bytes.size(); ++i) of_one = add_inputs(document.modules[i], inputs, bytes[i]) || of_one;
-    if (!of_one) throw Error(fmt::format("{}: it is of none of these modules: SHA-256 {}", file, inputs.sha256));
-  }
-
-  // Of files and installed livepatches; without any of what runs.
-  int vex() {
-    if (options_.format == "spdx") return materials();
-    VexDocument document;
-    if (!options_.author.empty()) document.author = options_.author;
-    if (!options_.publisher.empty()) document.publisher = options_.publisher;
-    document.time = source_date_epoch().value_or(now());
-    for (const std::string& name : options_.names) {
-      const ModuleFile module = module_of(name);
-      document.modules.push_back({module.name, module.release, module.path.filename().string(),
-                                  sha256_of(read_file(module.path)), hex_of(module.build_id), module.fixes(),
-                                  runs(module)});
-    }
-    if (options_.names.empty())
-      for (const LoadedPatch& patch : loaded_patches(system_))
-        if (const auto fixes = loaded_fixes(system_, patch.name); in_effect(patch) && !fixes.empty()) {
-          const std::string build_id = loaded_build_id(system_, patch.name);
-          const fs::path file = file_of_loaded(patch.name, build_id);
-          document.modules.push_back({patch.name, system_.release(), file.filename().string(),
-                                      file.empty() ? "" : sha256_of(read_file(file)), hex_of(build_id), fixes, true});
-        }
-    const auto text = options_.format == "csaf" ? csaf_vex(document) : open_vex(document);
-    print(text.dump(2, ' ', false, json::error_handler_t::replace));
-    return done;
-  }
-
-  bool runs(const ModuleFile& module) const {
-    const auto patch = loaded_patch(system_, module.name);
-    return patch && in_effect(*patch) && module.release == system_.release() && !module.build_id.empty() &&
-           loaded_build_id(system_, module.name) == module.build_id;
   }
 
   // Kernels from 4.12 on wake those that sleep by themselves, every 15 seconds; before 5.1 they could be told to.

@@ -90,6 +90,26 @@ std::vector<Installed> Store::installed(const std::string& release) const {
   return found;
 }
 
+bool looks_like_file(const std::string& name) { return name.find('/') != std::string::npos || name.ends_with(".ko"); }
+
+ModuleFile Store::module_of(const std::string& name, const std::string& release) const {
+  if (looks_like_file(name)) return read_module(name);
+  const auto installed = find(name, release);
+  if (!installed)
+    throw Error(fmt::format("{} isn't installed for {}; a file is given as ./{}.ko", name, release, name));
+  return read_module(installed->file);
+}
+
+fs::path Store::file_of_loaded(const std::string& name, const std::string& release, const std::string& build_id) const {
+  const auto installed = find(name, release);
+  if (!installed || build_id.empty()) return {};
+  try {
+    return read_module(installed->file).build_id == build_id ? installed->file : fs::path();
+  } catch (const Error&) {
+    return {};
+  }
+}
+
 std::optional<Installed> Store::find(const std::string& name, const std::string& release) const {
   for (Installed& module : installed(release))
     if (module.name == module_name(name)) return std::move(module);

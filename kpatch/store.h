@@ -17,6 +17,9 @@ struct Installed {
   std::filesystem::path file;
 };
 
+// Whether who gives this name means a file, and no installed module.
+bool looks_like_file(const std::string& name);
+
 // The name that it is installed under: its file's, where that spells the module's own, else MODULE.ko.
 std::string installed_file_name(const ModuleFile& module);
 
@@ -34,6 +37,12 @@ class Store {
   // says itself, and as its file only where it can't be read. Of several files of one module the newest counts.
   std::vector<Installed> installed(const std::string& release = {}) const;
   std::optional<Installed> find(const std::string& name, const std::string& release) const;
+
+  // Reads the file that is meant by the name: its own, or that of an installed module. Throws Error where there is none.
+  ModuleFile module_of(const std::string& name, const std::string& release) const;
+  // The installed file that a loaded module is from, by its build id; empty: none is known to be.
+  std::filesystem::path file_of_loaded(const std::string& name, const std::string& release,
+                                       const std::string& build_id) const;
 
   // Copies it there, whole or not at all; what is there of this module, in whatever file, is replaced. Throws Error.
   Installed install(const ModuleFile& module) const;

@@ -20,18 +20,21 @@ class LeftBehind : public testing::Test {
     reports[0].vanished = std::move(vanished);
     reports[0].prototypes = std::move(prototypes);
     reports[1].globals = std::move(globals);
-    check_left_behind(reports, {folder_.path(), folder_.path(), "x86", [&] {
+    check_left_behind(reports, {folder_.path(), folder_.path(), "x86",
+                                [&] {
                                   asked_ = true;
                                   return std::set<std::string>{"kernel/a.c", "kernel/absent.c"};
-                                }});
+                                },
+                                acknowledged_});
     std::vector<std::string> list;
-    for (const Finding& f : reports[0].findings) list.push_back(f.rule + " " + f.location.function);
+    for (const Finding& f : reports[0].findings)
+      list.push_back((f.severity == Severity::warning ? "warning " : "") + f.rule + " " + f.location.function);
     return list;
   }
   void text(const std::string& source) { folder_.write("kernel/a.c", source); }
 
   TemporaryFolder folder_;
-  bool asked_ = false;
+  bool asked_ = false, acknowledged_ = false;
 };
 
 using List = std::vector<std::string>;
@@ -55,6 +58,29 @@ TEST_F(LeftBehind, OthersDoNot) {
   }
   text("int __weak f(int x) { return x; }");
   EXPECT_EQ(refusals({"f"}, {}, {"f"}), List{});  // it moved
+}
+
+// What another file handed out is called as it was declared then.
+TEST_F(LeftBehind, PointersAreCalledAsTheyWere) {
+  folder_.write("arch/x86/entry.S", "");
+  for (const char* source :
+       {"void g(void) { INIT_WORK(&w, f); }", "void g(void) { w->fn = f; }", "void g(void) { w->fn = &f; }",
+        "const struct ops ops = { .f = f, };", "void (*table[])(int) = { f };", "fn g(void) { return f; }",
+        "int f(int x);\nvoid g(void) { call(1, f, 2); f(1); }"}) {
+    text(source);
+    EXPECT_EQ(refusals({}, {"f"}), List{"data-layout f"}) << source;
+  }
+  for (const char* source :
+       {"int g(void) { return f(1); }", "int f(int x);\nEXPORT_SYMBOL_GPL(f);\nNOKPROBE_SYMBOL(f);",
+        "int g(int f) { return h(f); }", "void g(void) { struct f *f; h(f); }", "void g(void) { h(p->f, q.f); }",
+        "/* h(f) */", "static int f(int x) { return x; }\nvoid g(void) { h(f); }", "BTF_ID_FLAGS(func, f)",
+        "void g(void) { h(ff); }", ""}) {
+    text(source);
+    EXPECT_EQ(refusals({}, {"f"}), List{}) << source;
+  }
+  text("void g(void) { INIT_WORK(&w, f); }");
+  acknowledged_ = true;
+  EXPECT_EQ(refusals({}, {"f"}), List{"warning data-layout f"});
 }
 
 TEST_F(LeftBehind, AssemblyPassesWhatItPassedBefore) {

@@ -59,6 +59,9 @@ TEST(RuleInputs, RecipesOfAMakefile) {
   EXPECT_EQ(changed_recipe(plain, plain + "obj-$(CONFIG_X) += b.o\nccflags-y := -DX\n# cmd_x = y\n"), "");
   EXPECT_EQ(changed_recipe(plain, plain + "ifdef CONFIG_X\n\tobj-y += b.o\nendif\n"), "");
   EXPECT_EQ(changed_recipe(plain, plain + "$(obj)/a.o: $(obj)/names.h\n"), "");
+  EXPECT_EQ(changed_recipe(plain, plain + "ifeq ($(CONFIG_X:m=y),y)\n\tobj-y += b.o\nelse ifeq ($(A:b=c),d)\n"
+                                          "\tccflags-y += -DY\nendif\n"),
+            "");
   const std::string rule = "$(obj)/names.h: $(src)/list\n\t$(call cmd,make)\n";
   EXPECT_EQ(changed_recipe(plain, plain + rule), "$(call cmd,make)");
   EXPECT_EQ(changed_recipe(rule, "$(obj)/names.h: $(src)/list\n\t$(call  cmd,other)\n"), "$(call cmd,other)");

@@ -11,6 +11,7 @@
 
 #include "support/error.h"
 #include "support/sha256.h"
+#include "unit/json_fields.h"
 
 namespace kpatch {
 namespace {
@@ -36,14 +37,6 @@ SpdxDocument document(std::vector<SpdxModule> modules) {
   document.modules = std::move(modules);
   document.time = 1'700'000'000;
   return document;
-}
-
-void expect_fields(const ordered_json& object, const std::vector<std::string>& required,
-                   const std::set<std::string>& more) {
-  ASSERT_TRUE(object.is_object()) << object;
-  for (const std::string& field : required) EXPECT_TRUE(object.contains(field)) << field << " in " << object;
-  for (const auto& [key, value] : object.items())
-    EXPECT_TRUE(std::ranges::count(required, key) > 0 || more.contains(key)) << "extra: " << key;
 }
 
 bool matches(const ordered_json& text, const std::string& expression) {

@@ -15,6 +15,7 @@
 #include "support/files.h"
 #include "support/sha256.h"
 #include "support/text.h"
+#include "unit/json_fields.h"
 #include "unit/temporary_folder.h"
 
 namespace kpatch {
@@ -62,14 +63,6 @@ VexDocument document(std::vector<StatedModule> modules) {
   document.modules = std::move(modules);
   document.time = 1'700'000'000;
   return document;
-}
-
-void expect_fields(const ordered_json& object, const std::vector<std::string>& required,
-                   const std::set<std::string>& more) {
-  ASSERT_TRUE(object.is_object()) << object;
-  for (const std::string& field : required) EXPECT_TRUE(object.contains(field)) << field << " in " << object;
-  for (const auto& [key, value] : object.items())
-    EXPECT_TRUE(std::ranges::count(required, key) > 0 || more.contains(key)) << "extra: " << key;
 }
 
 // openvex_json_schema.json of 0.2.0, which allows no further fields.
