@@ -5,6 +5,8 @@
 #include <archive.h>
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "arch/arch.h"
 #include "kernel/distro/debian.h"
 #include "kernel/distro/debug-package.h"
@@ -179,6 +181,7 @@ TEST(Layout, FilesLieWhereTheirPackagesPutThem) {
 
 // apt with three releases of 9.9 (9.9.10 is newer than 9.9.9), one of 9.1; 9.9.11 is only mentioned by others.
 constexpr const char* apt_cache = R"sh(#!/bin/sh
+for kept; do case $kept in Dir::Cache::pkgcache=*) echo "${kept#*=}" >>"$FAKE/kept" ;; esac; done
 echo "$@" >>"$FAKE/calls"
 [ -e "$FAKE/lists" ] || exit 0
 case $1 in
@@ -284,6 +287,17 @@ TEST_F(Debian, AnImageMayBeSeveralPackages) {
   EXPECT_EQ(read_file(files.config), "c\n");
   EXPECT_EQ(read_file(files.image), "k\n");
   EXPECT_TRUE(files.modules.string().ends_with("/usr/lib/modules/9.9.9+t-cloud-amd64/kernel")) << files.modules;
+}
+
+// Where apt keeps nothing, each call would read all lists.
+TEST_F(Debian, WhatAptReadOfItsListsIsKeptForTheRun) {
+  find("9.9.9+t-cloud-amd64");
+  std::map<std::string, int> places;
+  const std::string text = read_file(folder_.path() / "kept");
+  for (const std::string_view line : lines_of(text)) places[std::string(line)]++;
+  ASSERT_EQ(places.size(), 1u) << text;
+  EXPECT_GT(places.begin()->second, 2);
+  EXPECT_TRUE(fs::is_directory(fs::path(places.begin()->first).parent_path())) << text;
 }
 
 TEST_F(Debian, WhatTheArchiveListsAndDoesNotHoldIsNamed) {

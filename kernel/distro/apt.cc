@@ -5,17 +5,33 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <functional>
+#include <iterator>
 #include <thread>
 
 #include "kernel/distro/release-name.h"
 #include "kernel/distro/unpacked.h"
 #include "support/error.h"
 #include "support/files.h"
+#include "support/scratch.h"
 #include "support/text.h"
 
 namespace kpatch {
 
 namespace fs = std::filesystem;
+
+namespace {
+
+// Where apt keeps what it has read of its lists, a folder for each archive. Containers' apt is set up to keep nothing, and
+// a user's can't: there each call reads all lists again. apt looks whether what is kept is still true.
+fs::path index_folder(const fs::path& config) {
+  static const Scratch scratch;
+  fs::path folder = scratch.path() / fmt::format("{:x}", std::hash<std::string>()(config.string()));
+  fs::create_directory(folder);
+  return folder;
+}
+
+}  // namespace
 
 const std::string& AptArchive::architecture() {
   if (architecture_.empty()) {
@@ -39,7 +55,7 @@ std::vector<std::string> AptArchive::releases() {
 }
 
 std::vector<AptPackage> AptArchive::versions(const std::string& name) {
-  CommandResult result = run({"apt-cache", "show", name});
+  CommandResult result = ask({"show", name});
   std::vector<AptPackage> packages;
   if (!result.ok()) return packages;
   for (const auto line : lines_of(result.output)) {
@@ -56,8 +72,8 @@ std::vector<AptPackage> AptArchive::versions(const std::string& name) {
 std::map<std::string, std::vector<std::string>> AptArchive::versions_of(std::vector<std::string> names) {
   std::map<std::string, std::vector<std::string>> versions;
   if (names.empty()) return versions;
-  names.insert(names.begin(), {"apt-cache", "show"});
-  const CommandResult result = run(std::move(names));  // not ok where one of them isn't known
+  names.insert(names.begin(), "show");
+  const CommandResult result = ask(std::move(names));  // not ok where one of them isn't known
   std::vector<std::string>* of = nullptr;
   for (const auto line : lines_of(result.output)) {
     if (line.starts_with("Package: ")) of = &versions[std::string(line.substr(9))];
@@ -79,11 +95,10 @@ AptPackage AptArchive::newest(const std::vector<AptPackage>& packages) {
 
 void AptArchive::download(const std::string& name, const AptPackage& package, const fs::path& directory) {
   Console::Stage stage(console_, fmt::format("fetching {} ({} MB)", name, package.size >> 20));
-  Command command{{"apt-get", "-q", "-o", "APT::Status-Fd=1", "-o", "Acquire::Retries=3", "download",
-                   fmt::format("{}={}", name, package.version)},
-                  directory,
-                  environment(),
-                  true};
+  std::vector<std::string> argv = {"apt-get", "-q", "-o", "APT::Status-Fd=1", "-o", "Acquire::Retries=3"};
+  std::ranges::move(index_options(), std::back_inserter(argv));
+  argv.insert(argv.end(), {"download", fmt::format("{}={}", name, package.version)});
+  Command command{std::move(argv), directory, environment(), true};
   auto progress = [&](std::string_view line) {
     // "dlstatus:1:42.5:Retrieving file 1 of 1"
     if (!line.starts_with("dlstatus:")) return;
@@ -109,6 +124,18 @@ std::vector<std::pair<std::string, std::string>> AptArchive::environment() const
   return {{"APT_CONFIG", config_.string()}};
 }
 
+std::vector<std::string> AptArchive::index_options() const {
+  const fs::path folder = index_folder(config_);
+  return {"-o", "Dir::Cache::pkgcache=" + (folder / "pkgcache.bin").string(), "-o",
+          "Dir::Cache::srcpkgcache=" + (folder / "srcpkgcache.bin").string()};
+}
+
+CommandResult AptArchive::ask(std::vector<std::string> question) {
+  question.insert(question.begin(), "apt-cache");
+  std::ranges::move(index_options(), std::back_inserter(question));
+  return run(std::move(question));
+}
+
 CommandResult AptArchive::run(std::vector<std::string> argv) {
   try {
     return executor_.run({std::move(argv), {}, environment(), true});  // apt writes to its own caches
@@ -121,7 +148,7 @@ CommandResult AptArchive::run(std::vector<std::string> argv) {
 }
 
 std::vector<std::string> AptArchive::read_releases() {
-  CommandResult result = run({"apt-cache", "pkgnames", "linux-image-"});
+  CommandResult result = ask({"pkgnames", "linux-image-"});
   std::vector<std::string> found;
   constexpr std::string_view before = "linux-image-", after = "-dbg";
   for (const auto line : lines_of(result.output)) {

@@ -43,6 +43,8 @@ class AptArchive {
 
  private:
   std::vector<std::pair<std::string, std::string>> environment() const;
+  std::vector<std::string> index_options() const;
+  CommandResult ask(std::vector<std::string> question);  // of apt-cache
   CommandResult run(std::vector<std::string> argv);
   std::vector<std::string> read_releases();
   void update(const std::string& why);
