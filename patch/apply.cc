@@ -80,7 +80,9 @@ class Applier {
 
   void apply(const PatchText& given) {
     PatchFile patch = parse_patch(given.path, given.text);
-    resolve_paths(patch, [&](const std::string& file) { return exists(file); });
+    resolve_paths(
+        patch, [&](const std::string& file) { return exists(file); },
+        [&](const std::string& folder) { return fs::is_directory(source_ / folder); });
     for (const std::string& note : patch.notes) warn(patch, note);
     for (size_t i = 0; i < patch.files.size(); ++i) {
       const FilePatch& file = patch.files[i];
@@ -303,7 +305,9 @@ bool is_applied(const FilePatch& file, const fs::path& source) {
 bool is_applied(const PatchText& given, const fs::path& source) {
   try {
     PatchFile patch = parse_patch(given.path, given.text);
-    resolve_paths(patch, [&](const std::string& file) { return fs::is_regular_file(source / file); });
+    resolve_paths(
+        patch, [&](const std::string& file) { return fs::is_regular_file(source / file); },
+        [&](const std::string& folder) { return fs::is_directory(source / folder); });
     return !patch.files.empty() &&
            std::ranges::all_of(patch.files, [&](const FilePatch& file) { return is_applied(file, source); });
   } catch (const Error&) {

@@ -10,7 +10,7 @@
 // Which files, which hunks, on which lines: that is read here, and the paths are judged before anything is written
 // (apply.cc, place.cc). Only what is certain is mended: carriage returns at every line's end, and one indentation in
 // front of the whole text. Hunks are taken by the counts of their @@ line, so prose between files and a mail's
-// signature can hold anything.
+// signature can hold anything; but what looks like a part of the change, and isn't counted, is an error.
 #include "patch/read.h"
 
 #include <fmt/core.h>
@@ -22,6 +22,7 @@
 #include <optional>
 #include <set>
 
+#include "support/base64.h"
 #include "support/error.h"
 #include "support/files.h"
 #include "support/text.h"
@@ -91,6 +92,32 @@ std::optional<Hunk> read_hunk_header(string_view text) {
   return hunk;
 }
 
+// "12a13", "4,5c4": diff without -u. "12a", "4,5c": diff -e, a script for ed.
+bool is_command(string_view line, bool script) {
+  const auto digits = [&] {
+    const size_t end = std::min(line.size(), line.find_first_not_of("0123456789"));
+    line.remove_prefix(end);
+    return end > 0;
+  };
+  const auto range = [&] {
+    if (!digits()) return false;
+    if (!line.starts_with(',')) return true;
+    line.remove_prefix(1);
+    return digits();
+  };
+  if (!range() || line.empty() || (line[0] != 'a' && line[0] != 'c' && line[0] != 'd')) return false;
+  line.remove_prefix(1);
+  return (script || range()) && line.empty();
+}
+
+bool is_normal_diff_header(string_view line) { return is_command(line, false); }
+bool is_script_command(string_view line) { return is_command(line, true); }
+
+string_view without_margin(string_view line) {
+  line.remove_prefix(std::min(line.size(), line.find_first_not_of(" \t>")));
+  return line;
+}
+
 class Parser {
  public:
   Parser(const std::filesystem::path& path, string_view text) {
@@ -103,7 +130,6 @@ class Parser {
     mend();
     while (at_ < lines_.size()) step();
     if (patch_.files.empty()) {
-      if (context_diff_) fail(1, "is a context diff; a unified one is needed (diff -u, git diff)");
       const bool blank = std::all_of(lines_.begin(), lines_.end(),
                                      [](const auto& l) { return l.find_first_not_of(" \t\r") == l.npos; });
       if (const string_view encoding = text_encoding(); !encoding.empty())
@@ -160,6 +186,7 @@ class Parser {
 
   // Undoes what mail and web pages do to a whole text.
   void mend() {
+    if (!lines_.empty() && lines_[0].starts_with("\xef\xbb\xbf")) lines_[0].erase(0, 3);  // U+FEFF, of UTF-8
     const auto header = std::find_if(lines_.begin(), lines_.end(), [](const std::string& line) {
       return is_header(string_view(line).substr(std::min(line.size(), line.find_first_not_of(" \t"))));
     });
@@ -184,8 +211,56 @@ class Parser {
     }
   }
 
-  bool next_starts_with(string_view prefix) const {
-    return at_ + 1 < lines_.size() && string_view(lines_[at_ + 1]).starts_with(prefix);
+  bool next_starts_with(string_view prefix, size_t distance = 1) const {
+    return at_ + distance < lines_.size() && string_view(lines_[at_ + distance]).starts_with(prefix);
+  }
+
+  // A diff that begins here, with a margin that the rest of the text hasn't: a message may quote one.
+  bool is_quoted_diff() const {
+    if (at_ + 2 >= lines_.size() || lines_[at_].find_first_of(" \t>") != 0) return false;
+    return without_margin(lines_[at_]).starts_with("--- ") && without_margin(lines_[at_ + 1]).starts_with("+++ ") &&
+           without_margin(lines_[at_ + 2]).starts_with("@@ -");
+  }
+
+  // What a diff of folders, or a mail, says beside the diffs.
+  void beside(string_view line) {
+    if (line.starts_with("Binary files ") && line.ends_with(" differ"))
+      fail(at_ + 1, "changes a binary file, which can't be part of a livepatch");
+    if (line.starts_with("Only in "))
+      patch_.notes.push_back(
+          fmt::format("line {}: {}; the file is no part of the patch (diff -N makes it one)", at_ + 1, line));
+    if (line.starts_with("Content-Transfer-Encoding:") && line.find("base64") != string_view::npos && is_encoded_diff())
+      fail(at_ + 1, "a part of the mail is encoded (base64), and is a diff; save it as plain text");
+  }
+
+  // Of the part of a mail whose headers are here.
+  bool is_encoded_diff() const {
+    size_t at = at_;
+    while (at < lines_.size() && !lines_[at].empty()) ++at;
+    std::string text;
+    for (; at < lines_.size() && !lines_[at].starts_with("--"); ++at) text += lines_[at];
+    const std::optional<std::string> plain = bytes_of_base64(text);
+    return plain &&
+           (plain->starts_with("--- ") || plain->starts_with("diff ") || plain->find("\n--- ") != std::string::npos) &&
+           plain->find("\n@@ -") != std::string::npos;
+  }
+
+  // Behind the lines that a hunk counts, up to the next heading or to prose, there is nothing of a change.
+  void after_hunk(string_view line) {
+    const bool blank = line.empty() || line[0] == ' ' || line[0] == '\t' || line[0] == '\r';
+    if (without_margin(line).starts_with("@@ -"))
+      fail(at_ + 1, fmt::format("'{}' is no hunk header: something stands in front of it", line.substr(0, 60)));
+    if (is_script_command(line)) fail(at_ + 1, "is a script for ed; a unified diff is needed (diff -u, git diff)");
+    // A signature, a line across, the boundary of a mail's parts (RFC 2046, 5.1.1).
+    const bool dashes = line.find_first_not_of("- \r") == string_view::npos ||
+                        (line.starts_with("--") && line.size() > 8 && line.find_first_of(" \t;(") == string_view::npos);
+    if (line.starts_with('@')) fail(at_ + 1, fmt::format("'{}' is no hunk header", line.substr(0, 60)));
+    if ((line.starts_with('+') || line.starts_with('-')) && !dashes)
+      fail(at_ + 1,
+           fmt::format(
+               "the hunk of line {} has ended here, by the counts of its header, and more of a change follows: {}",
+               patch_.files.back().hunks.back().line, line.substr(0, 60)));
+    if (!blank) after_hunk_ = false;
   }
 
   void step() {
@@ -196,12 +271,20 @@ class Parser {
       fail(at_ + 1, "is a combined diff of a merge; make an ordinary one (git diff FIRST-PARENT MERGE)");
     } else if (line.starts_with("--- ") && next_starts_with("+++ ")) {
       names();
-    } else if (line.starts_with("*** ") && next_starts_with("--- ")) {
-      context_diff_ = true;
-      ++at_;
+    } else if (line.starts_with("*** ") && next_starts_with("--- ") && next_starts_with("***************", 2)) {
+      fail(at_ + 1, "is a context diff; a unified one is needed (diff -u, git diff)");
+    } else if (is_normal_diff_header(line) && (next_starts_with("< ") || next_starts_with("> "))) {
+      fail(at_ + 1, "is a diff without names and context; a unified one is needed (diff -u, git diff)");
     } else if (line.starts_with("@@ ")) {
       hunk(line);
     } else {
+      if (is_quoted_diff()) {
+        patch_.notes.push_back(
+            fmt::format("line {}: a diff with something in front of each line is taken for text", at_ + 1));
+        after_hunk_ = false;
+      }
+      if (after_hunk_) after_hunk(line);
+      beside(line);
       if (line.starts_with("From ") || line.starts_with("Subject: ") || line.starts_with("commit ")) ++commit_;
       ++at_;
     }
@@ -264,11 +347,19 @@ class Parser {
     if (mode == "160000") fail(at_ + 1, "changes a submodule, which can't be part of a livepatch");
   }
 
+  // Whether the names of --- and +++ are those of the "diff --git" above. Those of a rename there have no prefix.
+  static bool goes_by(const FilePatch& file, const std::string& old_path, const std::string& new_path) {
+    const auto same = [&](const std::string& known, const std::string& name) {
+      return known.empty() || name == "/dev/null" || name == known || (file.bare && name.ends_with("/" + known));
+    };
+    return same(file.old_path, old_path) && same(file.new_path, new_path);
+  }
+
   void names() {
     const std::string old_path = header_path(string_view(lines_[at_]).substr(4));
     const std::string new_path = header_path(string_view(lines_[at_ + 1]).substr(4));
-    const bool continues_git =
-        !patch_.files.empty() && patch_.files.back().git && patch_.files.back().hunks.empty() && !names_seen_for_last_;
+    const bool continues_git = !patch_.files.empty() && patch_.files.back().git && patch_.files.back().hunks.empty() &&
+                               !names_seen_for_last_ && goes_by(patch_.files.back(), old_path, new_path);
     if (!continues_git) {
       patch_.files.emplace_back();
       patch_.files.back().line = static_cast<unsigned>(at_ + 1);
@@ -318,6 +409,7 @@ class Parser {
       hunk->lines.push_back(line);
     }
     patch_.files.back().hunks.push_back(std::move(*hunk));
+    after_hunk_ = true;
   }
 
   static void open_end(Hunk& hunk) {
@@ -331,7 +423,7 @@ class Parser {
   size_t at_ = 0;
   unsigned commit_ = 0;
   PatchFile patch_;
-  bool context_diff_ = false;
+  bool after_hunk_ = false;
   bool mode_only_ = false;
   bool names_seen_for_last_ = false;
 };
@@ -345,10 +437,14 @@ std::vector<string_view> side(const Hunk& hunk, char other) {
 }
 
 // The number of leading folders to strip, 0 or 1: what finds the patch's files in the tree.
-unsigned strip_level(const PatchFile& patch, const std::function<bool(const std::string&)>& exists) {
-  size_t found_stripped = 0;
-  size_t found_whole = 0;
+unsigned strip_level(const PatchFile& patch, const InTree& exists, const InTree& is_folder) {
+  size_t found_stripped = 0, folders_stripped = 0;
+  size_t found_whole = 0, folders_whole = 0;
   bool plain_names = false;
+  const auto folder_exists = [&](const std::string& path) {
+    const size_t slash = path.rfind('/');
+    return is_folder && slash != std::string::npos && is_folder(path.substr(0, slash));
+  };
   for (const FilePatch& file : patch.files) {
     if (file.bare) continue;
     plain_names |= file.no_prefix;
@@ -357,9 +453,14 @@ unsigned strip_level(const PatchFile& patch, const std::function<bool(const std:
       found_whole += exists(path);
       const std::string stripped = strip_first(path);
       found_stripped += !stripped.empty() && exists(stripped);
+      folders_whole += folder_exists(path);
+      folders_stripped += folder_exists(stripped);
     }
   }
-  // Only new files: git and diff -r both put a folder in front.
+  // Only new files: their folders tell; else git and diff -r both put a folder in front. `git diff --no-prefix a b` has names
+  // of b alone.
+  if (found_whole == 0 && found_stripped == 0 && folders_whole != folders_stripped)
+    return folders_whole > folders_stripped ? 0 : 1;
   if (found_whole == 0 && found_stripped == 0) return plain_names ? 0 : 1;
   return found_whole > found_stripped ? 0 : 1;
 }
@@ -442,7 +543,7 @@ void settle(FilePatch& file, const std::function<bool(const std::string&)>& exis
 
 }  // namespace
 
-void resolve_paths(PatchFile& patch, const std::function<bool(const std::string&)>& exists) {
+void resolve_paths(PatchFile& patch, const InTree& exists, const InTree& is_folder) {
   // A file made by text of several mails may change again further down. Within one commit names may be exchanged.
   std::map<std::string, bool> present;
   std::set<std::pair<unsigned, std::string>> made;
@@ -450,7 +551,7 @@ void resolve_paths(PatchFile& patch, const std::function<bool(const std::string&
     const auto it = present.find(path);
     return it == present.end() ? exists(path) : it->second;
   };
-  const unsigned level = strip_level(patch, exists);
+  const unsigned level = strip_level(patch, exists, is_folder);
   for (FilePatch& file : patch.files) {
     file.old_path = stripped(patch, file, file.old_path, level);
     file.new_path = stripped(patch, file, file.new_path, level);

@@ -58,8 +58,10 @@ PatchFile parse_patch(const std::filesystem::path& path, std::string_view text);
 
 // Strips the leading folder ("a/") where the paths carry one, decided against the source tree, and settles what each
 // file patch is. Throws Error for an absolute path, one with "..", or a file that is missing in the tree.
-// `exists` tells whether a file (path relative to the source) exists before this patch applies.
-void resolve_paths(PatchFile& patch, const std::function<bool(const std::string&)>& exists);
+// `exists` tells whether a file (path relative to the source) exists before this patch applies, is_folder, where it is given,
+// whether a folder does.
+using InTree = std::function<bool(const std::string&)>;
+void resolve_paths(PatchFile& patch, const InTree& exists, const InTree& is_folder = {});
 
 // True when a path may be used below the source tree: relative, not empty, without "..".
 bool safe_path(std::string_view path);

@@ -9,6 +9,7 @@
 #include <map>
 
 #include "patch/apply.h"
+#include "support/base64.h"
 #include "support/error.h"
 
 namespace kpatch {
@@ -156,6 +157,75 @@ TEST(PatchFile, Refuses) {
   EXPECT_NE(message_of([] { read_patch("/"); }).find("directory"), std::string::npos);
 }
 
+// What would be left out without a word.
+TEST(PatchFile, NothingOfAChangeIsTakenForText) {
+  const std::string good = plain, more = "--- a/y\n+++ b/y\n@@ -1 +1 @@\n-a\n+b\n";
+  const std::map<std::string, std::string> cases = {
+      {"+\tfour\n", "more of a change follows"},
+      {" \tfour\n+\tfive\n", "more of a change follows"},
+      {"\n-\tfour\n", "more of a change follows"},
+      {"--i;\n", "more of a change follows"},
+      {"@ -11,2 +12,3 @@\n \tx\n", "no hunk header"},
+      {"@@-11,2 +12,3 @@\n \tx\n", "no hunk header"},
+      {"*** a/y\n--- b/y\n***************\n*** 1 ****\n", "context diff"},
+      {"diff a/y b/y\n1c1\n< a\n---\n> b\n", "without names and context"},
+      {"17a\nx\n.\n", "a script for ed"},
+      {" @@ -12,1 +13,1 @@\n-a\n+b\n", "something stands in front of it"},
+      {"Binary files a/y and b/y differ\n", "a binary file"},
+      {"--=_1234567\nContent-Transfer-Encoding: base64\n\n" + base64_of("\n" + more) + "\n--=_1234567--\n", "(base64)"},
+  };
+  for (const auto& [text, expected] : cases) {
+    const std::string message = message_of([&, &rest = text] { parse_patch("fix.patch", good + rest); });
+    EXPECT_NE(message.find(expected), std::string::npos) << text << "\n" << message;
+  }
+  for (const char* text :
+       {"-- \n2.39.5\n", "--\n2.39.5\n", "\n", "Index: b\n", "\n------------=_1763_12\nContent-Type: text/plain\n",
+        "-- \n2.39.5\n\nFrom 12 Mon\nSubject: b\n\n- one thing\n+ another\n", "\ncommit 12\n\n    - one thing\n",
+        "\nThen the other file:\n\n- more of it\n", "\n \n",
+        "--=_1234567\nContent-Transfer-Encoding: base64\n\nPGh0bWw+\n--=_1234567--\n"}) {
+    const PatchFile patch = parse_patch("fix.patch", good + text + more);
+    EXPECT_EQ(patch.files.size(), 2U) << text;
+    EXPECT_TRUE(patch.notes.empty()) << text;
+  }
+}
+
+TEST(PatchFile, AFileOfOneFolderAloneIsToldOf) {
+  const PatchFile patch = parse_patch("fix.patch", std::string(plain) + "Only in b/fs: new.c\n");
+  ASSERT_EQ(patch.notes.size(), 1U);
+  EXPECT_EQ(patch.notes[0], "line 8: Only in b/fs: new.c; the file is no part of the patch (diff -N makes it one)");
+}
+
+// A rename without hunks, and behind it another file that has no "diff --git".
+TEST(PatchFile, NamesThatArentThoseOfTheGitHeaderAreAnotherFile) {
+  const PatchFile patch = parse_patch("fix.patch",
+                                      "diff --git a/fs/a.c b/fs/b.c\nsimilarity index 100%\nrename from fs/a.c\n"
+                                      "rename to fs/b.c\n--- a/fs/c.c\n+++ b/fs/c.c\n@@ -1 +1 @@\n-a\n+b\n");
+  ASSERT_EQ(patch.files.size(), 2U);
+  EXPECT_EQ(patch.files[0].change, FileChange::rename);
+  EXPECT_TRUE(patch.files[0].hunks.empty());
+  EXPECT_EQ(patch.files[1].new_path, "b/fs/c.c");
+  const PatchFile one = parse_patch("fix.patch",
+                                    "diff --git a/fs/a.c b/fs/b.c\nsimilarity index 90%\nrename from fs/a.c\n"
+                                    "rename to fs/b.c\n--- a/fs/a.c\n+++ b/fs/b.c\n@@ -1 +1 @@\n-a\n+b\n");
+  ASSERT_EQ(one.files.size(), 1U);
+  EXPECT_EQ(one.files[0].hunks.size(), 1U);
+}
+
+TEST(PatchFile, ADiffInAMessageIsToldOf) {
+  const std::string good = plain;
+  for (const char* margin : {"  ", "\t", "> "}) {
+    const std::string m = margin;
+    const PatchFile patch = parse_patch(
+        "fix.patch", good + "\n" + m + "--- a/y\n" + m + "+++ b/y\n" + m + "@@ -1 +1 @@\n" + m + "-a\n" + m + "+b\n");
+    ASSERT_EQ(patch.notes.size(), 1U) << margin;
+    EXPECT_EQ(patch.notes[0], "line 9: a diff with something in front of each line is taken for text");
+  }
+}
+
+TEST(PatchFile, AByteOrderMarkIsNoPartOfTheText) {
+  EXPECT_EQ(parse_patch("fix.patch", std::string("\xef\xbb\xbf") + plain).files.size(), 1U);
+}
+
 TEST(PatchFile, EveryTruncationIsReadOrRefused) {
   const std::string text = plain;
   size_t read = 0, refused = 0;
@@ -181,10 +251,29 @@ TEST(PatchFile, RefusesPathsThatLeaveTheTree) {
 
 TEST(PatchFile, FindsTheStripLevel) {
   const auto exists = [](const std::string& path) { return path == "fs/a.c"; };
+  const auto is_folder = [](const std::string& path) { return path == "fs"; };
   for (const std::string prefix : {"a/", "", "linux-6.1.orig/"}) {
     PatchFile patch = parse_patch("x", "--- " + prefix + "fs/a.c\n+++ " + prefix + "fs/a.c\n@@ -1 +1 @@\n-a\n+b\n");
-    resolve_paths(patch, exists);
+    resolve_paths(patch, exists, is_folder);
     EXPECT_EQ(patch.files[0].new_path, "fs/a.c") << prefix;
+  }
+}
+
+// Of a new file the folder tells; git leaves the prefix out at both sides, or writes that of the second folder twice.
+TEST(PatchFile, FindsTheStripLevelOfNewFiles) {
+  const auto exists = [](const std::string&) { return false; };
+  const auto is_folder = [](const std::string& path) { return path == "fs" || path == "include/net"; };
+  const std::map<std::string, std::string> cases = {
+      {"diff --git b/fs/n.h b/fs/n.h\nnew file mode 100644\n--- /dev/null\n+++ b/fs/n.h\n", "fs/n.h"},
+      {"diff --git fs/n.h fs/n.h\nnew file mode 100644\n--- /dev/null\n+++ fs/n.h\n", "fs/n.h"},
+      {"diff --git a/fs/n.h b/fs/n.h\nnew file mode 100644\n--- /dev/null\n+++ b/fs/n.h\n", "fs/n.h"},
+      {"diff --git include/net/n.h include/net/n.h\n--- /dev/null\n+++ include/net/n.h\n", "include/net/n.h"},
+      {"diff --git a/new/n.h b/new/n.h\nnew file mode 100644\n--- /dev/null\n+++ b/new/n.h\n", "new/n.h"},
+  };
+  for (const auto& [text, path] : cases) {
+    PatchFile patch = parse_patch("x", text + "@@ -0,0 +1 @@\n+b\n");
+    resolve_paths(patch, exists, is_folder);
+    EXPECT_EQ(patch.files[0].new_path, path) << text;
   }
 }
 
