@@ -31,6 +31,23 @@ namespace fs = std::filesystem;
 
 bool is_header(std::string_view path) { return !path.ends_with(".c") && !path.ends_with(".S"); }
 
+// Whether a file below the folder has one of the names.
+bool has_one_of(const fs::path& top, const std::set<std::string>& names) {
+  if (names.empty()) return false;
+  std::vector<fs::path> pending{top};
+  while (!pending.empty()) {
+    const fs::path folder = std::move(pending.back());
+    pending.pop_back();
+    check_interrupted();
+    std::error_code unreadable;
+    for (const fs::directory_entry& entry : fs::directory_iterator(folder, unreadable)) {
+      if (names.contains(entry.path().filename().string())) return true;
+      if (!entry.is_symlink(unreadable) && entry.is_directory(unreadable)) pending.push_back(entry.path());
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
 PatchedView::PatchedView(fs::path source, fs::path root, const AppliedPatches& patches)
@@ -51,10 +68,12 @@ PatchedView::PatchedView(fs::path source, fs::path root, const AppliedPatches& p
     }
   }
   lacks_files_ = !patches.removed.empty();
-  const bool new_header = std::any_of(patches.added.begin(), patches.added.end(), [](const std::string& path) {
-    return is_header(fs::path(path).filename().string());
-  });
-  if (new_header) make_full();
+  // What doesn't find a new header fails, and is run again with all folders real; but where another file has its name, that
+  // one may be found in its place.
+  std::set<std::string> new_headers;
+  for (const std::string& path : patches.added)
+    if (is_header(path)) new_headers.insert(fs::path(path).filename().string());
+  if (has_one_of(source_, new_headers)) make_full();
 }
 
 // Fills a real folder with links to the entries of its original.

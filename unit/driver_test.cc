@@ -100,7 +100,14 @@ TEST_F(Driver, ViewOpensAPathWithDots) {
   EXPECT_FALSE(view.full());
 }
 
-TEST_F(Driver, ViewIsCompleteWhenThePatchAddsAHeader) { EXPECT_TRUE(make_view({"include/new.h"}).full()); }
+// Behind a link and ".." the other one would be found.
+TEST_F(Driver, ViewIsCompleteWhenThePatchAddsAHeaderOfAKnownName) {
+  EXPECT_TRUE(make_view({"fs/x.h"}).full());  // include/x.h
+  fs::remove_all(root_ / "view");
+  const PatchedView view = make_view({"include/new.h"});
+  EXPECT_FALSE(view.full());
+  EXPECT_EQ(read(root_ / "view/include/new.h"), "added\n");
+}
 
 TEST_F(Driver, ViewTranslatesArguments) {
   const PatchedView view = make_view();
