@@ -41,7 +41,7 @@ constexpr auto waiting = std::to_array<std::string_view>(
      "struct ratelimit_state"});
 
 // Functions that keep the name that they are given, as a pointer: kernel/irq/manage.c, kernel/resource.c, kernel/cpu.c,
-// kernel/events/core.c, drivers/pci/pci.c, drivers/base/class.c, lib/devres.c.
+// kernel/events/core.c, drivers/pci/pci.c, drivers/base/class.c, lib/devres.c, drivers/virtio/virtio_ring.c.
 constexpr auto keepers = std::to_array<std::string_view>({"__cpuhp_setup_state",
                                                           "__cpuhp_setup_state_cpuslocked",
                                                           "perf_pmu_register",
@@ -61,7 +61,9 @@ constexpr auto keepers = std::to_array<std::string_view>({"__cpuhp_setup_state",
                                                           "pcim_request_region",
                                                           "request_any_context_irq",
                                                           "request_nmi",
-                                                          "request_threaded_irq"});
+                                                          "request_threaded_irq",
+                                                          "vring_create_virtqueue",
+                                                          "vring_new_virtqueue"});
 
 bool contains(const auto& list, std::string_view word) { return std::ranges::find(list, word) != list.end(); }
 

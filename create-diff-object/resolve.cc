@@ -37,6 +37,14 @@ bool identifies_file(std::string_view name) {
                       [&](std::string_view prefix) { return name.starts_with(prefix); });
 }
 
+// A symbol of the linker script that says where the init sections begin or end: whoever asks whether an address lies there
+// (kernel/extable.c) reads nothing at it.
+bool is_boundary(const BinarySymbol& symbol) {
+  constexpr auto names = std::to_array<std::string_view>({"__init_begin", "__init_end", "_einittext", "_sinittext"});
+  return symbol.type == SymbolType::none && symbol.binding != SymbolBinding::local &&
+         std::ranges::find(names, symbol.name) != names.end();
+}
+
 // objtool knows these by name (tools/objtool): static calls, and what it rewrites on the architecture.
 bool objtool_reads(const Arch& arch, std::string_view name) {
   if (name.starts_with("__SCT__") || name.starts_with("__SCK__")) return true;
@@ -63,7 +71,7 @@ Resolver::Resolver(const Binary& parent, std::string parent_name, const Symvers&
 void Resolver::check_time(uint32_t symbol) {
   if (!checked_.insert(symbol).second) return;
   const BinarySymbol& s = parent_.symbols()[symbol];
-  if (parent_.section_name(s.section).starts_with(".init")) {
+  if (parent_.section_name(s.section).starts_with(".init") && !is_boundary(s)) {
     diagnostics_.refuse("init-reference", {.function = std::string{s.name}},
                         fmt::format("lies in {} of {}, which is freed when that has started",
                                     parent_.section_name(s.section), parent_name_),

@@ -328,8 +328,15 @@ class Selector {
         }
         return;
       case SectionKind::init:
-        diagnostics_.refuse("init-code", chunk.place(patched_, r.offset),
-                            fmt::format("refers to {} in {}, which is gone after boot", s.name, home.name));
+        if (pair_.twins.orig(target.symbol) == no_symbol)
+          diagnostics_.refuse(
+              "init-code", chunk.place(patched_, r.offset),
+              fmt::format("refers to {}, which is new and lies in {}: the kernel has freed such sections", s.name,
+                          home.name),
+              "take __init or __initdata off it");
+        else
+          diagnostics_.refuse("init-code", chunk.place(patched_, r.offset),
+                              fmt::format("refers to {} in {}, which is gone after boot", s.name, home.name));
         return;
       case SectionKind::dyndbg:
         if (!s.global() || pair_.twins.orig(target.symbol) == no_symbol) include(target.symbol, reason);

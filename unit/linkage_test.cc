@@ -168,6 +168,24 @@ TEST_F(Linkage, WhatWasFreedAfterInitIsRefused) {
   }
 }
 
+// kernel/extable.c compares addresses with them.
+TEST_F(Linkage, WhereInitSectionsBeginAndEndIsNoReferenceIntoThem) {
+  for (const std::string name : {"_sinittext", "__init_end", "_sother"}) {
+    const std::string declared = "extern char " + name + "[];";
+    compile(declared + "int f(char *x) { return x >= " + name + "; }", "orig.o", traced);
+    compile(declared + "int f(char *x) { return x > " + name + "; }", "patched.o", traced);
+    toolchains().front().compile(
+        folder_.path(),
+        "asm(\".section .init.text,\\\"ax\\\"\\n.globl " + name + "\\n" + name + ":\\n.text\"); int other;", "other.o",
+        "", "other.c");
+    toolchains().front().link_relocatable(folder_.path(), "kernel.o", "orig.o other.o");
+    DifferInput pair = input(path("orig.o"), path("patched.o"));
+    pair.parent_symtab = path("kernel.o");
+    const bool refused = facts_of(pair).back() == "exit 2";
+    EXPECT_EQ(refused, name == "_sother") << name;
+  }
+}
+
 TEST_F(Linkage, ANewVariableThatAnotherObjectRefersToIsThere) {
   compile("int f(int x) { return x; }", "orig.o", traced);
   compile("int limit = 7; int f(int x) { return x; }", "patched.o", traced);
