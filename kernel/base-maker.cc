@@ -75,7 +75,7 @@ KernelFiles given_files(const BaseOptions& options, const std::string& release, 
   if (!options.source.empty()) {
     files.source = options.source;
   } else if (!options.source_package.empty()) {
-    KernelFiles unpacked = unpack_source_package(options.source_package, {cache, executor, console});
+    KernelFiles unpacked = unpack_source_package(options.source_package, options.release, {cache, executor, console});
     files.source = unpacked.source;
     files.source_identity = unpacked.source_identity;
   }

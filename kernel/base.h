@@ -28,7 +28,8 @@ struct Base {
       debug_package;            // unpack_debug_modules() fills debug_modules from it; empty: it is full, or isn't there
   std::filesystem::path image;  // of this kernel, one that boots, where it is known, for tests in QEMU; or empty
   const Arch* arch = nullptr;   // of vmlinux; each base that was made has one
-  std::vector<std::string> compiler;  // the compiler's command, "gcc-12"
+  std::vector<std::string> compiler;           // the compiler's command, "gcc-12"
+  std::vector<std::string> build_variables{};  // what make is given besides, "DISTRIBUTOR=Debian": the code has it
   std::string
       code_makers{};        // tells compilers apart that call themselves the same: a part of each key of what they made
   bool built_here = false;  // an own kernel: objects and .cmd records are in kbuild

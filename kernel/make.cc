@@ -59,6 +59,7 @@ Command kbuild_make(const Base& base, std::vector<std::string> arguments) {
     command.argv.push_back(fmt::format("CROSS_COMPILE={}", base.arch->kbuild.cross));
   }
   if (!base.release.empty()) command.argv.push_back("KERNELRELEASE=" + base.release);
+  command.argv.insert(command.argv.end(), base.build_variables.begin(), base.build_variables.end());
   // Tests of what the compiler can do take place in .tmp_PID (scripts/Makefile.compiler) and fail in silence when another
   // make removes that: in sandboxes of their own two have the same number.
   command.argv.push_back(fmt::format("TMPOUT=.tmp_{}_$$$$", random_name()));

@@ -1,9 +1,10 @@
 // The base of a kernel that was built elsewhere: prepared, never built.
 //
 // Compiling one object of a stock kernel needs generated headers, objtool, modpost and the very config; all of that is
-// what `make olddefconfig modules_prepare` makes in 20 s of CPU. Three things go wrong silently there, and are checked:
+// what `make olddefconfig modules_prepare` makes in 20 s of CPU. Some things go wrong silently there, and are seen to:
 //
 //     #define UTS_RELEASE "6.1.192"                without KERNELRELEASE= on the command line (vermagic differs)
+//     #define LINUX_PACKAGE_ID ""                  without what Debian's build gives make (strings differ)
 //     # CONFIG_DEBUG_INFO_BTF is not set            without pahole (struct module differs)
 //     include/generated/compile.h: gcc 13           another compiler than the kernel's (other code)
 //
@@ -78,7 +79,7 @@ void prepare(const Base& base, const KernelFiles& files, const BaseOptions& opti
 
 BaseInputs stock_inputs(const BaseOptions& options, const KernelFiles& files, std::string release,
                         const Toolchain& toolchain, Cache& cache) {
-  return {.kind = "stock 2",
+  return {.kind = "stock 3",
           .release = std::move(release),
           .source = files.source_identity,
           .source_path = files.source.string(),
@@ -104,6 +105,7 @@ Base make_stock_base(const BaseOptions& options, const KernelFiles& files, Cache
   check_signature(KernelConfig::read(files.config), kernel_version(files.source));
   base.arch = find_arch(vmlinux.machine());
   base.release = release_of_banner(vmlinux.banner());
+  base.build_variables = build_variables_of_banner(vmlinux.banner());
   ToolchainNeeds needs = toolchain_needs(KernelConfig::read(files.config), compiler_of_banner(vmlinux.banner()));
   needs.cross = cross_prefix(*base.arch);
   const Toolchain toolchain = find_toolchain(needs, base.release, options.toolchain,

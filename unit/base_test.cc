@@ -174,7 +174,7 @@ TEST(SourceVersion, ComesFromTheMakefile) {
 
 // Whatever a base is made from is in its key; the name of what changed is what --explain shows.
 TEST(BaseKey, HoldsEveryInput) {
-  const BaseInputs same = {.kind = "stock 2",
+  const BaseInputs same = {.kind = "stock 3",
                            .release = "6.12",
                            .source = "digest",
                            .source_path = "/cache/source",

@@ -8,6 +8,7 @@
 #include <map>
 
 #include "arch/arch.h"
+#include "kernel/distro/debian-source.h"
 #include "kernel/distro/debian.h"
 #include "kernel/distro/debug-package.h"
 #include "kernel/distro/layout.h"
@@ -111,6 +112,12 @@ TEST(Distro, NamesThePackageOfWhatIsMissing) {
 TEST(Distro, ReadsItsBanner) {
   EXPECT_EQ(package_version_of_banner("Linux version 6.1.0-9-amd64 (a) (b) #1 SMP Debian 6.1.27-1 (2023-05-08)"),
             "6.1.27");
+  EXPECT_EQ(
+      build_variables_of_banner("Linux version 6.12.1+deb12-amd64 (a) (b) #1 SMP Debian 6.12.1-1~deb12u1 (2026-11-14)"),
+      (std::vector<std::string>{"DISTRIBUTION_OFFICIAL_BUILD=1", "DISTRIBUTOR=Debian",
+                                "DISTRIBUTION_VERSION=6.12.1-1~deb12u1"}));
+  EXPECT_TRUE(
+      build_variables_of_banner("Linux version 6.1.0 (a) (gcc (Debian 12.2.0-14) 12.2.0, GNU ld 2) #1").empty());
   EXPECT_EQ(package_version_of_banner("Linux version 5.14.0-503.el9.x86_64 (a) (gcc (GCC) 11, GNU ld 2) #1 SMP"), "");
   EXPECT_EQ(package_version_of_banner("Linux version 6.1.0 (a) (gcc (Debian 12.2.0-14) 12.2.0, GNU ld 2) #1"), "");
 }
@@ -307,13 +314,68 @@ TEST_F(Debian, WhatTheArchiveListsAndDoesNotHoldIsNamed) {
             "release (--list-kernels)");
 }
 
-TEST_F(Debian, TheSourceOfAnRtKernelIsNotInAPackage) {
-  folder_.write("more", "6.12.9+t-rt-amd64");
-  EXPECT_EQ(
-      error_of("6.12.9+t-rt-amd64"),
-      "6.12.9+t-rt-amd64 was built with Debian's rt patches, which linux-source-6.12 doesn't hold; name a tree that "
-      "has them with -s DIR (debian/patches-rt of the source package)");
-  EXPECT_EQ(calls().find("download"), std::string::npos);  // nothing in vain
+// An rt kernel's source is that of its source package, with debian/patches-rt on top.
+class DebianRt : public Debian {
+ protected:
+  DebianRt() {
+    tools_.archive = "https://archive/debian";
+    tools_.archive_key = folder_.write("key", "");
+    folder_.write("more", "6.12.9+t-rt-amd64");
+    program("apt-get", R"sh(#!/bin/sh
+echo "$@" >>"$FAKE/calls"
+case "$*" in
+*indextargets*) for suite in bullseye bookworm trixie forky; do echo "Sources $suite"; echo "Packages $suite"; done ;;
+*source*)
+    [ ! -e "$FAKE/gone" ] || { echo "  404  Not Found [IP: ::1]"; exit 100; }
+    for last; do :; done; echo "$last" >linux_9.9.9-1.dsc ;;
+*download*) for last; do :; done; echo "$last" >"${last%%=*}.deb" ;;
+esac
+)sh");
+    program("dpkg-source", R"sh(#!/bin/sh
+while case $1 in -*) true ;; *) false ;; esac; do shift; done
+mkdir -p "$2/debian/patches-rt/net" && cp "$1" "$2/Makefile" && echo a >"$2/a.c" && cp "$FAKE"/series "$2/debian/patches-rt/" &&
+  cp "$FAKE"/*.patch "$2/debian/patches-rt/net/"
+)sh");
+    folder_.write("series", "# of 6.12\nnet/one.patch\n\n  net/two.patch  # the last\n");
+    folder_.write("one.patch", "--- a/a.c\n+++ b/a.c\n@@ -1 +1 @@\n-a\n+b\n");
+    folder_.write("two.patch", "--- a/a.c\n+++ b/a.c\n@@ -1 +1 @@\n-b\n+c\n");
+  }
+};
+
+TEST_F(DebianRt, HasTheSourcePackageAndItsPatches) {
+  const KernelFiles files = find("6.12.9+t-rt-amd64");
+  EXPECT_EQ(read_file(files.source / "Makefile"), "linux-image-6.12.9+t-rt-amd64-dbg=9.9.9-1\n");
+  EXPECT_EQ(read_file(files.source / "a.c"), "c\n");
+  EXPECT_EQ(files.source_identity, "linux 9.9.9-1 with rt patches");
+  EXPECT_NE(calls().find("source --download-only"), std::string::npos);
+  EXPECT_FALSE(fs::exists(files.source.parent_path() / "package"));  // 140 MB
+}
+
+TEST_F(DebianRt, APatchThatDoesNotApplyIsNamed) {
+  folder_.write("two.patch", "--- a/a.c\n+++ b/a.c\n@@ -1 +1 @@\n-x\n+c\n");
+  EXPECT_NE(error_of("6.12.9+t-rt-amd64").find("the patch net/two.patch of linux_9.9.9-1.dsc doesn't apply"),
+            std::string::npos);
+  folder_.write("series", "net/three.patch\n");
+  EXPECT_NE(error_of("6.12.9+t-rt-amd64").find("lacks the patch net/three.patch"), std::string::npos);
+}
+
+TEST_F(DebianRt, ASourcePackageThatIsGoneIsNamed) {
+  folder_.write("gone", "");
+  const std::string message = error_of("6.12.9+t-rt-amd64");
+  EXPECT_NE(message.find("its source package can't be fetched"), std::string::npos) << message;
+  EXPECT_NE(message.find("doesn't hold it (any more)"), std::string::npos) << message;
+  EXPECT_NE(message.find("-s DIR"), std::string::npos) << message;
+}
+
+// Since 6.13 linux-source is the rt kernel's, too; and a tree of an ordinary flavour has none of the patches.
+TEST_F(DebianRt, OtherKernelsAreWithout) {
+  EXPECT_EQ(debian_source_flavour("6.13.1+deb13-rt-amd64"), "");
+  EXPECT_EQ(debian_source_flavour("6.1.0-47-rt-amd64"), "rt");
+  EXPECT_EQ(debian_source_flavour("5.10.0-9-rt-arm64"), "rt");
+  EXPECT_EQ(debian_source_flavour("6.12.9+t-cloud-amd64"), "");
+  const fs::path dsc = folder_.write("linux_9.9.9-1.dsc", "d");
+  EXPECT_EQ(read_file(unpack_source_package(dsc, "6.12.9+t-cloud-amd64", tools_).source / "a.c"), "a\n");
+  EXPECT_EQ(read_file(unpack_source_package(dsc, "6.12.9+t-rt-amd64", tools_).source / "a.c"), "c\n");
 }
 
 TEST_F(Debian, AReleaseComesWithEverything) {
@@ -496,8 +558,11 @@ TEST_F(Debian, IsNotTakenForAnother) {
 
 TEST_F(Debian, UnpacksASourcePackage) {
   fs::path dsc = folder_.write("linux_9.9.9-1.dsc", "d");
-  folder_.write("bin/dpkg-source", "#!/bin/sh\n[ \"$2\" = -x ] && mkdir \"$4\" && cp \"$3\" \"$4/Makefile\"\n", true);
-  KernelFiles files = unpack_source_package(dsc, tools_);
+  folder_.write("bin/dpkg-source",
+                "#!/bin/sh\nwhile case $1 in -*) true ;; *) false ;; esac; do shift; done\nmkdir \"$2\" && cp \"$1\" "
+                "\"$2/Makefile\"\n",
+                true);
+  KernelFiles files = unpack_source_package(dsc, "", tools_);
   EXPECT_EQ(read_file(files.source / "Makefile"), "d");
   EXPECT_NE(files.source_identity.find("linux_9.9.9-1.dsc"), std::string::npos);
 }
@@ -507,7 +572,7 @@ class RpmPackage : public Debian {
   // What rpm says of the sources and patches of a package.
   void says(const std::string& lines) { program("rpm", "#!/bin/sh\nprintf '" + lines + "'\n"); }
   std::string problem(const fs::path& package) {
-    return message_of<Error>([&] { unpack_source_package(package, tools_); });
+    return message_of<Error>([&] { unpack_source_package(package, "", tools_); });
   }
 };
 
@@ -533,12 +598,12 @@ TEST_F(RpmPackage, ItsPatchesAreAppliedInTheSpecsOrder) {
   const fs::path package = folder_.write("kernel-5.14.src.rpm", bytes);
   // As rpm 4.18 writes it, and as one that writes what the spec lists from the first on.
   says("other\\nlinux-5.14.tar\\n\\nlinux-kernel-test.patch\\na.patch\\nb.patch\\n");
-  const fs::path tree = unpack_source_package(package, tools_).source;
+  const fs::path tree = unpack_source_package(package, "", tools_).source;
   EXPECT_EQ(read_file(tree / "Makefile"), "o\n");
   EXPECT_FALSE(fs::exists(tree.parent_path() / "parts"));
   says("linux-5.14.tar\\nother\\n\\nb.patch\\na.patch\\nlinux-kernel-test.patch\\n");
   const fs::path other = folder_.write("kernel-5.15.src.rpm", bytes);
-  EXPECT_EQ(read_file(unpack_source_package(other, tools_).source / "Makefile"), "o\n");
+  EXPECT_EQ(read_file(unpack_source_package(other, "", tools_).source / "Makefile"), "o\n");
 }
 
 TEST_F(RpmPackage, APatchThatIsMissingOrDoesNotApplyIsNamed) {
@@ -550,7 +615,7 @@ TEST_F(RpmPackage, APatchThatIsMissingOrDoesNotApplyIsNamed) {
   says("linux-5.14.tar\\n\\nb.patch\\n");
   EXPECT_NE(problem(package).find("lacks the patch b.patch, which its spec applies"), std::string::npos);
   says("linux-5.14.tar\\n\\n");
-  EXPECT_EQ(read_file(unpack_source_package(package, tools_).source / "Makefile"), "m\n");
+  EXPECT_EQ(read_file(unpack_source_package(package, "", tools_).source / "Makefile"), "m\n");
 }
 
 TEST_F(RpmPackage, PatchesInArchivesOfTheirOwnAreNotLeftOut) {
@@ -562,26 +627,27 @@ TEST_F(RpmPackage, PatchesInArchivesOfTheirOwnAreNotLeftOut) {
 
 TEST_F(RpmPackage, ASourcePackageOfSomethingElseIsRefused) {
   fs::path package = folder_.write("bash-5.src.rpm", Packer(cpio).file("bash-5.tar", "b").bytes());
-  EXPECT_NE(message_of<Error>([&] { unpack_source_package(package, tools_); }).find("holds no linux-*.tar"),
+  EXPECT_NE(message_of<Error>([&] { unpack_source_package(package, "", tools_); }).find("holds no linux-*.tar"),
             std::string::npos);
 }
 
 TEST_F(RpmPackage, ADamagedOneIsRefused) {
   fs::path package = folder_.write("kernel-1.src.rpm", "x");
-  EXPECT_NE(message_of<Error>([&] { unpack_source_package(package, tools_); }).find("can't unpack " + package.string()),
-            std::string::npos);
+  EXPECT_NE(
+      message_of<Error>([&] { unpack_source_package(package, "", tools_); }).find("can't unpack " + package.string()),
+      std::string::npos);
 }
 
 TEST_F(Debian, AMissingUnpackerIsNamed) {
   folder_.write("bin/dpkg-source", "#!/bin/sh\nexit 127\n", true);
   fs::path dsc = folder_.write("linux_1.dsc", "x");
-  std::string message = message_of<Error>([&] { unpack_source_package(dsc, tools_); });
+  std::string message = message_of<Error>([&] { unpack_source_package(dsc, "", tools_); });
   EXPECT_NE(message.find("it needs dpkg-source"), std::string::npos) << message;
 }
 
 TEST_F(Debian, OtherFilesAreNoSourcePackages) {
   const fs::path zip = folder_.write("a.zip", "");
-  EXPECT_EQ(message_of<Error>([&] { unpack_source_package(zip, tools_); }),
+  EXPECT_EQ(message_of<Error>([&] { unpack_source_package(zip, "", tools_); }),
             zip.string() + " is no source package: .dsc, .src.rpm");
 }
 

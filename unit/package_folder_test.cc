@@ -223,7 +223,9 @@ TEST_F(PackageFolder, SourceOfAnotherVersionIsNoSource) {
 TEST_F(PackageFolder, SourceMayBeADsc) {
   ubuntu_kernel();
   folder_.write("packages/linux_6.8.0-45.45.dsc", "d");
-  program("dpkg-source", "#!/bin/sh\n[ \"$2\" = -x ] && mkdir \"$4\" && cp \"$3\" \"$4/Makefile\"\n");
+  program("dpkg-source",
+          "#!/bin/sh\nwhile case $1 in -*) true ;; *) false ;; esac; do shift; done\nmkdir \"$2\" && cp \"$1\" "
+          "\"$2/Makefile\"\n");
   EXPECT_EQ(read_file(find("6.8.0-45-generic", true).source / "Makefile"), "d");
 }
 

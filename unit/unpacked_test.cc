@@ -266,7 +266,9 @@ class UnpackedSource : public Unpacked {
   std::string problem(const std::string& tarball) {
     Cache cache(folder_.path() / "c", console_);
     const fs::path package = folder_.write("kernel.src.rpm", Packer(cpio).file("linux-5.14.tar", tarball).bytes());
-    return message_of<Error>([&] { source_ = unpack_source_package(package, {cache, executor_, console_}).source; });
+    return message_of<Error>([&] {
+      source_ = unpack_source_package(package, "", {cache, executor_, console_}).source;
+    });
   }
   fs::path source_;
 };
@@ -300,7 +302,7 @@ TEST_F(UnpackedSource, ATarballThatIsALinkIsNone) {
   const fs::path package =
       folder_.write("kernel.src.rpm", Packer(cpio).symlink("linux-5.14.tar", "/etc/passwd").bytes());
   EXPECT_NE(message_of<Error>([&] {
-              unpack_source_package(package, {cache, executor_, console_});
+              unpack_source_package(package, "", {cache, executor_, console_});
             }).find("holds no linux-*.tar"),
             std::string::npos);
 }

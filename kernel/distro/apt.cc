@@ -59,8 +59,10 @@ std::vector<AptPackage> AptArchive::versions(const std::string& name) {
   std::vector<AptPackage> packages;
   if (!result.ok()) return packages;
   for (const auto line : lines_of(result.output)) {
-    if (line.starts_with("Package: ")) packages.emplace_back();
+    if (line.starts_with("Package: "))
+      packages.push_back({.version = {}, .size = 0, .source = std::string(line.substr(9))});
     if (packages.empty()) continue;
+    if (line.starts_with("Source: ")) packages.back().source = words_of(line.substr(8))[0];  // "linux (6.1.170-3)"
     if (line.starts_with("Version: ")) packages.back().version = line.substr(9);
     if (line.starts_with("Size: "))
       packages.back().size = std::strtoull(std::string{line.substr(6)}.c_str(), nullptr, 10);
@@ -117,6 +119,19 @@ void AptArchive::download(const std::string& name, const AptPackage& package, co
                     "(--list-kernels)",
                     name, package.version));
   if (!result.ok()) executor_.fail(fmt::format("can't fetch {} {}", name, package.version), result);
+}
+
+void AptArchive::download_source(const std::string& name, const std::string& version, const fs::path& directory) {
+  Console::Stage stage(console_, "fetching the source package " + name);
+  std::vector<std::string> argv = {"apt-get", "-q", "-o", "Acquire::Retries=3"};
+  std::ranges::move(index_options(), std::back_inserter(argv));
+  argv.insert(argv.end(), {"source", "--download-only", fmt::format("{}={}", name, version)});
+  const CommandResult result = executor_.run({std::move(argv), directory, environment(), true});
+  if (result.ok()) return;
+  if (result.output.find("404  Not Found") != std::string::npos)
+    throw Error(
+        fmt::format("the archive lists the source package {} {}, but doesn't hold it (any more)", name, version));
+  executor_.fail(fmt::format("can't fetch the source package {} {}", name, version), result);
 }
 
 std::vector<std::pair<std::string, std::string>> AptArchive::environment() const {

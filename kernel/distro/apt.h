@@ -18,6 +18,8 @@ namespace kpatch {
 struct AptPackage {
   std::string version;
   uint64_t size = 0;  // of the .deb
+  std::string
+      source{};  // the name of the source package that it is made of; that has the same version, but of signed ones
 };
 
 // Answers are kept where they are asked for more than once. All functions throw Error when apt or dpkg isn't there.
@@ -40,6 +42,8 @@ class AptArchive {
   AptPackage newest(const std::vector<AptPackage>& packages);
   // Fetches NAME=VERSION into the folder. Tries once more after `apt-get update` when the lists are out of date.
   void download(const std::string& name, const AptPackage& package, const std::filesystem::path& directory);
+  // Fetches the files of a source package into the folder; the lists must be those of sources.
+  void download_source(const std::string& name, const std::string& version, const std::filesystem::path& directory);
 
  private:
   std::vector<std::pair<std::string, std::string>> environment() const;

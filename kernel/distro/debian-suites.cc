@@ -102,8 +102,8 @@ Archive archive_of(const DistroTools& tools) {
   return archive;
 }
 
-std::string source_line(const Archive& archive, const std::string& suite) {
-  return fmt::format("deb [signed-by={}] {} {} main", archive.key,
+std::string source_line(const Archive& archive, const std::string& suite, PackageKind kind) {
+  return fmt::format("{} [signed-by={}] {} {} main", kind == PackageKind::source ? "deb-src" : "deb", archive.key,
                      suite.ends_with("-security") ? archive.security : archive.main, suite);
 }
 
@@ -134,14 +134,16 @@ APT::Sandbox::User "";
 }
 
 // Those of the wanted suites whose lists are there.
-std::set<std::string> fetched_suites(const fs::path& config, Executor& executor) {
+std::set<std::string> fetched_suites(const fs::path& config, PackageKind kind, Executor& executor) {
   const CommandResult result = executor.run({{"apt-get", "indextargets", "--format", "$(CREATED_BY) $(RELEASE)"},
                                              {},
                                              {{"APT_CONFIG", config.string()}},
                                              true});
   std::set<std::string> suites;
   for (const std::string_view line : lines_of(result.output))
-    if (const auto words = words_of(line); words.size() == 2 && words[0] == "Packages") suites.emplace(words[1]);
+    if (const auto words = words_of(line);
+        words.size() == 2 && words[0] == (kind == PackageKind::source ? "Sources" : "Packages"))
+      suites.emplace(words[1]);
   return suites;
 }
 
@@ -197,38 +199,41 @@ std::vector<SuiteGroup> groups_of_release(std::string_view release) {
   return groups.empty() ? all_groups() : groups;
 }
 
-SuiteArchive open_suites(const SuiteGroup& group, const DistroTools& tools) {
+SuiteArchive open_suites(const SuiteGroup& group, const DistroTools& tools, PackageKind kind) {
   const Archive archive = archive_of(tools);
   CacheKey key;
   key.add("archive", archive.main).add("security", archive.security).add("signed by", archive.key);
   key.add("suites", joined(group.suites, " ")).add("day", today());
+  if (kind == PackageKind::source) key.add("of", "sources");
+  const std::string what =
+      (kind == PackageKind::source ? "the lists of sources of " : "the package lists of ") + group.name;
   bool made = false;
-  const fs::path folder =
-      tools.cache.entry("archive", key, "the package lists of " + group.name, [&](const fs::path& directory) {
-        Console::Stage stage(tools.console, "package lists of " + group.name);
-        made = true;
-        write_configuration(directory);
-        std::string all;
-        for (const std::string& suite : group.suites) all += source_line(archive, suite) + '\n';
-        write_file(directory / "sources.list", all);
-        const fs::path config = directory / "apt.conf";
-        std::vector<std::string> update = {"apt-get", "-q", "update"};
-        if (!tools.archive.empty()) update.insert(update.end(), {"-o", "Acquire::Check-Valid-Until=false"});
-        const CommandResult result = tools.executor.run({update, {}, {{"APT_CONFIG", config.string()}}, true});
-        const std::set<std::string> there = fetched_suites(config, tools.executor);
-        // A suite may not be there (backports of old ones); one that could not be fetched would be missing for a day.
-        for (const std::string& suite : group.suites)
-          if (!there.contains(suite) && (suite == group.suites[0] || !is_absent(suite, result.output)))
-            throw Error(fmt::format("the archive doesn't give the suite {}{}", suite, complaints(result.output)));
-        std::string sources;
-        for (const std::string& suite : group.suites)
-          if (there.contains(suite)) sources += source_line(archive, suite) + '\n';
-        write_file(directory / "sources.list", sources);
-      });
+  const fs::path folder = tools.cache.entry("archive", key, what, [&](const fs::path& directory) {
+    Console::Stage stage(tools.console, what.substr(4));
+    made = true;
+    write_configuration(directory);
+    std::string all;
+    for (const std::string& suite : group.suites) all += source_line(archive, suite, kind) + '\n';
+    write_file(directory / "sources.list", all);
+    const fs::path config = directory / "apt.conf";
+    std::vector<std::string> update = {"apt-get", "-q", "update"};
+    if (!tools.archive.empty()) update.insert(update.end(), {"-o", "Acquire::Check-Valid-Until=false"});
+    const CommandResult result = tools.executor.run({update, {}, {{"APT_CONFIG", config.string()}}, true});
+    const std::set<std::string> there = fetched_suites(config, kind, tools.executor);
+    // A suite may not be there (backports of old ones); one that could not be fetched would be missing for a day.
+    for (const std::string& suite : group.suites)
+      if (!there.contains(suite) && (suite == group.suites[0] || !is_absent(suite, result.output)))
+        throw Error(fmt::format("the archive doesn't give the suite {}{}", suite, complaints(result.output)));
+    std::string sources;
+    for (const std::string& suite : group.suites)
+      if (there.contains(suite)) sources += source_line(archive, suite, kind) + '\n';
+    write_file(directory / "sources.list", sources);
+  });
   if (made)
     for (const Cache::Entry& entry : tools.cache.entries("archive"))
       if (entry.directory != folder && CacheKey::field(entry.key, "suites") == joined(group.suites, " ") &&
-          CacheKey::field(entry.key, "archive") == archive.main)
+          CacheKey::field(entry.key, "archive") == archive.main &&
+          CacheKey::field(entry.key, "of").has_value() == (kind == PackageKind::source))
         tools.cache.discard(entry.directory);
   SuiteArchive opened{folder / "apt.conf", {}};
   const std::string text = read_file(folder / "sources.list");

@@ -24,12 +24,15 @@ std::vector<SuiteGroup> all_groups();
 // "trixie": it, and trixie-backports. Throws Error, with all that there are, when it is none of them.
 std::vector<SuiteGroup> groups_of_suite(std::string_view suite);
 
+// What a group's lists are of.
+enum class PackageKind { binary, source };
+
 // apt for a group alone: its lists are fetched into the cache, once a day. Throws Error when the archive can't be
 // reached, is signed by nobody we know, or doesn't have the group's first suite.
 struct SuiteArchive {
   std::filesystem::path config;      // for AptArchive
   std::vector<std::string> sources;  // its lines of sources.list, as mmdebstrap takes them: those that are there
 };
-SuiteArchive open_suites(const SuiteGroup& group, const DistroTools& tools);
+SuiteArchive open_suites(const SuiteGroup& group, const DistroTools& tools, PackageKind kind = PackageKind::binary);
 
 }  // namespace kpatch

@@ -6,7 +6,7 @@
 //                          since 7.2 in linux-binary-R, linux-modules-R, linux-base-R: usr/lib/modules/R/{vmlinuz,config}
 //     linux-image-R-dbg    usr/lib/debug/boot/vmlinux-R (symbols, DWARF), usr/lib/debug/lib/modules/R: debug-package.cc
 //     linux-headers-R      usr/src/linux-headers-R/Module.symvers
-//     linux-source-6.12    usr/src/linux-source-6.12.tar.xz, Debian's patches applied
+//     linux-source-6.12    usr/src/linux-source-6.12.tar.xz, Debian's patches applied; but those of rt (debian-source.cc)
 //
 // All of exactly one version: 6.12.113's source gives other code than 6.12.117's, and the archive holds several at
 // once. `apt-get download NAME=VERSION` works for any user and installs nothing; packages are unpacked into the cache.
@@ -30,6 +30,7 @@
 
 #include "arch/arch.h"
 #include "kernel/distro/apt.h"
+#include "kernel/distro/debian-source.h"
 #include "kernel/distro/debian-suites.h"
 #include "kernel/distro/debian-toolchain.h"
 #include "kernel/distro/layout.h"
@@ -54,13 +55,25 @@ bool matches(std::string_view release) {
       architectures(), [&](const Arch* arch) { return release.ends_with(fmt::format("-{}", arch->distro.debian)); });
 }
 
-// "6.1.192" of "Linux version 6.1.0-56-amd64 (…) … #1 SMP PREEMPT_DYNAMIC Debian 6.1.192-1 (2026-01-17)".
-std::string version_of(std::string_view banner) {
+// "6.1.192-1" of "Linux version 6.1.0-56-amd64 (…) … #1 SMP PREEMPT_DYNAMIC Debian 6.1.192-1 (2026-01-17)".
+std::string_view package_of(std::string_view banner) {
   constexpr std::string_view before = " Debian ";
   size_t at = banner.rfind(before);
   if (at == std::string_view::npos) return "";
   banner.remove_prefix(at + before.size());
-  return std::string(banner.substr(0, banner.find_first_not_of("0123456789.")));
+  return banner.substr(0, banner.find(' '));
+}
+
+std::string version_of(std::string_view banner) {
+  const std::string_view package = package_of(banner);
+  return std::string(package.substr(0, package.find_first_not_of("0123456789.")));
+}
+
+// Debian's Makefile makes LINUX_PACKAGE_ID of them, " Debian 6.1.192-1", which dump_stack() and the watchdog print.
+std::vector<std::string> build_variables(std::string_view banner) {
+  const std::string_view package = package_of(banner);
+  if (package.empty()) return {};
+  return {"DISTRIBUTION_OFFICIAL_BUILD=1", "DISTRIBUTOR=Debian", fmt::format("DISTRIBUTION_VERSION={}", package)};
 }
 
 // Calls what with this machine's apt, unless --archive names another archive, then with the groups' one by one, until it
@@ -178,15 +191,6 @@ std::string newest_release(const ReleaseName& series, std::string_view given, co
   throw Error(message + not_looked_into(problems));
 }
 
-// Debian's rt kernels have patches that are in no package but the .dsc, and that dpkg-source doesn't apply; since 6.13
-// the kernel needs none.
-bool has_rt_patches(const ReleaseName& name) {
-  if (!name.flavour.starts_with("rt-")) return false;
-  const auto parts = fields_of(name.series, '.');
-  const auto number = [&](size_t i) { return i < parts.size() ? std::atoi(std::string(parts[i]).c_str()) : 0; };
-  return std::pair(number(0), number(1)) < std::pair(6, 13);
-}
-
 // Which package a release can't do without, and isn't there in its version; empty: all are.
 std::string missing_package(const std::map<std::string, std::vector<std::string>>& there, const std::string& release,
                             const std::string& version) {
@@ -198,7 +202,6 @@ std::string missing_package(const std::map<std::string, std::vector<std::string>
   if (!has("linux-image-" + release) && !has("linux-image-" + release + "-unsigned")) return "linux-image-" + release;
   for (const std::string& package : {"linux-headers-" + release, "linux-source-" + name->series})
     if (!has(package)) return package;
-  if (has_rt_patches(*name)) return "source with the rt patches";
   return {};
 }
 
@@ -312,6 +315,28 @@ void fill_packages(const fs::path& target, const std::string& release, const Pac
     if (!file->empty()) require_inside(*file, target, what);
 }
 
+// The source package of exactly that version with its rt patches, in the cache.
+void take_rt_source(KernelFiles& files, const std::function<AptArchive()>& archive_of, const DistroTools& tools,
+                    const std::function<void()>& meanwhile) {
+  CacheKey key;
+  key.add("source package", "linux").add("version", files.version).add("flavour", "rt");
+  files.source_identity = fmt::format("linux {} with rt patches", files.version);
+  const auto fill = [&](const fs::path& directory) {
+    AptArchive archive = archive_of();
+    const auto versions = archive.versions(debug_package(files.release));
+    const auto same = std::ranges::find(versions, files.version, &AptPackage::version);
+    const fs::path folder = directory / "package";
+    fs::create_directory(folder);
+    const fs::path package = fetch_source_package(same == versions.end() ? "linux" : same->source, files.version,
+                                                  files.release, folder, tools);
+    meanwhile();
+    const Console::Stage stage(tools.console, "unpacking " + package.filename().string());
+    unpack_debian_source(package, directory, "rt", tools);
+    fs::remove_all(folder);
+  };
+  files.source = tools.cache.entry("source", key, "the source of " + files.release, fill) / "tree";
+}
+
 // linux-source-6.12 of exactly that version, unpacked, in the cache. While that is done, `meanwhile` is called, if it is
 // done at all. archive_of: is called where the cache doesn't have it.
 void take_source(KernelFiles& files, const std::function<AptArchive()>& archive_of, const DistroTools& tools,
@@ -320,11 +345,7 @@ void take_source(KernelFiles& files, const std::function<AptArchive()>& archive_
   if (!name || files.version.empty())
     throw Error(fmt::format("which source {} was built from is not known; name it with -s DIR", files.release));
   std::string package = "linux-source-" + name->series;
-  if (has_rt_patches(*name))
-    throw Error(
-        fmt::format("{} was built with Debian's rt patches, which {} doesn't hold; name a tree that has them "
-                    "with -s DIR (debian/patches-rt of the source package)",
-                    files.release, package));
+  if (!debian_source_flavour(files.release).empty()) return take_rt_source(files, archive_of, tools, meanwhile);
   CacheKey key;
   key.add("source package", package).add("version", files.version);
   files.source_identity = fmt::format("{} {}", package, files.version);
@@ -389,17 +410,6 @@ void fetch_source(KernelFiles& files, const DistroTools& tools) {
       files, [&] { return archive_with(files.release, tools); }, tools, [] {});
 }
 
-// dpkg-source applies the package's patches itself.
-void unpack_source(const fs::path& package, const fs::path& directory, const DistroTools& tools) {
-  run_unpacker({.argv = {"dpkg-source", "--no-check", "-x", package.string(), (directory / "tree").string()},
-                .directory = directory,
-                .environment = {},
-                .ours = true,
-                .largest_file = largest_unpacked_file},
-               {"dpkg-source"}, package, tools.executor);
-  clean_unpacked(directory / "tree", package.filename().string(), Links::inside);
-}
-
 constexpr auto packages = std::to_array<NeededPackage>({
     {"busybox", "busybox-static"},
     {"bwrap", "bubblewrap"},
@@ -426,6 +436,7 @@ constinit const Distro debian = {
     .ids = ids,
     .matches = matches,
     .version_of = version_of,
+    .build_variables = build_variables,
     .locate = locate,
     .newest_release = newest_release,
     .list = list,
@@ -433,8 +444,9 @@ constinit const Distro debian = {
     .fetch = fetch,
     .fetch_source = fetch_source,
     .make_toolchain = make_debian_toolchain,
+    .source_flavour = debian_source_flavour,
     .source_package = ".dsc",
-    .unpack_source = unpack_source,
+    .unpack_source = unpack_debian_source,
     .packaging_folder = "debian/",
     .install_command = "apt-get install",
     .packages = packages,

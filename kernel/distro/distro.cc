@@ -150,6 +150,13 @@ std::string package_hint(std::initializer_list<std::string_view> needs) {
   return package_hint(std::vector<std::string>(needs.begin(), needs.end()));
 }
 
+std::vector<std::string> build_variables_of_banner(std::string_view banner) {
+  for (const Distro* distro : distros())
+    if (distro->build_variables)
+      if (std::vector<std::string> variables = distro->build_variables(banner); !variables.empty()) return variables;
+  return {};
+}
+
 std::string package_version_of_banner(std::string_view banner) {
   for (const Distro* distro : distros())
     if (distro->version_of)
@@ -211,30 +218,58 @@ KernelFiles find_release(std::string_view wanted, const KernelFiles& given, cons
   return files;
 }
 
-void unpack_source_to(const fs::path& package, const fs::path& directory, const DistroTools& tools) {
+namespace {
+
+const Distro& distro_of_source(const fs::path& package) {
   const std::string name = package.filename().string();
   auto it = std::ranges::find_if(
       distros(), [&](const Distro* d) { return !d->source_package.empty() && name.ends_with(d->source_package); });
   if (it == distros().end())
     throw Error(fmt::format("{} is no source package: {}", package.string(), source_package_kinds()));
+  return **it;
+}
+
+std::string_view source_flavour(const Distro& distro, std::string_view release) {
+  return distro.source_flavour ? distro.source_flavour(release) : "";
+}
+
+}  // namespace
+
+void unpack_source_to(const fs::path& package, const fs::path& directory, std::string_view release,
+                      const DistroTools& tools) {
+  const Distro& distro = distro_of_source(package);
+  const std::string name = package.filename().string();
   Console::Stage stage(tools.console, "unpacking " + name);
   try {
-    (*it)->unpack_source(package, directory, tools);
+    distro.unpack_source(package, directory, source_flavour(distro, release), tools);
   } catch (const fs::filesystem_error& error) {
     throw Error(fmt::format("can't unpack {}: {}", package.string(), error.what()));
   }
 }
 
-KernelFiles unpack_source_package(const fs::path& package, const DistroTools& tools) {
+KernelFiles unpack_source_package(const fs::path& package, std::string_view release, const DistroTools& tools) {
   const std::string name = package.filename().string();
   CacheKey key;
   key.add("source package", name).add("digest", tools.cache.file_digest(package));
+  if (const auto flavour = source_flavour(distro_of_source(package), release); !flavour.empty())
+    key.add("flavour", flavour);
   KernelFiles files;
   files.source = tools.cache.entry("source", key, "the source in " + name, [&](const fs::path& directory) {
-    unpack_source_to(package, directory, tools);
+    unpack_source_to(package, directory, release, tools);
   }) / "tree";
   files.source_identity = key.text();
   return files;
+}
+
+void apply_packaged_patch(const fs::path& patch, const std::string& name, const fs::path& tree, unsigned fuzz,
+                          const fs::path& package, Executor& executor) {
+  const CommandResult result = executor.run(
+      {.argv = {"patch", "-s", "-f", "-p1", fmt::format("-F{}", fuzz), "--no-backup-if-mismatch", "-i", patch.string()},
+       .directory = tree,
+       .environment = {},
+       .ours = true});
+  if (!result.ok())
+    executor.fail(fmt::format("the patch {} of {} doesn't apply", name, package.filename().string()), result);
 }
 
 std::string read_by_tool(const std::vector<std::string>& argv, const fs::path& file, Executor& executor) {

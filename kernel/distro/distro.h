@@ -76,6 +76,8 @@ struct Distro {
   bool (*matches)(std::string_view release);
   // The kernel's version that a banner stands for beside its release; empty when the banner names none.
   std::string (*version_of)(std::string_view banner) = nullptr;
+  // What its packages' build gives make that is to be seen in the code, "NAME=VALUE"; none where the banner isn't its own.
+  std::vector<std::string> (*build_variables)(std::string_view banner) = nullptr;
 
   // The files of a release that is installed as a whole, all but the source; nothing when it isn't.
   std::optional<KernelFiles> (*locate)(const std::string& release, const DistroTools& tools) = nullptr;
@@ -99,10 +101,13 @@ struct Distro {
   // What the user does where there is no fetch or fetch_source.
   std::string_view without_fetch{};
 
-  // How its source packages end, ".dsc". unpack_source gets one, and makes directory/"tree" of it.
+  // Which of the kernels in a source package a release was built from, "rt"; empty: that of all flavours without patches of
+  // their own.
+  std::string_view (*source_flavour)(std::string_view release) = nullptr;
+  // How its source packages end, ".dsc". unpack_source gets one, and makes directory/"tree" of it, of such a flavour.
   std::string_view source_package{};
   void (*unpack_source)(const std::filesystem::path& package, const std::filesystem::path& directory,
-                        const DistroTools& tools) = nullptr;
+                        std::string_view flavour, const DistroTools& tools) = nullptr;
   // The folder at the top of a kernel tree that holds the packaging and nothing that is compiled, "debian/"; or empty.
   std::string_view packaging_folder{};
 
@@ -129,6 +134,8 @@ std::string package_hint(std::initializer_list<std::string_view> needs);
 
 // The version that a banner of one of the distributions names beside its release; empty when none does.
 std::string package_version_of_banner(std::string_view banner);
+// Distro::build_variables of that whose kernel it is.
+std::vector<std::string> build_variables_of_banner(std::string_view banner);
 // Is the path of a kernel tree one of a distribution's packaging?
 bool is_packaging(std::string_view path);
 // ".dsc, .src.rpm"
@@ -141,12 +148,20 @@ std::string source_package_kinds();
 KernelFiles find_release(std::string_view release, const KernelFiles& given, const DistroTools& tools,
                          const Distro* system = running_distro());
 
-// The kernel source in a source package: path and identity are set. Throws Error, naming a missing tool.
-KernelFiles unpack_source_package(const std::filesystem::path& package, const DistroTools& tools);
+// The kernel source in a source package, of that release where it is known: path and identity are set. Throws Error, naming
+// a missing tool.
+KernelFiles unpack_source_package(const std::filesystem::path& package, std::string_view release,
+                                  const DistroTools& tools);
 
 // The same, without the cache: makes directory/"tree".
 void unpack_source_to(const std::filesystem::path& package, const std::filesystem::path& directory,
-                      const DistroTools& tools);
+                      std::string_view release, const DistroTools& tools);
+
+// Applies a patch that came with the package to the tree, as who built the kernel did, with that much fuzz. name: as the package
+// calls it, for the message. Throws Error when it doesn't apply, or `patch` is missing.
+void apply_packaged_patch(const std::filesystem::path& patch, const std::string& name,
+                          const std::filesystem::path& tree, unsigned fuzz, const std::filesystem::path& package,
+                          Executor& executor);
 
 // What a tool says of `file`. Throws Error naming both, and the package of a tool that isn't there.
 std::string read_by_tool(const std::vector<std::string>& argv, const std::filesystem::path& file, Executor& executor);

@@ -420,7 +420,7 @@ void take_source(KernelFiles& files, const Packages& used, const DistroTools& to
       tools.cache.entry("source", key, "the source of " + files.release, [&](const fs::path& directory) {
         if (source.kind == Kind::deb) return unpack_source_deb(source, directory, tools);
         if (source.kind == Kind::rpm) return unpack_expanded_source(used, directory, files.release, tools);
-        unpack_source_to(source.file, directory, tools);
+        unpack_source_to(source.file, directory, files.release, tools);
       });
   files.source = entry / "tree";
   files.source_identity = key.text();

@@ -65,17 +65,12 @@ void apply_patches(const fs::path& package, const fs::path& parts, const std::ve
     if (!fs::is_regular_file(fs::symlink_status(patch, error)))
       throw Error(fmt::format("{} lacks the patch {}, which its spec applies", package.string(), name));
     if (fs::file_size(patch) == 0) continue;
-    const CommandResult result =
-        tools.executor.run({.argv = {"patch", "-s", "-p1", "-F1", "--no-backup-if-mismatch", "-i", patch.string()},
-                            .directory = tree,
-                            .environment = {},
-                            .ours = true});
-    if (!result.ok())
-      tools.executor.fail(fmt::format("the patch {} of {} doesn't apply", name, package.filename().string()), result);
+    apply_packaged_patch(patch, name, tree, 1, package, tools.executor);
   }
 }
 
-void unpack_source(const fs::path& package, const fs::path& directory, const DistroTools& tools) {
+void unpack_source(const fs::path& package, const fs::path& directory, std::string_view /*flavour*/,
+                   const DistroTools& tools) {
   fs::path parts = directory / "parts";
   fs::create_directories(parts);
   extract(package, parts);
