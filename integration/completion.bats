@@ -87,7 +87,7 @@ offered() {
 
 @test "klp-build: commands first, then each one's options" {
   [ -x "$build_dir/klp-build/klp-build" ] || skip_package "built without libclang"
-  [ "$(offered "$build_dir/klp-build/klp-build" c)" = $'clean-sources\ncleanup\ncommit\ncs-diff' ]
+  [ "$(offered "$build_dir/klp-build/klp-build" c)" = $'check-inline\nclean-sources\ncleanup\ncommit\ncs-diff' ]
   [ "$(offered "$build_dir/klp-build/klp-build" setup --mod)" = $'--mod\n--mod-file-funcs\n--module' ]
   [ "$(offered "$build_dir/klp-build/klp-build" cs-diff --e)" = --exit-code ]
 }

@@ -109,6 +109,18 @@ klp() { run --separate-stderr "$klp_build" "$@"; printf 'exit %s\n%s\n%s\n' "$st
   klp format-patches -n fix -v 3
   [ "$status" -eq 0 ]
   grep -qF '[Klp-patches][PATCH v3 1/2] fix [15.5u40]' lps/fix/patches/0001-*
+  grep -qF 'fs/proc/meminfo.c, vmlinux: meminfo_proc_show' lps/fix/patches/0000-*
+  git init -q tests
+  echo true >tests/fix_test_script.sh
+  git -C tests add . && git -C tests commit -qm 'the test'
+  echo 'kgr_patches_tests_dir=~/tests' >>.config/klp-build/config
+  klp format-patches -n fix -v 3
+  [ "$status" -eq 0 ]
+  grep -qF '[Klp-patches][PATCH v3 1/3] the test' lps/fix/patches/0001-*
+  grep -qF '[Klp-patches][PATCH v3 2/3] fix [15.5u40]' lps/fix/patches/0002-*
+  klp format-patches -n fix -v 3 --no-test
+  [ "$status" -eq 0 ]
+  grep -qF '[Klp-patches][PATCH v3 1/2] fix [15.5u40]' lps/fix/patches/0001-*
   echo 'grep -q . /proc/meminfo && echo read-it' >test.sh
   klp prepare-tests -n fix --filter 15.5u40 --script test.sh
   [ "$status" -eq 0 ]
@@ -189,4 +201,39 @@ klp() { run --separate-stderr "$klp_build" "$@"; printf 'exit %s\n%s\n%s\n' "$st
   klp
   [ "$status" -eq 1 ]
   [[ $stderr == *"a command is missing"* ]]
+}
+
+@test "fixes out of a tree of patches: affected, patched, unaffected; get-patches, check-inline" {
+  printf '15.5u40,SLE,%s,2020-01-01\n15.5u41,SLE,6.1.0-1-cloud-amd64,2099-01-01\n15.4u1,SLE,%s,2099-01-01\n' "$release" "$release" >data/codestreams.csv
+  git init -q -b SLE15-SP4 src
+  mkdir src/patches.suse
+  touch src/series.conf src/patches.suse/none
+  git -C src add . && git -C src commit -qm base
+  git -C src checkout -q -b SLE15-SP5
+  sed '/^--- .*xt_comment/,$d' "$BATS_TEST_DIRNAME/patches/patch2.patch" >fix.patch
+  [ -s fix.patch ]
+  { printf 'Subject: fix\nReferences: bsc#1 CVE-2022-1048 bsc#2\n\n'; cat fix.patch; } >src/patches.suse/b.patch
+  { printf 'Subject: other\nReferences: CVE-2022-10480\n\n'; cat fix.patch; } >src/patches.suse/a.patch
+  printf '# kABI\n\tpatches.suse/a.patch\n\tpatches.suse/b.patch\n' >src/series.conf
+  git -C src add . && git -C src commit -qm fix
+  git -C src tag rpm-6.1.0-1-cloud
+  printf '[Settings]\nbugzilla_api_key = x\n' >>.config/klp-build/config
+  export KLP_KERNEL_SOURCE=$PWD/src
+  klp setup --name y --cve 2022-1048
+  [ "$status" -eq 0 ]
+  [[ $stderr == *"15.5u40: its support ended on 2020-01-01"* ]]
+  [[ $output == *"Skipping already patched:"*15.5u41*"Skipping unaffected (missing backports):"*15.4u1*"All affected codestreams:"*15.5u40* ]]
+  cmp lps/y/fixes/15.5/01-b.patch src/patches.suse/b.patch
+  klp get-patches --name z --cve CVE-2022-1048
+  [ "$status" -eq 0 ]
+  [ "$output" = "$PWD/lps/z/fixes/15.5/01-b.patch" ]
+  klp scan --cve 2022-1048 --skips '15\.5u4[01]'
+  [ "$status" -eq 1 ]  # nothing else has a patch of it
+  [[ $stderr == *"no patch for CVE-2022-1048 is known"* ]]
+  klp check-inline --codestream 15.5u40 --file kernel/sys.c --symbol check_prlimit_permission
+  [ "$status" -eq 0 ]
+  [[ $output == *"15.5u40: check_prlimit_permission: is inlined into __do_sys_prlimit64"* ]]
+  klp check-inline --codestream 15.5u40 --file kernel/sys.c --symbol no_such
+  [ "$status" -eq 1 ]
+  [[ $stderr == *"Symbol no_such not found in kernel/sys.c"* ]]
 }

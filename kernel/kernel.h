@@ -7,6 +7,7 @@
 #include "kernel/config.h"
 #include "kernel/distro/debug-package.h"
 #include "kernel/distro/distro.h"
+#include "kernel/distro/kept-packages.h"
 #include "kernel/distro/package-folder.h"
 #include "kernel/make.h"
 #include "kernel/shipped-binaries.h"

@@ -11,6 +11,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
+#include <cstdio>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -62,6 +64,16 @@ string Codestream::arch() const {
   string name = arch == nullptr ? arch_name(host_machine()) : string(arch->elf.name);
   std::ranges::replace(name, '-', '_');
   return name;
+}
+
+std::optional<int> days_until(const string& date) {
+  int year = 0;
+  unsigned month = 0, day = 0;
+  if (std::sscanf(date.c_str(), "%d-%u-%u", &year, &month, &day) != 3) return std::nullopt;
+  const std::chrono::year_month_day end{std::chrono::year(year), std::chrono::month(month), std::chrono::day(day)};
+  if (!end.ok()) return std::nullopt;
+  const auto today = std::chrono::floor<std::chrono::days>(std::chrono::system_clock::now());
+  return static_cast<int>((std::chrono::sys_days(end) - today).count());
 }
 
 std::vector<Codestream> parse_codestreams(string_view text, const string& file) {

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,6 +28,9 @@ struct Codestream {
   const Arch* architecture() const;
   std::string arch() const;  // "x86_64"
 };
+
+// Days from today to "2027-06-30", below 0 when that is past; nothing for what is no date.
+std::optional<int> days_until(const std::string& date);
 
 // Lines of NAME,PROJECT,KERNEL,UNTIL[,LTSS-UNTIL]; '#' begins a comment. Throws Error that has all that is wrong.
 std::vector<Codestream> parse_codestreams(std::string_view text, const std::string& file);

@@ -269,6 +269,26 @@ string problem_with_module(const fs::path& modules, const string& module) {
   return fmt::format("Module not found: {}{}", module, advice);
 }
 
+void find_inlined(Workshop& workshop, const Job& job, JobResult& result) {
+  for (const PatchedFile& file : job.codestream.files) {
+    const CompileCommand command = workshop.command_of(file.path, file.module);
+    const ObjectFacts facts(workshop.original_object(command));
+    const Binary& shipped = workshop.running(command.module);
+    for (const string& symbol : file.symbols) {
+      const auto tell = [&](const string& what) { result.told.push_back(fmt::format("{}: {}", symbol, what)); };
+      const bool there = std::ranges::any_of(
+          shipped.named(symbol), [&](uint32_t index) { return shipped.symbols()[index].type == SymbolType::function; });
+      if (there) tell("has code of its own in " + owner_of(command));
+      const std::vector<string> holders = facts.inlined_into(symbol), users = facts.users_of_clones(symbol, false);
+      if (!holders.empty()) tell("is inlined into " + joined(holders, ", "));
+      if (!users.empty())
+        tell("is called as another function, which the compiler made of it, by " + joined(users, ", "));
+      if (!there && holders.empty() && users.empty())
+        result.errors.push_back(fmt::format("Symbol {} not found in {}", symbol, file.path));
+    }
+  }
+}
+
 void check_codestream(Workshop& workshop, const Job& job, JobResult& result) { Checker(workshop, job, result).run(); }
 
 }  // namespace kpatch

@@ -19,7 +19,8 @@ namespace kpatch {
 NLOHMANN_JSON_SERIALIZE_ENUM(JobAction, {{JobAction::check, "check"},
                                          {JobAction::extract, "extract"},
                                          {JobAction::build, "build"},
-                                         {JobAction::fetch, "fetch"}})
+                                         {JobAction::fetch, "fetch"},
+                                         {JobAction::inlined, "inlined"}})
 NLOHMANN_JSON_SERIALIZE_ENUM(JobState, {{JobState::failed, "failed"},
                                         {JobState::done, "done"},
                                         {JobState::patched, "patched"},
@@ -89,16 +90,15 @@ json to_json(const Job& job) {
 }
 
 json to_json(const JobResult& result) {
-  return {{"state", result.state},
-          {"codestream", to_json(result.codestream)},
-          {"candidate", result.candidate},
-          {"errors", result.errors},
-          {"warnings", result.warnings}};
+  return {{"state", result.state},         {"codestream", to_json(result.codestream)},
+          {"candidate", result.candidate}, {"errors", result.errors},
+          {"warnings", result.warnings},   {"told", result.told}};
 }
 
 JobResult job_result_of(const json& json) {
-  return {json.at("state"), project_codestream_of(json.at("codestream")), json.at("candidate"), json.at("errors"),
-          json.at("warnings")};
+  return {json.at("state"),     project_codestream_of(json.at("codestream")),
+          json.at("candidate"), json.at("errors"),
+          json.at("warnings"),  json.at("told")};
 }
 
 std::vector<JobResult> run_jobs(const std::vector<Job>& jobs, unsigned workers, unsigned verbosity) {
@@ -156,6 +156,9 @@ int run_job(const fs::path& file) {
         break;
       case JobAction::build:
         build_codestream(workshop, job);
+        break;
+      case JobAction::inlined:
+        find_inlined(workshop, job, result);
         break;
       case JobAction::fetch:
         break;  // the workshop has them

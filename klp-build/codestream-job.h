@@ -11,7 +11,8 @@
 
 namespace kpatch {
 
-enum class JobAction : uint8_t { check, extract, build, fetch };  // fetch: the kernel's files are prepared
+// fetch: the kernel's files are prepared. inlined: where a function's code is
+enum class JobAction : uint8_t { check, extract, build, fetch, inlined };
 
 struct Job {
   JobAction action = JobAction::check;
@@ -34,6 +35,7 @@ struct JobResult {
   int candidate = -1;               // that fits
   std::vector<std::string> errors;  // state failed
   std::vector<std::string> warnings;
+  std::vector<std::string> told;  // inlined
 };
 
 nlohmann::json to_json(const Job& job);
@@ -52,6 +54,7 @@ class Workshop;
 void check_codestream(Workshop& workshop, const Job& job, JobResult& result);
 void extract_codestream(Workshop& workshop, const Job& job, JobResult& result);
 void build_codestream(Workshop& workshop, const Job& job);
+void find_inlined(Workshop& workshop, const Job& job, JobResult& result);
 
 // What is wrong with a module that is to be patched: a name, or a path, below the folder of a kernel's modules. Empty: it is
 // there, once.

@@ -19,6 +19,8 @@ struct KlpContext {
 
 // All codestreams there are; asks the archive the first time.
 std::vector<Codestream> all_codestreams(KlpContext& context, bool ask_anew);
+// Kernels that were codestreams of that data_dir once, and are none any more.
+std::vector<std::string> former_kernels(const std::filesystem::path& data, const std::vector<Codestream>& now);
 // Those that --filter means. Throws Error, with what there is, when it means none.
 std::vector<Codestream> chosen_codestreams(KlpContext& context);
 // Those of a project that --filter means.
@@ -26,6 +28,8 @@ std::vector<ProjectCodestream> chosen_of(const KlpContext& context, const Projec
 
 int setup_project(KlpContext& context);
 int scan_codestreams(KlpContext& context);
+int get_patches(KlpContext& context);
+int check_inline(KlpContext& context);
 
 int extract_project(KlpContext& context);
 int diff_codestreams(KlpContext& context);
@@ -41,6 +45,8 @@ void push_branches(KlpContext& context, const Project& project);
 int format_patches(KlpContext& context);
 
 int prepare_tests(KlpContext& context);
+// A project's test in kgr_patches_tests_dir; empty when there is none.
+std::filesystem::path kept_test_of(const std::filesystem::path& folder, const std::string& name);
 
 // Groups of codestreams with equal sources, each sorted, by their first names.
 std::vector<std::vector<std::string>> groups_of(const Project& project);

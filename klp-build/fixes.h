@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "klp-build/catalogue.h"
@@ -44,5 +45,14 @@ std::vector<std::string> backports_of(const std::filesystem::path& git, const st
 bool has_commit(const std::filesystem::path& git, const std::string& commit, Executor& executor);
 // A patch of a commit of a git tree. Throws Error when the tree doesn't have it.
 std::string patch_of_commit(const std::filesystem::path& git, const std::string& commit, Executor& executor);
+
+// What a tree of patches over kernels has for a CVE.
+struct SeriesFix {
+  bool known = false;                                        // it has a branch for the codestream
+  std::vector<std::pair<std::string, std::string>> patches;  // name and text, in their order; none: not affected
+  bool released = false;                                     // the codestream's own kernel has all of them
+};
+SeriesFix series_fix_of(const std::filesystem::path& git, const Codestream& codestream, const std::string& cve,
+                        Executor& executor);
 
 }  // namespace kpatch

@@ -77,6 +77,26 @@ void commit_group(const Repository& repository, const Project& project, const st
   repository.git({"worktree", "remove", "--force", tree.string()});
 }
 
+// Of kgr_patches_tests_dir, where that is a git tree: the last commit of the project's test.
+string commit_of_test(const KlpContext& context, const Project& project) {
+  const fs::path& folder = context.settings.tests_dir;
+  const fs::path test = kept_test_of(folder, project.name);
+  if (test.empty()) return {};
+  const CommandResult found =
+      context.executor.run({{"git", "-C", folder.string(), "log", "-1", "--format=%H", "--", test.string()}, {}, {}});
+  return found.ok() ? string(trimmed(found.output)) : string();
+}
+
+// For the cover letter.
+string functions_of(const Project& project, const string& name) {
+  string text;
+  for (const ProjectCodestream& codestream : project.codestreams)
+    for (const PatchedFile& file : codestream.files)
+      if (codestream.is.name == name)
+        text += fmt::format("        {}, {}: {}\n", file.path, file.module, joined(file.klpp_symbols, " "));
+  return text;
+}
+
 }  // namespace
 
 int commit_branches(KlpContext& context) {
@@ -120,14 +140,20 @@ int format_patches(KlpContext& context) {
   if (groups.empty()) context.console.warning(fmt::format("{}: has no groups of sources", project.name));
   string list;
   unsigned number = 0;
+  const string test = context.line.no_test ? string() : commit_of_test(context, project);
+  const size_t all = groups.size() + (test.empty() ? 0 : 1);
+  const auto format = [&](const fs::path& tree, const string& what, const string& commit) {
+    const string prefix =
+        fmt::format("Klp-patches][PATCH v{} {}/{}{}", context.line.patch_version, ++number, all, what);
+    repository.git_in(tree, {"format-patch", "-q", "-1", "-N", "--subject-prefix", prefix, "--start-number",
+                             std::to_string(number), "-o", folder.string(), commit});
+  };
+  if (!test.empty()) format(context.settings.tests_dir, {}, test);
   for (const std::vector<string>& group : groups) {
     const string branch = branch_of(project, group);
     if (!repository.has(branch)) throw Error(fmt::format("there is no branch {}: klp-build commit makes it", branch));
-    const string prefix = fmt::format("Klp-patches][PATCH v{} {}/{}] {} [{}", context.line.patch_version, ++number,
-                                      groups.size(), project.name, group_name(group, project.names()));
-    repository.git({"format-patch", "-q", "-1", "-N", "--subject-prefix", prefix, "--start-number",
-                    std::to_string(number), "-o", folder.string(), branch});
-    list += fmt::format("    {}\n", group_name(group, project.names()));
+    format(repository.path(), fmt::format("] {} [{}", project.name, group_name(group, project.names())), branch);
+    list += fmt::format("    {}\n", group_name(group, project.names())) + functions_of(project, group.front());
   }
   std::vector<string> archs;
   for (const ProjectCodestream& codestream : project.codestreams)
@@ -136,8 +162,8 @@ int format_patches(KlpContext& context) {
       folder / "0000-cover-letter.patch",
       fmt::format("Subject: [Klp-patches][PATCH v{} 0/{}] {}\n\n{}\nArchitectures: {}\nGroups of equal sources:\n{}"
                   "Already patched:\n    {}\n",
-                  context.line.patch_version, groups.size(), project.name,
-                  read_file_if_any(project.folder / "commit.msg"), joined(archs, ", "), list,
+                  context.line.patch_version, all, project.name, read_file_if_any(project.folder / "commit.msg"),
+                  joined(archs, ", "), list,
                   project.patched_cs.empty() ? "none" : joined(project.patched_cs, "\n    ")));
   context.console.info(folder.string());
   return exit_ok;

@@ -22,6 +22,8 @@ struct Entry {
 };
 constexpr std::array entries = {Entry{"setup", setup_project},
                                 Entry{"scan", scan_codestreams},
+                                Entry{"get-patches", get_patches},
+                                Entry{"check-inline", check_inline},
                                 Entry{"extract", extract_project},
                                 Entry{"cs-diff", diff_codestreams},
                                 Entry{"commit", commit_branches},

@@ -31,6 +31,8 @@ struct CommandHelp {
 constexpr std::array commands = {
     CommandHelp{"setup", "a project: what is patched in which codestreams, with checks"},
     CommandHelp{"scan", "which codestreams need a fix"},
+    CommandHelp{"get-patches", "the patches that are known for a CVE, without a look at the kernels"},
+    CommandHelp{"check-inline", "where the compiler put a function's code"},
     CommandHelp{"extract", "the livepatches' sources, for each codestream"},
     CommandHelp{"cs-diff", "what differs between the sources of two codestreams"},
     CommandHelp{"commit", "a branch for each group of equal sources, in a git repository"},
@@ -69,16 +71,25 @@ po::options_description options_of(KlpCommandLine& line) {
     add("filter", po::value(&line.filter)->value_name("RE"),
         "these codestreams: a name, the beginning of names, or a regular expression");
     add("codestreams", po::value(&line.filter)->value_name("RE"), "the same");
+    if (command == "check-inline") add("codestream", po::value(&line.filter)->value_name("RE"), "the same");
     add("data-dir", po::value<string>()->value_name("DIR"),
         "instead of data_dir of the settings; or a folder with a built kernel, which is then the codestream");
   }
+  if (command == "get-patches") add("cve", po::value(&line.cve)->value_name("YEAR-NUMBER"), "the CVE that is fixed");
+  if (command == "check-inline") {
+    add("file", po::value<string>()->value_name("FILE"), "the function's file");
+    add("symbol", po::value<string>()->value_name("FUNC"), "the function");
+    add("module", po::value(&line.module)->value_name("MODULE"), "of the file (default: whichever has it)");
+  }
   if (command == "setup" || command == "scan") {
+    add("skips", po::value(&line.skips)->value_name("RE"), "not these codestreams");
     add("cve", po::value(&line.cve)->value_name("YEAR-NUMBER"), "the CVE that is fixed");
     add("conf", po::value(&line.conf)->value_name("CONFIG_X"), "the option that builds the files");
     add("fix", names(&line.fixes, "PATCH|COMMIT|BASE=PATCH…"),
         "the fix: patches in their order, or commits of the stable git tree; BASE=: for that base alone");
     add("no-check", po::bool_switch(&line.no_check), "don't look whether the fix is there already");
   }
+  if (command == "scan") add("download", "accepted: what is missing is always fetched");
   if (command == "setup") {
     add("module", po::value(&line.module)->value_name("MODULE"), "of the files (default: whichever has them)");
     add("mod", po::value(&line.module)->value_name("MODULE"), "the same");
@@ -92,6 +103,9 @@ po::options_description options_of(KlpCommandLine& line) {
   if (command == "extract") {
     add("avoid-ext", names(&line.avoid_ext, "FUNC…"), "functions to copy where the kernel's would be called");
     add("no-patches", po::bool_switch(&line.no_patches), "from the source as it is, without the fix");
+    add("ignore-errors", po::bool_switch(&line.ignore_errors), "end with 0 when some codestreams could be extracted");
+    add("apply-patches", "accepted for old scripts: the fix is always applied");
+    add("type", po::value<string>()->value_name("ccp|ce"), "accepted for old scripts: there is one way to extract");
   }
   if (command == "cs-diff") {
     add("cs", names(&line.codestreams, "A B"), "the two, by their names");
@@ -115,6 +129,7 @@ po::options_description options_of(KlpCommandLine& line) {
   }
   if (command == "format-patches") {
     add("version,v", po::value(&line.patch_version)->value_name("N"), "of the patches");
+    add("no-test", po::bool_switch(&line.no_test), "without the patch of the test in kgr_patches_tests_dir");
   }
   if (command == "data") {
     add("download", po::bool_switch(&line.download), "fetch and prepare what is missing");
@@ -167,8 +182,14 @@ void require_consistent(const KlpCommandLine& line, const po::variables_map& giv
   };
   config(line.conf);
   for (const FileFunctions& file : line.files) config(file.conf);
-  const bool of_project = line.command != "data" && line.command != "clean-sources" && line.command != "scan";
+  const bool of_project = line.command != "data" && line.command != "clean-sources" && line.command != "scan" &&
+                          line.command != "check-inline";
   if (of_project && line.name.empty()) throw Error(fmt::format("{}: --name NAME is missing", line.command));
+  if (line.command == "get-patches" && line.cve.empty()) throw Error("get-patches: --cve YEAR-NUMBER is missing");
+  if (line.command == "check-inline" && line.files.empty())
+    throw Error("check-inline: --file and --symbol are missing");
+  if (given.contains("type") && given["type"].as<string>() != "ccp" && given["type"].as<string>() != "ce")
+    throw Error(fmt::format("--type {}: there are ccp and ce", given["type"].as<string>()));
   if (line.command == "setup" && !line.conf.empty() && line.files.empty())
     throw Error("--conf without --file-funcs, --mod-file-funcs or --conf-mod-file-funcs: which functions are patched?");
   if (line.command == "setup" && !line.module.empty() && line.files.empty())
@@ -226,6 +247,8 @@ std::optional<KlpCommandLine> parse_klp_options(int argc, const char* const* arg
   for (const auto& [option, path] :
        {std::pair{"data-dir", &line.data_dir}, {"to", &line.push_to}, {"script", &line.test_script}})
     if (given.contains(option)) *path = std::filesystem::absolute(given[option].as<string>());
+  if (given.contains("file") && given.contains("symbol"))
+    line.files = {{{}, line.module, given["file"].as<string>(), {given["symbol"].as<string>()}}};
   require_consistent(line, given);
   return line;
 }

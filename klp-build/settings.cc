@@ -4,10 +4,12 @@
 //     data_dir=~/klp/data                 work_dir = ~/klp/livepatches
 //                                         [Settings]
 //                                         workers = 10
+//                                         suites = bookworm, trixie
 #include "klp-build/settings.h"
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <boost/property_tree/ini_parser.hpp>
 #include <boost/property_tree/ptree.hpp>
 #include <charconv>
@@ -17,6 +19,7 @@
 
 #include "support/error.h"
 #include "support/files.h"
+#include "support/text.h"
 
 namespace kpatch {
 namespace {
@@ -36,6 +39,8 @@ class Reader {
 
   void take(const string& section, const string& key, const string& value) {
     if (section == "Settings" && key == "workers") return take_workers(value);
+    if (section == "Settings" && key == "suites") return take_suites(value);
+    if (section == "Settings" && key == "bugzilla_api_key") return;  // of those who have one: nobody is asked
     const auto path = paths_.find(key);
     if (section != "Paths" || path == paths_.end())
       throw Error(fmt::format("{}: there is no entry '{}' in [{}]", file_.string(), key, section));
@@ -54,6 +59,7 @@ class Reader {
   }
 
   KlpSettings done() {
+    if (settings_.stable_git.empty()) settings_.stable_git = settings_.kernel_dir;
     for (const char* key : {"work_dir", "data_dir"})
       if ((settings_.*paths_.at(key)).empty()) throw Error(fmt::format("{}: {} is missing", file_.string(), key));
     return settings_;
@@ -66,6 +72,11 @@ class Reader {
       throw Error(fmt::format("{}: workers: '{}' is no number of processes", file_.string(), value));
   }
 
+  void take_suites(string value) {
+    std::ranges::replace(value, ',', ' ');
+    for (const std::string_view suite : words_of(value)) settings_.suites.emplace_back(suite);
+  }
+
   const fs::path& file_;
   fs::path home_;
   KlpSettings settings_;
@@ -76,7 +87,9 @@ class Reader {
                                                             {"kgr_patches_tests_dir", &KlpSettings::tests_dir},
                                                             {"tracker", &KlpSettings::tracker},
                                                             {"cve_records", &KlpSettings::cve_records},
-                                                            {"stable_git", &KlpSettings::stable_git}};
+                                                            {"stable_git", &KlpSettings::stable_git},
+                                                            {"kernel_dir", &KlpSettings::kernel_dir},
+                                                            {"kernel_src_dir", &KlpSettings::kernel_src_dir}};
 };
 
 }  // namespace
@@ -111,6 +124,10 @@ KlpSettings read_settings(string& said) {
     said = fmt::format("{}: written, with livepatches in ~/klp/livepatches and data in ~/klp/data", file.string());
   }
   KlpSettings settings = parse_settings(read_file(file), file, home);
+  for (const auto& [name, field] : {std::pair("KLP_WORK_DIR", &settings.work_dir),
+                                    {"KLP_DATA_DIR", &settings.data_dir},
+                                    {"KLP_KERNEL_SOURCE", &settings.kernel_src_dir}})
+    if (const char* given = std::getenv(name); given != nullptr && given[0] != '\0') *field = fs::absolute(given);
   fs::create_directories(settings.work_dir);
   fs::create_directories(settings.data_dir);
   return settings;

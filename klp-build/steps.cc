@@ -24,31 +24,47 @@ bool is_kernel_folder(const fs::path& folder) {
   return fs::exists(folder / "Makefile") && fs::exists(folder / "vmlinux") && fs::exists(folder / ".config");
 }
 
-// What the archive has of the suite that this machine runs.
+// What the archive has of the suites that the settings name, or of that which this machine runs.
 std::vector<Codestream> ask_archive(KlpContext& context) {
   const Distro* distro = running_distro();
   if (distro == nullptr || distro->list == nullptr)
     throw Error(
         "archives of this system's kind aren't read yet: name codestreams by a CSV, codestreams = FILE in the "
         "configuration");
-  string suite;
+  std::vector<string> suites = context.settings.suites;
   const string system = read_file_if_any("/etc/os-release");
   for (const string_view line : lines_of(system))
-    if (line.starts_with("VERSION_CODENAME=")) suite = trimmed(line.substr(line.find('=') + 1), "\"");
+    if (line.starts_with("VERSION_CODENAME=") && suites.empty())
+      suites.emplace_back(trimmed(line.substr(line.find('=') + 1), "\""));
   Cache cache(Cache::default_root(), context.console);
   Executor executor(new_log(cache.root() / "logs"), [&](string_view line) { context.console.command(line); });
   std::vector<Codestream> codestreams;
-  distro->list({cache, executor, context.console, {}, {}, suite}, [&](const std::vector<StockKernel>& kernels,
-                                                                      const string& problem) {
+  const auto take = [&](const std::vector<StockKernel>& kernels, const string& problem) {
     if (!problem.empty()) context.console.warning(problem);
     for (const StockKernel& kernel : kernels)
       codestreams.push_back({kernel.release, kernel.release, kernel.version, kernel.suite, {}, {}, kernel.missing});
-  });
-  std::ranges::sort(codestreams, {}, &Codestream::name);
+  };
+  for (const string& suite : suites) distro->list({cache, executor, context.console, {}, {}, suite}, take);
+  std::ranges::stable_sort(codestreams, {}, &Codestream::name);
   // A release that several suites have is the newest one's.
   const auto same = [](const Codestream& a, const Codestream& b) { return a.name == b.name; };
   codestreams.erase(std::unique(codestreams.begin(), codestreams.end(), same), codestreams.end());
   if (codestreams.empty()) throw Error("the archive has no kernel");
+  return codestreams;
+}
+
+constexpr const char* kernels_file = "kernels";
+
+// A line for each kernel that is or was a codestream: so that data --cleanup-obsolete leaves alone what others have in
+// the cache.
+std::vector<Codestream> remembered(const fs::path& data, std::vector<Codestream> codestreams) {
+  const string before = read_file_if_any(data / kernels_file);
+  std::set<string> kernels;
+  for (const string_view line : lines_of(before)) kernels.emplace(line);
+  for (const Codestream& codestream : codestreams) kernels.insert(codestream.kernel);
+  string text;
+  for (const string& kernel : kernels) text += kernel + "\n";
+  if (text != before) write_file(data / kernels_file, text);
   return codestreams;
 }
 
@@ -107,21 +123,32 @@ std::vector<Codestream> all_codestreams(KlpContext& context, bool ask_anew) {
     throw Error(fmt::format("--data-dir {}: is no folder", given.string()));
   const fs::path data = given.empty() ? context.settings.data_dir : given;
   for (const fs::path& csv : {context.settings.codestreams, data / "codestreams.csv"})
-    if (!csv.empty() && fs::exists(csv)) return parse_codestreams(read_file(csv), csv.string());
-  if (fs::exists(data / "codestreams.json") && !ask_anew) return read_catalogue(data / "codestreams.json");
+    if (!csv.empty() && fs::exists(csv)) return remembered(data, parse_codestreams(read_file(csv), csv.string()));
+  if (fs::exists(data / "codestreams.json") && !ask_anew)
+    return remembered(data, read_catalogue(data / "codestreams.json"));
   std::vector<Codestream> codestreams = ask_archive(context);
   write_catalogue(data / "codestreams.json", codestreams);
-  return codestreams;
+  return remembered(data, std::move(codestreams));
+}
+
+std::vector<string> former_kernels(const fs::path& data, const std::vector<Codestream>& now) {
+  std::vector<string> former;
+  const string text = read_file_if_any(data / kernels_file);
+  for (const string_view line : lines_of(text))
+    if (std::ranges::find(now, line, &Codestream::kernel) == now.end()) former.emplace_back(line);
+  return former;
 }
 
 std::vector<Codestream> chosen_codestreams(KlpContext& context) {
   std::vector<Codestream> all = all_codestreams(context, context.line.update);
   std::vector<string> names;
   for (const Codestream& codestream : all) names.push_back(codestream.name);
-  const auto meant = filter_of(context.line.filter, names);
-  std::erase_if(all, [&](const Codestream& codestream) { return !meant(codestream.name); });
+  const auto meant = filter_of(context.line.filter, names), skipped = filter_of(context.line.skips, names);
+  const bool skips = !context.line.skips.empty();
+  std::erase_if(all, [&](const Codestream& c) { return !meant(c.name) || (skips && skipped(c.name)); });
   if (all.empty())
-    throw Error(fmt::format("no codestream matches '{}'; known: {}", context.line.filter, joined(names, ", ")));
+    throw Error(fmt::format("no codestream matches '{}'{}; known: {}", context.line.filter,
+                            skips ? fmt::format(" without '{}'", context.line.skips) : "", joined(names, ", ")));
   return all;
 }
 
@@ -175,7 +202,28 @@ int extract_project(KlpContext& context) {
   fs::create_directories(project.folder / "ccp");
   write_file(project.folder / "ccp/groups", groups);
   context.console.info("Groups of equal sources:\n" + groups.substr(0, groups.empty() ? 0 : groups.size() - 1));
-  return failed == 0 ? exit_ok : exit_error;
+  const bool some = failed < results.size() && context.line.ignore_errors;
+  return failed == 0 || some ? exit_ok : exit_error;
+}
+
+int check_inline(KlpContext& context) {
+  const std::vector<Codestream> chosen = chosen_codestreams(context);
+  if (chosen.size() > 1 && context.line.filter.empty())
+    throw Error("check-inline: --codestream says in which codestreams");
+  std::vector<Job> jobs;
+  const FileFunctions& file = context.line.files.front();
+  for (const Codestream& codestream : chosen) {
+    Job job;
+    job.action = JobAction::inlined;
+    job.project = context.settings.data_dir;
+    job.codestream.is = codestream;
+    job.codestream.files.push_back({file.file, file.module, {}, file.functions, {}, {}});
+    jobs.push_back(std::move(job));
+  }
+  const std::vector<JobResult> results = run_jobs(jobs, context.settings.workers, context.line.verbosity);
+  for (const JobResult& result : results)
+    for (const string& line : result.told) context.console.info(fmt::format("{}: {}", result.codestream.is.name, line));
+  return show_results(context, results) == 0 ? exit_ok : exit_error;
 }
 
 string normalised(const string& given) {
@@ -304,62 +352,6 @@ int clean_project(KlpContext& context) {
     std::error_code absent;
     fs::remove(project.ccp(codestream) / "build.log", absent);
   }
-  return exit_ok;
-}
-
-int care_for_data(KlpContext& context) {
-  const std::vector<Codestream> chosen = chosen_codestreams(context);
-  Cache cache(Cache::default_root(), context.console);
-  const auto is_of = [](const Cache::Entry& entry, const string& kernel) {
-    return CacheKey::field(entry.key, "release") == kernel;
-  };
-  if (context.line.cleanup_obsolete) {
-    const std::vector<Codestream> all = all_codestreams(context, false);
-    for (const Cache::Entry& entry : cache.entries("packages"))
-      if (std::ranges::none_of(all, [&](const Codestream& c) { return is_of(entry, c.kernel); }) &&
-          cache.discard(entry.directory))
-        context.console.info(fmt::format("removed {}", CacheKey::field(entry.key, "release").value_or("")));
-  }
-  bool damaged = false;
-  std::vector<Job> jobs;
-  for (const Codestream& codestream : chosen) {
-    const std::vector<Cache::Entry> entries = cache.entries("packages");
-    const auto entry =
-        std::ranges::find_if(entries, [&](const Cache::Entry& e) { return is_of(e, codestream.kernel); });
-    string state = codestream.missing.empty() ? "missing" : "the archive has no " + codestream.missing;
-    if (entry != entries.end()) {
-      state = "there";
-      const fs::path vmlinux = entry->directory / "usr/lib/debug/boot" / ("vmlinux-" + codestream.kernel);
-      if (context.line.verify_all) {
-        try {
-          static_cast<void>(Binary::open(vmlinux));
-          state = "there, and can be read";
-        } catch (const Error& error) {
-          state = fmt::format("damaged, and removed: {}", error.what());
-          damaged = true;
-          cache.discard(entry->directory);
-        }
-      }
-    }
-    context.console.info(fmt::format("{:<36} {:<24} {}", codestream.name, codestream.version, state));
-    if (context.line.download && codestream.missing.empty() && (entry == entries.end() || context.line.force)) {
-      Job job;
-      job.action = JobAction::fetch;
-      job.project = context.settings.data_dir;
-      job.codestream.is = codestream;
-      jobs.push_back(std::move(job));
-    }
-  }
-  const size_t failed = show_results(context, run_jobs(jobs, context.settings.workers, context.line.verbosity));
-  return failed == 0 && !damaged ? exit_ok : exit_error;
-}
-
-int clean_sources(KlpContext& context) {
-  Cache cache(Cache::default_root(), context.console);
-  size_t removed = 0, held = 0;
-  for (const char* kind : {"base", "source"})
-    for (const Cache::Entry& entry : cache.entries(kind)) (cache.discard(entry.directory) ? removed : held) += 1;
-  context.console.info(fmt::format("{} removed, {} in use", removed, held));
   return exit_ok;
 }
 

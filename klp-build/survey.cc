@@ -1,6 +1,7 @@
 // setup and scan: which codestreams need a fix, and what of them is patched
 //
 //     --fix                  patches or commits that are named
+//     kernel_src_dir         the patches over the kernels of one base, and which of its kernels has them
 //     the tracker            which version of the packages has the fix
 //     the CVE's record       which version of the kernel has it, and by which commits
 //     the stable git tree    the commits themselves, and backports of what is named
@@ -9,6 +10,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "klp-build/codestream-job.h"
 #include "klp-build/commands.h"
@@ -23,6 +25,8 @@ namespace {
 namespace fs = std::filesystem;
 using std::string;
 
+constexpr int soon = 30;  // days
+
 class Survey {
  public:
   Survey(KlpContext& context, fs::path folder) : context_(context), line_(context.line), folder_(std::move(folder)) {}
@@ -31,14 +35,18 @@ class Survey {
   bool run() {
     std::vector<Codestream> chosen = of_archs(chosen_codestreams(context_));
     if (!line_.cve.empty()) cve_ = cve_name(line_.cve);
+    find_series(chosen);
     collect_fixes();
     std::vector<Job> jobs;
     for (const Codestream& codestream : chosen) {
       if (!codestream.missing.empty()) {
         context_.console.info(fmt::format("Skipping {}: the archive has no {}", codestream.name, codestream.missing));
+      } else if (is_unaffected(codestream)) {
+        unaffected_.push_back(codestream.name);
       } else if (!line_.no_check && known_fixed(codestream)) {
         patched_.push_back(codestream.name);
       } else {
+        warn_of_end(codestream);
         jobs.push_back(job_of(codestream));
       }
     }
@@ -55,6 +63,13 @@ class Survey {
         affected_.back().required_patches = jobs[i].candidates[static_cast<size_t>(results[i].candidate)];
     }
     return tell(without);
+  }
+
+  // Those of all codestreams; Error when none are known.
+  void find_patches() {
+    cve_ = cve_name(line_.cve);
+    find_series(chosen_codestreams(context_));
+    collect_fixes();
   }
 
   const std::vector<ProjectCodestream>& affected() const { return affected_; }
@@ -109,7 +124,8 @@ class Survey {
     read_records();
     for (std::vector<string>& candidate : common_) candidate.insert(candidate.begin(), added.begin(), added.end());
     for (auto& [base, candidate] : by_base_) candidate.insert(candidate.begin(), added.begin(), added.end());
-    if (common_.empty() && by_base_.empty() && line_.files.empty())
+    for (auto& [name, patches] : series_) patches.insert(patches.begin(), added.begin(), added.end());
+    if (common_.empty() && by_base_.empty() && series_.empty() && line_.files.empty())
       throw Error(cve_.empty() ? string("neither --fix, --cve nor --file-funcs says what is to be patched")
                                : fmt::format("no patch for {} is known: give it by --fix, or set cve_records and "
                                              "stable_git in the configuration",
@@ -151,8 +167,35 @@ class Survey {
     }
   }
 
+  // In trees where no codestream's branch has a patch nothing is known of the CVE.
+  void find_series(const std::vector<Codestream>& chosen) {
+    const fs::path& git = context_.settings.kernel_src_dir;
+    if (git.empty() || cve_.empty() || !line_.fixes.empty()) return;
+    for (const Codestream& codestream : chosen) {
+      const SeriesFix fix = series_fix_of(git, codestream, cve_, context_.executor);
+      if (!fix.known) continue;
+      if (fix.released) released_.insert(codestream.name);
+      std::vector<string>& patches = series_[codestream.name];
+      for (const auto& [name, text] : fix.patches)
+        patches.push_back(kept("fixes/" + codestream.base(), fmt::format("{:02}-{}", patches.size() + 1, name), text));
+    }
+    if (std::ranges::all_of(series_, [](const auto& entry) { return entry.second.empty(); })) series_.clear();
+  }
+
+  bool is_unaffected(const Codestream& codestream) const {
+    const auto known = series_.find(codestream.name);
+    return !line_.no_check && known != series_.end() && known->second.size() == line_.add_patches.size();
+  }
+
+  void warn_of_end(const Codestream& codestream) const {
+    if (const auto days = days_until(codestream.eol); days && *days <= soon)
+      context_.console.warning(
+          fmt::format("{}: its support {} on {}", codestream.name, *days < 0 ? "ended" : "ends", codestream.eol));
+  }
+
   // By its version.
   bool known_fixed(const Codestream& codestream) {
+    if (released_.contains(codestream.name)) return true;
     if (!tracker_.empty() && !codestream.suite.empty() && !codestream.version.empty()) {
       const auto fixed = fixed_version_of(tracker_, context_.settings.tracker.string(), cve_, codestream.suite);
       if (fixed) {
@@ -177,6 +220,8 @@ class Survey {
     job.candidates = common_;
     for (const auto& [base, patches] : by_base_)
       if (codestream.base() == base || codestream.name.starts_with(base)) job.candidates = {patches};
+    if (const auto own = series_.find(codestream.name); own != series_.end() && !own->second.empty())
+      job.candidates = {own->second};
     return job;
   }
 
@@ -200,15 +245,16 @@ class Survey {
     };
     for (const auto& [what, names] : groups) console.info(fmt::format("{}:{}", group_name(names, all), what));
     list("Skipping already patched", patched_);
+    list("Skipping unaffected (missing backports)", unaffected_);
     if (!without.empty())
       list(line_.conf.empty() ? "Skipping codestreams without the option set"
                               : fmt::format("Skipping codestreams without {} set", line_.conf).c_str(),
            without);
     if (!affected_.empty()) return list("All affected codestreams", all), true;
-    if (patched_.empty())
+    if (patched_.empty() && unaffected_.empty())
       throw Error(line_.conf.empty() ? string("no codestream is left")
                                      : fmt::format("{} isn't set in any of the codestreams", line_.conf));
-    console.info("All supported codestreams are already patched.");
+    console.info(patched_.empty() ? "No codestream is affected." : "All supported codestreams are already patched.");
     return false;
   }
 
@@ -220,7 +266,9 @@ class Survey {
   std::vector<std::vector<string>> common_;  // each a list of patches, of which one fits
   std::map<string, std::vector<string>> by_base_;
   std::vector<ProjectCodestream> affected_;
-  std::vector<string> patched_;
+  std::vector<string> patched_, unaffected_;
+  std::map<string, std::vector<string>> series_;  // patches of kernel_src_dir, by codestream
+  std::set<string> released_;                     // that have them
 };
 
 // A project's folder grows as a whole, or not at all.
@@ -291,6 +339,24 @@ int setup_project(KlpContext& context) {
   if (!fs::exists(folder / "commit.msg")) write_file(folder / "commit.msg", commit_message(project, context));
   write_project(project);
   context.console.info("Done. Setup finished.");
+  return exit_ok;
+}
+
+int get_patches(KlpContext& context) {
+  require_project_name(context.line.name);
+  const NewFolder fresh(context.settings.work_dir);
+  Survey(context, fresh.path()).find_patches();
+  const fs::path folder = context.settings.work_dir / context.line.name;
+  for (const char* part : {"fixes", "upstream"}) {
+    if (!fs::exists(fresh.path() / part)) continue;
+    fs::create_directories(folder);
+    fs::copy(fresh.path() / part, folder / part, fs::copy_options::recursive | fs::copy_options::overwrite_existing);
+    walk(fresh.path() / part, [&](const fs::directory_entry& entry) {
+      if (entry.is_regular_file())
+        context.console.info((folder / entry.path().lexically_relative(fresh.path())).string());
+      return true;
+    });
+  }
   return exit_ok;
 }
 

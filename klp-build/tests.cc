@@ -29,19 +29,25 @@ fs::path test_script(const KlpContext& context, const Project& project) {
   if (!context.line.test_script.empty()) return context.line.test_script;
   const fs::path& folder = context.settings.tests_dir;
   if (folder.empty()) return {};
-  for (const fs::path& path : {folder / (project.name + "_test_script.sh"), folder / project.name / "test_script.sh"})
-    if (fs::exists(path)) return path;
+  if (fs::path kept = kept_test_of(folder, project.name); !kept.empty()) return kept;
   context.console.warning(fmt::format("{}: has no test of {}", folder.string(), project.name));
   return {};
 }
 
-// The image that boots: of a release out of the cache of packages.
-fs::path image_of(const Codestream& codestream, const Cache& cache) {
-  if (codestream.kernel.find('/') != string::npos)
-    return fs::path(codestream.kernel) / codestream.architecture()->kbuild.image;
-  for (const Cache::Entry& entry : cache.entries("packages"))
-    if (CacheKey::field(entry.key, "release") == codestream.kernel)
-      return entry.directory / "boot" / ("vmlinuz-" + codestream.kernel);
+// What boots, and the folder below which its modules are: of a release out of the cache of packages.
+struct Bootable {
+  fs::path image, modules;
+};
+Bootable bootable(const Codestream& codestream, const Cache& cache) {
+  if (codestream.kernel.find('/') != string::npos) {
+    const fs::path folder = codestream.kernel;
+    return {folder / codestream.architecture()->kbuild.image, folder};
+  }
+  for (const Cache::Entry& entry : cache.entries("packages")) {
+    if (CacheKey::field(entry.key, "release") != codestream.kernel) continue;
+    const KernelFiles files = files_of_kept(entry.directory, codestream.kernel);
+    if (!files.image.empty()) return {files.image, files.modules};
+  }
   throw Error(fmt::format("{}: its packages aren't there, klp-build data --download fetches them", codestream.name));
 }
 
@@ -107,10 +113,10 @@ class Tests {
       return true;
     }
     const Cache cache(Cache::default_root(), context_.console);
-    const fs::path image = image_of(codestream.is, cache);
-    std::vector<string> words = {data_file("klp-build/boot-test").string(), image.string(),
+    const Bootable kernel = bootable(codestream.is, cache);
+    std::vector<string> words = {data_file("klp-build/boot-test").string(), kernel.image.string(),
                                  (folder / "built" / codestream.is.name / (project_.module() + ".ko")).string(),
-                                 (image.parent_path().parent_path() / "lib/modules").string()};
+                                 kernel.modules.string()};
     if (!script_.empty()) words.push_back((folder / "repro/test_script.sh").string());
     CommandResult result;
     {
@@ -129,6 +135,13 @@ class Tests {
 };
 
 }  // namespace
+
+fs::path kept_test_of(const fs::path& folder, const string& name) {
+  if (folder.empty()) return {};
+  for (const fs::path& path : {folder / (name + "_test_script.sh"), folder / name / "test_script.sh"})
+    if (fs::exists(path)) return path;
+  return {};
+}
 
 int prepare_tests(KlpContext& context) { return Tests(context).run(); }
 

@@ -96,6 +96,24 @@ TEST(KlpBuildOptions, SaysWhatIsWrong) {
   EXPECT_TRUE(error_of([] { parsed({}); }).starts_with("a command is missing"));
 }
 
+TEST(KlpBuildOptions, WhatOlderScriptsGive) {
+  const KlpCommandLine inlined = parsed({"check-inline", "--codestream", "6.12", "--file", "a.c", "--symbol", "f"});
+  EXPECT_EQ(inlined.filter, "6.12");
+  ASSERT_EQ(inlined.files.size(), 1u);
+  EXPECT_EQ(inlined.files[0].functions, Words{"f"});
+  EXPECT_EQ(parsed({"get-patches", "-n", "x", "--cve", "2022-1048"}).cve, "2022-1048");
+  EXPECT_EQ(parsed({"setup", "-n", "x", "--skips", "6.1", "--data-dir", "/d"}).skips, "6.1");
+  EXPECT_TRUE(parsed({"extract", "-n", "x", "--type", "ccp", "--apply-patches", "--ignore-errors"}).ignore_errors);
+  EXPECT_EQ(parsed({"scan", "--cve", "2022-1048", "--download", "--conf", "CONFIG_X"}).conf, "CONFIG_X");
+  EXPECT_TRUE(parsed({"format-patches", "-n", "x", "-v", "2", "--no-test"}).no_test);
+  EXPECT_EQ(error_of([] { parsed({"extract", "-n", "x", "--type", "cp"}); }), "--type cp: there are ccp and ce");
+  EXPECT_EQ(error_of([] {
+              parsed({"check-inline", "--file", "a.c"});
+            }),
+            "check-inline: --file and --symbol are missing");
+  EXPECT_EQ(error_of([] { parsed({"get-patches", "-n", "x"}); }), "get-patches: --cve YEAR-NUMBER is missing");
+}
+
 TEST(KlpBuildFilter, ANameIsNoExpression) {
   const Words names = {"15.5u40", "6.1.0-56-cloud-amd64", "6.12.117+deb12-cloud-amd64"};
   const auto chosen = [&](const string& expression) {
@@ -133,6 +151,12 @@ TEST(KlpBuildCatalogue, ReadsACsv) {
             "c.csv:1: expected NAME,PROJECT,KERNEL,UNTIL\nc.csv:3: c is there twice");
 }
 
+TEST(KlpBuildCatalogue, DaysUntilADate) {
+  EXPECT_LT(*days_until("2020-02-29"), -2000);
+  EXPECT_GT(*days_until("2099-01-01"), 20000);
+  for (const char* none : {"", "soon", "2021-02-29", "2021-13-01"}) EXPECT_FALSE(days_until(none)) << none;
+}
+
 TEST(KlpBuildCatalogue, ReadsWhatItWritesAndTellsOthers) {
   const Folder folder;
   const fs::path file = folder.path / "codestreams.json";
@@ -158,6 +182,13 @@ TEST(KlpBuildSettings, BothForms) {
       folder.path);
   EXPECT_EQ(sections.workers, 10u);
   EXPECT_EQ(sections.tests_dir, folder.path / "tests");
+  const KlpSettings seed = parse_settings(
+      "work_dir=~/klp\ndata_dir=~/data\nkernel_src_dir=~/tests\nkernel_dir=~/tests\n[Settings]\nbugzilla_api_key=x\n"
+      "suites = bookworm, trixie\n",
+      "config", folder.path);
+  EXPECT_EQ(seed.kernel_src_dir, folder.path / "tests");
+  EXPECT_EQ(seed.stable_git, folder.path / "tests") << "where no other is given";
+  EXPECT_EQ(seed.suites, (Words{"bookworm", "trixie"}));
   const auto wrong = [&](const string& text) { return error_of([&] { parse_settings(text, "config", folder.path); }); };
   EXPECT_EQ(wrong("work_dir=~/a\n"), "config: data_dir is missing");
   EXPECT_EQ(wrong("[Paths]\nwork=a\n"), "config: there is no entry 'work' in [Paths]");

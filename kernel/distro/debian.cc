@@ -33,9 +33,11 @@
 #include "kernel/distro/debian-source.h"
 #include "kernel/distro/debian-suites.h"
 #include "kernel/distro/debian-toolchain.h"
+#include "kernel/distro/kept-packages.h"
 #include "kernel/distro/layout.h"
 #include "kernel/distro/unpacked.h"
 #include "support/error.h"
+#include "support/files.h"
 #include "support/text.h"
 
 namespace kpatch {
@@ -303,7 +305,12 @@ void fill_packages(const fs::path& target, const std::string& release, const Pac
                          {packages.split ? fmt::format("./usr/lib/debug/lib/modules/{}/vmlinux", release)
                                          : "./usr/lib/debug/boot/vmlinux-" + release}};
   for (auto& [name, package] : packages.small) archive.download(name, package, target);
+  std::string sums;
+  for (const auto& item : entries_of(target))
+    if (item.path().extension() == ".deb" && item.path() != symbols.package)
+      sums += md5sums_of(item.path(), {}, tools.executor);
   unpack_debs(target, release, tools.executor, tools.console, symbols);
+  write_file(target / md5sums_name, sums, Flush::no);
   const std::string what = "the packages of " + release;
   make_folders(target, "usr/lib/debug/lib/modules/" + release + "/kernel", what);
   KernelFiles files = files_below(debian_layout, target, release);
