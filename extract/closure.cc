@@ -160,6 +160,8 @@ class Closure {
       (fate.copy ? result_.copied : result_.declared).push_back(name);
     }
     const uint32_t start = unit_.offset_of(entity->declarations.front());
+    const bool made_static = fate.copy && fate.as_static && make_static(*entity);
+    if (made_static) fate.label.clear();
     size_t prototypes = 0;
     for (const CXCursor& declaration : entity->declarations) {
       const bool has_body = clang_isCursorDefinition(declaration) != 0;
@@ -187,6 +189,21 @@ class Closure {
     }
     if (!fate.label.empty())
       add(start, start, fmt::format("extern __typeof__({0}) {0} asm(\"{1}\");", name, fate.label));
+  }
+
+  // Gives each declaration of a function that word; false: one of them can't have it.
+  bool make_static(const SourceEntity& entity) {
+    std::vector<const SourceChunk*> chunks;
+    for (const CXCursor& declaration : entity.declarations) {
+      const auto chunk = unit_.chunk_at(unit_.offset_of(declaration));
+      if (!chunk) return false;
+      const SourceChunk& its = unit_.chunks()[*chunk];
+      if (its.cursors.size() != 1 || !can_be_static(unit_, its.first, its.last)) return false;
+      chunks.push_back(&its);
+    }
+    for (const SourceChunk* chunk : chunks)
+      for (TextEdit& edit : as_static(unit_, chunk->first, chunk->last)) edits_.push_back(std::move(edit));
+    return true;
   }
 
   // The token of a function's brace.
@@ -316,6 +333,7 @@ class Closure {
   void walk(const CXCursor& cursor, const CXCursor& parent) {
     switch (cursor.kind) {
       case CXCursor_TypeRef:
+        name_early(cursor);
         return refer_to_type(clang_getCursorReferenced(cursor), looks_inside(parent.kind));
       case CXCursor_DeclRefExpr:
         refer(cursor);
@@ -359,6 +377,16 @@ class Closure {
     if (type.kind == CXCursor_TypedefDecl && whole) need_type(clang_getCursorType(type));
     const CXCursor definition = clang_getCursorDefinition(type);
     need_text(clang_Cursor_isNull(definition) != 0 ? type : definition);
+  }
+
+  // An enum may be named before its enumerators are known, as a struct is: it is a parameter of prototypes.
+  void name_early(const CXCursor& reference) {
+    const CXCursor type = clang_getCursorReferenced(reference);
+    if (type.kind != CXCursor_EnumDecl) return;
+    const CXCursor definition = clang_getCursorDefinition(type);
+    const string tag = taken(clang_getCursorSpelling(type));
+    if (clang_Cursor_isNull(definition) == 0 && unit_.offset_of(reference) > unit_.offset_of(definition)) return;
+    if (has_tag(type, tag)) tags_.insert(fmt::format("enum {};", tag));
   }
 
   void refer(const CXCursor& reference) {

@@ -66,8 +66,11 @@ bool linkage_word(string_view word) {
   return word == "static" || word == "inline" || word == "__inline" || word == "__inline__";
 }
 
+// With the blanks behind: so that the text of an extraction comes out of another one as it is.
 void remove(std::vector<TextEdit>& edits, const ParsedUnit& unit, uint32_t first, uint32_t last) {
-  edits.push_back({unit.tokens()[first].begin, unit.tokens()[last - 1].end, {}});
+  uint32_t end = unit.tokens()[last - 1].end;
+  while (end < unit.text().size() && unit.text()[end] == ' ') ++end;
+  edits.push_back({unit.tokens()[first].begin, end, {}});
 }
 
 }  // namespace
@@ -104,7 +107,7 @@ std::vector<TextEdit> as_extern_variables(const ParsedUnit& unit, uint32_t first
         if (next == ")" || next == "]" || next == "}") --inner;
         if (inner == 0 && (next == "," || next == ";")) break;
       }
-      remove(edits, unit, i, end);
+      edits.push_back({tokens[i - 1].end, tokens[end - 1].end, {}});
       i = end - 1;
       continue;
     }
@@ -156,6 +159,27 @@ std::vector<TextEdit> without_aliases(const ParsedUnit& unit, uint32_t first, ui
   return edits;
 }
 
+bool can_be_static(const ParsedUnit& unit, uint32_t first, uint32_t last) {
+  if (unit.text_of(unit.tokens()[first]) == "__extension__") return false;
+  for (uint32_t i = first; i < last; ++i) {
+    const string_view word = unit.text_of(unit.tokens()[i]);
+    if (word == "{") break;
+    if (word == "asm" || word == "__asm__" || plain_word(word) == "weak" || defines_alias(word)) return false;
+  }
+  return true;
+}
+
+std::vector<TextEdit> as_static(const ParsedUnit& unit, uint32_t first, uint32_t last) {
+  const auto& tokens = unit.tokens();
+  std::vector<TextEdit> edits = {{tokens[first].begin, tokens[first].begin, "static "}};
+  for (uint32_t i = first; i < last; ++i) {
+    const string_view word = unit.text_of(tokens[i]);
+    if (word == "(" || word == "{") break;
+    if (word == "extern") remove(edits, unit, i, i + 1);
+  }
+  return edits;
+}
+
 std::string edited(const ParsedUnit& unit, uint32_t begin, uint32_t end, const std::vector<TextEdit>& edits) {
   std::vector<const TextEdit*> inside;
   for (const TextEdit& edit : edits)
@@ -165,7 +189,10 @@ std::string edited(const ParsedUnit& unit, uint32_t begin, uint32_t end, const s
   std::string raw;
   uint32_t at = begin;
   for (const TextEdit* edit : inside) {
-    if (edit->begin < at) continue;  // inside of what is gone already
+    if (edit->begin < at) {  // in what is gone already
+      if (edit->text.empty()) at = std::max(at, edit->end);
+      continue;
+    }
     raw.append(unit.text(), at, edit->begin - at);
     raw += edit->text;
     at = edit->end;

@@ -33,6 +33,10 @@ std::string prototype_of(const ParsedUnit& unit, uint32_t first, uint32_t brace)
 // Takes out the attributes that make an alias of what is declared.
 std::vector<TextEdit> without_aliases(const ParsedUnit& unit, uint32_t first, uint32_t last);
 
+// Whether a declaration of one function can be made static: its attributes and assembler's name say nothing against it.
+bool can_be_static(const ParsedUnit& unit, uint32_t first, uint32_t last);
+std::vector<TextEdit> as_static(const ParsedUnit& unit, uint32_t first, uint32_t last);
+
 // The text [begin, end) with the edits that lie in it, without line markers.
 std::string edited(const ParsedUnit& unit, uint32_t begin, uint32_t end, const std::vector<TextEdit>& edits);
 

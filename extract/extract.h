@@ -36,6 +36,8 @@ struct Subject {
 struct Treatment {
   bool copy = true;
   std::string label{};  // the assembler's name of it; empty: the one that it has
+  bool as_static =
+      false;  // a copied function that others see becomes static, where its attributes allow that: else label
 };
 
 struct ExtractRequest {

@@ -157,7 +157,7 @@ void ParsedUnit::read_errors() {
   }
 }
 
-// Directives are no tokens: markers are gone, and what the compiler obeys is kept by itself.
+// Directives and comments are no tokens: markers are gone, and what the compiler obeys is kept by itself.
 void ParsedUnit::read_tokens() {
   CXToken* found = nullptr;
   unsigned count = 0;
@@ -172,7 +172,7 @@ void ParsedUnit::read_tokens() {
     const CXSourceRange extent = clang_getTokenExtent(unit_, found[i]);
     clang_getSpellingLocation(clang_getRangeStart(extent), nullptr, nullptr, nullptr, &begin);
     clang_getSpellingLocation(clang_getRangeEnd(extent), nullptr, nullptr, nullptr, &end);
-    if (begin < line_end) continue;
+    if (begin < line_end || clang_getTokenKind(found[i]) == CXToken_Comment) continue;
     if (text_[begin] == '#' && (begin == 0 || text_[begin - 1] == '\n')) {
       line_end = static_cast<uint32_t>(std::min(text_.find('\n', begin), text_.size()));
       continue;

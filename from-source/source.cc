@@ -163,8 +163,9 @@ class SourceMaker {
                         std::ranges::any_of(copied_, [&](const string& f) { return facts_.inlines(f, subject.name); });
     if (!copied) return bound(subject, *own);
     copied_.insert(subject.name);
-    // A global one is there already, for all others.
-    return {true, subject.internal || own == nullptr ? string() : fmt::format("{}.klp.{}", subject.name, stem_)};
+    // A global one is there already, for all others: where the copy is inlined everywhere nothing of it is left.
+    const bool global = !subject.internal && own != nullptr;
+    return {true, global ? fmt::format("{}.klp.{}", subject.name, stem_) : string(), global};
   }
 
   Treatment decide_variable(const Subject& subject) {

@@ -221,15 +221,24 @@ void DeliveryCheck::compare_symbols(uint32_t object, const Atom& atom, KlpPlace 
   }
 }
 
+// The compiler numbers static variables of functions: __func__.6 in the whole file, __func__.0 in an extraction of it.
+static std::string_view plain(std::string_view name) {
+  const size_t dot = name.rfind('.');
+  const bool number = dot != std::string_view::npos && dot + 1 < name.size() &&
+                      name.find_first_not_of("0123456789", dot + 1) == std::string_view::npos;
+  return number ? name.substr(0, dot) : name;
+}
+
 void DeliveryCheck::compare_symbol(uint32_t object, uint32_t symbol, KlpPlace place) {
   const KlpSymbol& theirs = objects_[object].elf.symbols[symbol];
   const auto& known = names_.defined(objects_[object], owners_[object], symbol);
   const bool local = theirs.local() || !known.empty();
   for (uint32_t id : module_.symbols_at(place)) {
     const KlpSymbol& ours = module_.elf.symbols[id];
-    const bool named = ours.name == theirs.name || std::any_of(known.begin(), known.end(), [&](const KernelSymbol& k) {
-                         return names_.symbol(k).name == ours.name;
-                       });
+    const bool numbered = from_source_ && ours.local() && theirs.local() && plain(ours.name) == plain(theirs.name);
+    const bool named = ours.name == theirs.name || numbered ||
+                       std::any_of(known.begin(), known.end(),
+                                   [&](const KernelSymbol& k) { return names_.symbol(k).name == ours.name; });
     if (!named) continue;
     if (ours.type() != theirs.type())
       return find(place,

@@ -31,6 +31,7 @@ namespace {
 using namespace kpatch;
 namespace fs = std::filesystem;
 using std::string;
+using std::string_view;
 
 constexpr const char* usage =
     "Usage: kpatch-extract-proof RELEASE list\n"
@@ -55,7 +56,13 @@ const std::vector<Explanation> explanations = {
     // What it concludes of a function that is called from its body, and of a variable from all its uses in the file.
     {"inferred",
      {"-fno-schedule-insns2", "-fno-ipa-modref", "-fno-ipa-pure-const", "-fno-ipa-reference", "-fno-ipa-ra",
-      "-fno-ipa-bit-cp", "-fno-ipa-vrp", "-fno-tree-pta"}}};
+      "-fno-ipa-bit-cp", "-fno-ipa-vrp", "-fno-tree-pta"}},
+    // A static function with one caller left is inlined there; one that isn't whole, or has constant arguments, is made
+    // another one by all of its callers.
+    {"inlined",
+     {"-fno-schedule-insns2", "-fno-ipa-modref", "-fno-ipa-pure-const", "-fno-ipa-reference", "-fno-ipa-ra",
+      "-fno-ipa-bit-cp", "-fno-ipa-vrp", "-fno-tree-pta", "-fno-inline-functions-called-once", "-fno-partial-inlining",
+      "-fno-ipa-cp", "-fno-ipa-sra", "-fno-ipa-icf", "-fno-inline-small-functions", "-fno-inline-functions"}}};
 
 struct Outcome {
   string outcome, again = "-", twice = "-", paths = "-";
@@ -75,6 +82,12 @@ string without_places(const string& text) {
   for (const std::string_view line : lines_of(text))
     if (!line.starts_with("/* from ")) kept.append(line) += '\n';
   return kept;
+}
+
+string first_difference(const string& once, const string& again) {
+  const std::vector<string_view> left = lines_of(once), right = lines_of(again);
+  const auto [a, b] = std::ranges::mismatch(left, right);
+  return fmt::format("'{}' came out again as '{}'", a == left.end() ? "" : *a, b == right.end() ? "" : *b);
 }
 
 class Prover {
@@ -105,7 +118,9 @@ class Prover {
       } catch (const ExitError& error) {
         throw;
       } catch (const Error& error) {
-        outcome = {.outcome = "error", .why = error.what()};
+        // A branch on a key of the module itself: what post-link says of it.
+        const bool key = string_view(error.what()).find(": the kernel reads ") != string::npos;
+        outcome = {.outcome = key ? "refused module-key" : "error", .why = error.what()};
       }
       print(command, name, outcome);
     }
@@ -127,8 +142,9 @@ class Prover {
     outcome.bytes = source.text.size();
     outcome.twice = make_source(workshop_, pair, {name}, stem, second).text == source.text ? "yes" : "no";
     outcome.paths = names_this_machine(source.text) ? "no" : "yes";
-    const bool again = without_places(extracted_again(pair, source, stem)) == without_places(source.text);
-    outcome.again = again ? "yes" : "no";
+    const string once = without_places(source.text), twice = without_places(extracted_again(pair, source, stem));
+    outcome.again = once == twice ? "yes" : "no";
+    if (once != twice) outcome.why = first_difference(once, twice);
     fs::path module = linked(pair.command, pair.owner, source, stem, bindings);
     std::vector<Finding> differences = compared(module, workshop_.original_object(pair.command), pair.owner);
     outcome.outcome = differences.empty() ? "equal" : "differs";
@@ -137,8 +153,8 @@ class Prover {
       CompileCommand command = pair.command;
       command.arguments.insert(command.arguments.end() - 1, explanation.flags.begin(), explanation.flags.end());
       if (!explanation.flags.empty()) module = linked(command, pair.owner, source, stem, bindings);
-      if (std::vector<Finding> left = compared(module, with_visible(command, source, stem), pair.owner); left.empty())
-        outcome.outcome = explanation.outcome, differences.clear();
+      differences = compared(module, with_visible(command, source, stem), pair.owner);
+      if (differences.empty()) outcome.outcome = explanation.outcome;
     }
     if (differences.size() > 3) differences.resize(3);
     for (const Finding& finding : differences) outcome.why += (outcome.why.empty() ? "" : "; ") + text_of(finding);

@@ -274,10 +274,11 @@ class DeliveryTest : public testing::TestWithParam<Case> {
     return path("a.ko");
   }
 
-  std::vector<std::string> findings(const fs::path& module) const {
+  std::vector<std::string> findings(const fs::path& module, MadeOf made_of = MadeOf::diff_objects) const {
     const std::vector<PatchedObject> objects = {{path("patched.o"), "vmlinux"}};
     std::vector<std::string> texts;
-    for (const Finding& finding : check_delivery({module, "", "", &*vmlinux_, &symvers_, open_module_}, objects)) {
+    for (const Finding& finding :
+         check_delivery({module, "", "", &*vmlinux_, &symvers_, open_module_}, objects, made_of)) {
       EXPECT_EQ(finding.rule, "delivery");
       EXPECT_EQ(finding.severity, Severity::error);
       texts.push_back(sentence_of(finding));
@@ -431,6 +432,20 @@ TEST_F(DeliveryTest, AStaticLocalThatBecomesAVariableOfItsFile) {
     run("as -o patched.o patched.s");
     EXPECT_EQ(findings(link(module)).size(), count) << size;
   }
+}
+
+// An extraction has fewer of them than its file.
+TEST_F(DeliveryTest, NumbersOfStaticLocalsSayNothingInAnExtraction) {
+  const auto with = [](const std::string& text, const std::string& name) {
+    return replaced(text, "\nthunk: jmp", "\nlevel_ref: movl " + name + "(%rip), %eax\nthunk: jmp") +
+           ".section .data.level,\"aw\"\n.type " + name + ",@object\n" + name + ": .long 4\n.size " + name + ",4\n";
+  };
+  write("patched.s", with(object_text(), "level.6"));
+  run("as -o patched.o patched.s");
+  EXPECT_EQ(findings(link(with(good(), "level.6"))).size(), 0);
+  EXPECT_EQ(findings(link(with(good(), "level.0"))).size(), 1);
+  EXPECT_EQ(findings(link(with(good(), "level.0")), MadeOf::extracted_source).size(), 0);
+  EXPECT_EQ(findings(link(with(good(), "label.0")), MadeOf::extracted_source).size(), 1);
 }
 
 TEST_F(DeliveryTest, StateIsNotThereTwice) {

@@ -49,13 +49,13 @@ TEST(SourceExtract, SaysWhereEachPieceIsFromWithoutTheRoot) {
 TEST(SourceExtract, DeclaresAVariableOfTheKernel) {
   const Extraction e =
       extracted("static int t[] = {1, 2, 3}, n = 4;\nint f(int i) { return t[i]; }\n", {"f"}, {"t", "n"});
-  EXPECT_TRUE(has(e.text, "extern  int t[3] , n ;")) << e.text;
+  EXPECT_TRUE(has(e.text, "extern int t[3], n;")) << e.text;
   EXPECT_FALSE(has(e.text, "= 4"));
 }
 
 TEST(SourceExtract, DeclaresAStaticVariableOfAFunctionByItsSymbol) {
   const Extraction e = extracted("int f(void) { static int n = 4; return n++; }\n", {"f"}, {"f.n"});
-  EXPECT_TRUE(has(e.text, "extern  int n__f_0 asm(\"n.7\") ;")) << e.text;
+  EXPECT_TRUE(has(e.text, "extern int n__f_0 asm(\"n.7\");")) << e.text;
   EXPECT_TRUE(has(e.text, "return n__f_0++;")) << e.text;
   EXPECT_FALSE(has(e.text, "= 4"));
 }
@@ -75,6 +75,44 @@ TEST(SourceExtract, WritesAStructInFullOnlyWhereSomebodyLooksInside) {
   EXPECT_TRUE(has(extracted(text + "int f(struct s *p) { return p->a; }\n", {"f"}).text, "int a"));
   EXPECT_TRUE(has(extracted(text + "unsigned long f(void) { return sizeof(struct s); }\n", {"f"}).text, "int a"));
   EXPECT_TRUE(has(extracted(text + "void f(struct s *p) { g(p + 1); }\n", {"f"}).text, "int a"));
+}
+
+TEST(SourceExtract, AnEnumMayBeNamedBeforeItIsDefined) {
+  const string text =
+      extracted("enum e;\nvoid g(enum e *p, enum e x);\nenum e { one };\nvoid f(void) { enum e x = one; g(&x, x); }\n",
+                {"f"})
+          .text;
+  EXPECT_LT(text.find("enum e;"), text.find("void g(")) << text;
+  const string known = extracted("enum e { one };\nvoid g(enum e x);\nvoid f(void) { g(one); }\n", {"f"}).text;
+  EXPECT_FALSE(has(known, "enum e;")) << known;
+}
+
+// A comment in front of a declaration is none of it: nor are those that an extraction writes.
+TEST(SourceExtract, LeavesCommentsAlone) {
+  const string text =
+      extracted("/* of nobody */\ntypedef int t;\n/* nor this */\nt f(void) { return 1; }\n", {"f"}).text;
+  EXPECT_FALSE(has(text, "nobody") || has(text, "nor this")) << text;
+}
+
+// Otherwise the compiler would keep a copy of its code that nobody calls.
+TEST(SourceExtract, MakesACopyOfAGlobalFunctionStatic) {
+  const auto copied = [](const string& text) {
+    ExtractRequest request;
+    request.functions = {"f"};
+    request.decide = [](const Subject& s) { return Treatment{true, s.name + ".klp.a", true}; };
+    return unit_of(text).extract(request).text;
+  };
+  const string text = copied(
+      "extern __attribute__((nonnull)) int g(int *a), other;\nextern int g(int *a);\n"
+      "int g(int *a) { return *a; }\nint f(int *x) { return g(x); }\n");
+  EXPECT_TRUE(has(text, "asm(\"g.klp.a\")")) << "its declaration is shared: " << text;
+  const string alone = copied("extern int g(int *a);\nint g(int *a) { return *a; }\nint f(int *x) { return g(x); }\n");
+  EXPECT_TRUE(has(alone, "static int g(int *a);")) << alone;
+  EXPECT_TRUE(has(alone, "static int g(int *a) { return *a; }")) << alone;
+  EXPECT_FALSE(has(alone, "klp") || has(alone, "extern")) << alone;
+  const string weak =
+      copied("__attribute__((weak)) int g(int *a);\nint g(int *a) { return *a; }\nint f(int *x) { return g(x); }\n");
+  EXPECT_TRUE(has(weak, "asm(\"g.klp.a\")")) << weak;
 }
 
 TEST(SourceExtract, FindsTheFunctionOfACleanup) {
