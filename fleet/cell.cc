@@ -18,7 +18,9 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "arch/arch.h"
 #include "fleet/fleet.h"
+#include "kbuild/kbuild.h"
 #include "kernel/kernel.h"
 #include "patch/patch.h"
 #include "support/command.h"
@@ -104,18 +106,36 @@ bool touches_something(const PatchText& given, const fs::path& source) {
   });
 }
 
+// What the files alone tell: a rule that refuses one is the same for each config, and so is what nothing comes of. The
+// first word of each line is the rule's.
+std::optional<json> without_a_build(const AppliedPatches& patches, const fs::path& source, const json& numbers) {
+  std::vector<std::string> refusals;
+  const std::string arch(find_arch(host_machine())->kbuild.folder);
+  const std::vector<std::string> touched = patches.touched();
+  for (const std::string& file : touched)
+    if (const auto refusal = refused_file(source, patches.directory, file, arch, false))
+      refusals.push_back(fmt::format("{}: {}: {}", refusal->rule, file, refusal->message));
+  if (!refusals.empty()) return {{{"state", "refused"}, {"message", joined(refusals, "\n")}, {"needed", numbers}}};
+  if (std::ranges::all_of(touched, [&](const std::string& file) {
+        return is_without_influence(source, patches.directory, file, arch);
+      }))
+    return {{{"state", "no change"},
+             {"message", "what it touches is without influence on a kernel that runs"},
+             {"needed", numbers}}};
+  return std::nullopt;
+}
+
 // Patch by patch, since of a series the first ones may be in the release already.
 json assess(const std::vector<PatchText>& patches, const fs::path& source, const fs::path& scratch) {
   std::vector<PatchText> needed;
-  json numbers = json::array(), notes = json::array();
+  json numbers = json::array();
+  std::optional<AppliedPatches> applied;
   size_t elsewhere = 0;
   for (size_t i = 0; i < patches.size(); ++i) {
     needed.push_back(patches[i]);
     try {
-      const AppliedPatches applied = apply_patches(needed, source, scratch / std::to_string(i), false);
+      applied = apply_patches(needed, source, scratch / std::to_string(i), false);
       numbers.push_back(i);
-      notes = json::array();
-      for (const Finding& warning : applied.warnings) notes.push_back(warning.message);
     } catch (const Error& error) {
       needed.pop_back();
       if (is_applied(patches[i], source)) continue;
@@ -124,13 +144,16 @@ json assess(const std::vector<PatchText>& patches, const fs::path& source, const
       ++elsewhere;
     }
   }
-  if (needed.empty())
+  if (!applied)
     return {{"state", elsewhere == patches.size() ? "not affected" : "already fixed"},
             {"message", elsewhere == patches.size() ? "the source has none of the files" : ""},
             {"needed", numbers}};
-  std::string message;
-  for (const json& note : notes) message += (message.empty() ? "" : "\n") + note.get<std::string>();
-  return {{"state", notes.empty() ? "applies" : "applies with an offset"}, {"message", message}, {"needed", numbers}};
+  if (const auto known = without_a_build(*applied, source, numbers)) return *known;
+  std::vector<std::string> notes;
+  for (const Finding& warning : applied->warnings) notes.push_back(warning.message);
+  return {{"state", notes.empty() ? "applies" : "applies with an offset"},
+          {"message", joined(notes, "\n")},
+          {"needed", numbers}};
 }
 
 json triage(const CellJob& job, const fs::path& folder, Console& console) {

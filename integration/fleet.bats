@@ -42,6 +42,9 @@ patches() {
   change "$1/there.patch" $f '/seq_printf(m, linux_proc_banner,/d' 's/^static int version_proc_show.*/&/;/^static int version_proc_show/{n;s/$/\n\tseq_printf(m, linux_proc_banner,/}'
   change "$1/moved.patch" $f '1i\// one\n// two' 's/seq_printf(m, linux_proc_banner,/seq_puts(m, "");\n\t&/'
   change "$1/other.patch" $f 's/seq_file \*m/seq_file *file/' 's/seq_printf(m, linux_proc_banner,/seq_puts(file, "");\n\t&/'
+  change "$1/assembly.patch" arch/x86/lib/putuser.S '' '1i/* one */'
+  change "$1/words.patch" Documentation/filesystems/proc.rst '' '1i.. one'
+  cat "$1/first.patch" "$1/assembly.patch" >"$1/both.patch"
   sed 's,fs/proc/version.c,drivers/none/none.c,' "$1/first.patch" >"$1/elsewhere.patch"
 }
 
@@ -111,6 +114,18 @@ print(*[c["state"] for c in json.load(open(sys.argv[1] + "/results.json"))["cell
   [ "$(state other)" = "needs a backport" ]
   [ "$(state elsewhere)" = "not affected" ]
   [[ $output == *"other needs a backport: one backport serves 1 kernel of source"*"hunk 1 of 1 does not apply"* ]]
+}
+
+@test "a triage tells what is refused for what its files are, and what nothing comes of: neither is built" {
+  doubles
+  ours first.patch assembly.patch both.patch words.patch
+  [ "$status" -eq 2 ]
+  [ "$(state first)" = built ]
+  [ "$(state assembly)" = refused ]
+  [ "$(state both)" = refused ]
+  [ "$(state words)" = "no change" ]
+  [ "$(builds)" -eq 1 ]
+  [[ $output == *"assembly: arch/x86/lib/putuser.S: assembly can't be patched live"* ]]
 }
 
 @test "a plan: a series without what the kernel has, a backport for some, names beside the plan" {

@@ -72,6 +72,20 @@ void open_paths(const CompileCommand& command, const fs::path& source, PatchedVi
   }
 }
 
+bool only_texts_change(const fs::path& source, const fs::path& patched, const std::string& path) {
+  if (!fs::path(path).filename().string().starts_with("Kconfig")) return false;
+  return same_options(read_file_if_any(source / path), read_file_if_any(patched / path));
+}
+
+Finding refused_product(const std::string& path, std::string why, bool built_here) {
+  return {"generated",
+          Severity::refusal,
+          {.source = path},
+          std::move(why),
+          built_here ? "use --full, which builds the kernel with and without the patch"
+                     : "leave it out, and change what it makes in the C code that uses it"};
+}
+
 class Finder {
  public:
   Finder(const Base& base, const AppliedPatches& patches, PatchedView& view, const std::vector<std::string>& targets,
@@ -114,6 +128,8 @@ class Finder {
  private:
   void look_at(const std::string& path) {
     const FileVerdict verdict = file_verdict(path, folder_);
+    if (auto refusal = refused_file(base_.source, patches_.directory, path, folder_, base_.built_here))
+      found_.add(std::move(*refusal));
     switch (verdict.role) {
       case FileRole::source:
         sources_.push_back(path);
@@ -125,28 +141,13 @@ class Finder {
         unknown_.push_back(path);
         break;
       case FileRole::makefile:
-        if (const std::string line =
-                changed_recipe(read_file_if_any(base_.source / path), read_file_if_any(patches_.directory / path));
-            !line.empty())
-          refuse_product(path, fmt::format("it changes how the build makes files, which aren't made anew: {}", line));
         makefile_folders_.insert(fs::path(path).parent_path().string());
         break;
       case FileRole::build:
-        if (only_texts_change(path))
-          idle(path, "help texts and comments");
-        else
-          needs_full(path);
+        if (only_texts_change(base_.source, patches_.directory, path)) idle(path, "help texts and comments");
         break;
       case FileRole::assembly:
-        refuse("assembly", path, "assembly can't be patched live",
-               "patch a C function that calls it instead; new assembly works as asm() in a C file");
-        break;
       case FileRole::generator:
-        if (path.ends_with(".rs")) {
-          refuse("generated", path, "it is Rust, which isn't compiled", "leave it out: a livepatch changes C code");
-          break;
-        }
-        refuse_product(path, fmt::format("it is {}, and what it makes isn't made anew", verdict.why));
         break;
       case FileRole::idle:
         idle(path, verdict.why);
@@ -172,30 +173,15 @@ class Finder {
   }
 
   void refuse_product(const std::string& path, std::string why) {
-    refuse("generated", path, std::move(why),
-           base_.built_here ? "use --full, which builds the kernel with and without the patch"
-                            : "leave it out, and change what it makes in the C code that uses it");
+    found_.add(refused_product(path, std::move(why), base_.built_here));
   }
 
   void idle(const std::string& path, string_view why) {
     found_.note("ignored", {.source = path}, fmt::format("is without influence on the kernel that runs: {}", why));
   }
 
-  bool only_texts_change(const std::string& path) const {
-    if (!fs::path(path).filename().string().starts_with("Kconfig")) return false;
-    return same_options(read_file_if_any(base_.source / path), read_file_if_any(patches_.directory / path));
-  }
-
   void refuse(string_view rule, const std::string& path, std::string why, std::string advice = {}) {
     found_.refuse(rule, {.source = path}, std::move(why), std::move(advice));
-  }
-
-  void needs_full(const std::string& path) {
-    constexpr const char* why = "it can change how every object is built";
-    if (base_.built_here)
-      refuse("needs-full", path, why, "use --full, which builds the kernel with and without the patch");
-    else
-      refuse("needs-full", path, fmt::format("{}: that needs a full build, which a stock kernel doesn't have", why));
   }
 
   void not_built(const std::string& path) {
@@ -481,6 +467,40 @@ std::string include_reason(const std::vector<std::string>& chain) {
   std::string reason = fmt::format("includes {}", chain.back());
   for (size_t i = 1; i + 1 < chain.size(); ++i) reason += fmt::format("{}{}", i == 1 ? " through " : ", ", chain[i]);
   return reason;
+}
+
+std::optional<Finding> refused_file(const fs::path& source, const fs::path& patched, const std::string& path,
+                                    std::string_view arch, bool built_here) {
+  const auto refuse = [&](const char* rule, std::string why, std::string advice = {}) {
+    return Finding{rule, Severity::refusal, {.source = path}, std::move(why), std::move(advice)};
+  };
+  const FileVerdict verdict = file_verdict(path, arch);
+  if (verdict.role == FileRole::assembly)
+    return refuse("assembly", "assembly can't be patched live",
+                  "patch a C function that calls it instead; new assembly works as asm() in a C file");
+  if (verdict.role == FileRole::generator) {
+    if (path.ends_with(".rs"))
+      return refuse("generated", "it is Rust, which isn't compiled", "leave it out: a livepatch changes C code");
+    return refused_product(path, fmt::format("it is {}, and what it makes isn't made anew", verdict.why), built_here);
+  }
+  if (verdict.role == FileRole::makefile) {
+    const std::string line = changed_recipe(read_file_if_any(source / path), read_file_if_any(patched / path));
+    if (line.empty()) return std::nullopt;
+    return refused_product(path, fmt::format("it changes how the build makes files, which aren't made anew: {}", line),
+                           built_here);
+  }
+  if (verdict.role == FileRole::build && !only_texts_change(source, patched, path)) {
+    constexpr const char* why = "it can change how every object is built";
+    if (built_here) return refuse("needs-full", why, "use --full, which builds the kernel with and without the patch");
+    return refuse("needs-full", fmt::format("{}: that needs a full build, which a stock kernel doesn't have", why));
+  }
+  return std::nullopt;
+}
+
+bool is_without_influence(const fs::path& source, const fs::path& patched, const std::string& path,
+                          std::string_view arch) {
+  const FileRole role = file_verdict(path, arch).role;
+  return role == FileRole::idle || (role == FileRole::build && only_texts_change(source, patched, path));
 }
 
 Result<std::vector<AffectedObject>> find_affected(const Base& base, const AppliedPatches& patches, PatchedView& view,

@@ -1,8 +1,10 @@
 // Which objects of the kernel a patch may change.
 #pragma once
 
+#include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "kernel/kernel.h"
@@ -27,6 +29,14 @@ struct AffectedObject {
 Result<std::vector<AffectedObject>> find_affected(const Base& base, const AppliedPatches& patches, PatchedView& view,
                                                   const std::vector<std::string>& targets, Executor& executor,
                                                   const std::filesystem::path& scratch);
+
+// What source and patch show without a kernel's config, of a file that is touched: it is refused whatever is built ("assembly",
+// "generated", "needs-full"), or nothing of it reaches a kernel that runs. patched: the folder with what the patch made of
+// it. arch: as for file_verdict(). built_here: of an own kernel.
+std::optional<Finding> refused_file(const std::filesystem::path& source, const std::filesystem::path& patched,
+                                    const std::string& path, std::string_view arch, bool built_here);
+bool is_without_influence(const std::filesystem::path& source, const std::filesystem::path& patched,
+                          const std::string& path, std::string_view arch);
 
 // Why a unit is affected by an include, in words. chain: as IncludeGraph::chains() gives it.
 std::string include_reason(const std::vector<std::string>& chain);
