@@ -169,7 +169,9 @@ json triage(const CellJob& job, const fs::path& folder, Console& console) {
 
 class Steps {
  public:
-  Steps(const CellJob& job, const fs::path& folder) : job_(job), folder_(folder), executor_(folder / "log") {}
+  // with_store: the one of the job answers, as far as is known.
+  Steps(const CellJob& job, const fs::path& folder, bool with_store)
+      : job_(job), folder_(folder), with_store_(with_store), executor_(folder / "log") {}
 
   json run() {
     read_inputs(job_);
@@ -216,6 +218,18 @@ class Steps {
     return words;
   }
 
+  // What is in it runs here, so that only what is signed is of use.
+  std::vector<std::string> store_words() const {
+    const StorePlace& store = job_.store;
+    if (!with_store_ || store.where.empty() || store.certificate.empty()) return {};
+    std::vector<std::string> words = {"--store",         store.where,
+                                      "--store-cert",    store.certificate.string(),
+                                      "--store-timeout", std::to_string(store.patience)};
+    if (!store.key.empty()) words.insert(words.end(), {"--store-key", store.key});
+    if (store.read_only) words.emplace_back("--store-read-only");
+    return words;
+  }
+
   // What the report says of why.
   std::string reasons() const {
     const json report = json::parse(read_file_if_any(folder_ / "report.json"), nullptr, false);
@@ -226,6 +240,16 @@ class Steps {
           all +=
               fmt::format("{}{}: {}", all.empty() ? "" : "\n", finding.value("rule", ""), finding.value("message", ""));
     return all;
+  }
+
+  // Where the kernel's compiler is in a root of its own, a launcher of this machine has nothing to launch.
+  CommandResult build_by(const std::vector<std::string>& words) {
+    if (job_.compiler_launcher.empty()) return step("build", words);
+    std::vector<std::string> launched = words;
+    launched.insert(launched.begin() + 1, {"--launcher", job_.compiler_launcher});
+    CommandResult result = step("build", std::move(launched));
+    const bool in_root = result.output.find("--launcher runs the compiler of this machine") != std::string::npos;
+    return !result.ok() && in_root ? step("build", words) : std::move(result);
   }
 
   bool build() {
@@ -241,8 +265,9 @@ class Steps {
                                       "--report",
                                       (folder_ / "report.json").string()};
     for (const std::string& word : archive_words()) words.push_back(word);
+    for (const std::string& word : store_words()) words.push_back(word);
     for (const fs::path& patch : job_.patches) words.push_back(patch.string());
-    const CommandResult result = step("build", std::move(words));
+    const CommandResult result = build_by(words);
     if (result.status == exit_unpatchable) return end("refused", reasons());
     if (result.status == exit_no_change) return end("no change", "");
     if (!result.ok()) fail("kpatch-build", result);
@@ -286,6 +311,7 @@ class Steps {
 
   const CellJob& job_;
   fs::path folder_;
+  bool with_store_;
   Executor executor_;
   json result_;
 };
@@ -350,27 +376,56 @@ std::string line_of(const json& result) {
                      result.value("from the store", false) ? ", from the store" : "");
 }
 
-// Made before, by anybody?
-bool fetch(const CellJob& job, const std::string& key, const Draft& draft) {
-  const ResultStore store(job.store);
-  if (!store.any()) return false;
-  const auto start = std::chrono::steady_clock::now();
-  if (const auto why = store.fetch(key, draft.path()); why) {
-    if (!why->empty()) fmt::print("cell: the store: {}\n", *why);
-    draft.empty();
-    return false;
-  }
-  json result = json::parse(read_file(draft.path() / "result.json"));
-  result["from the store"] = true;
-  result["seconds"] = seconds_since(start);
-  write_file(draft.path() / "result.json", result.dump(2) + "\n");
-  return true;
-}
+// Of a cell. Once it let a worker wait, the other cells of the round go without it.
+class CellStore {
+ public:
+  CellStore(const CellJob& job, const FleetWorkshop& workshop)
+      : marker_(workshop.store_away()), store_(is_away() ? StorePlace{} : job.store) {}
 
-void work(const CellJob& job, const std::string& key, const Draft& draft, Console& console) {
-  if (fetch(job, key, draft)) return;
+  bool usable() const { return store_.any() && !store_.away(); }
+
+  // Made before, by anybody?
+  bool fetch(const std::string& key, const Draft& draft) {
+    if (!store_.any()) return false;
+    const auto start = std::chrono::steady_clock::now();
+    if (const auto why = store_.fetch(key, draft.path()); why) {
+      say(*why);
+      draft.empty();
+      return false;
+    }
+    json result = json::parse(read_file(draft.path() / "result.json"));
+    result["from the store"] = true;
+    result["seconds"] = seconds_since(start);
+    write_file(draft.path() / "result.json", result.dump(2) + "\n");
+    return true;
+  }
+
+  void keep(const std::string& key, const Draft& draft) {
+    if (is_away()) return;
+    if (const auto why = store_.keep(key, draft.path()); why) say(*why);
+  }
+
+ private:
+  bool is_away() const {
+    std::error_code ignored;
+    return fs::exists(marker_, ignored);
+  }
+  void say(const std::string& why) const {
+    if (!why.empty()) fmt::print("cell: the store: {}\n", why);
+    if (store_.away()) write_file(marker_, why);
+  }
+
+  fs::path marker_;
+  ResultStore store_;
+};
+
+void work(const CellJob& job, const std::string& key, const Draft& draft, const FleetWorkshop& workshop,
+          Console& console) {
+  CellStore store(job, workshop);
+  if (store.fetch(key, draft)) return;
   const auto start = std::chrono::steady_clock::now();
-  json result = job.kind == "triage" ? triage(job, draft.path(), console) : Steps(job, draft.path()).run();
+  json result =
+      job.kind == "triage" ? triage(job, draft.path(), console) : Steps(job, draft.path(), store.usable()).run();
   result["key"] = key;
   result["kind"] = job.kind;
   result["release"] = job.kernel.release;
@@ -379,8 +434,7 @@ void work(const CellJob& job, const std::string& key, const Draft& draft, Consol
   result["seconds"] = seconds_since(start);
   result["files"] = digests_below(draft.path());
   write_file(draft.path() / "result.json", result.dump(2, ' ', false, json::error_handler_t::replace) + "\n");
-  if (const auto why = ResultStore(job.store).keep(key, draft.path()); why && !why->empty())
-    fmt::print("cell: the store: {}\n", *why);
+  store.keep(key, draft);
 }
 
 }  // namespace
@@ -403,7 +457,7 @@ int run_cell(const fs::path& file) {
   }
   try {
     const Draft draft(workshop);
-    work(job, key, draft, console);
+    work(job, key, draft, workshop, console);
     const std::string line = line_of(json::parse(read_file(draft.path() / "result.json")));
     publish(draft.path(), workshop.cell(key));
     fmt::print("{}\n", line);

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "store/store.h"
 #include "support/console.h"
 
 namespace kpatch {
@@ -29,13 +30,6 @@ struct Fix {
   std::vector<Backport> backports{};
 };
 
-struct StorePlace {
-  std::string where;                  // a folder, or a URL; empty: no store
-  bool read_only = false;             // a URL always is
-  std::string key;                    // what is kept is signed with it
-  std::filesystem::path certificate;  // only what is signed by its owner is taken
-};
-
 struct Plan {
   std::vector<std::string> kernels;  // RELEASE, PATTERN or SUITE:PATTERN
   std::vector<Fix> fixes;
@@ -45,6 +39,7 @@ struct Plan {
   std::vector<std::string> hosts;      // the same by ssh
   unsigned retries = 2;                // rounds for cells whose worker died
   StorePlace store;
+  std::string compiler_launcher;  // in front of the compiler of patched objects: "ccache"
   std::string sign_key;
   std::filesystem::path certificate;
   std::string package;  // deb, rpm, or empty
@@ -83,6 +78,7 @@ struct CellJob {
   std::vector<std::string> digests;  // SHA-256 of each
   unsigned jobs = 1;
   StorePlace store;
+  std::string compiler_launcher;
   std::string sign_key;
   std::filesystem::path certificate;
   std::string package;
@@ -104,6 +100,8 @@ struct FleetWorkshop {
   std::filesystem::path root;
   std::filesystem::path job(const std::string& key) const { return root / "jobs" / (key + ".json"); }
   std::filesystem::path cell(const std::string& key) const { return root / "cells" / key; }
+  // There once a worker waited for the store in vain: the others of that round don't.
+  std::filesystem::path store_away() const { return root / "store-away"; }
   std::filesystem::path failure(const std::string& key) const { return root / "failed" / (key + ".json"); }
 };
 
@@ -121,19 +119,17 @@ void run_jobs(const std::vector<CellJob>& jobs, const std::string& phase, const 
 
 class ResultStore {
  public:
-  explicit ResultStore(StorePlace place) : place_(std::move(place)) {}
+  explicit ResultStore(StorePlace place) : store_(std::move(place)) {}
   // Puts a result's files into the folder. Empty: done; else why not, which is "" where it simply has none.
-  std::optional<std::string> fetch(const std::string& key, const std::filesystem::path& to) const;
+  std::optional<std::string> fetch(const std::string& key, const std::filesystem::path& to);
   // Empty: kept, or nobody wants it kept; else why not. Nobody needs a store: a full one is no reason to fail.
-  std::optional<std::string> keep(const std::string& key, const std::filesystem::path& from) const;
-  bool any() const { return !place_.where.empty(); }
+  std::optional<std::string> keep(const std::string& key, const std::filesystem::path& from);
+  bool any() const { return store_.any(); }
+  bool away() const { return store_.away(); }
 
  private:
-  std::string get(const std::string& name, size_t most) const;
-  StorePlace place_;
+  TeamStore store_;
 };
-// Removes what was used last before so many seconds, and files that nothing names any more. Gives their number.
-size_t prune_store(const std::filesystem::path& store, long long seconds);
 
 // --- what it comes to ----------------------------------------------------------------------------------------------------
 

@@ -115,6 +115,7 @@ void show(std::string_view line, Console& console) {
 void run_round(const std::vector<CellJob>& jobs, const std::string& phase, size_t round, const Plan& plan,
                const FleetWorkshop& workshop, Console& console) {
   const unsigned depth = std::max(1U, plan.jobs);
+  remove_tree(workshop.store_away());
   const fs::path graph = workshop.root / (phase + ".ninja");
   write_file(graph, graph_of(jobs, round, depth, plan, workshop));
   if (!find_program("ninja")) throw Error("ninja isn't installed (apt-get install ninja-build)");

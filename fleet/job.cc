@@ -1,7 +1,7 @@
 // A cell's file, its key, and its result.
 //
-// The key is the digest of all that shapes the result, and of nothing else: which worker, how many jobs and which store are
-// no part of it. A triage reads the source alone, so that kernels of equal source share one: its key has the packages'
+// The key is the digest of all that shapes the result, and of nothing else: which worker, how many jobs, which store and who
+// launches compilers are no part of it. A triage reads the source alone, so that kernels of equal source share one: its key has the packages'
 // version, and not the release.
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -51,7 +51,9 @@ void to_json(json& to, const CellJob& job) {
          {{"at", job.store.where},
           {"read-only", job.store.read_only},
           {"key", job.store.key},
-          {"cert", job.store.certificate.string()}}},
+          {"cert", job.store.certificate.string()},
+          {"timeout", job.store.patience}}},
+        {"compiler-launcher", job.compiler_launcher},
         {"sign", {{"key", job.sign_key}, {"cert", job.certificate.string()}}},
         {"package", job.package},
         {"try", job.try_it},
@@ -71,7 +73,9 @@ void from_json(const json& from, CellJob& job) {
   }
   job.jobs = from.at("jobs");
   const json& store = from.at("store");
-  job.store = {store.at("at"), store.at("read-only"), store.at("key"), store.at("cert").get<std::string>()};
+  job.store = {store.at("at"), store.at("read-only"), store.at("key"), store.at("cert").get<std::string>(),
+               store.at("timeout")};
+  job.compiler_launcher = from.at("compiler-launcher");
   job.sign_key = from.at("sign").at("key");
   job.certificate = from.at("sign").at("cert").get<std::string>();
   job.package = from.at("package");

@@ -23,10 +23,11 @@ namespace po = boost::program_options;
 
 struct Given {
   std::vector<std::string> words, kernels;
-  std::string output, age, key, certificate, package, store, store_key, store_certificate, archive, archive_key;
+  std::string output, age, key, certificate, package, store, store_key, store_certificate, archive, archive_key,
+      compiler_launcher;
   std::vector<std::string> launchers, hosts;
   unsigned jobs = 0;
-  int retries = -1;
+  int retries = -1, store_timeout = -1;
   bool watch = false, read_only = false, try_it = false, triage = false, ends = false;
 };
 
@@ -40,16 +41,21 @@ po::options_description described(Given& given) {
       "in front of each cell's command: \"srun -n1\"; repeatable, cells take turns")(
       "host", po::value(&given.hosts)->value_name("HOST"),
       "the same by ssh, repeatable; the output folder is there too")(
+      "compiler-launcher", po::value(&given.compiler_launcher)->value_name("WORDS"),
+      "in front of the compiler of patched objects: ccache (kpatch-build --launcher)")(
       "retries", po::value(&given.retries)->value_name("N"), "rounds for cells whose worker died (default: 2)")(
       "sign", po::value(&given.key)->value_name("KEY"), "sign each module")(
       "cert", po::value(&given.certificate)->value_name("FILE"), "the key's certificate")(
       "package", po::value(&given.package)->value_name("deb|rpm"), "a package of each module")(
       "try", po::bool_switch(&given.try_it), "start each kernel in QEMU and load its module there (kpatch-try)")(
       "triage", po::bool_switch(&given.triage), "look, and build nothing")(
-      "store", po::value(&given.store)->value_name("DIR|URL"), "results that a team shares")(
+      "store", po::value(&given.store)->value_name("DIR|URL"), "results, kernels and compilers that a team shares")(
       "store-read-only", po::bool_switch(&given.read_only), "take from it alone")(
       "store-key", po::value(&given.store_key)->value_name("KEY"), "sign what is kept there")(
-      "store-cert", po::value(&given.store_certificate)->value_name("FILE"), "take only what its owner signed")(
+      "store-cert", po::value(&given.store_certificate)->value_name("FILE"),
+      "take only what its owner signed; kernels and compilers as well, since those run here")(
+      "store-timeout", po::value(&given.store_timeout)->value_name("SECONDS"),
+      "how long it may be silent before all is made here (default: 20)")(
       "archive", po::value(&given.archive)->value_name("URL"), "as for kpatch-build")(
       "archive-key", po::value(&given.archive_key)->value_name("FILE"), "as for kpatch-build")(
       "watch", po::bool_switch(&given.watch), "say what changed since the last run, and that alone")(
@@ -110,12 +116,14 @@ Plan plan_of(const Given& given) {
   if (given.retries >= 0) plan.retries = static_cast<unsigned>(given.retries);
   take(given.key, plan.sign_key);
   take(given.package, plan.package);
+  take(given.compiler_launcher, plan.compiler_launcher);
   take(given.store, plan.store.where);
   take(given.store_key, plan.store.key);
   take(given.archive, plan.archive);
   if (!given.certificate.empty()) plan.certificate = given.certificate;
   if (!given.store_certificate.empty()) plan.store.certificate = given.store_certificate;
   if (!given.archive_key.empty()) plan.archive_key = given.archive_key;
+  if (given.store_timeout >= 0) plan.store.patience = static_cast<unsigned>(given.store_timeout);
   plan.try_it = plan.try_it || given.try_it;
   plan.triage_only = given.triage;
   plan.store.read_only = plan.store.read_only || given.read_only;

@@ -131,19 +131,20 @@ class PlanReader {
   StorePlace store_of(const YAML::Node& node) const {
     StorePlace store;
     if (!node) return store;
-    require_map(node, "store", {"at", "read-only", "key", "cert"});
+    require_map(node, "store", {"at", "read-only", "key", "cert", "timeout"});
     store.where = word(node, "at");
     store.read_only = flag(node, "read-only");
     store.key = key_of(word(node, "key"));
     store.certificate = path(word(node, "cert"));
+    store.patience = number(node, "timeout", store.patience);
     if (store.where.find("://") == std::string::npos) store.where = path(store.where).string();
     return store;
   }
 
   Plan plan_of(const YAML::Node& node) const {
     require_map(node, "the plan",
-                {"kernels", "fixes", "output", "jobs", "launchers", "hosts", "retries", "store", "sign", "package",
-                 "try", "archive", "archive-key"});
+                {"kernels", "fixes", "output", "jobs", "launchers", "hosts", "retries", "store", "compiler-launcher",
+                 "sign", "package", "try", "archive", "archive-key"});
     Plan plan;
     plan.kernels = words(node, "kernels");
     for (const auto& item : node["fixes"]) plan.fixes.push_back(fix_of(item));
@@ -153,6 +154,7 @@ class PlanReader {
     plan.launchers = words(node, "launchers");
     plan.hosts = words(node, "hosts");
     plan.store = store_of(node["store"]);
+    plan.compiler_launcher = word(node, "compiler-launcher");
     if (const YAML::Node sign = node["sign"]; sign) {
       require_map(sign, "sign", {"key", "cert"});
       plan.sign_key = key_of(word(sign, "key"));
@@ -217,10 +219,7 @@ void require_sound(const Plan& plan) {
   if (plan.sign_key.empty() != plan.certificate.empty()) throw Error("sign: a key and its certificate belong together");
   if (!plan.package.empty() && plan.package != "deb" && plan.package != "rpm")
     throw Error(fmt::format("package {}: deb or rpm is meant", plan.package));
-  if (plan.store.where.starts_with("http") && plan.store.certificate.empty())
-    throw Error("a store behind a URL is taken at its word by nobody: name the certificate of who signs it");
-  if (!plan.store.key.empty() && plan.store.certificate.empty())
-    throw Error("the store's key wants its certificate beside it");
+  require_sound(plan.store);
 }
 
 std::vector<fs::path> patches_of(const Plan& plan, const Fix& fix, std::string_view release) {

@@ -127,6 +127,7 @@ class Run {
       job.digests.push_back(cell.job.digests.at(number.get<size_t>()));
     }
     job.jobs = std::max(1U, std::thread::hardware_concurrency() / plan_.jobs);
+    job.compiler_launcher = plan_.compiler_launcher;
     job.sign_key = plan_.sign_key;
     job.certificate = plan_.certificate;
     job.package = plan_.package;

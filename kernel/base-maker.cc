@@ -143,7 +143,9 @@ fs::path vmlinux_index(const fs::path& vmlinux, Cache& cache, Console& console) 
   key.add("index", std::to_string(index_version)).add("vmlinux", digest);
   if (auto made = cache.find("vmlinux", key)) return *made / "index";
   Console::Stage stage(console, "reading vmlinux");
+  stage.note("from the store");
   return cache.entry("vmlinux", key, "the index of " + vmlinux.string(), [&](const fs::path& directory) {
+    stage.note("");
     Binary::open(vmlinux).write_index(directory / "index");
     // An index of another vmlinux would be found by this one's digest for ever.
     if (cache.file_digest(vmlinux) != digest) throw Error(changed_message(vmlinux));

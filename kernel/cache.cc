@@ -181,19 +181,35 @@ FileLock Cache::lock(const fs::path& path, std::string_view what) {
   }
 }
 
+bool Cache::fetch(std::string_view kind, const CacheKey& key, const fs::path& directory,
+                  const std::function<bool(const fs::path&)>& whole) {
+  if (!store_.fetch) return false;
+  const ScratchDirectory scratch = this->scratch();
+  if (store_.fetch(kind, key, directory, scratch.path())) {
+    if (!whole || whole(directory)) return true;
+    console_.warning(fmt::format("what was fetched isn't what it was when it was kept; the {} is made here", kind));
+  }
+  for (const auto& entry : entries_of(directory))
+    if (entry.path().filename() != "key.txt") remove_tree(entry.path());
+  return false;
+}
+
 fs::path Cache::entry(std::string_view kind, const CacheKey& key, std::string_view what,
-                      const std::function<void(const fs::path&)>& fill) {
+                      const std::function<void(const fs::path&)>& fill,
+                      const std::function<bool(const fs::path&)>& whole) {
   make_directories(root_ / kind);
   fs::path directory = fs::canonical(root_ / kind) / key.digest();
   if (hold(directory)) return directory;
-  FileLock making = lock(directory.string() + ".lock", what);
+  std::optional<FileLock> making = lock(directory.string() + ".lock", what);
   if (hold(directory)) return directory;
   remove_tree(directory);
+  bool fetched = false;
   make_directories(directory);
   constexpr uint64_t nothing_left = 16 << 20;  // less than this and compilers fail in odd ways
   try {
     write_file(directory / "key.txt", key.text());
-    fill(directory);
+    fetched = fetch(kind, key, directory, whole);
+    if (!fetched) fill(directory);
     write_file(directory / marker, "");
   } catch (const Error& problem) {
     bool full = std::strstr(problem.what(), "No space left on device") || free_bytes(directory) < nothing_left;
@@ -212,6 +228,11 @@ fs::path Cache::entry(std::string_view kind, const CacheKey& key, std::string_vi
   if (!hold(directory))
     throw Error(fmt::format("{} is gone, or locked, right after it was made; what else works in the cache {}?",
                             directory.string(), root_.string()));
+  making.reset();
+  if (!fetched && store_.keep) {
+    const ScratchDirectory scratch = this->scratch();
+    store_.keep(kind, key, directory, scratch.path());
+  }
   return directory;
 }
 

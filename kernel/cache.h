@@ -14,6 +14,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "support/console.h"
@@ -62,6 +63,18 @@ struct CacheLimits {
 std::chrono::seconds parse_age(std::string_view text, std::string_view what);
 uint64_t parse_size(std::string_view text, std::string_view what);
 
+// Where entries are that others made. Neither throws but Interrupted: nobody needs it. Either may be empty.
+struct EntryStore {
+  // Fills the entry's folder, which has its key.txt alone. False: it couldn't. scratch: an empty folder for it.
+  std::function<bool(std::string_view kind, const CacheKey& key, const std::filesystem::path& directory,
+                     const std::filesystem::path& scratch)>
+      fetch{};
+  // An entry that was made here.
+  std::function<void(std::string_view kind, const CacheKey& key, const std::filesystem::path& directory,
+                     const std::filesystem::path& scratch)>
+      keep{};
+};
+
 class Cache {
  public:
   struct Entry {
@@ -71,14 +84,18 @@ class Cache {
 
   // Makes the root if it is missing, and wipes what killed runs left. Throws Error as prepare_cache_root() does.
   Cache(const std::filesystem::path& root, Console& console);
+  // From now on entries are fetched from there before they are made, and kept there after.
+  void use(EntryStore store) { store_ = std::move(store); }
   // ${KPATCH_CACHE:-${XDG_CACHE_HOME:-~/.cache}/kpatch}
   static std::filesystem::path default_root();
 
   // The entry's folder, held until this object is gone; made by fill (which gets the final, empty folder) when it isn't complete yet. Waits, and says
   // so, while another run makes it. what: for messages, "the base of 6.1.0-9-cloud-amd64". When fill throws,
-  // nothing is left behind; a full disk becomes one Error that says so.
+  // nothing is left behind; a full disk becomes one Error that says so. whole (may be empty): whether one that was fetched is
+  // what fill would make.
   std::filesystem::path entry(std::string_view kind, const CacheKey& key, std::string_view what,
-                              const std::function<void(const std::filesystem::path&)>& fill);
+                              const std::function<void(const std::filesystem::path&)>& fill,
+                              const std::function<bool(const std::filesystem::path&)>& whole = {});
   // The same if it is complete already; never waits, never makes. Both throw Error when the entry is another user's.
   std::optional<std::filesystem::path> find(std::string_view kind, const CacheKey& key) const;
   // Why that entry isn't there: the names of the fields in which it differs from the nearest complete entry of its kind,
@@ -128,9 +145,12 @@ class Cache {
 
  private:
   void wipe_leftovers();
+  bool fetch(std::string_view kind, const CacheKey& key, const std::filesystem::path& directory,
+             const std::function<bool(const std::filesystem::path&)>& whole);
 
   std::filesystem::path root_;
   Console& console_;
+  EntryStore store_;
   mutable std::map<std::filesystem::path, FileLock> held_;
 };
 

@@ -9,5 +9,6 @@
 #include "kernel/distro/distro.h"
 #include "kernel/distro/kept-packages.h"
 #include "kernel/distro/package-folder.h"
+#include "kernel/distro/unpacked.h"
 #include "kernel/make.h"
 #include "kernel/shipped-binaries.h"

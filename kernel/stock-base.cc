@@ -134,9 +134,12 @@ Base make_stock_base(const BaseOptions& options, const KernelFiles& files, Cache
     locate(*made);
     return base;
   }
-  base.findings.push_back(why_base_is_made(cache, key, base.release));
+  const Finding why = why_base_is_made(cache, key, base.release);
+  stage.note("from the store");
   locate(cache.entry("base", key, fmt::format("the base of {}", base.release), [&](const fs::path& directory) {
     locate(directory);
+    stage.note("");
+    base.findings.push_back(why);
     try {
       prepare(base, files, options, executor, stage);
     } catch (const fs::filesystem_error& error) {

@@ -112,11 +112,15 @@ CacheKey key_of(const ToolchainNeeds& needs) {
 fs::path made_root(const ToolchainNeeds& needs, const std::string& release, const Distro& distro,
                    const DistroTools& tools) {
   const CacheKey key = key_of(needs);
-  const fs::path entry = tools.cache.entry("toolchain", key, "the toolchain of " + release, [&](const fs::path& made) {
-    distro.make_toolchain(needs, release, made / "root", tools);
-    write_file(made / sum_file, sum_of(made / "root"));
-  });
-  if (sum_of(entry / "root") != read_file(entry / sum_file))
+  const auto unchanged = [](const fs::path& made) { return sum_of(made / "root") == read_file(made / sum_file); };
+  const fs::path entry = tools.cache.entry(
+      "toolchain", key, "the toolchain of " + release,
+      [&](const fs::path& made) {
+        distro.make_toolchain(needs, release, made / "root", tools);
+        write_file(made / sum_file, sum_of(made / "root"));
+      },
+      unchanged);
+  if (!unchanged(entry))
     throw Error(fmt::format(
         "the toolchain in {} was changed after it was made; remove that folder, and it is made anew", entry.string()));
   return entry / "root";

@@ -23,6 +23,7 @@
 #include "kpatch-build/provenance.h"
 #include "kpatch-build/reporter.h"
 #include "kpatch-build/sandbox.h"
+#include "kpatch-build/shared-store.h"
 #include "kpatch-build/signing.h"
 #include "kpatch-build/source-way.h"
 #include "kpatch-build/stages.h"
@@ -146,6 +147,7 @@ struct TidyAtEnd {
 void with_build(const Options& options, std::vector<PatchText> patches, Console& console, Reporter& reporter,
                 const std::function<void(const Build&)>& use) {
   Cache cache(Cache::default_root(), console);
+  use_store(cache, options, console);
   Executor executor(new_log(cache.root() / "logs"), [&](std::string_view line) { console.command(line); });
   ScratchDirectory scratch = cache.scratch();
   const TidyAtEnd tidy(cache);

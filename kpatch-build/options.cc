@@ -127,7 +127,14 @@ Groups describe() {
       "cache-max-age", po::value<std::string>()->value_name("AGE"),
       "remove what was not used for so long, as in 30d (also KPATCH_CACHE_MAX_AGE)")(
       "cache-max-size", po::value<std::string>()->value_name("SIZE"),
-      "remove what was used longest ago until the rest is that small, as in 20G (also KPATCH_CACHE_MAX_SIZE)");
+      "remove what was used longest ago until the rest is that small, as in 20G (also KPATCH_CACHE_MAX_SIZE)")(
+      "store", po::value<std::string>()->value_name("DIR|URL"),
+      "fetch prepared kernels and compilers that others made, and keep what is made here for them")(
+      "store-cert", po::value<std::string>()->value_name("FILE"), "take only what its owner signed there")(
+      "store-key", po::value<std::string>()->value_name("KEY"), "sign what is kept there; without it nothing is kept")(
+      "store-read-only", po::bool_switch(), "take from it alone")(
+      "store-timeout", po::value<int>()->value_name("SECONDS"),
+      "how long it may be silent before all is made here (default: 20)");
   g.closer.add_options()("assess", po::bool_switch(),
                          "instead of a build, tell for each -a whether the patch, or the COMMIT of the git repository "
                          "here, applies, is there already, concerns what is built, and can be patched")(
@@ -303,6 +310,15 @@ Options fill(const po::variables_map& values) {
   take<std::string>(values, "archive", o.archive);
   take<std::string>(values, "archive-key", o.archive_key);
   take<std::string>(values, "packages", o.packages);
+  take<std::string>(values, "store", o.store);
+  take<std::string>(values, "store-key", o.store_key);
+  take<std::string>(values, "store-cert", o.store_certificate);
+  o.store_read_only = values["store-read-only"].as<bool>();
+  if (const auto patience = values.find("store-timeout"); patience != values.end()) {
+    if (patience->second.as<int>() < 1 || patience->second.as<int>() > 3600)
+      throw Error("--store-timeout: between 1 and 3600 seconds are meant");
+    o.store_patience = static_cast<unsigned>(patience->second.as<int>());
+  }
   take<bool>(values, "skip-proof", o.skip_proof);
   take<std::string>(values, "name", o.name);
   take<std::string>(values, "output", o.output);
@@ -375,6 +391,10 @@ void check(const Options& o) {
     throw Error("--disable stands in place of a patch: build one or the other");
   if (o.sign_key.empty() != o.certificate.empty())
     throw Error("--sign KEY and --cert FILE belong together: a key and its certificate");
+  if (!o.store.empty() && o.store_certificate.empty())
+    throw Error("--store: programs are in it, which run here; --store-cert names the certificate of who signs it");
+  if (o.store.empty() && !(o.store_key.empty() && o.store_certificate.empty()))
+    throw Error("--store-key and --store-cert are of a --store, and none is named");
   if (std::error_code ignored; !o.test_script.empty() && !std::filesystem::is_regular_file(o.test_script, ignored))
     throw Error(fmt::format("--test-script {}: no such file", o.test_script.string()));
   for (const std::filesystem::path& report : o.reports)

@@ -42,6 +42,12 @@ struct Options {
   std::filesystem::path archive_key;  // who signs it; empty: the distribution
   std::filesystem::path packages;  // a folder of packages to take the kernel from; empty: installed, or the archive's
   bool skip_proof = false;
+  // What a team shares; empty: nothing.
+  std::string store;  // a folder or a URL
+  std::string store_key;
+  std::filesystem::path store_certificate;
+  bool store_read_only = false;
+  unsigned store_patience = 20;  // seconds
   // The result.
   std::string name;  // as given; empty: made from the patches
   std::filesystem::path output = ".";

@@ -21,12 +21,16 @@ namespace fs = std::filesystem;
 class Packing {
  public:
   explicit Packing(const fs::path& target) : file_(target), name_(target.string()), writer_(archive_write_new()) {
-    archive_write_set_format_pax_restricted(writer_.get());
+    archive_write_set_format_pax(writer_.get());  // the other one of libarchive leaves parts of a second out
     require(archive_write_add_filter_zstd(writer_.get()));
     require(archive_write_open_fd(writer_.get(), file_.fd()));
   }
 
   void add(const PackedTree& tree) {
+    if (std::error_code absent; fs::is_regular_file(fs::symlink_status(tree.folder, absent))) {
+      add(tree.folder, tree.name);
+      return;
+    }
     walk(tree.folder, [&](const fs::directory_entry& entry) {
       check_interrupted();
       add(entry.path(), fs::path(tree.name) / entry.path().lexically_relative(tree.folder));

@@ -8,7 +8,7 @@
 namespace kpatch {
 
 struct PackedTree {
-  std::filesystem::path folder;  // with all below it, but devices and pipes
+  std::filesystem::path folder;  // with all below it, but devices and pipes; or a file
   std::string name;              // in the archive
 };
 

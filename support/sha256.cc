@@ -7,22 +7,41 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <fstream>
 #include <vector>
+
+#include "support/error.h"
 
 namespace kpatch {
 namespace {
 
-std::string digest_of(const nettle_hash& hash, std::string_view bytes) {
-  std::vector<std::max_align_t> context(hash.context_size / sizeof(std::max_align_t) + 1);
-  std::string digest(hash.digest_size, '\0');
-  hash.init(context.data());
-  hash.update(context.data(), bytes.size(), reinterpret_cast<const uint8_t*>(bytes.data()));
+class Hashing {
+ public:
+  explicit Hashing(const nettle_hash& hash) : hash_(hash), context_(hash.context_size / sizeof(std::max_align_t) + 1) {
+    hash_.init(context_.data());
+  }
+  void add(std::string_view bytes) {
+    hash_.update(context_.data(), bytes.size(), reinterpret_cast<const uint8_t*>(bytes.data()));
+  }
+  std::string digest() {
+    std::string digest(hash_.digest_size, '\0');
 #if NETTLE_VERSION_MAJOR >= 4
-  hash.digest(context.data(), reinterpret_cast<uint8_t*>(digest.data()));
+    hash_.digest(context_.data(), reinterpret_cast<uint8_t*>(digest.data()));
 #else
-  hash.digest(context.data(), digest.size(), reinterpret_cast<uint8_t*>(digest.data()));
+    hash_.digest(context_.data(), digest.size(), reinterpret_cast<uint8_t*>(digest.data()));
 #endif
-  return hex_of(digest);
+    return hex_of(digest);
+  }
+
+ private:
+  const nettle_hash& hash_;
+  std::vector<std::max_align_t> context_;
+};
+
+std::string digest_of(const nettle_hash& hash, std::string_view bytes) {
+  Hashing hashing(hash);
+  hashing.add(bytes);
+  return hashing.digest();
 }
 
 }  // namespace
@@ -47,6 +66,16 @@ std::string bytes_of_hex(std::string_view text) {
 }
 
 std::string sha256_of(std::string_view bytes) { return digest_of(nettle_sha256, bytes); }
+
+std::string sha256_of_file(const std::filesystem::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  Hashing hashing(nettle_sha256);
+  std::string block(1 << 20, '\0');
+  while (in.read(block.data(), static_cast<std::streamsize>(block.size())) || in.gcount() > 0)
+    hashing.add(std::string_view(block).substr(0, static_cast<size_t>(in.gcount())));
+  if (!in.eof()) throw Error(fmt::format("can't read {}", file.string()));
+  return hashing.digest();
+}
 
 std::string sha384_of(std::string_view bytes) { return digest_of(nettle_sha384, bytes); }
 std::string sha1_of(std::string_view bytes) { return digest_of(nettle_sha1, bytes); }
